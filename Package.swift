@@ -1,0 +1,88 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Read top to bottom, this file is the architecture: a floor imports only from the floors above it here.
+
+let package = Package(
+  name: "fairdraw",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Fairness", targets: ["Fairness"]),
+    .executable(name: "fairdraw", targets: ["fairdraw"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto.git", from: "4.0.0"),
+    .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+    .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+    .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+  ],
+  targets: [
+    // The mathematics: seeds, the byte stream, the seven generators, verification. Pure.
+    .target(
+      name: "Fairness",
+      dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+
+    // JSON as the contract needs it: strict, bounded, and keeping every value as it was written.
+    .target(name: "JSON"),
+
+    // The domain: submissions, `decide`, the group-committing writer, the store's contract.
+    .target(
+      name: "Ledger",
+      dependencies: ["Fairness", "JSON", .product(name: "Crypto", package: "swift-crypto")]),
+
+    // The ledger on an embedded SQLite file.
+    .target(
+      name: "SQLiteStore",
+      dependencies: [
+        "Ledger", "Fairness",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ]),
+
+    // HTTP: routes, middleware, parameters. Knows no SQL.
+    .target(
+      name: "API",
+      dependencies: [
+        "Ledger", "Fairness", "JSON",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      resources: [.embedInCode("openapi.json")]),
+
+    // The command line and the wiring.
+    .executableTarget(
+      name: "fairdraw",
+      dependencies: [
+        "API", "Ledger", "SQLiteStore", "Fairness",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
+
+    // What bench/ measures against: the same HTTP stack answering a constant.
+    .executableTarget(
+      name: "bare-route",
+      dependencies: [
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      path: "bench/BareRoute"),
+
+    // Tests. What drives a real server from outside is in Tests/System.
+    .target(name: "StoreConformance", dependencies: ["Ledger", "Fairness"], path: "Tests/StoreConformance"),
+    .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
+    .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness"]),
+    .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "StoreConformance", "Ledger"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

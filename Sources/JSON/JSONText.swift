@@ -1,0 +1,169 @@
+/// A JSON text that has been checked once, whole, against RFC 8259, and can then be walked without copying.
+///
+/// Values keep the bytes they were written with, so that what a client sent (numbers digit for digit, strings
+/// escape for escape) can be handed back as it was.
+///
+/// ```swift
+/// let text = try JSONText(Array(#"{"count": 3}"#.utf8))
+/// text.root.members?.first?.value.number   // "3"
+/// ```
+public struct JSONText: Sendable {
+  let bytes: [UInt8]
+  let start: Int
+  let end: Int
+
+  /// Nesting beyond this is refused, so that no walk over a text can exhaust the stack.
+  public static let maximumDepth = 64
+
+  /// Checks `bytes`: one JSON value, in UTF-8, with nothing but white space around it.
+  ///
+  /// - Throws: ``JSONSyntaxError`` with the offset of the first byte that does not fit.
+  public init(_ bytes: [UInt8]) throws(JSONSyntaxError) {
+    var scanner = Scanner(bytes: bytes)
+    scanner.skipSpace()
+    start = scanner.at
+    try scanner.value(depth: 0)
+    end = scanner.at
+    scanner.skipSpace()
+    guard scanner.at == bytes.count else { throw scanner.error("unexpected text after the value") }
+    self.bytes = bytes
+  }
+
+  /// The text's one value.
+  public var root: JSONValue { JSONValue(text: self, start: start, end: end) }
+}
+
+/// Where and why a text is not JSON.
+public struct JSONSyntaxError: Error, Equatable, Sendable {
+  /// What is wrong, as a fragment of a sentence.
+  public let reason: String
+  /// The offset of the first offending byte, from 0.
+  public let offset: Int
+}
+
+/// One value of a ``JSONText``.
+public struct JSONValue: Sendable {
+  public enum Kind: Sendable { case null, bool, number, string, array, object }
+
+  let text: JSONText
+  let start: Int
+  let end: Int
+
+  public var kind: Kind {
+    switch text.bytes[start] {
+    case UInt8(ascii: "{"): .object
+    case UInt8(ascii: "["): .array
+    case UInt8(ascii: "\""): .string
+    case UInt8(ascii: "n"): .null
+    case UInt8(ascii: "t"), UInt8(ascii: "f"): .bool
+    default: .number
+    }
+  }
+
+  /// The value as it was written, with its inner white space.
+  public var raw: ArraySlice<UInt8> { text.bytes[start..<end] }
+
+  /// The number's text, or nil for any other kind.
+  public var number: String? {
+    kind == .number ? String(decoding: raw, as: UTF8.self) : nil
+  }
+
+  /// The string's UTF-8 with its escapes resolved; nil for any other kind, and for a string with an unpaired
+  /// surrogate escape, which no UTF-8 can express.
+  public var string: [UInt8]? {
+    guard kind == .string else { return nil }
+    let inner = text.bytes[(start + 1)..<(end - 1)]
+    guard inner.contains(UInt8(ascii: "\\")) else { return Array(inner) }
+    return unescape(inner)
+  }
+
+  /// The array's elements in order, at most `limit` of them; nil for any other kind.
+  public func elements(limit: Int = .max) -> [JSONValue]? {
+    guard kind == .array else { return nil }
+    var walker = Scanner(bytes: text.bytes, at: start + 1)
+    var found: [JSONValue] = []
+    while found.count < limit, let value = walker.nextValue(closing: UInt8(ascii: "]"), in: text) { found.append(value) }
+    return found
+  }
+
+  /// The object's members in order, repeated names included; nil for any other kind. A name that has an unpaired
+  /// surrogate escape is left out: no parameter is called that.
+  public var members: [(name: [UInt8], value: JSONValue)]? {
+    guard kind == .object else { return nil }
+    var walker = Scanner(bytes: text.bytes, at: start + 1)
+    var found: [(name: [UInt8], value: JSONValue)] = []
+    while let name = walker.nextValue(closing: UInt8(ascii: "}"), in: text) {
+      walker.skipSpace()
+      walker.at += 1  // the colon: the text has been checked
+      walker.skipSpace()
+      let from = walker.at
+      walker.skipCheckedValue()
+      if let bytes = name.string { found.append((bytes, JSONValue(text: text, start: from, end: walker.at))) }
+    }
+    return found
+  }
+
+  /// Appends the value without the white space between its tokens; strings and numbers stay byte for byte.
+  public func appendCompact(to output: inout [UInt8]) {
+    var inString = false
+    var at = start
+    while at < end {
+      let byte = text.bytes[at]
+      if inString {
+        output.append(byte)
+        if byte == UInt8(ascii: "\\") {
+          at += 1
+          output.append(text.bytes[at])
+        } else if byte == UInt8(ascii: "\"") {
+          inString = false
+        }
+      } else if !Scanner.isSpace(byte) {
+        output.append(byte)
+        inString = byte == UInt8(ascii: "\"")
+      }
+      at += 1
+    }
+  }
+
+  private func unescape(_ inner: ArraySlice<UInt8>) -> [UInt8]? {
+    var out: [UInt8] = []
+    out.reserveCapacity(inner.count)
+    var at = inner.startIndex
+    func hex4(_ from: Int) -> UInt32 {
+      inner[from..<(from + 4)].reduce(0) { $0 << 4 | UInt32(Scanner.hexDigit($1) ?? 0) }
+    }
+    while at < inner.endIndex {
+      let byte = inner[at]
+      at += 1
+      guard byte == UInt8(ascii: "\\") else {
+        out.append(byte)
+        continue
+      }
+      let escape = inner[at]
+      at += 1
+      switch escape {
+      case UInt8(ascii: "b"): out.append(0x08)
+      case UInt8(ascii: "f"): out.append(0x0C)
+      case UInt8(ascii: "n"): out.append(0x0A)
+      case UInt8(ascii: "r"): out.append(0x0D)
+      case UInt8(ascii: "t"): out.append(0x09)
+      case UInt8(ascii: "u"):
+        var code = hex4(at)
+        at += 4
+        if (0xD800..<0xDC00).contains(code) {
+          guard at + 6 <= inner.endIndex, inner[at] == UInt8(ascii: "\\"), inner[at + 1] == UInt8(ascii: "u") else {
+            return nil
+          }
+          let low = hex4(at + 2)
+          guard (0xDC00..<0xE000).contains(low) else { return nil }
+          at += 6
+          code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+        }
+        guard let scalar = Unicode.Scalar(code) else { return nil }
+        out.append(contentsOf: Array(String(Character(scalar)).utf8))
+      default: out.append(escape)  // the quote, the backslash, the slash
+      }
+    }
+    return out
+  }
+}

@@ -1,0 +1,186 @@
+import Fairness
+import JSON
+
+/// Decides groups of submissions: the one place where an outcome comes to be.
+///
+/// It reads no clock, draws no randomness of its own and does no I/O: given the same snapshot, group and entropy, it
+/// gives the same bytes. What it decides has not happened until a store has made it durable.
+public struct Decider: Sendable {
+  /// Live outcomes a day for an account that has no quota of its own.
+  public let defaultDailyQuota: Int
+  public let renderer: OutcomeRenderer
+  public let testSeeds: TestSeeds
+
+  public init(masterKey: MasterKey, publicURL: String, defaultDailyQuota: Int) {
+    self.defaultDailyQuota = defaultDailyQuota
+    renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: publicURL)
+    testSeeds = TestSeeds(masterKey: masterKey)
+  }
+
+  /// Decides `group` in its order, each submission seeing what those before it did.
+  ///
+  /// - Parameters:
+  ///   - snapshot: all that the group's ``Needs`` name, as it is now.
+  ///   - entropy: where the server seeds of new chains come from; the system's generator outside tests.
+  public func decide(
+    _ group: [Submission], snapshot: Snapshot, entropy: inout some RandomNumberGenerator
+  ) -> Decision {
+    var draft = Draft(snapshot: snapshot)
+    let replies = group.map { settle($0, in: &draft, entropy: &entropy) }
+    return Decision(replies: replies, changes: draft.finish())
+  }
+
+  private func settle(
+    _ submission: Submission, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+  ) -> Reply {
+    if case .key(let key, _, _) = submission.caller, !draft.snapshot.keys.contains(key) {
+      return Reply(.invalidAPIKey)
+    }
+    guard let claim = submission.claim else {
+      return run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
+    }
+    if let record = draft.snapshot.records[claim.scope], !record.isExpired(at: draft.snapshot.now) {
+      return record.fingerprint == claim.fingerprint ? record.reply.replayed : Reply(.idempotencyConflict)
+    }
+    let reply = run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
+    if reply.isFinal {
+      draft.record(
+        IdempotencyRecord(
+          scope: claim.scope, fingerprint: claim.fingerprint, reply: reply, created: draft.snapshot.now))
+    }
+    return reply
+  }
+
+  private func run(
+    _ operation: Operation, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+  ) -> Reply {
+    switch operation {
+    case .draw(let request):
+      switch draw(request, by: caller, in: &draft, entropy: &entropy) {
+      case .success(let outcome):
+        var body: [UInt8] = []
+        body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
+        let shortID = renderer.append(outcome, to: &body)
+        return Reply(status: 200, body: body, shortID: shortID)
+      case .failure(let refusal):
+        return Reply(refusal)
+      }
+    case .batch(let entries):
+      return batch(entries, by: caller, in: &draft, entropy: &entropy)
+    case .seed(let clientSeed):
+      if caller.mode == .test {
+        let active = testSeeds.seed(account: caller.account, clientSeed: clientSeed)
+        return Reply(status: 200, body: chainBody(clientSeed, active.hash, cursor: 0, nonce: 0))
+      }
+      let chain = draft.chains[draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed), &entropy)]
+      return Reply(
+        status: 200, body: chainBody(clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce))
+    case .incrementCursor(let clientSeed):
+      guard caller.mode == .live else { return Reply(.testModeForbidden) }
+      guard let index = draft.existingChain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) else {
+        return Reply(.badRequest("clientSeed has no seed chain yet: draw from it, or ask for its seed, first"))
+      }
+      draft.chains[index].cursor += 1
+      draft.moved.insert(index)
+      let chain = draft.chains[index]
+      return Reply(
+        status: 200,
+        body: chainBody(
+          clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce, created: chain.created))
+    case .refuse(let refusal):
+      return Reply(refusal)
+    }
+  }
+
+  private func batch(
+    _ entries: [BatchEntry], by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+  ) -> Reply {
+    precondition((1...maximumBatchSize).contains(entries.count))
+    var body: [UInt8] = []
+    body.reserveCapacity(entries.count * 480)
+    body.append(json: "{\"results\":[")
+    for (index, entry) in entries.enumerated() {
+      if index > 0 { body.append(json: ",") }
+      let failure: Refusal
+      switch entry {
+      case .draw(let request):
+        switch draw(request, by: caller, in: &draft, entropy: &entropy) {
+        case .success(let outcome):
+          body.append(json: "{\"ok\":true,\"outcome\":")
+          renderer.append(outcome, to: &body)
+          body.append(json: "}")
+          continue
+        case .failure(let refusal): failure = refusal
+        }
+      case .refused(let error):
+        // Once the quota is spent, nothing after it is looked at, bad draws included.
+        failure = draft.quotaIsSpent(for: caller, default: defaultDailyQuota) ? draft.quotaRefusal : .badRequest(error)
+      }
+      body.append(json: "{\"ok\":false,\"error\":")
+      body.append(jsonString: failure.error)
+      if let code = failure.code {
+        body.append(json: ",\"code\":")
+        body.append(jsonString: code)
+      }
+      body.append(json: "}")
+    }
+    body.append(json: "]}")
+    return Reply(status: 200, body: body)
+  }
+
+  private func draw(
+    _ request: DrawRequest, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+  ) -> Result<Outcome, Refusal> {
+    if case .key(_, let account, .test) = caller { return .success(testDraw(request, account: account, in: &draft)) }
+    if draft.quotaIsSpent(for: caller, default: defaultDailyQuota) { return .failure(draft.quotaRefusal) }
+
+    let index = draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed), &entropy)
+    let chain = draft.chains[index]
+    let result = request.run(key: chain.active.streamKey, cursor: chain.cursor, nonce: chain.nonce)
+    let outcome = Outcome(
+      id: draft.takeOutcomeID(), chain: chain.id, mode: .live, clientSeed: request.clientSeed,
+      serverHash: chain.active.hash, epoch: chain.epoch, cursor: chain.cursor, nonce: chain.nonce,
+      endpoint: request.generator.endpoint, value: result.value, fields: result.fields, items: request.items?.text,
+      created: draft.snapshot.now)
+    draft.chains[index].nonce += 1
+    draft.moved.insert(index)
+    draft.changes.outcomes.append(outcome)
+    draft.count(outcome, for: caller.account)
+    return .success(outcome)
+  }
+
+  /// The first such draw is recorded, so that its short id can be looked up and its time stays; every later one is it again.
+  private func testDraw(_ request: DrawRequest, account: AccountID, in draft: inout Draft) -> Outcome {
+    let id = TestDrawID(account: account, draw: request)
+    if let recorded = draft.snapshot.testOutcomes[id] { return recorded }
+    let active = testSeeds.seed(account: account, clientSeed: request.clientSeed)
+    let result = request.run(key: active.streamKey, cursor: 0, nonce: 0)
+    let outcome = Outcome(
+      id: draft.takeOutcomeID(), chain: 0, mode: .test, clientSeed: request.clientSeed, serverHash: active.hash,
+      epoch: 0, cursor: 0, nonce: 0, endpoint: request.generator.endpoint, value: result.value, fields: result.fields,
+      items: request.items?.text, created: draft.snapshot.now)
+    draft.snapshot.testOutcomes[id] = outcome
+    draft.changes.testOutcomes.append((id, outcome))
+    return outcome
+  }
+
+  private func chainBody(
+    _ clientSeed: ClientSeed, _ hash: ServerHash, cursor: Int64, nonce: Int64, created: Milliseconds? = nil
+  ) -> [UInt8] {
+    var body: [UInt8] = []
+    body.append(json: "{\"clientSeed\":")
+    body.append(jsonString: clientSeed.bytes)
+    body.append(json: ",\"serverHash\":\"")
+    body.append(hex: hash.bytes)
+    body.append(json: "\",\"cursor\":")
+    body.append(integer: cursor)
+    body.append(json: ",\"nonce\":")
+    body.append(integer: nonce)
+    if let created {
+      body.append(json: ",\"created\":")
+      body.append(integer: created)
+    }
+    body.append(json: "}")
+    return body
+  }
+}

@@ -1,0 +1,73 @@
+import Fairness
+
+/// The ledger as a group has changed it so far: what each submission sees of those before it.
+struct Draft {
+  var snapshot: Snapshot
+  var changes = Changes()
+  /// The chains this group has touched. A chain is in `moved` once its coordinates differ from the snapshot's.
+  var chains: [SeedChain] = []
+  var moved: Set<Int> = []
+  private var chainIndex: [ChainKey: Int] = [:]
+  private var newChains: [Int] = []
+  private let day: Day
+
+  init(snapshot: Snapshot) {
+    self.snapshot = snapshot
+    day = Day(of: snapshot.now)
+  }
+
+  /// Where the chain stands in `chains`, if it exists.
+  mutating func existingChain(_ key: ChainKey) -> Int? {
+    if let index = chainIndex[key] { return index }
+    guard let chain = snapshot.chains[key] else { return nil }
+    return append(chain)
+  }
+
+  /// Where the chain stands in `chains`; a new one gets its server seed from `entropy`.
+  mutating func chain(_ key: ChainKey, _ entropy: inout some RandomNumberGenerator) -> Int {
+    if let index = existingChain(key) { return index }
+    let chain = SeedChain(
+      id: snapshot.nextChain, key: key, epoch: 0, active: ActiveSeed(ServerSeed(using: &entropy)), cursor: 0, nonce: 0,
+      created: snapshot.now)
+    snapshot.nextChain += 1
+    newChains.append(chains.count)
+    return append(chain)
+  }
+
+  private mutating func append(_ chain: SeedChain) -> Int {
+    chains.append(chain)
+    chainIndex[chain.key] = chains.count - 1
+    return chains.count - 1
+  }
+
+  mutating func takeOutcomeID() -> Int64 {
+    defer { snapshot.nextOutcome += 1 }
+    return snapshot.nextOutcome
+  }
+
+  func quotaIsSpent(for caller: Caller, default quota: Int) -> Bool {
+    guard case .key(_, let account, .live) = caller else { return false }
+    guard let standing = snapshot.accounts[account] else { return true }
+    return standing.usedToday >= standing.dailyQuota ?? quota
+  }
+
+  var quotaRefusal: Refusal { .quotaExceeded(at: snapshot.now) }
+
+  mutating func count(_ outcome: Outcome, for account: AccountID) {
+    snapshot.accounts[account]?.usedToday += 1
+    changes.usage[UsageKey(account: account, day: day, endpoint: outcome.endpoint), default: 0] += 1
+  }
+
+  mutating func record(_ record: IdempotencyRecord) {
+    snapshot.records[record.scope] = record
+    changes.records.append(record)
+  }
+
+  /// What is left to store.
+  consuming func finish() -> Changes {
+    changes.newChains = newChains.map { chains[$0] }
+    let new = Set(newChains)
+    changes.movedChains = moved.subtracting(new).sorted().map { chains[$0] }
+    return changes
+  }
+}

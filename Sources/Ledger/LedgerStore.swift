@@ -1,0 +1,84 @@
+import Fairness
+
+/// Where the ledger lives.
+///
+/// The methods that write are synchronous: they block their thread until what they did is durable, and are called from
+/// threads that have nothing else to do. The ones that only read may be called from anywhere, at any time, beside a
+/// writer, and see what was last committed.
+public protocol LedgerStore: Sendable {
+  /// How many groups it can work on at once; ``LedgerWriter`` has as many threads. 1 for a store with a single writer.
+  var concurrentGroups: Int { get }
+
+  /// Loads what `needs` names, asks `decide`, stores what changed: one transaction.
+  ///
+  /// When it returns, the changes are durable: they outlive the process and the power. Between load and commit nothing
+  /// that the snapshot shows can change. `decide` is called once, or again from a fresh snapshot if the database made
+  /// the transaction start over; only the last decision counts.
+  ///
+  /// - Throws: ``StoreFailure`` when nothing was stored, or when whether it was is not known.
+  func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision
+
+  /// Deletes idempotency records that have expired, a bounded number of them.
+  ///
+  /// - Returns: whether there may be more.
+  func sweepExpiredRecords() throws(StoreFailure) -> Bool
+
+  /// The key with this SHA-256, revoked or not.
+  func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord?
+
+  /// A caller's recorded outcomes of one client seed, newest first.
+  ///
+  /// - Parameters:
+  ///   - before: leaves out what is not older than these coordinates.
+  ///   - limit: 1 or more.
+  func outcomes(
+    of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
+  ) async throws(StoreFailure) -> [Outcome]
+
+  /// One recorded outcome of a caller's.
+  func outcome(
+    of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
+  ) async throws(StoreFailure) -> Outcome?
+
+  /// How many accounts there are, and live outcomes ever.
+  func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int)
+
+  /// Touches the database, for a health check.
+  func ping() async throws(StoreFailure)
+
+  // What an operator does on the command line, beside a running server.
+
+  /// - Throws: ``AdministrationError/nameTaken`` if another account has the name.
+  func createAccount(name: String, dailyQuota: Int?) throws -> Account
+  func accounts() throws -> [Account]
+  /// - Throws: ``AdministrationError/unknownAccount`` if there is no account of that name.
+  func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord
+  func keys() throws -> [(account: String, key: APIKeyRecord)]
+  /// Revokes the one key whose prefix is `prefix`, or begins with it.
+  ///
+  /// - Throws: ``AdministrationError/unknownKey`` or ``AdministrationError/ambiguousPrefix``.
+  func revokeKey(prefix: String) throws -> APIKeyRecord
+}
+
+/// A store that could not do what was asked. The reason is for the log, never for a client.
+public struct StoreFailure: Error, Sendable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// Why an operator's command could not be carried out.
+public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvertible {
+  case nameTaken(String)
+  case unknownAccount(String)
+  case unknownKey(String)
+  case ambiguousPrefix(String)
+
+  public var description: String {
+    switch self {
+    case .nameTaken(let name): "an account called \"\(name)\" exists already"
+    case .unknownAccount(let name): "no account is called \"\(name)\"; `fairdraw account list` lists them"
+    case .unknownKey(let prefix): "no key begins with \"\(prefix)\"; `fairdraw key list` lists them"
+    case .ambiguousPrefix(let prefix): "more than one key begins with \"\(prefix)\": give more of it"
+    }
+  }
+}

@@ -1,0 +1,288 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// Gathers submissions into groups and answers them when, and only when, their group is durable.
+///
+/// The write path, whole: ``submit(_:lane:)`` puts a submission in the queue; a writer thread takes what has gathered
+/// there, has the store load, decide and commit it in one transaction (``LedgerStore/commit(_:deciding:)``), and
+/// then answers everyone in the group. While one group is being committed the next gathers, so groups grow with load
+/// and nobody waits for company when there is none.
+public final class LedgerWriter: Sendable {
+  public struct Limits: Sendable {
+    /// The most draws that may wait; a submission beyond them is refused at once.
+    public var queuedDraws = 20_000
+    /// The most draws in one group (a single submission may hold more than its share).
+    public var groupDraws = 1_000
+    /// How long a submission waits for its answer.
+    public var patience: Duration = .seconds(10)
+    /// How many bytes of answers are remembered for replays.
+    public var replayCacheBytes = 16 << 20
+
+    public init() {}
+  }
+
+  private let store: any LedgerStore
+  private let decider: Decider
+  private let limits: Limits
+  private let replays: ReplayCache
+  /// Guards the queue; never held while a store works or a caller is answered.
+  private let state = Mutex(State())
+  /// Signalled once for each sleeping thread that is to wake.
+  private let wake = DispatchSemaphore(value: 0)
+  private let finished = DispatchGroup()
+  /// Signalled once for each housekeeping thread when it is to stop.
+  private let stopHousekeeping = DispatchSemaphore(value: 0)
+  private let statistics = Mutex(Statistics())
+
+  private struct State {
+    var queue: [Ticket] = []
+    var queuedDraws = 0
+    var sleepers = 0
+    var isClosed = false
+    /// What each thread is working on, so that impatient callers can be found.
+    var inHand: [Int: [Ticket]] = [:]
+  }
+
+  /// Counts since the start.
+  public struct Statistics: Sendable {
+    public var groups = 0
+    public var submissions = 0
+    public var failedGroups = 0
+    public var lastGroupFailed = false
+  }
+
+  public init(store: any LedgerStore, decider: Decider, limits: Limits = Limits()) {
+    self.store = store
+    self.decider = decider
+    self.limits = limits
+    replays = ReplayCache(capacity: limits.replayCacheBytes)
+    for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
+    // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
+    start("ledger-patience") { $0.every(.milliseconds(250)) { $0.failImpatient() } }
+    start("ledger-sweep") { writer in
+      writer.every(.seconds(60)) {
+        // A sweep that fails is tried again in a minute; requests will have reported what ails the store.
+        while (try? $0.store.sweepExpiredRecords()) == true {}
+      }
+    }
+  }
+
+  private func start(_ name: String, _ body: @escaping @Sendable (LedgerWriter) -> Void) {
+    finished.enter()
+    let thread = Thread { [self] in
+      body(self)
+      finished.leave()
+    }
+    thread.name = name
+    thread.start()
+  }
+
+  public var report: Statistics { statistics.withLock { $0 } }
+
+  /// Draws that wait for a group.
+  public var queueDepth: Int { state.withLock { $0.queuedDraws } }
+
+  /// Has `submission` decided and made durable, together with whatever else is waiting.
+  ///
+  /// A submission under an idempotency key that was answered before gets that answer again.
+  ///
+  /// - Parameter lane: where the caller is resumed; nil means on whatever thread is at hand.
+  /// - Throws: ``LedgerUnavailable``. Except after `.timedOut` the submission has had no effect. Whatever is thrown, a
+  ///   retry under the same idempotency key is safe.
+  public func submit(_ submission: Submission, lane: (any ReplyLane)? = nil) async throws(LedgerUnavailable) -> Reply {
+    if let claim = submission.claim, let reply = replays.reply(to: claim, now: Self.wallClock()) { return reply }
+    let result: Result<Reply, LedgerUnavailable> = await withCheckedContinuation { continuation in
+      enqueue(Ticket(submission: submission, lane: lane, continuation: continuation))
+    }
+    return try result.get()
+  }
+
+  /// Stops accepting, finishes what was accepted, and returns when the last of it is answered.
+  public func drain() async {
+    let sleepers = state.withLock { state in
+      state.isClosed = true
+      return state.sleepers
+    }
+    for _ in 0..<sleepers { wake.signal() }
+    for _ in 0..<2 { stopHousekeeping.signal() }
+    await withCheckedContinuation { continuation in
+      finished.notify(queue: .global()) { continuation.resume() }
+    }
+  }
+
+  // MARK: The queue
+
+  private func enqueue(_ ticket: Ticket) {
+    enum Entry { case refused(LedgerUnavailable), queued(wake: Bool) }
+    let entry: Entry = state.withLock { state in
+      if state.isClosed { return .refused(.shuttingDown) }
+      let weight = ticket.submission.weight
+      if state.queuedDraws + weight > limits.queuedDraws { return .refused(.overloaded) }
+      state.queue.append(ticket)
+      state.queuedDraws += weight
+      guard state.sleepers > 0 else { return .queued(wake: false) }
+      state.sleepers -= 1
+      return .queued(wake: true)
+    }
+    switch entry {
+    case .refused(let reason): ticket.settle(.failure(reason))
+    case .queued(let wakes): if wakes { wake.signal() }
+    }
+  }
+
+  /// The next group, waiting for one if need be; nil when the queue is closed and empty.
+  private func nextGroup(thread: Int) -> [Ticket]? {
+    while true {
+      enum Step { case group([Ticket]), sleep, stop }
+      let step: Step = state.withLock { state in
+        if state.queue.isEmpty {
+          if state.isClosed { return .stop }
+          state.sleepers += 1
+          return .sleep
+        }
+        let group = Self.takeGroup(from: &state, limit: limits.groupDraws)
+        state.inHand[thread] = group
+        return .group(group)
+      }
+      switch step {
+      case .group(let group): return group
+      case .stop: return nil
+      case .sleep: wake.wait()
+      }
+    }
+  }
+
+  private static func takeGroup(from state: inout State, limit: Int) -> [Ticket] {
+    var draws = 0
+    var count = 0
+    for ticket in state.queue {
+      let weight = ticket.submission.weight
+      if count > 0 && draws + weight > limit { break }
+      draws += weight
+      count += 1
+    }
+    state.queuedDraws -= draws
+    if count == state.queue.count {
+      defer { state.queue = [] }
+      return state.queue
+    }
+    defer { state.queue.removeFirst(count) }
+    return Array(state.queue[..<count])
+  }
+
+  // MARK: A group
+
+  private func work(thread: Int) {
+    while let tickets = nextGroup(thread: thread) {
+      settle(tickets)
+      state.withLock { $0.inHand[thread] = nil }
+    }
+  }
+
+  private func settle(_ tickets: [Ticket]) {
+    let group = tickets.map(\.submission)
+    var entropy = SystemRandomNumberGenerator()
+    do {
+      let decision = try store.commit(Needs(of: group)) { snapshot in
+        decider.decide(group, snapshot: snapshot, entropy: &entropy)
+      }
+      precondition(decision.replies.count == group.count)
+      for record in decision.changes.records { replays.insert(record) }
+      statistics.withLock {
+        $0.groups += 1
+        $0.submissions += group.count
+        $0.lastGroupFailed = false
+      }
+      answer(zip(tickets, decision.replies).map { ($0, .success($1)) })
+    } catch {
+      statistics.withLock {
+        $0.failedGroups += 1
+        $0.lastGroupFailed = true
+      }
+      answer(tickets.map { ($0, .failure(.storeFailed(error))) })
+    }
+  }
+
+  /// Answers a group, waking each lane once however many of its callers are in it.
+  private func answer(_ answers: [(Ticket, Result<Reply, LedgerUnavailable>)]) {
+    var lanes: [(lane: any ReplyLane, answers: [(Ticket, Result<Reply, LedgerUnavailable>)])] = []
+    for answer in answers {
+      guard let lane = answer.0.lane else {
+        answer.0.settle(answer.1)
+        continue
+      }
+      if let index = lanes.firstIndex(where: { $0.lane === lane }) {
+        lanes[index].answers.append(answer)
+      } else {
+        lanes.append((lane, [answer]))
+      }
+    }
+    for (lane, answers) in lanes {
+      lane.run { for (ticket, result) in answers { ticket.settle(result) } }
+    }
+  }
+
+  // MARK: Housekeeping
+
+  private func every(_ interval: DispatchTimeInterval, _ body: (LedgerWriter) -> Void) {
+    while stopHousekeeping.wait(timeout: .now() + interval) == .timedOut { body(self) }
+  }
+
+  /// Tells those who have waited too long to come back later.
+  private func failImpatient() {
+    let deadline = ContinuousClock.now - limits.patience
+    let (queued, working) = state.withLock { state in
+      // The queue is in order of arrival, so those who have waited too long stand at its front.
+      let count = state.queue.prefix { $0.arrived < deadline }.count
+      let queued = Array(state.queue[..<count])
+      state.queue.removeFirst(count)
+      state.queuedDraws -= queued.reduce(0) { $0 + $1.submission.weight }
+      return (queued, state.inHand.values.joined().filter { $0.arrived < deadline })
+    }
+    for ticket in queued { ticket.settle(.failure(.overloaded)) }
+    for ticket in working { ticket.settle(.failure(.timedOut)) }
+  }
+
+  static func wallClock() -> Milliseconds { Milliseconds(Date().timeIntervalSince1970 * 1000) }
+}
+
+/// Where a caller waits to be resumed: an event loop, say. A group's callers on the same lane are resumed together.
+public protocol ReplyLane: AnyObject, Sendable {
+  /// Runs `body` on the lane, soon, after whatever was given to it before.
+  func run(_ body: @escaping @Sendable () -> Void)
+}
+
+/// Why a submission was not answered.
+public enum LedgerUnavailable: Error, Sendable {
+  /// Too much was waiting already. Nothing happened.
+  case overloaded
+  /// The server is about to stop. Nothing happened.
+  case shuttingDown
+  /// The store could not make it durable. Nothing is answered, and a retry under the same idempotency key is safe.
+  case storeFailed(StoreFailure)
+  /// The answer did not come in time; the submission may yet take effect.
+  case timedOut
+}
+
+/// A submission in the queue and the caller who waits for its answer.
+private final class Ticket: Sendable {
+  let submission: Submission
+  let lane: (any ReplyLane)?
+  let arrived = ContinuousClock.now
+  private let continuation: Mutex<CheckedContinuation<Result<Reply, LedgerUnavailable>, Never>?>
+
+  init(
+    submission: Submission, lane: (any ReplyLane)?,
+    continuation: CheckedContinuation<Result<Reply, LedgerUnavailable>, Never>
+  ) {
+    self.submission = submission
+    self.lane = lane
+    self.continuation = Mutex(continuation)
+  }
+
+  /// Answers the caller. The first call counts: a caller who was told to come back later is not told twice.
+  func settle(_ result: Result<Reply, LedgerUnavailable>) {
+    continuation.withLock { $0.take() }?.resume(returning: result)
+  }
+}

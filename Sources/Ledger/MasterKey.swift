@@ -1,0 +1,51 @@
+import Crypto
+
+/// The one secret an installation keeps outside its database. Everything that must be hidden or unguessable hangs
+/// from it, each by a key of its own (HKDF-SHA256, RFC 5869), so that no two uses can meet.
+public struct MasterKey: Sendable {
+  private let key: SymmetricKey
+
+  /// The size of a master key, in bytes.
+  public static let size = 32
+
+  /// - Parameter bytes: exactly ``size`` bytes.
+  /// - Throws: ``InvalidMasterKey`` for any other number.
+  public init(bytes: [UInt8]) throws(InvalidMasterKey) {
+    guard bytes.count == Self.size else { throw InvalidMasterKey() }
+    key = SymmetricKey(data: bytes)
+  }
+
+  func subkey(_ purpose: String, size: Int = 32) -> SymmetricKey {
+    HKDF<SHA256>.deriveKey(inputKeyMaterial: key, info: Array("fairdraw/v1/\(purpose)".utf8), outputByteCount: size)
+  }
+
+  /// A value that tells two master keys apart and gives neither away. Kept in the database, so that a server started
+  /// with the wrong key is refused instead of writing seeds that nobody can open.
+  public var fingerprint: [UInt8] {
+    Array(HMAC<SHA256>.authenticationCode(for: Array("fingerprint".utf8), using: subkey("fingerprint")))
+  }
+
+  /// What seals secrets before they are written down.
+  public var vault: Vault { Vault(key: subkey("sealing")) }
+}
+
+public struct InvalidMasterKey: Error, Sendable {}
+
+/// Encrypts secrets at rest: AES-256-GCM with a random nonce, bound to the place they are stored in.
+public struct Vault: Sendable {
+  let key: SymmetricKey
+
+  /// Seals `secret` so that it opens only with the same `context` (say, `chain:17:0`): a row moved elsewhere does not open.
+  ///
+  /// - Returns: the nonce, the ciphertext and the tag, 28 bytes more than the secret.
+  /// - Throws: what the cipher throws; it does not for the sizes used here.
+  public func seal(_ secret: [UInt8], context: String) throws -> [UInt8] {
+    let box = try AES.GCM.seal(secret, using: key, authenticating: Array(context.utf8))
+    return Array(box.nonce) + Array(box.ciphertext) + Array(box.tag)
+  }
+
+  /// - Throws: an error if the bytes were changed, moved, or sealed under another key.
+  public func open(_ sealed: [UInt8], context: String) throws -> [UInt8] {
+    Array(try AES.GCM.open(AES.GCM.SealedBox(combined: sealed), using: key, authenticating: Array(context.utf8)))
+  }
+}

@@ -1,0 +1,44 @@
+import Crypto
+import JSON
+
+/// A key in the one moment it is known: made, shown, and from then on only recognised.
+public struct NewAPIKey: Sendable {
+  /// The key: `pk_live_` or `pk_test_` and 43 characters that carry 256 random bits.
+  public let secret: String
+  public let mode: Mode
+  public let allowedNetworks: [String]
+  public let allowedReferers: [String]
+
+  public init(mode: Mode, allowedNetworks: [String] = [], allowedReferers: [String] = []) {
+    var random = SystemRandomNumberGenerator()
+    self.init(mode: mode, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, using: &random)
+  }
+
+  init(
+    mode: Mode, allowedNetworks: [String], allowedReferers: [String], using random: inout some RandomNumberGenerator
+  ) {
+    var text: [UInt8] = []
+    text.append(base64: (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) })
+    // The URL-safe alphabet without padding (RFC 4648 § 5), so that a key survives any shell and any header.
+    let safe = text.filter { $0 != UInt8(ascii: "=") }.map {
+      switch $0 {
+      case UInt8(ascii: "+"): UInt8(ascii: "-")
+      case UInt8(ascii: "/"): UInt8(ascii: "_")
+      default: $0
+      }
+    }
+    secret = "pk_\(mode.name)_" + String(decoding: safe, as: UTF8.self)
+    self.mode = mode
+    self.allowedNetworks = allowedNetworks
+    self.allowedReferers = allowedReferers
+  }
+
+  /// What the key is called in lists: its kind and eight of its characters.
+  public var prefix: String { String(secret.prefix(16)) }
+
+  /// What is stored of the key.
+  public var hash: [UInt8] { Self.hash(of: secret) }
+
+  /// SHA-256 of a key. A key carries 256 random bits, so a plain hash gives nothing away and needs no salt.
+  public static func hash(of secret: String) -> [UInt8] { Array(SHA256.hash(data: Array(secret.utf8))) }
+}

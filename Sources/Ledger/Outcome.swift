@@ -1,0 +1,90 @@
+import Fairness
+import JSON
+
+/// A recorded draw: what was answered, never rewritten.
+public struct Outcome: Sendable, Equatable {
+  /// The row number its short id is made from; live and test outcomes share one numbering.
+  public let id: Int64
+  /// The chain it was drawn from; 0 for a test outcome, which has none.
+  public let chain: Int64
+  public let mode: Mode
+  public let clientSeed: ClientSeed
+  public let serverHash: ServerHash
+  /// Which of its chain's server seeds was used: see ``SeedChain/epoch``.
+  public let epoch: Int
+  public let cursor: Int64
+  public let nonce: Int64
+  public let endpoint: Endpoint
+  /// The outcome itself, as JSON.
+  public let value: [UInt8]
+  /// The endpoint's own response fields (its parameters, its count), as JSON members without braces.
+  public let fields: [UInt8]
+  /// What a shuffle or pick was made of, as the members of a JSON array without brackets; nil for other generators.
+  public let items: [UInt8]?
+  public let created: Milliseconds
+
+  public init(
+    id: Int64, chain: Int64, mode: Mode, clientSeed: ClientSeed, serverHash: ServerHash, epoch: Int, cursor: Int64,
+    nonce: Int64, endpoint: Endpoint, value: [UInt8], fields: [UInt8], items: [UInt8]?, created: Milliseconds
+  ) {
+    self.id = id
+    self.chain = chain
+    self.mode = mode
+    self.clientSeed = clientSeed
+    self.serverHash = serverHash
+    self.epoch = epoch
+    self.cursor = cursor
+    self.nonce = nonce
+    self.endpoint = endpoint
+    self.value = value
+    self.fields = fields
+    self.items = items
+    self.created = created
+  }
+}
+
+/// Writes outcomes the one way they are ever written: when drawn, when looked up, when replayed.
+public struct OutcomeRenderer: Sendable {
+  private let shortIDs: ShortIDs
+  private let permalinkPrefix: [UInt8]
+
+  /// - Parameter publicURL: where clients reach the server, without a slash at its end.
+  public init(shortIDs: ShortIDs, publicURL: String) {
+    self.shortIDs = shortIDs
+    var prefix: [UInt8] = []
+    prefix.append(jsonString: publicURL + "/o/")
+    prefix.removeLast()  // the closing quote comes after the short id
+    permalinkPrefix = prefix
+  }
+
+  /// Appends the outcome's JSON object and returns its short id.
+  @discardableResult
+  public func append(_ outcome: Outcome, to body: inout [UInt8]) -> [UInt8] {
+    let shortID = shortIDs.encode(outcome.id)
+    body.append(json: "{\"outcome\":")
+    body.append(contentsOf: outcome.value)
+    body.append(json: ",\"shortId\":\"")
+    body.append(contentsOf: shortID)
+    body.append(json: "\",\"permalink\":")
+    body.append(contentsOf: permalinkPrefix)
+    body.append(contentsOf: shortID)
+    body.append(json: "\",\"serverHash\":\"")
+    body.append(hex: outcome.serverHash.bytes)
+    body.append(json: "\",\"clientSeed\":")
+    body.append(jsonString: outcome.clientSeed.bytes)
+    body.append(json: ",\"cursor\":")
+    body.append(integer: outcome.cursor)
+    body.append(json: ",\"nonce\":")
+    body.append(integer: outcome.nonce)
+    body.append(json: ",\"endpoint\":\"")
+    body.append(text: outcome.endpoint.name)
+    body.append(json: "\",")
+    body.append(contentsOf: outcome.fields)
+    body.append(json: ",\"created\":")
+    body.append(integer: outcome.created)
+    body.append(json: ",\"mode\":\"")
+    body.append(text: outcome.mode.name)
+    body.append(json: "\"}")
+    return shortID
+  }
+}

@@ -1,0 +1,86 @@
+import JSON
+
+/// What a caller is answered, and, under an idempotency key, what is stored: the same bytes.
+public struct Reply: Sendable, Equatable {
+  public let status: Int
+  /// JSON, whole.
+  public let body: [UInt8]
+  /// The outcome's short id, for the header; nil unless the answer is a single outcome.
+  public let shortID: [UInt8]?
+  /// Seconds after which a retry makes sense, for the header.
+  public let retryAfter: Int?
+  /// Whether this was answered before, and is being said again.
+  public let isReplay: Bool
+
+  public init(status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false) {
+    self.status = status
+    self.body = body
+    self.shortID = shortID
+    self.retryAfter = retryAfter
+    self.isReplay = isReplay
+  }
+
+  public init(_ refusal: Refusal) {
+    self.init(status: refusal.status, body: refusal.body(), retryAfter: refusal.retryAfter)
+  }
+
+  var replayed: Reply { Reply(status: status, body: body, shortID: shortID, isReplay: true) }
+
+  /// Whether an idempotency key keeps this answer. What a later retry may turn into a success is not kept.
+  var isFinal: Bool { status < 500 && ![401, 403, 413, 429].contains(status) }
+}
+
+/// A request turned down: nothing changed.
+public struct Refusal: Error, Sendable, Equatable {
+  public let status: Int
+  /// A sentence for a person; names the parameter if one is at fault.
+  public let error: String
+  /// A word for a program.
+  public let code: String?
+  /// Seconds.
+  public let retryAfter: Int?
+
+  public init(_ status: Int, _ error: String, code: String? = nil, retryAfter: Int? = nil) {
+    self.status = status
+    self.error = error
+    self.code = code
+    self.retryAfter = retryAfter
+  }
+
+  /// The JSON a refusal is answered with; `requestID` is added to faults, so that they can be found in the log.
+  public func body(requestID: String? = nil) -> [UInt8] {
+    var body: [UInt8] = []
+    body.append(json: "{\"error\":")
+    body.append(jsonString: error)
+    if let code {
+      body.append(json: ",\"code\":")
+      body.append(jsonString: code)
+    }
+    if let retryAfter {
+      body.append(json: ",\"retryAfter\":")
+      body.append(integer: retryAfter)
+    }
+    if let requestID {
+      body.append(json: ",\"requestId\":")
+      body.append(jsonString: requestID)
+    }
+    body.append(json: "}")
+    return body
+  }
+
+  public static func badRequest(_ error: String) -> Refusal { Refusal(400, error) }
+
+  public static let invalidAPIKey = Refusal(401, "The API key is unknown or has been revoked.", code: "invalid_api_key")
+
+  public static let idempotencyConflict = Refusal(
+    409, "This Idempotency-Key was already used for a different request.", code: "idempotency_replay")
+
+  static let quotaSpent = "The account's daily quota is spent; it renews at midnight UTC."
+
+  static func quotaExceeded(at now: Milliseconds) -> Refusal {
+    Refusal(429, quotaSpent, code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now))
+  }
+
+  static let testModeForbidden = Refusal(
+    403, "A test key has no seed chain to change; use a live key.", code: "test_mode_forbidden")
+}

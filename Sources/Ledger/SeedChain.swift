@@ -1,0 +1,64 @@
+import Fairness
+
+/// Whose chains: a live API key's, or the ones all anonymous callers share.
+public struct ChainOwner: Hashable, Comparable, Sendable {
+  public let rawValue: Int64
+  public init(_ rawValue: Int64) { self.rawValue = rawValue }
+  public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+  public static let anonymous = ChainOwner(0)
+}
+
+/// What a chain is found by. Identity is bytes: client seeds that only look alike are different chains.
+public struct ChainKey: Hashable, Comparable, Sendable {
+  public let owner: ChainOwner
+  public let clientSeed: ClientSeed
+
+  public init(owner: ChainOwner, clientSeed: ClientSeed) {
+    self.owner = owner
+    self.clientSeed = clientSeed
+  }
+
+  public static func < (a: Self, b: Self) -> Bool {
+    a.owner != b.owner ? a.owner < b.owner : a.clientSeed < b.clientSeed
+  }
+}
+
+/// A server seed in use, with what every draw from it needs worked out once: its hash and its keyed HMAC.
+public final class ActiveSeed: Sendable {
+  public let seed: ServerSeed
+  public let hash: ServerHash
+  public let streamKey: StreamKey
+
+  public init(_ seed: ServerSeed) {
+    self.seed = seed
+    hash = seed.hash
+    streamKey = StreamKey(seed)
+  }
+}
+
+/// A secret server seed and the coordinates its next draw will use.
+///
+/// No (chain, cursor, nonce) is used twice and no nonce is skipped: a draw takes the nonce and moves it on by one,
+/// in the transaction that records the outcome.
+public struct SeedChain: Sendable {
+  public let id: Int64
+  public let key: ChainKey
+  /// How often the chain was rotated: 0 for its first server seed.
+  public let epoch: Int
+  public let active: ActiveSeed
+  public var cursor: Int64
+  public var nonce: Int64
+  public let created: Milliseconds
+
+  public init(
+    id: Int64, key: ChainKey, epoch: Int, active: ActiveSeed, cursor: Int64, nonce: Int64, created: Milliseconds
+  ) {
+    self.id = id
+    self.key = key
+    self.epoch = epoch
+    self.active = active
+    self.cursor = cursor
+    self.nonce = nonce
+    self.created = created
+  }
+}

@@ -1,0 +1,119 @@
+import Fairness
+
+/// What a group of submissions needs to see before it can be decided.
+public struct Needs: Sendable {
+  public private(set) var keys: Set<KeyID> = []
+  public private(set) var accounts: Set<AccountID> = []
+  public private(set) var chains: Set<ChainKey> = []
+  public private(set) var claims: Set<IdempotencyScope> = []
+  public private(set) var testDraws: Set<TestDrawID> = []
+  /// The most outcomes the group can record: how many row numbers to set aside.
+  public private(set) var outcomes = 0
+
+  public init(of group: [Submission]) {
+    for submission in group {
+      if case .key(let key, let account, _) = submission.caller {
+        keys.insert(key)
+        accounts.insert(account)
+      }
+      if let claim = submission.claim { claims.insert(claim.scope) }
+      let caller = submission.caller
+      switch submission.operation {
+      case .draw(let draw): add(draw, by: caller)
+      case .batch(let entries):
+        for case .draw(let draw) in entries { add(draw, by: caller) }
+      case .seed(let clientSeed), .incrementCursor(let clientSeed):
+        if caller.mode == .live { chains.insert(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) }
+      case .refuse: break
+      }
+    }
+  }
+
+  private mutating func add(_ draw: DrawRequest, by caller: Caller) {
+    outcomes += 1
+    switch caller.mode {
+    case .live: chains.insert(ChainKey(owner: caller.chainOwner, clientSeed: draw.clientSeed))
+    case .test: testDraws.insert(TestDrawID(account: caller.account, draw: draw))
+    }
+  }
+}
+
+/// The state of the ledger, as far as one group's ``Needs`` go. Whoever made it holds whatever locks keep it true until
+/// the group's ``Changes`` are stored.
+public struct Snapshot: Sendable {
+  public var now: Milliseconds
+  /// Keys that exist and are not revoked.
+  public var keys: Set<KeyID> = []
+  public var accounts: [AccountID: AccountStanding] = [:]
+  public var chains: [ChainKey: SeedChain] = [:]
+  public var records: [IdempotencyScope: IdempotencyRecord] = [:]
+  public var testOutcomes: [TestDrawID: Outcome] = [:]
+  /// The first of the row numbers set aside for new outcomes.
+  public var nextOutcome: Int64
+  /// The first of the numbers set aside for new chains.
+  public var nextChain: Int64
+
+  public init(now: Milliseconds, nextOutcome: Int64, nextChain: Int64) {
+    self.now = now
+    self.nextOutcome = nextOutcome
+    self.nextChain = nextChain
+  }
+}
+
+/// How an account stands against its quota.
+public struct AccountStanding: Sendable, Equatable {
+  /// The account's own quota; nil follows the server's setting.
+  public var dailyQuota: Int?
+  /// Live outcomes recorded in the UTC day of the snapshot.
+  public var usedToday: Int
+
+  public init(dailyQuota: Int?, usedToday: Int) {
+    self.dailyQuota = dailyQuota
+    self.usedToday = usedToday
+  }
+}
+
+/// What a usage counter counts: one account's live outcomes of one endpoint on one day.
+public struct UsageKey: Hashable, Sendable {
+  public let account: AccountID
+  public let day: Day
+  public let endpoint: Endpoint
+
+  public init(account: AccountID, day: Day, endpoint: Endpoint) {
+    self.account = account
+    self.day = day
+    self.endpoint = endpoint
+  }
+}
+
+/// What deciding a group changed. All of it becomes durable, or none.
+public struct Changes: Sendable {
+  /// Chains that did not exist, as the group leaves them.
+  public var newChains: [SeedChain] = []
+  /// Chains that did, with their new coordinates.
+  public var movedChains: [SeedChain] = []
+  public var outcomes: [Outcome] = []
+  public var testOutcomes: [(id: TestDrawID, outcome: Outcome)] = []
+  /// New records. One may stand in the place of an expired one of the same scope.
+  public var records: [IdempotencyRecord] = []
+  /// By how much each counter rises.
+  public var usage: [UsageKey: Int] = [:]
+
+  public init() {}
+
+  public var isEmpty: Bool {
+    newChains.isEmpty && movedChains.isEmpty && outcomes.isEmpty && testOutcomes.isEmpty && records.isEmpty
+      && usage.isEmpty
+  }
+}
+
+/// A decided group: one reply for each submission, in order, and what to store before any of them is sent.
+public struct Decision: Sendable {
+  public var replies: [Reply]
+  public var changes: Changes
+
+  public init(replies: [Reply], changes: Changes) {
+    self.replies = replies
+    self.changes = changes
+  }
+}

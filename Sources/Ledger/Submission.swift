@@ -1,0 +1,93 @@
+import Fairness
+
+/// A request that may change state. Everything that does comes through here.
+public struct Submission: Sendable {
+  public let caller: Caller
+  /// Makes a retry harmless; nil when the caller sent no idempotency key, or is anonymous.
+  public let claim: IdempotencyClaim?
+  public let operation: Operation
+
+  /// - Precondition: an anonymous caller has no claim: there is no account to keep it under.
+  public init(caller: Caller, claim: IdempotencyClaim? = nil, operation: Operation) {
+    precondition(claim == nil || caller != .anonymous)
+    self.caller = caller
+    self.claim = claim
+    self.operation = operation
+  }
+
+  /// How much work it is, in draws; what the writer's queue is bounded by.
+  public var weight: Int {
+    if case .batch(let entries) = operation { max(entries.count, 1) } else { 1 }
+  }
+}
+
+public enum Operation: Sendable {
+  case draw(DrawRequest)
+  case batch([BatchEntry])
+  /// The commitment for the next draw; makes the chain if it is new.
+  case seed(ClientSeed)
+  case incrementCursor(ClientSeed)
+  /// A request found bad before it got here, but sent under an idempotency key: its refusal is kept like any answer.
+  case refuse(Refusal)
+}
+
+/// One place in a batch: a draw, or the words it was turned down with.
+public enum BatchEntry: Sendable {
+  case draw(DrawRequest)
+  case refused(String)
+}
+
+/// The most draws one batch may hold.
+public let maximumBatchSize = 50
+
+/// Where an idempotency key means something: one account, one mode.
+public struct IdempotencyScope: Hashable, Comparable, Sendable {
+  public let account: AccountID
+  public let mode: Mode
+  /// The key's bytes: 1 to 255 of visible ASCII.
+  public let key: [UInt8]
+
+  public init(account: AccountID, mode: Mode, key: [UInt8]) {
+    self.account = account
+    self.mode = mode
+    self.key = key
+  }
+
+  public static func < (a: Self, b: Self) -> Bool {
+    if a.account != b.account { return a.account < b.account }
+    if a.mode != b.mode { return a.mode.rawValue < b.mode.rawValue }
+    return a.key.lexicographicallyPrecedes(b.key)
+  }
+}
+
+/// An idempotency key and the request it was sent with.
+public struct IdempotencyClaim: Hashable, Sendable {
+  public let scope: IdempotencyScope
+  /// SHA-256 over what makes two requests the same.
+  public let fingerprint: [UInt8]
+
+  public init(scope: IdempotencyScope, fingerprint: [UInt8]) {
+    self.scope = scope
+    self.fingerprint = fingerprint
+  }
+}
+
+/// The answer kept under an idempotency key.
+public struct IdempotencyRecord: Sendable, Equatable {
+  public let scope: IdempotencyScope
+  public let fingerprint: [UInt8]
+  public let reply: Reply
+  public let created: Milliseconds
+
+  public init(scope: IdempotencyScope, fingerprint: [UInt8], reply: Reply, created: Milliseconds) {
+    self.scope = scope
+    self.fingerprint = fingerprint
+    self.reply = reply
+    self.created = created
+  }
+
+  /// How long an answer is kept.
+  public static let lifetime: Milliseconds = 24 * 3600 * 1000
+
+  public func isExpired(at now: Milliseconds) -> Bool { now - created >= Self.lifetime }
+}

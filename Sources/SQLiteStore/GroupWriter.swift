@@ -1,0 +1,280 @@
+import Fairness
+import GRDBSQLite
+import Ledger
+
+/// The write path's hold on the database: its prepared statements, and what it remembers from group to group.
+///
+/// What it remembers is true as long as nobody else writes. SQLite's `data_version` tells, under the write lock, whether
+/// another connection did (the command line, say); then everything is forgotten and read again. A failed group is
+/// followed by forgetting too. Owned by ``SQLiteStore``, which lets one thread in at a time.
+final class GroupWriter {
+  private let connection: OpaquePointer
+  private let vault: Vault
+  private let clock: @Sendable () -> Milliseconds
+
+  private let begin, commit, rollback, dataVersion: Statement
+  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome: Statement
+  private let selectLastOutcome, selectLastChain: Statement
+  private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, addUsage, sweep: Statement
+
+  private var memory: Memory?
+  private var latest: Milliseconds = 0
+
+  private struct Memory {
+    let dataVersion: Int64
+    var lastOutcome: Int64
+    var lastChain: Int64
+    var day: Day
+    var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
+    var accounts = BoundedCache<AccountID, AccountStanding>(capacity: 10_000)
+    var chains = BoundedCache<ChainKey, SeedChain>(capacity: 20_000)
+  }
+
+  init(connection: OpaquePointer, vault: Vault, clock: @escaping @Sendable () -> Milliseconds) throws {
+    func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
+    self.connection = connection
+    self.vault = vault
+    self.clock = clock
+    begin = try prepare("BEGIN IMMEDIATE")
+    commit = try prepare("COMMIT")
+    rollback = try prepare("ROLLBACK")
+    dataVersion = try prepare("PRAGMA data_version")
+    selectKey = try prepare("SELECT 1 FROM api_keys WHERE id = ? AND revoked IS NULL")
+    selectAccount = try prepare("SELECT daily_quota FROM accounts WHERE id = ?")
+    selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
+    selectChain = try prepare(
+      """
+      SELECT id, epoch, sealed_seed, cursor, nonce, created FROM chains WHERE owner_id = ? AND client_seed = ?
+      """)
+    selectRecord = try prepare(
+      """
+      SELECT fingerprint, status, short_id, body, created FROM idempotency
+      WHERE account_id = ? AND mode = ? AND key = ?
+      """)
+    selectTestOutcome = try prepare(
+      """
+      SELECT id, client_seed, server_hash, endpoint, value, fields, items, created FROM test_outcomes
+      WHERE account_id = ? AND digest = ?
+      """)
+    selectLastOutcome = try prepare(
+      """
+      SELECT max(coalesce((SELECT max(id) FROM outcomes), 0), coalesce((SELECT max(id) FROM test_outcomes), 0))
+      """)
+    selectLastChain = try prepare("SELECT coalesce(max(id), 0) FROM chains")
+    insertChain = try prepare(
+      """
+      INSERT INTO chains (id, owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """)
+    moveChain = try prepare("UPDATE chains SET cursor = ?, nonce = ? WHERE id = ?")
+    insertOutcome = try prepare(
+      """
+      INSERT INTO outcomes (id, chain_id, epoch, cursor, nonce, endpoint, value, fields, items, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """)
+    insertTestOutcome = try prepare(
+      """
+      INSERT INTO test_outcomes
+      (id, account_id, digest, client_seed, server_hash, endpoint, value, fields, items, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """)
+    insertRecord = try prepare(
+      """
+      INSERT OR REPLACE INTO idempotency (account_id, mode, key, fingerprint, status, short_id, body, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      """)
+    addUsage = try prepare(
+      """
+      INSERT INTO usage (account_id, day, endpoint, count) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET count = count + excluded.count
+      """)
+    // Records are numbered as they come, so the oldest stand first and a sweep reads no more than it deletes.
+    sweep = try prepare(
+      """
+      DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?
+      """)
+  }
+
+  /// Drops what is remembered, so that the next group reads it anew.
+  func forget() { memory = nil }
+
+  // MARK: A group
+
+  func settle(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws -> Decision {
+    try transaction {
+      let decision = decide(try load(needs))
+      try store(decision.changes)
+      return decision
+    }
+  }
+
+  /// Deletes expired records, `limit` at the most; returns how many there were.
+  func sweepExpired(limit: Int) throws -> Int {
+    try transaction {
+      try sweep.run(.integer(Int64(limit)), .integer(now() - IdempotencyRecord.lifetime))
+      return Int(sqlite3_changes64(connection))
+    }
+  }
+
+  private func transaction<Result>(_ body: () throws -> Result) throws -> Result {
+    try begin.run()
+    do {
+      let result = try body()
+      try commit.run()
+      return result
+    } catch {
+      forget()
+      // SQLite has rolled back by itself after some errors (a full disk among them); then there is nothing to undo.
+      if sqlite3_get_autocommit(connection) == 0 { try? rollback.run() }
+      throw error
+    }
+  }
+
+  /// The time, never earlier than it was: a clock that is set back must not put an outcome before its predecessor.
+  private func now() -> Milliseconds {
+    latest = max(latest, clock())
+    return latest
+  }
+
+  // MARK: Load
+
+  private func load(_ needs: Needs) throws -> Snapshot {
+    let now = now()
+    var memory = try recall(today: Day(of: now))
+    var snapshot = Snapshot(now: now, nextOutcome: memory.lastOutcome + 1, nextChain: memory.lastChain + 1)
+    for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
+    for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
+    for key in needs.chains { snapshot.chains[key] = try chain(key, &memory) }
+    for scope in needs.claims { snapshot.records[scope] = try record(scope) }
+    for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
+    self.memory = memory
+    return snapshot
+  }
+
+  private func recall(today: Day) throws -> Memory {
+    let version = try dataVersion.first { $0.integer(0) } ?? 0
+    if var memory, memory.dataVersion == version {
+      self.memory = nil  // so that the caller's copy is the only one, and changes in place
+      if memory.day != today {
+        memory.day = today
+        memory.accounts.removeAll()
+      }
+      return memory
+    }
+    return Memory(
+      dataVersion: version, lastOutcome: try selectLastOutcome.first { $0.integer(0) } ?? 0,
+      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: today)
+  }
+
+  private func isLive(_ key: KeyID, _ memory: inout Memory) throws -> Bool {
+    if let known = memory.keys.value(for: key) { return known }
+    let live = try selectKey.first(.integer(key.rawValue)) { _ in true } ?? false
+    memory.keys.insert(live, for: key)
+    return live
+  }
+
+  private func standing(_ account: AccountID, _ memory: inout Memory) throws -> AccountStanding? {
+    if let known = memory.accounts.value(for: account) { return known }
+    let quota: Int?? = try selectAccount.first(.integer(account.rawValue)) { $0.isNull(0) ? nil : Int($0.integer(0)) }
+    guard let quota else { return nil }
+    let used = try selectUsage.first(.integer(account.rawValue), .integer(memory.day.number)) { $0.integer(0) } ?? 0
+    let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used))
+    memory.accounts.insert(standing, for: account)
+    return standing
+  }
+
+  private func chain(_ key: ChainKey, _ memory: inout Memory) throws -> SeedChain? {
+    if let known = memory.chains.value(for: key) { return known }
+    let row = try selectChain.first(.integer(key.owner.rawValue), .blob(key.clientSeed.bytes)) {
+      (
+        id: $0.integer(0), epoch: $0.integer(1), sealed: $0.bytes(2), cursor: $0.integer(3), nonce: $0.integer(4),
+        created: $0.integer(5)
+      )
+    }
+    guard let row else { return nil }
+    let opened = try vault.open(row.sealed, context: Self.sealingContext(chain: row.id, epoch: Int(row.epoch)))
+    let chain = SeedChain(
+      id: row.id, key: key, epoch: Int(row.epoch), active: ActiveSeed(try ServerSeed(hex: opened)), cursor: row.cursor,
+      nonce: row.nonce, created: row.created)
+    memory.chains.insert(chain, for: key)
+    return chain
+  }
+
+  private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
+    try selectRecord.first(.integer(scope.account.rawValue), .integer(Int64(scope.mode.rawValue)), .blob(scope.key)) {
+      IdempotencyRecord(
+        scope: scope, fingerprint: $0.bytes(0),
+        reply: Reply(status: Int($0.integer(1)), body: $0.bytes(3), shortID: $0.isNull(2) ? nil : $0.bytes(2)),
+        created: $0.integer(4))
+    }
+  }
+
+  private func testOutcome(_ id: TestDrawID) throws -> Outcome? {
+    let row = try selectTestOutcome.first(.integer(id.account.rawValue), .blob(id.digest)) {
+      (
+        id: $0.integer(0), clientSeed: $0.bytes(1), serverHash: $0.bytes(2), endpoint: $0.integer(3),
+        value: $0.bytes(4), fields: $0.bytes(5), items: $0.isNull(6) ? nil : $0.bytes(6), created: $0.integer(7)
+      )
+    }
+    return try row.map {
+      try OutcomeRow(
+        id: $0.id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: $0.endpoint, value: $0.value, fields: $0.fields,
+        items: $0.items, created: $0.created, clientSeed: $0.clientSeed, serverHash: $0.serverHash
+      ).outcome(mode: .test)
+    }
+  }
+
+  // MARK: Store
+
+  private func store(_ changes: Changes) throws {
+    guard var memory, !changes.isEmpty else { return }
+    self.memory = nil
+    for chain in changes.newChains {
+      let sealed = try vault.seal(
+        chain.active.seed.ascii, context: Self.sealingContext(chain: chain.id, epoch: chain.epoch))
+      try insertChain.run(
+        .integer(chain.id), .integer(chain.key.owner.rawValue), .blob(chain.key.clientSeed.bytes),
+        .integer(Int64(chain.epoch)), .blob(sealed), .blob(chain.active.hash.bytes), .integer(chain.cursor),
+        .integer(chain.nonce), .integer(chain.created))
+      memory.chains.insert(chain, for: chain.key)
+      memory.lastChain = chain.id
+    }
+    for chain in changes.movedChains {
+      try moveChain.run(.integer(chain.cursor), .integer(chain.nonce), .integer(chain.id))
+      memory.chains.insert(chain, for: chain.key)
+    }
+    for outcome in changes.outcomes {
+      try insertOutcome.run(
+        .integer(outcome.id), .integer(outcome.chain), .integer(Int64(outcome.epoch)), .integer(outcome.cursor),
+        .integer(outcome.nonce), .integer(Int64(outcome.endpoint.rawValue)), .blob(outcome.value),
+        .blob(outcome.fields), .blob(outcome.items), .integer(outcome.created))
+      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
+    }
+    for (id, outcome) in changes.testOutcomes {
+      try insertTestOutcome.run(
+        .integer(outcome.id), .integer(id.account.rawValue), .blob(id.digest), .blob(outcome.clientSeed.bytes),
+        .blob(outcome.serverHash.bytes), .integer(Int64(outcome.endpoint.rawValue)), .blob(outcome.value),
+        .blob(outcome.fields), .blob(outcome.items), .integer(outcome.created))
+      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
+    }
+    for record in changes.records {
+      try insertRecord.run(
+        .integer(record.scope.account.rawValue), .integer(Int64(record.scope.mode.rawValue)), .blob(record.scope.key),
+        .blob(record.fingerprint), .integer(Int64(record.reply.status)), .blob(record.reply.shortID),
+        .blob(record.reply.body), .integer(record.created))
+    }
+    for (key, count) in changes.usage {
+      try addUsage.run(
+        .integer(key.account.rawValue), .integer(key.day.number), .integer(Int64(key.endpoint.rawValue)),
+        .integer(Int64(count)))
+      if var standing = memory.accounts.value(for: key.account) {
+        standing.usedToday += count
+        memory.accounts.insert(standing, for: key.account)
+      }
+    }
+    self.memory = memory
+  }
+
+  /// What a server seed is sealed for: it opens nowhere else.
+  private static func sealingContext(chain: Int64, epoch: Int) -> String { "chain:\(chain):\(epoch)" }
+}

@@ -1,0 +1,92 @@
+import Fairness
+import Foundation
+import GRDB
+import GRDBSQLite
+import Ledger
+
+/// The ledger in one SQLite file: a write-ahead log with `synchronous = FULL`, one writer, readers beside it.
+///
+/// The file may be opened by the command line or `sqlite3` while a server runs.
+public final class SQLiteStore: Sendable {
+  let pool: DatabasePool
+  /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
+  /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
+  private nonisolated(unsafe) let writer: GroupWriter
+
+  /// Opens the file, making or upgrading its tables as needed.
+  ///
+  /// - Parameters:
+  ///   - path: the file; made if it is not there, in a folder that is.
+  ///   - clock: the time; replaced in tests.
+  /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; GRDB's `DatabaseError` if the file
+  ///   cannot be opened.
+  public init(
+    path: String, masterKey: MasterKey,
+    clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) }
+  ) throws {
+    var configuration = Configuration()
+    configuration.label = "fairdraw"
+    configuration.maximumReaderCount = 4
+    configuration.busyMode = .timeout(5)
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA cache_size = -16000")
+    }
+    pool = try DatabasePool(path: path, configuration: configuration)
+    try Schema.migrator.migrate(pool)
+    try pool.writeWithoutTransaction { db in
+      // GRDB chooses NORMAL for a write-ahead log, which may lose the last commits when the power fails.
+      try db.execute(sql: "PRAGMA synchronous = FULL")
+    }
+    try Self.check(masterKey, in: pool)
+    writer = try pool.writeWithoutTransaction { db in
+      guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
+      return try GroupWriter(connection: connection, vault: masterKey.vault, clock: clock)
+    }
+  }
+
+  private static func check(_ masterKey: MasterKey, in pool: DatabasePool) throws {
+    let fingerprint = Data(masterKey.fingerprint)
+    let known = try pool.write { db in
+      if let known = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'master-key'") { return known }
+      try db.execute(sql: "INSERT INTO meta (name, value) VALUES ('master-key', ?)", arguments: [fingerprint])
+      return fingerprint
+    }
+    guard known == fingerprint else { throw WrongMasterKey() }
+  }
+
+  /// Writes with the group writer's statements, which belong to the pool's writing connection.
+  func write<Result>(_ body: (GroupWriter) throws -> Result) throws(StoreFailure) -> Result {
+    do {
+      return try pool.writeWithoutTransaction { _ in try body(writer) }
+    } catch let failure as StoreFailure {
+      throw failure
+    } catch {
+      throw StoreFailure("\(error)")
+    }
+  }
+
+  /// Writes with GRDB, for what is rare. What the group writer remembers may change under it, so it forgets.
+  func administer<Result>(_ body: (Database) throws -> Result) throws -> Result {
+    try pool.write { db in
+      defer { writer.forget() }
+      return try body(db)
+    }
+  }
+
+  func read<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws(StoreFailure)
+    -> Result
+  {
+    do {
+      return try await pool.read(body)
+    } catch {
+      throw StoreFailure("\(error)")
+    }
+  }
+}
+
+/// The database's secrets were sealed under another master key.
+public struct WrongMasterKey: Error, Sendable, CustomStringConvertible {
+  public var description: String {
+    "the database belongs to another master key: start the server with the key file it was made with"
+  }
+}

@@ -1,0 +1,103 @@
+import GRDB
+
+/// The database's tables, version by version. A migration that has shipped is never edited.
+enum Schema {
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1") { db in
+      try db.execute(
+        sql: """
+          CREATE TABLE meta (
+            name TEXT PRIMARY KEY,
+            value BLOB NOT NULL
+          ) WITHOUT ROWID, STRICT;
+
+          CREATE TABLE accounts (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            daily_quota INTEGER,
+            created INTEGER NOT NULL
+          ) STRICT;
+
+          CREATE TABLE api_keys (
+            id INTEGER PRIMARY KEY,
+            account_id INTEGER NOT NULL REFERENCES accounts (id),
+            hash BLOB NOT NULL UNIQUE,
+            prefix TEXT NOT NULL,
+            mode INTEGER NOT NULL,
+            allowed_networks TEXT NOT NULL,
+            allowed_referers TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            revoked INTEGER
+          ) STRICT;
+
+          -- owner_id is an API key's id, or 0 for the chains anonymous callers share.
+          CREATE TABLE chains (
+            id INTEGER PRIMARY KEY,
+            owner_id INTEGER NOT NULL,
+            client_seed BLOB NOT NULL,
+            epoch INTEGER NOT NULL,
+            sealed_seed BLOB NOT NULL,
+            server_hash BLOB NOT NULL,
+            cursor INTEGER NOT NULL,
+            nonce INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            UNIQUE (owner_id, client_seed)
+          ) STRICT;
+
+          CREATE TABLE outcomes (
+            id INTEGER PRIMARY KEY,
+            chain_id INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            cursor INTEGER NOT NULL,
+            nonce INTEGER NOT NULL,
+            endpoint INTEGER NOT NULL,
+            value BLOB NOT NULL,
+            fields BLOB NOT NULL,
+            items BLOB,
+            created INTEGER NOT NULL
+          ) STRICT;
+          -- No coordinate is used twice: here the database itself says so.
+          CREATE UNIQUE INDEX outcomes_by_chain ON outcomes (chain_id, cursor, nonce);
+
+          CREATE TABLE test_outcomes (
+            id INTEGER PRIMARY KEY,
+            account_id INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            client_seed BLOB NOT NULL,
+            server_hash BLOB NOT NULL,
+            endpoint INTEGER NOT NULL,
+            value BLOB NOT NULL,
+            fields BLOB NOT NULL,
+            items BLOB,
+            created INTEGER NOT NULL,
+            UNIQUE (account_id, digest)
+          ) STRICT;
+          CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id);
+
+          CREATE TABLE idempotency (
+            id INTEGER PRIMARY KEY,
+            account_id INTEGER NOT NULL,
+            mode INTEGER NOT NULL,
+            key BLOB NOT NULL,
+            fingerprint BLOB NOT NULL,
+            status INTEGER NOT NULL,
+            short_id BLOB,
+            body BLOB NOT NULL,
+            created INTEGER NOT NULL,
+            UNIQUE (account_id, mode, key)
+          ) STRICT;
+
+          -- account_id 0 counts what anonymous callers drew.
+          CREATE TABLE usage (
+            account_id INTEGER NOT NULL,
+            day INTEGER NOT NULL,
+            endpoint INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (account_id, day, endpoint)
+          ) WITHOUT ROWID, STRICT;
+          """)
+    }
+    return migrator
+  }
+}
