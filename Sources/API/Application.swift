@@ -1,0 +1,76 @@
+import Hummingbird
+import Ledger
+import Logging
+import NIOCore
+import NIOPosix
+
+/// What a server needs to know.
+public struct ServerConfiguration: Sendable {
+  /// An address of this machine's.
+  public var host = "127.0.0.1"
+  /// 0 lets the system choose.
+  public var port = 8080
+  /// Requests a minute for an address that calls without a key or with a test key; 0 is no limit.
+  public var rateLimitPerMinute = 120
+  /// Proxies whose `X-Forwarded-For` is believed.
+  public var trustedProxies: [Network] = []
+
+  public init() {}
+}
+
+/// What a server is made of. All of it comes in as values, so that a test can replace any part.
+public struct ServerParts: Sendable {
+  public let store: any LedgerStore
+  public let writer: LedgerWriter
+  public let renderer: OutcomeRenderer
+  public let log: LineLog
+  public let lifecycle: Lifecycle
+
+  public init(
+    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle
+  ) {
+    self.store = store
+    self.writer = writer
+    self.renderer = renderer
+    self.log = log
+    self.lifecycle = lifecycle
+  }
+}
+
+/// Puts the HTTP server together.
+///
+/// - Parameter onServerRunning: called with the address once connections are accepted.
+public func buildApplication(
+  _ configuration: ServerConfiguration, _ parts: ServerParts, logger: Logger,
+  onServerRunning: @escaping @Sendable (SocketAddress?) async -> Void
+) -> some ApplicationProtocol {
+  let responseTimes = ResponseTimes()
+  let gate = LedgerGate(writer: parts.writer, eventLoops: .singleton)
+
+  let system = SystemRoutes(
+    store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle)
+  let api: [any Routes] = [
+    DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
+    OutcomeRoutes(store: parts.store, renderer: parts.renderer),
+  ]
+  let directory = RouteDirectory(([system] + api).flatMap { type(of: $0).paths })
+
+  let router = Router(context: FairdrawContext.self)
+  router.add(middleware: Edge(log: parts.log, responseTimes: responseTimes, directory: directory))
+  system.add(to: router)
+  let admitted = router.group()
+    .add(
+      middleware: Admission(
+        keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
+        trustedProxies: configuration.trustedProxies))
+  for routes in api { routes.add(to: admitted) }
+
+  return Application(
+    router: router,
+    server: .http1(configuration: .init(idleTimeout: .seconds(75))),
+    configuration: ApplicationConfiguration(
+      address: .hostname(configuration.host, port: configuration.port), serverName: nil, backlog: 1024),
+    onServerRunning: { await onServerRunning($0.localAddress) },
+    eventLoopGroupProvider: .singleton,
+    logger: logger)
+}

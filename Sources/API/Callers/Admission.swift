@@ -1,0 +1,86 @@
+import HTTPTypes
+import Hummingbird
+import Ledger
+
+/// Decides who may come in: recognises the key, holds it to its restrictions, and counts rate-limit slots.
+struct Admission: RouterMiddleware {
+  let keys: KeyDirectory
+  let limiter: RateLimiter
+  let trustedProxies: [Network]
+
+  func handle(
+    _ request: Request, context: FairdrawContext, next: (Request, FairdrawContext) async throws -> Response
+  ) async throws -> Response {
+    var context = context
+    let address = clientAddress(request, peer: NetworkAddress(context.peer))
+    context.record.note { $0.address = address?.description }
+    context.caller = try await admit(request, from: address, context.record)
+    return try await next(request, context)
+  }
+
+  private func admit(
+    _ request: Request, from address: NetworkAddress?, _ record: RequestRecord
+  ) async throws -> Caller {
+    guard let secret = Self.presentedKey(request) else {
+      record.note { $0.caller = "anonymous" }
+      try takeSlot(address)
+      return .anonymous
+    }
+    let key: KnownKey?
+    do throws(StoreFailure) {
+      key = try await keys.key(secret)
+    } catch {
+      record.note { $0.fault = error.description }
+      throw Refusal.unavailable
+    }
+    guard let key else {
+      try takeSlot(address)  // so that keys cannot be guessed at faster than draws are made
+      throw Refusal.invalidAPIKey
+    }
+    record.note {
+      $0.caller = key.record.prefix
+      $0.showsTiming = key.record.mode == .live
+    }
+    try key.checkRestrictions(address: address, referer: request.headers[.referer] ?? request.headers[.origin])
+    if key.record.mode == .test { try takeSlot(address) }
+    return key.caller
+  }
+
+  private func takeSlot(_ address: NetworkAddress?) throws(Refusal) {
+    guard let address, let seconds = limiter.take(for: address) else { return }
+    throw Refusal(429, "Too many requests from this address.", code: "rate_limited", retryAfter: seconds)
+  }
+
+  /// The key a request carries. One that is there but empty is a mistake of the caller's (an unset variable, most
+  /// likely) and is refused like any unknown key: drawing anonymously instead would be a quiet surprise.
+  private static func presentedKey(_ request: Request) -> String? {
+    if let key = request.headers[.apiKey] { return key }
+    guard let authorization = request.headers[.authorization] else { return nil }
+    let scheme = authorization.prefix(7)
+    return scheme.lowercased() == "bearer " ? String(authorization.dropFirst(7)) : nil
+  }
+
+  /// Who is really calling. A proxy's word is taken only if the proxy is trusted; the header is read from its end, where
+  /// the nearest proxy wrote, back to the first address that is no trusted proxy.
+  private func clientAddress(_ request: Request, peer: NetworkAddress?) -> NetworkAddress? {
+    guard let peer, !trustedProxies.isEmpty, isTrusted(peer) else { return peer }
+    var client = peer
+    let hops = request.headers[values: .forwardedFor].joined(separator: ",").split(separator: ",")
+    for hop in hops.reversed() {
+      guard let address = NetworkAddress(hop.trimmingPrefix { $0 == " " }.prefix { $0 != " " }) else { break }
+      client = address
+      if !isTrusted(address) { break }
+    }
+    return client
+  }
+
+  private func isTrusted(_ address: NetworkAddress) -> Bool {
+    trustedProxies.contains { $0.contains(address) }
+  }
+}
+
+extension Refusal {
+  static let unavailable = Refusal(
+    503, "The database cannot be reached; nothing was drawn, and it is safe to try again.", code: "unavailable",
+    retryAfter: 1)
+}

@@ -1,0 +1,58 @@
+import Ledger
+import Synchronization
+
+/// Recognises API keys. What it learns it believes for half a second, so that a revocation is seen by every server
+/// within one, and most requests ask no database. Recording a draw checks the key again, under the ledger's lock.
+final class KeyDirectory: Sendable {
+  private struct Entry {
+    let key: KnownKey?
+    let learned: ContinuousClock.Instant
+  }
+
+  private let store: any LedgerStore
+  private let entries = Mutex(BoundedCache<[UInt8], Entry>(capacity: 20_000))
+  private static let belief = Duration.milliseconds(500)
+
+  init(store: any LedgerStore) { self.store = store }
+
+  /// The key this is, unless it is unknown or revoked.
+  func key(_ secret: String) async throws(StoreFailure) -> KnownKey? {
+    let hash = NewAPIKey.hash(of: secret)
+    if let entry = entries.withLock({ $0.value(for: hash) }), .now - entry.learned < Self.belief { return entry.key }
+    let asked = ContinuousClock.now
+    let record = try await store.key(hash: hash)
+    let key = record.flatMap { $0.revoked == nil ? KnownKey($0) : nil }
+    entries.withLock { $0.insert(Entry(key: key, learned: asked), for: hash) }
+    return key
+  }
+}
+
+/// A key that may be used, with its restrictions ready to be checked.
+struct KnownKey: Sendable {
+  let record: APIKeyRecord
+  private let networks: [Network]
+  private let referers: [RefererPattern]
+
+  init(_ record: APIKeyRecord) {
+    self.record = record
+    networks = record.allowedNetworks.compactMap(Network.init)
+    referers = record.allowedReferers.compactMap(RefererPattern.init)
+  }
+
+  var caller: Caller { .key(record.id, record.account, record.mode) }
+
+  /// - Throws: a 403 unless the key may be used from `address` with this referer.
+  func checkRestrictions(address: NetworkAddress?, referer: String?) throws(Refusal) {
+    // A restriction that does not parse allows nobody: the lists are compared with what was asked for, not what was understood.
+    if !record.allowedNetworks.isEmpty {
+      guard let address, networks.contains(where: { $0.contains(address) }) else {
+        throw Refusal(403, "This API key may not be used from this address.", code: "ip_not_allowed")
+      }
+    }
+    if !record.allowedReferers.isEmpty {
+      guard let referer, referers.contains(where: { $0.allows(referer) }) else {
+        throw Refusal(403, "This API key may not be used from this origin.", code: "referer_not_allowed")
+      }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import JSON
+import Ledger
+
+/// The decoded pairs of a request target's query, read strictly: what is malformed is refused, not guessed at.
+enum QueryString {
+  /// Decodes `application/x-www-form-urlencoded` pairs (the URL Standard's, where `+` is a space).
+  ///
+  /// - Throws: a 400 for a `%` without two hex digits, bytes that are not UTF-8, or NUL.
+  static func pairs(in query: Substring) throws(Refusal) -> [(name: [UInt8], value: [UInt8])] {
+    var pairs: [(name: [UInt8], value: [UInt8])] = []
+    for pair in query.utf8.split(separator: UInt8(ascii: "&")) {
+      let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
+      let name = try decode(pair[..<equals], of: nil)
+      let rest = equals == pair.endIndex ? pair[equals...] : pair[pair.index(after: equals)...]
+      pairs.append((name, try decode(rest, of: name)))
+    }
+    return pairs
+  }
+
+  private static func decode(_ text: Substring.UTF8View.SubSequence, of name: [UInt8]?) throws(Refusal) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.count)
+    var isPlain = true
+    var rest = text
+    while let byte = rest.popFirst() {
+      switch byte {
+      case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
+      case UInt8(ascii: "%"):
+        guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
+          throw .badRequest("\(label(name)) has a % that is not followed by two hexadecimal digits")
+        }
+        let decoded = high << 4 | low
+        guard decoded != 0 else { throw .badRequest("\(label(name)) must not contain NUL") }
+        bytes.append(decoded)
+        isPlain = isPlain && decoded < 0x80
+      default:
+        bytes.append(byte)
+        isPlain = isPlain && byte < 0x80
+      }
+    }
+    if !isPlain {
+      // The HTTP parser has put U+FFFD where a target had raw bytes that are not UTF-8.
+      guard UTF8Check.isValid(bytes), !containsReplacement(text) else {
+        throw .badRequest("\(label(name)) is not valid UTF-8")
+      }
+    }
+    return bytes
+  }
+
+  private static func label(_ name: [UInt8]?) -> String {
+    guard let name, !name.isEmpty else { return "the query" }
+    return String(decoding: name.prefix(64), as: UTF8.self)
+  }
+
+  private static func containsReplacement(_ text: Substring.UTF8View.SubSequence) -> Bool {
+    var window: UInt32 = 0
+    for byte in text {
+      window = (window << 8 | UInt32(byte)) & 0xFF_FFFF
+      if window == 0xEF_BFBD { return true }
+    }
+    return false
+  }
+
+  private static func hexDigit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import Fairness
+import Hummingbird
+import JSON
+import Ledger
+
+/// A caller's recorded outcomes, as they were answered.
+struct OutcomeRoutes: Routes {
+  let store: any LedgerStore
+  let renderer: OutcomeRenderer
+
+  static let paths = [Route("/api/listOutcomes", .get), Route("/api/outcome", .get)]
+  private static let maximumPage: Int64 = 1000
+
+  func add(to router: some RouterMethods<FairdrawContext>) {
+    router.get("/api/listOutcomes", use: list)
+    router.get("/api/outcome", use: one)
+  }
+
+  @Sendable private func list(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let parameters = try await Incoming(request).parameters()
+    let clientSeed = try parameters.clientSeed()
+    let limit = try parameters.integer("limit", default: Self.maximumPage, in: 1...Self.maximumPage)
+    let before = try Self.coordinates(parameters)
+    let outcomes = try await reading(context) { () throws(StoreFailure) in
+      try await store.outcomes(of: context.caller, clientSeed: clientSeed, before: before, limit: Int(limit))
+    }
+    var body: [UInt8] = [UInt8(ascii: "[")]
+    for (index, outcome) in outcomes.enumerated() {
+      if index > 0 { body.append(UInt8(ascii: ",")) }
+      renderer.append(outcome, to: &body)
+    }
+    body.append(UInt8(ascii: "]"))
+    return .json(body)
+  }
+
+  @Sendable private func one(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let parameters = try await Incoming(request).parameters()
+    let clientSeed = try parameters.clientSeed()
+    let range = 0...Limits.safeIntegers.upperBound
+    guard let cursor = try parameters.integer("cursor", in: range) else { throw Refusal.badRequest("cursor required") }
+    guard let nonce = try parameters.integer("nonce", in: range) else { throw Refusal.badRequest("nonce required") }
+    let outcome = try await reading(context) { () throws(StoreFailure) in
+      try await store.outcome(of: context.caller, clientSeed: clientSeed, cursor: cursor, nonce: nonce)
+    }
+    guard let outcome else {
+      throw Refusal.badRequest("clientSeed has no outcome at this cursor and nonce")
+    }
+    var body: [UInt8] = []
+    renderer.append(outcome, to: &body)
+    return .json(body)
+  }
+
+  /// `before=cursor:nonce`
+  private static func coordinates(_ parameters: Parameters) throws(Refusal) -> (cursor: Int64, nonce: Int64)? {
+    guard let text = try parameters.text("before") else { return nil }
+    let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false).map { part in
+      part.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        ? Int64(String(decoding: part, as: UTF8.self)) : nil
+    }
+    guard parts.count == 2, let cursor = parts[0], let nonce = parts[1] else {
+      throw .badRequest("before must be a cursor and a nonce with a colon between them, such as 0:17")
+    }
+    return (cursor, nonce)
+  }
+
+  private func reading<Result>(
+    _ context: FairdrawContext, _ body: () async throws(StoreFailure) -> Result
+  ) async throws -> Result {
+    do throws(StoreFailure) {
+      return try await body()
+    } catch {
+      context.record.note { $0.fault = error.description }
+      throw Refusal.unavailable
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import Hummingbird
+import JSON
+import Ledger
+import Synchronization
+
+/// How the server is: for load balancers, status pages and the curious. They read no key and take no rate-limit slot.
+struct SystemRoutes: Routes {
+  let store: any LedgerStore
+  let writer: LedgerWriter
+  let responseTimes: ResponseTimes
+  let lifecycle: Lifecycle
+
+  static let paths = [
+    Route("/api/health", .get, .head), Route("/api/public-metrics", .get, .head), Route("/openapi.json", .get, .head),
+  ]
+
+  func add(to router: some RouterMethods<FairdrawContext>) {
+    for method in [HTTPRequest.Method.get, .head] {
+      router.on("/api/health", method: method, use: health)
+      router.on("/api/public-metrics", method: method, use: publicMetrics)
+      router.on("/openapi.json", method: method) { _, _ in Response.json(PackageResources.openapi_json) }
+    }
+  }
+
+  @Sendable private func health(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let database = await isDatabaseUp()
+    let status = lifecycle.isShuttingDown ? "shutting_down" : database && !writer.report.lastGroupFailed ? "ok" : "degraded"
+    let times = responseTimes.summary
+    var body: [UInt8] = []
+    body.append(json: "{\"status\":")
+    body.append(jsonString: status)
+    body.append(json: ",\"db\":")
+    body.append(jsonString: database ? "ok" : "down")
+    body.append(json: ",\"version\":")
+    body.append(jsonString: lifecycle.version)
+    body.append(json: ",\"uptime\":")
+    body.append(integer: Int(lifecycle.uptime))
+    body.append(json: ",\"timestamp\":")
+    body.append(integer: Int64(Date().timeIntervalSince1970 * 1000))
+    body.append(json: ",\"responseTimes\":{\"avgMs\":")
+    body.append(double: times.average.toMicroseconds)
+    body.append(json: ",\"p50Ms\":")
+    body.append(double: times.median.toMicroseconds)
+    body.append(json: ",\"p95Ms\":")
+    body.append(double: times.percentile95.toMicroseconds)
+    body.append(json: ",\"p99Ms\":")
+    body.append(double: times.percentile99.toMicroseconds)
+    body.append(json: ",\"sampleSize\":")
+    body.append(integer: times.count)
+    body.append(json: "}}")
+    return .json(body, status: status == "ok" ? .ok : .serviceUnavailable)
+  }
+
+  @Sendable private func publicMetrics(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let totals: (accounts: Int, liveOutcomes: Int)
+    do throws(StoreFailure) {
+      totals = try await store.totals()
+    } catch {
+      context.record.note { $0.fault = error.description }
+      throw Refusal.unavailable
+    }
+    let times = responseTimes.summary
+    let operational = !writer.report.lastGroupFailed && !lifecycle.isShuttingDown
+    var body: [UInt8] = []
+    body.append(json: "{\"registeredUsers\":{\"value\":")
+    body.append(integer: totals.accounts)
+    body.append(json: ",\"scope\":\"current\"},\"callsServed\":{\"value\":")
+    body.append(integer: totals.liveOutcomes)
+    body.append(json: ",\"scope\":\"lifetime_live_non_test\"},\"responseTime\":{\"avgMs\":")
+    body.append(double: times.average.toMicroseconds)
+    body.append(json: ",\"sampleSize\":")
+    body.append(integer: times.count)
+    body.append(json: ",\"scope\":\"recent_instance_window\"},\"apiStatus\":")
+    body.append(jsonString: operational ? "operational" : "degraded")
+    body.append(json: "}")
+    return .json(body)
+  }
+
+  private func isDatabaseUp() async -> Bool {
+    do throws(StoreFailure) {
+      try await store.ping()
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+extension Double {
+  fileprivate var toMicroseconds: Double { (self * 1000).rounded() / 1000 }
+}
+
+/// What the server is and whether it is about to stop.
+public final class Lifecycle: Sendable {
+  public let version: String
+  private let started = ContinuousClock.now
+  private let shuttingDown = Atomic<Bool>(false)
+
+  public init(version: String) { self.version = version }
+
+  public func beginShutdown() { shuttingDown.store(true, ordering: .relaxed) }
+  var isShuttingDown: Bool { shuttingDown.load(ordering: .relaxed) }
+  /// Seconds since the start.
+  var uptime: Double { (.now - started) / .seconds(1) }
+}

@@ -1,0 +1,54 @@
+import Hummingbird
+import Ledger
+import NIOCore
+import Synchronization
+
+/// What a request carries from middleware to route.
+struct FairdrawContext: RequestContext {
+  var coreContext: CoreRequestContextStorage
+  let record: RequestRecord
+  /// The event loop of the request's connection.
+  let eventLoop: any EventLoop
+  let peer: SocketAddress?
+  /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
+  var caller = Caller.anonymous
+
+  init(source: ApplicationRequestContextSource) {
+    coreContext = CoreRequestContextStorage(source: source)
+    record = RequestRecord()
+    eventLoop = source.channel.eventLoop
+    peer = source.channel.remoteAddress
+  }
+}
+
+/// What one request's log line will say.
+final class RequestRecord: Sendable {
+  let started = ContinuousClock.now
+  let id: String
+  private let notes = Mutex(Notes())
+
+  struct Notes: Sendable {
+    /// The key's public prefix, or `anonymous`.
+    var caller: String?
+    var address: String?
+    /// Why a request met a fault; for the log alone.
+    var fault: String?
+    /// How long the ledger took, in milliseconds.
+    var ledgerMilliseconds: Double?
+    /// Whether the caller is told how long things took: live keys are.
+    var showsTiming = false
+  }
+
+  /// A random part for the process and a counter: unique, and cheap.
+  private static let processID = String(UInt32.random(in: .min ... .max), radix: 36)
+  private static let counter = Atomic<Int>(0)
+
+  init() {
+    let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
+    id = "\(Self.processID)-\(String(number, radix: 36))"
+  }
+
+  func note(_ change: (inout Notes) -> Void) { notes.withLock { change(&$0) } }
+  var current: Notes { notes.withLock { $0 } }
+  var elapsedMilliseconds: Double { (ContinuousClock.now - started) / .milliseconds(1) }
+}

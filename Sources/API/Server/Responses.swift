@@ -1,0 +1,45 @@
+import HTTPTypes
+import Hummingbird
+import Ledger
+import NIOCore
+
+extension HTTPField.Name {
+  private static func named(_ name: String) -> HTTPField.Name {
+    guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is no header name") }
+    return name
+  }
+
+  static let shortID = named("shortId")
+  static let idempotencyKey = named("Idempotency-Key")
+  static let idempotentReplayed = named("Idempotent-Replayed")
+  static let requestID = named("X-Request-Id")
+  static let serverTiming = named("Server-Timing")
+  static let apiKey = named("x-api-key")
+  static let forwardedFor = named("X-Forwarded-For")
+}
+
+extension Response {
+  /// JSON bytes, not to be kept by any cache.
+  static func json(_ body: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
+    var headers = HTTPFields()
+    headers[.contentType] = "application/json"
+    headers[.cacheControl] = "no-store"
+    return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+
+  /// What the ledger answered, byte for byte.
+  init(_ reply: Reply) {
+    self = .json(reply.body, status: HTTPResponse.Status(code: reply.status))
+    if let shortID = reply.shortID { headers[.shortID] = String(decoding: shortID, as: UTF8.self) }
+    if let seconds = reply.retryAfter { headers[.retryAfter] = String(seconds) }
+    if reply.isReplay { headers[.idempotentReplayed] = "true" }
+  }
+
+  /// A refusal; a fault (5xx) carries the request id that finds it in the log.
+  init(_ refusal: Refusal, requestID: String) {
+    self = .json(
+      refusal.body(requestID: refusal.status >= 500 ? requestID : nil),
+      status: HTTPResponse.Status(code: refusal.status))
+    if let seconds = refusal.retryAfter { headers[.retryAfter] = String(seconds) }
+  }
+}

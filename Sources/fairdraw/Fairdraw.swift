@@ -1,0 +1,47 @@
+import ArgumentParser
+import Foundation
+import NIOCore
+import NIOPosix
+
+/// The command line.
+struct Fairdraw: AsyncParsableCommand {
+  static let version = "0.1.0"
+
+  static let configuration = CommandConfiguration(
+    commandName: "fairdraw",
+    abstract: "Random draws that anyone can check.",
+    discussion: """
+      Start a server:
+        fairdraw serve
+
+      Give somebody a key, beside the running server:
+        fairdraw account create "My game"
+        fairdraw key create --account "My game"
+
+      Every option can also be set in the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA. An option given on the
+      command line wins.
+      """,
+    version: version,
+    subcommands: [Serve.self, AccountCommand.self, KeyCommand.self])
+}
+
+@main
+enum Main {
+  static func main() async {
+    // Tasks then run on the event loops themselves: no hand-over between two pools of threads on every request.
+    NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
+    do {
+      var command = try Fairdraw.parseAsRoot()
+      if var command = command as? AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch let failure as CommandFailure {
+      print("fairdraw: \(failure)", to: &Terminal.error)
+      exit(1)
+    } catch {
+      Fairdraw.exit(withError: error)
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import API
+import ArgumentParser
+import Foundation
+import Ledger
+
+struct KeyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "key", abstract: "Make, list and revoke API keys, beside a running server or without one.",
+    subcommands: [Create.self, List.self, Revoke.self])
+
+  struct Create: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Make a key and print it, this once, on standard output.",
+      discussion: "Only a hash of the key is kept: whoever loses it needs a new one.")
+
+    @Option(help: ArgumentHelp("The account it draws for.", valueName: "name"))
+    var account: String
+
+    @Option(help: ArgumentHelp("live, or test for rehearsals that are repeatable and free.", valueName: "mode"))
+    var mode: String = "live"
+
+    @Option(
+      name: .customLong("allow-ip"), parsing: .singleValue,
+      help: ArgumentHelp("A CIDR block it may be used from; may be given again.", valueName: "block"))
+    var allowedNetworks: [String] = []
+
+    @Option(
+      name: .customLong("allow-referer"), parsing: .singleValue,
+      help: ArgumentHelp(
+        "An origin it may be used from, such as https://*.example.com; may be given again.", valueName: "origin"))
+    var allowedReferers: [String] = []
+
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws {
+      guard Mode(name: mode) != nil else { throw ValidationError("--mode must be live or test, not \"\(mode)\".") }
+      for text in allowedNetworks where Network(text) == nil {
+        throw ValidationError("\"\(text)\" is no CIDR block, such as 203.0.113.0/24 or 2001:db8::/32.")
+      }
+      for text in allowedReferers where RefererPattern(text) == nil {
+        throw ValidationError("\"\(text)\" is no origin, such as https://example.com or https://*.example.com:8443.")
+      }
+    }
+
+    func run() async throws {
+      let key = NewAPIKey(
+        mode: Mode(name: mode) ?? .live, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
+      _ = try administering(storage) { try $0.createKey(key, forAccountNamed: account) }
+      print(key.secret)
+      print("Keep it: it is not shown again. Its name in lists is \(key.prefix).", to: &Terminal.error)
+    }
+  }
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List keys by what they begin with.")
+
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let keys = try administering(storage) { try $0.keys() }
+      let rows = keys.map { account, key in
+        [
+          key.prefix, account, key.mode.name, key.revoked.map { "revoked \(Terminal.time($0))" } ?? "active",
+          Terminal.time(key.created), key.allowedNetworks.joined(separator: " "),
+          key.allowedReferers.joined(separator: " "),
+        ]
+      }
+      Terminal.table(["PREFIX", "ACCOUNT", "MODE", "STATE", "CREATED", "ADDRESSES", "REFERERS"], rows)
+    }
+  }
+
+  struct Revoke: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Revoke a key.", discussion: "Every running server turns it away within a second. It cannot be undone.")
+
+    @Argument(help: "What the key begins with, as much as it takes to tell it from the others.")
+    var prefix: String
+
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let key = try administering(storage) { try $0.revokeKey(prefix: String(prefix.prefix(16))) }
+      print("\(key.prefix) is revoked.", to: &Terminal.error)
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import API
+import ArgumentParser
+import Foundation
+import Hummingbird
+import Ledger
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a server.",
+    discussion: """
+      It listens on 127.0.0.1:8080 unless told otherwise, keeps everything in one database file, and stops on SIGTERM or \
+      SIGINT after answering what it has accepted. The log goes to standard error, one JSON object a line.
+      """)
+
+  @OptionGroup var storage: StorageOptions
+
+  @Option(help: ArgumentHelp("The address to listen on. (default: 127.0.0.1)", valueName: "address"))
+  var host: String?
+
+  @Option(help: ArgumentHelp("The port to listen on; 0 takes any that is free. (default: 8080)", valueName: "number"))
+  var port: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where clients reach the server; what permalinks begin with. (default: http://HOST:PORT)", valueName: "url"))
+  var publicURL: String?
+
+  @Option(
+    help: ArgumentHelp("Live outcomes a day for an account without a quota of its own. (default: 10000)", valueName: "n"))
+  var dailyQuota: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Requests a minute for an address without a live key; 0 is no limit. (default: 120)", valueName: "n"))
+  var rateLimitPerMinute: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Proxies whose X-Forwarded-For is believed, as CIDR blocks with commas between them.", valueName: "blocks"))
+  var trustedProxies: String?
+
+  @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical. (default: info)", valueName: "level"))
+  var logLevel: String?
+
+  func run() async throws {
+    var server = ServerConfiguration()
+    server.host = Settings.text("host", host) ?? server.host
+    server.port = try Settings.integer("port", port, in: 0...65535) ?? server.port
+    server.rateLimitPerMinute =
+      try Settings.integer("rate-limit-per-minute", rateLimitPerMinute, in: 0...1_000_000) ?? server.rateLimitPerMinute
+    server.trustedProxies = try (Settings.text("trusted-proxies", trustedProxies) ?? "").split(separator: ",").map {
+      let text = $0.trimmingCharacters(in: .whitespaces)
+      guard let network = Network(text) else { throw ValidationError("\"\(text)\" is no CIDR block.") }
+      return network
+    }
+    let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
+    let level = try logLevelSetting()
+    let givenURL = try publicURLSetting()
+    // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
+    if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
+    let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
+
+    let (store, masterKey, place) = try storage.open()
+    let log = LineLog()
+    defer { log.close() }
+    LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
+    let decider = Decider(masterKey: masterKey, publicURL: url, defaultDailyQuota: quota)
+    let writer = LedgerWriter(store: store, decider: decider)
+    let lifecycle = Lifecycle(version: Fairdraw.version)
+    let application = buildApplication(
+      server,
+      ServerParts(store: store, writer: writer, renderer: decider.renderer, log: log, lifecycle: lifecycle),
+      logger: Logger(label: "fairdraw")
+    ) { address in
+      greet(address, publicURL: givenURL, place: place)
+    }
+    do {
+      try await ServiceGroup(
+        configuration: ServiceGroupConfiguration(
+          services: [ShutdownNotice(lifecycle: lifecycle), application],
+          gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
+      ).run()
+    } catch {
+      await writer.drain()
+      throw CommandFailure("the server cannot listen on \(server.host):\(server.port): \(error)")
+    }
+    // The last connection has been answered; nothing more can come in.
+    await writer.drain()
+  }
+
+  private func logLevelSetting() throws -> Logger.Level {
+    guard let text = Settings.text("log-level", logLevel) else { return .info }
+    guard let level = Logger.Level(rawValue: text) else { throw ValidationError("There is no log level \"\(text)\".") }
+    return level
+  }
+
+  private func publicURLSetting() throws -> String? {
+    guard var text = Settings.text("public-url", publicURL) else { return nil }
+    guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme), parts.host?.isEmpty == false,
+      parts.query == nil, parts.fragment == nil
+    else { throw ValidationError("The public URL must be like https://draws.example.com, not \"\(text)\".") }
+    while text.hasSuffix("/") { text.removeLast() }
+    return text
+  }
+}
+
+/// The first words on standard output: where it listens, and a command that works as it stands.
+private func greet(_ address: SocketAddress?, publicURL: String?, place: String) {
+  let host = address?.ipAddress ?? "127.0.0.1"
+  let shown = ["0.0.0.0": "127.0.0.1", "::": "[::1]"][host] ?? (host.contains(":") ? "[\(host)]" : host)
+  let base = "http://\(shown):\(address?.port ?? 0)"
+  var text = """
+    Fairdraw \(Fairdraw.version) is listening on \(base)
+    The ledger is in \(place)
+
+      curl '\(base)/api/ints?clientSeed=hello&count=3&min=1&max=100'
+
+    """
+  if let publicURL { text += "Permalinks begin with \(publicURL)/o/\n" }
+  FileHandle.standardOutput.write(Data(text.utf8))
+}
+
+/// Lets health checks know that the end is near, before connections are refused.
+private struct ShutdownNotice: Service {
+  let lifecycle: Lifecycle
+
+  func run() async throws {
+    try await gracefulShutdown()
+    lifecycle.beginShutdown()
+  }
+}
+
+/// A port that is free now. Somebody else may take it before the server does; then the server says so and stops.
+private func freePort(on host: String) async throws -> Int {
+  let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(host: host, port: 0).get()
+  defer { channel.close(promise: nil) }
+  guard let port = channel.localAddress?.port else { throw CommandFailure("the server cannot listen on \(host)") }
+  return port
+}

@@ -1,0 +1,30 @@
+import ArgumentParser
+import Foundation
+
+/// A setting's value: the option if it was given, else the environment, else nil.
+enum Settings {
+  /// The environment variable that stands for an option: `daily-quota` is `FAIRDRAW_DAILY_QUOTA`.
+  static func variable(_ option: String) -> String {
+    "FAIRDRAW_" + option.uppercased().replacing("-", with: "_")
+  }
+
+  static func text(_ option: String, _ given: String?) -> String? {
+    if let given { return given }
+    // A variable that is set to nothing is as good as unset, as in most programs.
+    return ProcessInfo.processInfo.environment[variable(option)].flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  /// - Throws: a usage error that names the variable if the environment has something else than a number in range.
+  static func integer(_ option: String, _ given: Int?, in range: ClosedRange<Int>) throws -> Int? {
+    if let given {
+      guard range.contains(given) else { throw ValidationError("--\(option) must be from \(range.lowerBound) to \(range.upperBound).") }
+      return given
+    }
+    guard let text = text(option, nil) else { return nil }
+    guard let value = Int(text), range.contains(value) else {
+      throw ValidationError(
+        "\(variable(option)) must be a whole number from \(range.lowerBound) to \(range.upperBound), not \"\(text)\".")
+    }
+    return value
+  }
+}

@@ -1,0 +1,36 @@
+import Foundation
+import Ledger
+
+/// Writing for a person at a terminal.
+enum Terminal {
+  /// Standard error as a place to print to. It has no state, so anyone may use it at any time.
+  struct StandardError: TextOutputStream {
+    mutating func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  }
+
+  static var error: StandardError {
+    get { StandardError() }
+    set {}
+  }
+
+  /// Columns as wide as they need to be, with two spaces between them.
+  static func table(_ head: [String], _ rows: [[String]]) {
+    let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
+    for row in [head] + rows {
+      let cells = zip(row, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }
+      print(String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed()))
+    }
+  }
+
+  /// `2026-11-21 20:06 UTC`
+  static func time(_ moment: Milliseconds) -> String {
+    let text = Date(timeIntervalSince1970: Double(moment) / 1000).formatted(.iso8601)
+    return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"
+  }
+
+  /// A word as a shell reads it.
+  static func quoted(_ word: String) -> String {
+    word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
+      ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+  }
+}

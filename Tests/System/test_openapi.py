@@ -1,0 +1,374 @@
+"""openapi.json held against the real server: its routes, its parameters, and every kind of answer it promises."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+
+from harness import DRAWS, REPOSITORY, REQUIRED, Server, unique
+
+DOCUMENT = json.loads((REPOSITORY / "Sources" / "API" / "openapi.json").read_text())
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for method in item if method in METHODS]
+
+# Paths of the whole contract. What the document leaves out, the server must not have.
+KNOWN_PATHS = [
+  *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
+  *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/2026-01-01", "merkle/2026-01-01/leaves")),
+  *(f"/api/{name}" for name in ("stream", "health", "public-metrics")),
+  *("/", "/openapi.json", "/api", "/api/openapi.json", "/o/0123456789", "/o/0123456789/og.png", "/metrics", "/health", "/docs", "/debug"),
+]
+
+
+def resolve(node):
+  while "$ref" in node:
+    at = DOCUMENT
+    for part in node["$ref"].removeprefix("#/").split("/"):
+      at = at[part.replace("~1", "/").replace("~0", "~")]
+    node = at
+  return node
+
+
+def validator(schema):
+  """A validator in which the document's own references resolve."""
+  return jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+
+
+def operation(path, method):
+  return DOCUMENT["paths"][path][method]
+
+
+def conforms(response, path, method):
+  """Holds one real answer against what the document promises for its status."""
+  promised = operation(path, method)["responses"]
+  assert str(response.status) in promised, f"{method} {path} answered {response.status}, which is not in the document: {response}"
+  promised = resolve(promised[str(response.status)])
+  content = promised["content"]
+  media = response.header("Content-Type").split(";")[0]
+  assert media in content
+  validator(content[media]["schema"]).validate(response.json())
+  for name, header in promised.get("headers", {}).items():
+    header, value = resolve(header), response.header(name)
+    if value is None:
+      assert not header.get("required"), f"{method} {path}: no {name}"
+    else:
+      validator(header["schema"]).validate(value)
+  return True
+
+
+# The document itself
+
+
+def walk(node, path=()):
+  yield path, node
+  for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+    yield from walk(child, (*path, key))
+
+
+def test_it_is_openapi_3_1():
+  assert DOCUMENT["openapi"].startswith("3.1.")
+  assert DOCUMENT["jsonSchemaDialect"] == "https://json-schema.org/draft/2020-12/schema"
+  assert DOCUMENT["info"]["title"] and DOCUMENT["info"]["version"]
+  assert DOCUMENT["info"]["license"]["identifier"] == "Apache-2.0"
+
+
+def test_every_reference_leads_somewhere_and_every_component_is_used():
+  used = {node["$ref"] for _, node in walk(DOCUMENT) if isinstance(node, dict) and "$ref" in node}
+  for reference in used:
+    assert resolve({"$ref": reference}) is not None
+  defined = {
+    f"#/components/{kind}/{name}" for kind, named in DOCUMENT["components"].items() if kind != "securitySchemes" for name in named}
+  assert used == defined
+
+
+def test_every_schema_is_json_schema():
+  for name, schema in DOCUMENT["components"]["schemas"].items():
+    jsonschema.Draft202012Validator.check_schema(schema)
+  for path, node in walk(DOCUMENT["paths"]):
+    if path and path[-1] == "schema":
+      jsonschema.Draft202012Validator.check_schema(node)
+
+
+def test_every_example_is_what_it_is_an_example_of():
+  examples = 0
+  for _, node in walk(DOCUMENT):
+    if not isinstance(node, dict):
+      continue
+    schema = node.get("schema", node) if "example" in node else node
+    for example in [*([node["example"]] if "example" in node else []), *(node["examples"] if isinstance(node.get("examples"), list) else [])]:
+      validator(schema).validate(example)
+      examples += 1
+  assert examples > 20
+
+
+def test_operations_are_named_described_and_tagged():
+  names = [operation(path, method)["operationId"] for path, method in OPERATIONS]
+  assert len(names) == len(set(names))
+  tags = {tag["name"] for tag in DOCUMENT["tags"]}
+  for path, method in OPERATIONS:
+    assert operation(path, method)["summary"]
+    assert set(operation(path, method)["tags"]) <= tags
+    assert "security" in operation(path, method)
+
+
+def test_answers_with_an_outcome_are_closed():
+  """A field the document does not know must make the tests below fail."""
+  for name, schema in DOCUMENT["components"]["schemas"].items():
+    if schema.get("type") == "object" and not name.endswith("Request"):
+      assert schema.get("additionalProperties") is False, name
+
+
+# Routes
+
+
+@pytest.mark.parametrize("path", KNOWN_PATHS)
+def test_the_server_has_exactly_the_documented_routes(server, path):
+  """An unsupported method on a path that exists is a 405 whose Allow tells what is supported; else it is a 404."""
+  response = server.request("PATCH", path)
+  if path not in DOCUMENT["paths"]:
+    assert response.status == 404, response
+    return
+  assert response.status == 405, response
+  allowed = {method.strip().lower() for method in response.header("Allow").split(",")} - {"head", "options"}
+  assert allowed == set(DOCUMENT["paths"][path])
+
+
+def test_every_documented_path_is_known():
+  assert set(DOCUMENT["paths"]) <= set(KNOWN_PATHS)
+
+
+# Successes
+
+FORMS = {
+  "floats": [{}, {"count": 100}],
+  "ints": [{}, {"min": -5, "max": 5, "count": 3}, {"min": -(2**53 - 1), "max": -(2**53 - 1)}],
+  "shuffle": [{}, {"items": ["x"]}],
+  "pick": [{}, {"items": ["a", "b"], "weights": [0.5, 1e-9]}],
+  "bytes": [{}, {"count": 1024}, {"encoding": "base64", "count": 1}],
+  "dice": [{}, {"notation": "d6"}, {"notation": "100d1000000-5"}, {"notation": "3d6 + 4"}],
+  "gaussian": [{}, {"distribution": "exponential", "lambda": 0.5}, {"distribution": "poisson", "lambda": 100}, {"mean": -5.5, "stddev": 1e-3}],
+}
+
+
+@pytest.mark.parametrize("mode", [None, "live", "test"])
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("endpoint", DRAWS)
+def test_draws(server, account, client_seed, endpoint, method, mode):
+  key = server.key(account, mode) if mode else None
+  for index, parameters in enumerate(FORMS[endpoint]):
+    parameters = {**REQUIRED.get(endpoint, {}), **parameters, "clientSeed": client_seed}
+    if method == "post":
+      schema = operation(f"/api/{endpoint}", "post")["requestBody"]["content"]["application/json"]["schema"]
+      validator(schema).validate(parameters)
+    ask = lambda: server.draw(endpoint, parameters, method.upper(), key=key, idempotency=f"{endpoint}-{method}-{index}")
+    for response in (ask(), ask()):  # and its replay, if it has one
+      assert response.status == 200
+      assert conforms(response, f"/api/{endpoint}", method)
+
+
+def test_any_item_fits_the_schema(server, client_seed):
+  response = server.post("/api/shuffle", {"clientSeed": client_seed, "items": [None, 1.5, "a", [], {}, True]})
+  assert conforms(response, "/api/shuffle", "post")
+
+
+def test_batch(server, account, client_seed):
+  key = server.key(server.account("--daily-quota", 7))
+  draws = [{"endpoint": e, "params": {**REQUIRED.get(e, {}), "clientSeed": client_seed}} for e in DRAWS]
+  body = {"draws": [{"endpoint": "pick", "params": {}}, *draws, *draws]}
+  validator(operation("/api/batch", "post")["requestBody"]["content"]["application/json"]["schema"]).validate({"draws": draws})
+  for response in (server.post("/api/batch", body, key=key), server.post("/api/batch", body)):
+    assert response.status == 200
+    assert conforms(response, "/api/batch", "post")
+
+
+@pytest.mark.parametrize("mode", [None, "live", "test"])
+def test_chain_and_lookups(server, account, client_seed, mode):
+  key = server.key(account, mode) if mode else None
+  ask = lambda path, **parameters: server.get(path, {"clientSeed": client_seed, **parameters}, key=key)
+  assert conforms(ask("/api/seed"), "/api/seed", "get")
+  for endpoint in DRAWS:
+    for parameters in FORMS[endpoint]:
+      assert server.draw(endpoint, {**parameters, "clientSeed": client_seed}, "POST", key=key).status == 200
+  for path, parameters in (("/api/listOutcomes", {}), ("/api/listOutcomes", {"limit": 2, "before": "0:3"}), ("/api/outcome", {"cursor": 0, "nonce": 0})):
+    response = ask(path, **parameters)
+    assert response.status == 200, response
+    assert conforms(response, path, "get")
+  assert conforms(ask("/api/incrementCursor"), "/api/incrementCursor", "get")
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/public-metrics", "/openapi.json"])
+def test_system(server, path):
+  response = server.get(path)
+  assert response.status == 200
+  assert conforms(response, path, "get")
+
+
+# Errors
+
+
+def sample(path, method):
+  """A good request of an operation: (query, body)."""
+  name = path.split("/")[-1]
+  parameters = {"clientSeed": unique("sample"), **REQUIRED.get(name, {})}
+  if name == "batch":
+    return None, {"draws": [{"endpoint": "ints", "params": parameters}]}
+  if name == "outcome":
+    parameters.update(cursor=0, nonce=0)
+  return (parameters, None) if method == "get" else (None, parameters)
+
+
+KEYED = [(path, method) for path, method in OPERATIONS if operation(path, method)["security"]]
+
+
+def send(server, path, method, change=None, **rest):
+  query, body = sample(path, method)
+  if change:
+    (query if body is None else body).update(change)
+  return server.request(method.upper(), path, query, body=body, **rest)
+
+
+@pytest.mark.parametrize("path, method", KEYED)
+def test_400(server, path, method):
+  response = send(server, path, method, {"draws": []} if path == "/api/batch" else {"clientSeed": ""})
+  assert response.status == 400
+  assert conforms(response, path, method)
+
+
+@pytest.mark.parametrize("path, method", KEYED)
+def test_401_and_403(server, account, path, method):
+  fenced = server.key(account, "live", "--allow-ip", "192.0.2.0/24")
+  for key, status in (("nonsense", 401), (fenced, 403)):
+    response = send(server, path, method, key=key)
+    assert response.status == status
+    assert conforms(response, path, method)
+
+
+@pytest.mark.parametrize("path, method", OPERATIONS)
+def test_405(server, path, method):
+  response = server.request("DELETE", path)
+  assert response.status == 405
+  assert conforms(response, path, method)
+
+
+@pytest.mark.parametrize("path, method", [o for o in KEYED if any(resolve(p)["name"] == "Idempotency-Key" for p in operation(*o).get("parameters", []))])
+def test_409_wherever_an_idempotency_key_is_documented(server, account, path, method):
+  key = server.key(account)
+  ask = lambda: send(server, path, method, key=key, idempotency="once")  # each sample has a clientSeed of its own
+  assert ask().status == 200
+  response = ask()
+  assert response.status == 409
+  assert conforms(response, path, method)
+
+
+def test_idempotency_is_documented_wherever_it_is_kept():
+  accept = {f"/api/{endpoint}" for endpoint in DRAWS} | {"/api/batch"}
+  for path, method in OPERATIONS:
+    documented = any(resolve(p)["name"] == "Idempotency-Key" for p in operation(path, method).get("parameters", []))
+    assert documented == (path in accept)
+
+
+@pytest.mark.parametrize("path, method", [o for o in KEYED if o[1] == "post"])
+def test_413(server, path, method):
+  body = b'{"unknown": "' + b"x" * (2 * 1024 * 1024) + b'"}'
+  response = server.raw(
+    f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body, "POST")
+  assert response.status == 413
+  assert conforms(response, path, method)
+
+
+@pytest.mark.parametrize("path, method", [o for o in KEYED if o[1] == "get"])
+def test_414(server, path, method):
+  response = server.raw_get(f"{path}?unknown={'x' * 33000}".encode())
+  assert response.status == 414
+  assert conforms(response, path, method)
+
+
+@pytest.fixture(scope="module")
+def exhausted(tmp_path_factory):
+  """A server whose rate limit for this address is spent."""
+  with Server(tmp_path_factory.mktemp("exhausted") / "data", FAIRDRAW_RATE_LIMIT_PER_MINUTE=1) as server:
+    yield server
+
+
+@pytest.mark.parametrize("path, method", KEYED)
+def test_429(exhausted, path, method):
+  for _ in range(4):
+    response = send(exhausted, path, method)
+    assert conforms(response, path, method)
+    if response.status == 429:
+      return
+  raise AssertionError("no limit")
+
+
+@pytest.mark.parametrize("path, method", [(f"/api/{e}", m) for e in DRAWS for m in ("get", "post")])
+def test_429_of_the_quota(server, path, method):
+  key = server.key(server.account("--daily-quota", 1))
+  assert send(server, path, method, key=key).status == 200
+  response = send(server, path, method, key=key)
+  assert response.status == 429
+  assert conforms(response, path, method)
+
+
+# Parameters
+
+
+def accepted(response):
+  return response.status == 200
+
+
+def query_parameters():
+  for path, method in KEYED:
+    for parameter in map(resolve, operation(path, method).get("parameters", [])):
+      if parameter["in"] == "query":
+        yield path, method, parameter
+
+
+@pytest.mark.parametrize("path, method, parameter", [pytest.param(*p, id=f"{p[0]}?{p[2]['name']}") for p in query_parameters()])
+def test_documented_limits_of_a_query_are_the_real_ones(server, path, method, parameter):
+  name, schema = parameter["name"], resolve(parameter["schema"])
+  ask = lambda value: send(server, path, method, {name: value})
+  if name == "before" or path == "/api/outcome":
+    pytest.skip("these name an outcome; see test_bad_input.py")
+  if name in ("min", "max"):
+    ask = lambda value: send(server, path, method, {"min": value, "max": value})
+  if parameter.get("required"):
+    query, _ = sample(path, method)
+    del query[name]
+    assert server.get(path, query).status == 400
+  elif "default" in schema and path not in ("/api/incrementCursor",):
+    query, _ = sample(path, method)
+    query.pop(name, None)
+    assert accepted(server.get(path, query))
+    if schema["default"] is not None:
+      assert accepted(ask(schema["default"]))
+  for value in schema.get("enum", []):
+    assert accepted(ask(value))
+    assert not accepted(ask(value + "x"))
+  if schema.get("type") == "integer":
+    for bound, beyond in ((schema["minimum"], -1), (schema["maximum"], 1)):
+      assert accepted(ask(bound))
+      assert not accepted(ask(bound + beyond))
+  if "exclusiveMinimum" in schema:
+    assert not accepted(send(server, path, method, {"distribution": "exponential" if name == "lambda" else "normal", name: schema["exclusiveMinimum"]}))
+
+
+@pytest.mark.parametrize("endpoint", DRAWS)
+def test_a_query_and_a_body_have_the_same_parameters_with_the_same_limits(endpoint):
+  query = {p["name"]: resolve(p["schema"]) for p in map(resolve, operation(f"/api/{endpoint}", "get")["parameters"]) if p["in"] == "query"}
+  body = resolve(operation(f"/api/{endpoint}", "post")["requestBody"]["content"]["application/json"]["schema"])
+  assert set(query) == set(body["properties"])
+  for name, schema in query.items():
+    other = resolve(body["properties"][name])
+    for word in ("minimum", "maximum", "exclusiveMinimum", "enum", "minLength", "maxLength"):
+      assert schema.get(word) == other.get(word), (name, word)
+    assert schema.get("default") == other.get("default"), name
+  required = {p["name"] for p in map(resolve, operation(f"/api/{endpoint}", "get")["parameters"]) if p.get("required")}
+  assert required == set(body.get("required", []))
+
+
+def test_the_idempotency_key_pattern_is_the_real_one(server, account):
+  key = server.key(account)
+  pattern = re.compile(resolve({"$ref": "#/components/parameters/IdempotencyKey"})["schema"]["pattern"])
+  for value in ("x", "!", "~", "x" * 255, "x" * 256, "two words", ""):
+    assert (server.draw("ints", key=key, idempotency=value).status == 200) == bool(pattern.search(value)), value

@@ -1,0 +1,173 @@
+"""The daily quota: one unit for each live keyed outcome, by account, over at midnight UTC."""
+
+import time
+
+import pytest
+
+from harness import together, unique
+
+
+def to_midnight():
+  return 86400 - time.time() % 86400
+
+
+def refused(response):
+  earlier, later = to_midnight(), to_midnight()
+  assert response.status == 429, response
+  body = response.json()
+  assert set(body) == {"error", "code", "retryAfter"}
+  assert body["code"] == "quota_exceeded"
+  assert response.header("Retry-After") == str(body["retryAfter"])
+  # Right to the second, unless midnight passed in between.
+  assert 1 <= body["retryAfter"] <= 86400
+  assert abs(body["retryAfter"] - later) < 30 or earlier < later
+  return True
+
+
+@pytest.fixture
+def five(server):
+  return server.account("--daily-quota", 5)
+
+
+def test_the_quota_ends_exactly_where_it_says(server, five, client_seed):
+  key = server.key(five)
+  draw = lambda: server.draw("ints", {"clientSeed": client_seed}, key=key)
+  assert [draw().status for _ in range(5)] == [200] * 5
+  assert refused(draw()) and refused(draw())
+  assert server.used(five) == 5
+  assert server.nonce(client_seed, key) == 5
+
+
+def test_all_keys_of_an_account_share_it(server, five):
+  first, second = server.key(five), server.key(five)
+  assert [server.draw("ints", key=key).status for key in (first, second, first, second, first)] == [200] * 5
+  assert refused(server.draw("ints", key=first)) and refused(server.draw("ints", key=second))
+
+
+def test_accounts_do_not(server, five):
+  key, other = server.key(five), server.key(server.account("--daily-quota", 5))
+  for _ in range(6):
+    server.draw("ints", key=key)
+  assert server.draw("ints", key=other).status == 200
+
+
+def test_what_costs_nothing(server, five, client_seed):
+  key, test = server.key(five), server.key(five, "test")
+  for _ in range(6):
+    assert server.draw("ints", key=test).status == 200
+    assert server.draw("ints", {"count": 0}, key=key).status == 400
+    server.seed(client_seed, key)
+    server.get("/api/incrementCursor", {"clientSeed": client_seed}, key=key)
+    server.get("/api/listOutcomes", {"clientSeed": client_seed}, key=key)
+    assert server.post("/api/batch", {"draws": []}, key=key).status == 400
+    assert server.post("/api/batch", {"draws": [{"endpoint": "pick", "params": {}}]}, key=key).status == 200
+  assert server.used(five) == 0
+  assert server.draw("ints", key=key).status == 200
+
+
+def test_a_large_count_is_one_unit(server, five):
+  key = server.key(five)
+  assert server.draw("ints", {"count": 100}, key=key).status == 200
+  assert server.used(five) == 1
+
+
+def test_anonymous_callers_have_no_quota(serve):
+  server = serve(FAIRDRAW_DAILY_QUOTA=2)
+  assert [server.draw("ints").status for _ in range(5)] == [200] * 5
+
+
+def test_the_servers_setting_is_for_accounts_without_their_own(serve):
+  server = serve(FAIRDRAW_DAILY_QUOTA=2)
+  common, own = server.key(server.account()), server.key(server.account("--daily-quota", 3))
+  assert [server.draw("ints", key=common).status for _ in range(3)] == [200, 200, 429]
+  assert [server.draw("ints", key=own).status for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_the_default_is_ten_thousand(server, account, live_key):
+  batch = {"draws": [{"endpoint": "floats", "params": {}}] * 50}
+  with server.connect() as connection:
+    for _ in range(199):
+      assert connection.post("/api/batch", batch, key=live_key).status == 200
+    last = connection.post("/api/batch", {"draws": batch["draws"][:49]}, key=live_key)
+    assert all(result["ok"] for result in last.json()["results"])
+    assert [connection.get("/api/floats", key=live_key).status for _ in range(2)] == [200, 429]
+  assert server.used(account) == 10_000
+
+
+def test_what_is_used_outlives_a_restart(serve):
+  server = serve()
+  account = server.account("--daily-quota", 2)
+  key = server.key(account)
+  assert server.draw("ints", key=key).status == 200
+  server.restart()
+  assert server.draw("ints", key=key).status == 200
+  assert refused(server.draw("ints", key=key))
+
+
+def test_yesterday_does_not_count_today(serve):
+  server = serve()
+  key = server.key(server.account("--daily-quota", 1))
+  assert [server.draw("ints", key=key).status for _ in range(2)] == [200, 429]
+  server.stop()
+  assert server.alter("UPDATE usage SET day = day - 1 WHERE account_id <> 0") == 1
+  server.start()
+  assert [server.draw("ints", key=key).status for _ in range(2)] == [200, 429]
+
+
+def test_looking_up_still_works_when_it_is_spent(server, client_seed):
+  key = server.key(server.account("--daily-quota", 1))
+  drawn = server.draw("ints", {"clientSeed": client_seed}, key=key)
+  assert refused(server.draw("ints", {"clientSeed": client_seed}, key=key))
+  assert server.nonce(client_seed, key) == 1
+  assert server.get("/api/listOutcomes", {"clientSeed": client_seed}, key=key).json() == [drawn.json()]
+
+
+# Batches
+
+
+@pytest.mark.parametrize("quota, size", [(5, 4), (5, 5), (5, 6), (5, 50), (1, 50)])
+def test_a_batch_across_the_edge(server, client_seed, quota, size):
+  account = server.account("--daily-quota", quota)
+  key = server.key(account)
+  response = server.post("/api/batch", {"draws": [{"endpoint": "ints", "params": {"clientSeed": client_seed}}] * size}, key=key)
+  assert response.status == 200
+  results = response.json()["results"]
+  done = min(quota, size)
+  assert [result["ok"] for result in results] == [True] * done + [False] * (size - done)
+  for result in results[done:]:
+    assert set(result) == {"ok", "error", "code"} and result["code"] == "quota_exceeded"
+  assert server.used(account) == server.nonce(client_seed, key) == done
+
+
+def test_after_the_edge_bad_draws_are_over_the_quota_too(server, client_seed):
+  key = server.key(server.account("--daily-quota", 2))
+  good, bad = {"endpoint": "ints", "params": {"clientSeed": client_seed}}, {"endpoint": "pick", "params": {}}
+  results = server.post("/api/batch", {"draws": [bad, good, bad, good, good, bad, good]}, key=key).json()["results"]
+  assert [result["ok"] for result in results] == [False, True, False, True, False, False, False]
+  assert [result.get("code") for result in results] == [None, None, None, None] + ["quota_exceeded"] * 3
+
+
+def test_a_batch_when_it_is_spent(server, client_seed):
+  key = server.key(server.account("--daily-quota", 1))
+  server.draw("ints", key=key)
+  response = server.post("/api/batch", {"draws": [{"endpoint": "ints", "params": {"clientSeed": client_seed}}] * 3}, key=key)
+  assert response.status == 200
+  assert [result["code"] for result in response.json()["results"]] == ["quota_exceeded"] * 3
+  assert server.nonce(client_seed, key) == 0
+
+
+# Races
+
+
+def test_simultaneous_draws_cannot_overrun_it(server, client_seed):
+  account = server.account("--daily-quota", 100)
+  keys = [server.key(account) for _ in range(2)]
+
+  def work(i):
+    with server.connect() as connection:
+      single = [connection.get("/api/ints", {"clientSeed": client_seed}, key=keys[i % 2], idempotency=unique("k")).status == 200 for _ in range(5)]
+      batch = connection.post("/api/batch", {"draws": [{"endpoint": "ints", "params": {"clientSeed": client_seed}}] * 3}, key=keys[i % 2])
+      return sum(single) + sum(result["ok"] for result in batch.json()["results"])
+
+  assert sum(together(32, work)) == 100 == server.used(account)
+  assert sum(server.nonce(client_seed, key) for key in keys) == 100

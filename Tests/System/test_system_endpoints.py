@@ -1,0 +1,125 @@
+"""What a server says of itself: /api/health, /api/public-metrics, /openapi.json, its log and its banner."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from harness import REPOSITORY, cli, unique, wait_until
+
+
+# health
+
+
+def test_health(server):
+  response = server.get("/api/health")
+  assert response.status == 200
+  health = response.json()
+  assert set(health) == {"status", "db", "version", "uptime", "timestamp", "responseTimes"}
+  assert (health["status"], health["db"]) == ("ok", "ok")
+  assert health["version"] in cli("--version").stdout
+  assert 0 <= health["uptime"] < 86400
+
+
+def test_uptime_starts_with_the_server(serve):
+  server = serve()
+  server.get("/api/health")
+  server.restart()
+  before = time.monotonic()
+  assert server.get("/api/health").json()["uptime"] <= time.monotonic() - before + 60
+
+
+# public-metrics
+
+
+def metrics(server):
+  response = server.get("/api/public-metrics")
+  assert response.status == 200, response
+  return response.json()
+
+
+def test_public_metrics(server):
+  server.get("/api/ints")
+  found = metrics(server)
+  assert set(found) == {"registeredUsers", "callsServed", "responseTime", "apiStatus"}
+  assert set(found["registeredUsers"]) == set(found["callsServed"]) == {"value", "scope"}
+  assert found["registeredUsers"]["scope"] == "current"
+  assert found["callsServed"]["scope"] == "lifetime_live_non_test"
+  assert set(found["responseTime"]) == {"avgMs", "sampleSize", "scope"}
+  assert found["responseTime"]["scope"] == "recent_instance_window"
+  assert found["responseTime"]["avgMs"] >= 0 and found["responseTime"]["sampleSize"] >= 1
+  assert found["apiStatus"] == "operational"
+
+
+def test_public_metrics_count_accounts_and_live_calls(serve):
+  server = serve()
+  assert metrics(server)["registeredUsers"]["value"] == 0
+  account = server.account()
+  live, test = server.key(account), server.key(account, "test")
+  calls = metrics(server)["callsServed"]["value"]
+  for _ in range(3):
+    server.draw("ints", key=live)
+    server.draw("ints", key=test)
+  wait_until(lambda: metrics(server)["registeredUsers"]["value"] == 1, "the new account is counted")
+  wait_until(lambda: metrics(server)["callsServed"]["value"] == calls + 3, "live calls are counted, and test calls are not")
+  server.restart()
+  assert metrics(server)["callsServed"]["value"] == calls + 3, "for a lifetime, not a run"
+
+
+# openapi.json (what it says is held against the server in test_openapi.py)
+
+
+def test_openapi_is_served_verbatim(server):
+  response = server.get("/openapi.json")
+  assert response.status == 200
+  assert response.header("Content-Type").split(";")[0] == "application/json"
+  assert response.body == (REPOSITORY / "Sources" / "API" / "openapi.json").read_bytes()
+
+
+# The banner
+
+
+def test_the_first_lines_say_where_and_how(serve):
+  server = serve()
+  version = cli("--version").stdout.strip()
+  assert re.fullmatch(rf"Fairdraw {re.escape(version.split()[-1])} is listening on http://127\.0\.0\.1:{server.port}", server.banner[0])
+  curl = wait_until(lambda: next((line.strip() for line in server.banner[1:] if "curl" in line), None), "a curl line is printed")
+  command = curl[curl.index("curl"):]
+  if not shutil.which("curl"):
+    pytest.skip("no curl here to try it with")
+  done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+  assert done.returncode == 0, done
+  assert len(json.loads(done.stdout)["shortId"]) == 10
+
+
+# The log
+
+
+def log_lines(server):
+  return [json.loads(line) for line in server.log_text().splitlines() if line.startswith("{")]
+
+
+def test_one_log_line_a_request(server):
+  path = "/" + unique("logged")
+  response = server.get(path)
+  request_id = response.header("X-Request-Id")
+  line = wait_until(lambda: [line for line in log_lines(server) if line.get("requestId") == request_id], "the request is logged")
+  assert len(line) == 1
+  line = line[0]
+  assert (line["method"], line["path"], line["status"]) == ("GET", path, 404)
+  assert line["durationMs"] >= 0 and line["level"] and line["time"]
+
+
+def test_the_log_is_json_line_by_line(server):
+  server.get("/api/ints")
+  for line in server.log_text().splitlines():
+    json.loads(line)
+
+
+def test_a_hostile_path_stays_on_its_line(server):
+  response = server.raw_get(b"/%0a%22%7d%0d%00" + unique("hostile").encode())
+  assert response.status in (400, 404)
+  wait_until(lambda: [l for l in log_lines(server) if l.get("requestId") == response.header("X-Request-Id")], "the request is logged")

@@ -1,0 +1,97 @@
+# Sourced by the commands of this folder: the system packages they need, and builds that run only when something
+# changed. Standard output belongs to the command that is wrapped, so everything here speaks on standard error.
+
+# shellcheck shell=bash
+set -euo pipefail
+
+root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# need PACKAGE TEST…: notes Debian's PACKAGE as missing unless the command TEST succeeds. What is tested is the thing
+# itself, not the package's name, so a library or tool that came another way is good too.
+missing=()
+need() { local package=$1; shift; "$@" >/dev/null 2>&1 || missing+=("$package"); }
+
+# Installs what `need` noted as missing, or says how.
+install_missing() {
+  ((${#missing[@]})) || return 0
+  local packages="${missing[*]}"
+  missing=()
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    die "Some system packages are missing. Install them and start again:
+  sudo apt-get update && sudo apt-get install -y --no-install-recommends $packages"
+  fi
+  say "Installing $packages…"
+  export DEBIAN_FRONTEND=noninteractive
+  # shellcheck disable=SC2086  # a list of names, to be split
+  { apt-get -q update && apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $packages; } >&2 \
+    || die "apt-get could not install $packages."
+}
+
+# fresh NAME BINARY SOURCE…: whether BINARY is what building SOURCE would make now. The stamp of a build is as old as
+# its start, so what changed meanwhile is newer. -cnewer compares with inode change times, which a file also gets when
+# it is moved or unpacked with an old date; a removed file changes its folder's. A toolchain counts as a source: the
+# binary loads its runtime. Without one on PATH, what was built still runs.
+fresh() {
+  local stamp=$root/.build/$1.stamp binary=$2 swift
+  shift 2
+  [[ -e $binary && -e $stamp ]] || return 1
+  if swift=$(command -v swift); then
+    swift=$(readlink -f "$swift")
+    [[ $(<"$stamp") == "$swift" ]] || return 1
+    set -- "$@" "$swift"
+  fi
+  [[ -z $(find "$@" "$root"/Package.* -cnewer "$stamp" -print -quit) ]]
+}
+
+# build NAME BINARY SOURCE… -- ARGUMENT…: runs `swift build -c release ARGUMENT…` unless BINARY is fresh. One build at
+# a time in a checkout: whoever comes second waits and mostly finds nothing left to do.
+build() {
+  local target=()
+  while [[ $1 != -- ]]; do target+=("$1"); shift; done
+  shift
+  ! fresh "${target[@]}" || return 0
+
+  require_swift
+  mkdir -p "$root/.build"
+  exec 9>"$root/.build/bin.lock"
+  flock -n 9 || { say "Waiting for another build of this checkout…"; flock 9; }
+  if ! fresh "${target[@]}"; then
+    [[ -e ${target[1]} ]] || say "Building Fairdraw. The first build compiles its libraries too: some minutes."
+    compile "${target[0]}" "$@" 9>&- || die "The build failed; the compiler's words are above."
+  fi
+  exec 9>&-
+}
+
+require_swift() {
+  command -v swift >/dev/null \
+    || die "Fairdraw is built with Swift, and there is no \`swift\` on PATH: see https://www.swift.org/install/linux"
+}
+
+compile() {
+  local stamp=$root/.build/$1.stamp
+  shift
+  swift build --version >/dev/null 2>&1 || missing+=(libncurses6 libcurl4 libxml2)  # what the toolchain itself loads
+  need git command -v git
+  need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+  need g++ compgen -G '/usr/lib/gcc/*/*/libstdc++.so'
+  need libsqlite3-dev test -e /usr/include/sqlite3.h
+  install_missing
+  # Resolving writes Package.resolved, which would be newer than a stamp taken before.
+  [[ -e $root/Package.resolved ]] || swift package --package-path "$root" resolve >&2 || return
+  readlink -f "$(command -v swift)" >"$stamp.new"
+  swift build --package-path "$root" -c release "$@" >&2 && mv "$stamp.new" "$stamp"
+}
+
+build_fairdraw() { build fairdraw "$root/.build/release/fairdraw" "$root/Sources" -- --product fairdraw; }
+build_bare_route() {
+  build bare-route "$root/.build/release/bare-route" "$root/bench/BareRoute" -- --product bare-route
+}
+
+# Product by product: a build without --product also compiles what our libraries' packages have besides.
+build_tests() {
+  build tests "$root/.build/release/fairdrawPackageTests.xctest" "$root/Sources" "$root/Tests" \
+    -- --product fairdrawPackageTests
+}
