@@ -3,6 +3,10 @@ import PackageDescription
 
 // Read top to bottom, this file is the architecture: a floor imports only from the floors above it here.
 
+/// Async functions run where their caller runs. A call from one into the next then costs no hand-over, which on the way
+/// of a request would happen a dozen times.
+let settings: [SwiftSetting] = [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+
 let package = Package(
   name: "fairdraw",
   platforms: [.macOS(.v15)],
@@ -32,7 +36,8 @@ let package = Package(
     // The domain: submissions, `decide`, the group-committing writer, the store's contract.
     .target(
       name: "Ledger",
-      dependencies: ["Fairness", "JSON", .product(name: "Crypto", package: "swift-crypto")]),
+      dependencies: ["Fairness", "JSON", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: settings),
 
     // The ledger on an embedded SQLite file.
     .target(
@@ -41,7 +46,8 @@ let package = Package(
         "Ledger", "Fairness",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
-      ]),
+      ],
+      swiftSettings: settings),
 
     // HTTP: routes, middleware, parameters. Knows no SQL.
     .target(
@@ -55,7 +61,8 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
-      resources: [.embedInCode("openapi.json")]),
+      resources: [.embedInCode("openapi.json")],
+      swiftSettings: settings),
 
     // The command line and the wiring.
     .executableTarget(

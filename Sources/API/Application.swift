@@ -47,26 +47,20 @@ public func buildApplication(
   let responseTimes = ResponseTimes()
   let gate = LedgerGate(writer: parts.writer, eventLoops: .singleton)
 
-  let system = SystemRoutes(
-    store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle)
-  let api: [any Routes] = [
+  let routes: [any Routes] = [
     DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
+    SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
-  let directory = RouteDirectory(([system] + api).flatMap { type(of: $0).paths })
-
-  let router = Router(context: FairdrawContext.self)
-  router.add(middleware: Edge(log: parts.log, responseTimes: responseTimes, directory: directory))
-  system.add(to: router)
-  let admitted = router.group()
-    .add(
-      middleware: Admission(
-        keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
-        trustedProxies: configuration.trustedProxies))
-  for routes in api { routes.add(to: admitted) }
+  let edge = Edge(
+    routes: RouteTable(routes.flatMap(\.routes)),
+    admission: Admission(
+      keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
+      trustedProxies: configuration.trustedProxies),
+    log: parts.log, responseTimes: responseTimes)
 
   return Application(
-    router: router,
+    responder: edge,
     server: .http1(configuration: .init(idleTimeout: .seconds(75))),
     configuration: ApplicationConfiguration(
       address: .hostname(configuration.host, port: configuration.port), serverName: nil, backlog: 1024),

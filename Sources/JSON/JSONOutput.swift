@@ -1,6 +1,7 @@
 /// Writing JSON straight into the one buffer that is sent and stored.
 extension [UInt8] {
   /// Appends text that is JSON already.
+  @inlinable
   public mutating func append(json text: StaticString) {
     text.withUTF8Buffer { append(contentsOf: $0) }
   }
@@ -12,8 +13,17 @@ extension [UInt8] {
 
   /// Appends a quoted string. `utf8` must be well-formed UTF-8; quotes, backslashes and control characters are escaped.
   public mutating func append(jsonString utf8: some Sequence<UInt8>) {
+    // Callers are in other modules, where a generic function is not specialised: the bytes are reached through a pointer.
+    if utf8.withContiguousStorageIfAvailable({ append(escaping: $0) }) == nil { append(jsonString: Array(utf8)) }
+  }
+
+  private mutating func append(escaping utf8: UnsafeBufferPointer<UInt8>) {
     append(UInt8(ascii: "\""))
-    for byte in utf8 {
+    var plain = 0  // where the bytes begin that need no escape and are not yet appended
+    for (index, byte) in utf8.enumerated()
+    where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+      append(contentsOf: utf8[plain..<index])
+      plain = index + 1
       switch byte {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
         append(UInt8(ascii: "\\"))
@@ -21,32 +31,45 @@ extension [UInt8] {
       case 0x0A: append(json: "\\n")
       case 0x0D: append(json: "\\r")
       case 0x09: append(json: "\\t")
-      case 0..<0x20:
+      default:
         append(json: "\\u00")
         append(hexDigitTable[Int(byte >> 4)])
         append(hexDigitTable[Int(byte & 15)])
-      default: append(byte)
       }
     }
+    append(contentsOf: utf8[plain...])
     append(UInt8(ascii: "\""))
   }
 
   public mutating func append(jsonString text: String) { append(jsonString: text.utf8) }
 
   /// Appends a whole number in decimal.
+  @inlinable
   public mutating func append(integer: some FixedWidthInteger) {
-    if integer < 0 { append(UInt8(ascii: "-")) }
-    var rest = UInt64(integer.magnitude)
-    let from = count
-    repeat {
-      append(UInt8(ascii: "0") + UInt8(rest % 10))
-      rest /= 10
-    } while rest > 0
-    self[from...].reverse()
+    append(negative: integer < 0, magnitude: UInt64(integer.magnitude))
+  }
+
+  @usableFromInline
+  mutating func append(negative: Bool, magnitude: UInt64) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 21) { buffer in
+      var start = buffer.count
+      var rest = magnitude
+      repeat {
+        let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+        start -= 1
+        buffer[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
+        rest = quotient
+      } while rest > 0
+      if negative {
+        start -= 1
+        buffer[start] = UInt8(ascii: "-")
+      }
+      append(contentsOf: buffer[start...])
+    }
   }
 
   /// Appends bytes as lowercase hex digits.
-  public mutating func append(hex bytes: some Sequence<UInt8>) {
+  public mutating func append(hex bytes: [UInt8]) {
     for byte in bytes {
       append(hexDigitTable[Int(byte >> 4)])
       append(hexDigitTable[Int(byte & 15)])

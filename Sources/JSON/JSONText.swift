@@ -70,11 +70,13 @@ public struct JSONValue: Sendable {
 
   /// The string's UTF-8 with its escapes resolved; nil for any other kind, and for a string with an unpaired
   /// surrogate escape, which no UTF-8 can express.
-  public var string: [UInt8]? {
+  public var string: [UInt8]? { stringSlice.map { Array($0) } }
+
+  /// The same, where it stands if it has no escapes.
+  private var stringSlice: ArraySlice<UInt8>? {
     guard kind == .string else { return nil }
     let inner = text.bytes[(start + 1)..<(end - 1)]
-    guard inner.contains(UInt8(ascii: "\\")) else { return Array(inner) }
-    return unescape(inner)
+    return inner.contains(UInt8(ascii: "\\")) ? unescape(inner)?[...] : inner
   }
 
   /// The array's elements in order, at most `limit` of them; nil for any other kind.
@@ -88,17 +90,18 @@ public struct JSONValue: Sendable {
 
   /// The object's members in order, repeated names included; nil for any other kind. A name that has an unpaired
   /// surrogate escape is left out: no parameter is called that.
-  public var members: [(name: [UInt8], value: JSONValue)]? {
+  public var members: [(name: ArraySlice<UInt8>, value: JSONValue)]? {
     guard kind == .object else { return nil }
     var walker = Scanner(bytes: text.bytes, at: start + 1)
-    var found: [(name: [UInt8], value: JSONValue)] = []
+    var found: [(name: ArraySlice<UInt8>, value: JSONValue)] = []
+    found.reserveCapacity(4)
     while let name = walker.nextValue(closing: UInt8(ascii: "}"), in: text) {
       walker.skipSpace()
       walker.at += 1  // the colon: the text has been checked
       walker.skipSpace()
       let from = walker.at
       walker.skipCheckedValue()
-      if let bytes = name.string { found.append((bytes, JSONValue(text: text, start: from, end: walker.at))) }
+      if let bytes = name.stringSlice { found.append((bytes, JSONValue(text: text, start: from, end: walker.at))) }
     }
     return found
   }

@@ -83,15 +83,18 @@ public final class LedgerWriter: Sendable {
   /// Draws that wait for a group.
   public var queueDepth: Int { state.withLock { $0.queuedDraws } }
 
+  /// What `claim` was answered before, if that is known without asking the store.
+  public func recall(_ claim: IdempotencyClaim) -> Reply? { replays.reply(to: claim, now: Self.wallClock()) }
+
   /// Has `submission` decided and made durable, together with whatever else is waiting.
   ///
-  /// A submission under an idempotency key that was answered before gets that answer again.
+  /// A submission under an idempotency key that was answered before gets that answer again; ask ``recall(_:)`` first,
+  /// which is quicker.
   ///
   /// - Parameter lane: where the caller is resumed; nil means on whatever thread is at hand.
   /// - Throws: ``LedgerUnavailable``. Except after `.timedOut` the submission has had no effect. Whatever is thrown, a
   ///   retry under the same idempotency key is safe.
   public func submit(_ submission: Submission, lane: (any ReplyLane)? = nil) async throws(LedgerUnavailable) -> Reply {
-    if let claim = submission.claim, let reply = replays.reply(to: claim, now: Self.wallClock()) { return reply }
     let result: Result<Reply, LedgerUnavailable> = await withCheckedContinuation { continuation in
       enqueue(Ticket(submission: submission, lane: lane, continuation: continuation))
     }

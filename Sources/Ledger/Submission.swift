@@ -53,6 +53,12 @@ public struct IdempotencyScope: Hashable, Comparable, Sendable {
     self.key = key
   }
 
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(account)
+    hasher.combine(mode)
+    key.withUnsafeBytes { hasher.combine(bytes: $0) }
+  }
+
   public static func < (a: Self, b: Self) -> Bool {
     if a.account != b.account { return a.account < b.account }
     if a.mode != b.mode { return a.mode.rawValue < b.mode.rawValue }

@@ -111,7 +111,10 @@ final class GroupWriter {
   /// Deletes expired records, `limit` at the most; returns how many there were.
   func sweepExpired(limit: Int) throws -> Int {
     try transaction {
-      try sweep.run(.integer(Int64(limit)), .integer(now() - IdempotencyRecord.lifetime))
+      try sweep.run {
+        $0.bind(limit)
+        $0.bind(now() - IdempotencyRecord.lifetime)
+      }
       return Int(sqlite3_changes64(connection))
     }
   }
@@ -168,16 +171,16 @@ final class GroupWriter {
 
   private func isLive(_ key: KeyID, _ memory: inout Memory) throws -> Bool {
     if let known = memory.keys.value(for: key) { return known }
-    let live = try selectKey.first(.integer(key.rawValue)) { _ in true } ?? false
+    let live = try selectKey.first({ $0.bind(key.rawValue) }) { _ in true } ?? false
     memory.keys.insert(live, for: key)
     return live
   }
 
   private func standing(_ account: AccountID, _ memory: inout Memory) throws -> AccountStanding? {
     if let known = memory.accounts.value(for: account) { return known }
-    let quota: Int?? = try selectAccount.first(.integer(account.rawValue)) { $0.isNull(0) ? nil : Int($0.integer(0)) }
+    let quota: Int?? = try selectAccount.first({ $0.bind(account.rawValue) }) { $0.isNull(0) ? nil : Int($0.integer(0)) }
     guard let quota else { return nil }
-    let used = try selectUsage.first(.integer(account.rawValue), .integer(memory.day.number)) { $0.integer(0) } ?? 0
+    let used = try selectUsage.first({ $0.bind(account.rawValue); $0.bind(memory.day.number) }) { $0.integer(0) } ?? 0
     let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used))
     memory.accounts.insert(standing, for: account)
     return standing
@@ -185,7 +188,7 @@ final class GroupWriter {
 
   private func chain(_ key: ChainKey, _ memory: inout Memory) throws -> SeedChain? {
     if let known = memory.chains.value(for: key) { return known }
-    let row = try selectChain.first(.integer(key.owner.rawValue), .blob(key.clientSeed.bytes)) {
+    let row = try selectChain.first({ $0.bind(key.owner.rawValue); $0.bind(key.clientSeed.bytes) }) {
       (
         id: $0.integer(0), epoch: $0.integer(1), sealed: $0.bytes(2), cursor: $0.integer(3), nonce: $0.integer(4),
         created: $0.integer(5)
@@ -201,7 +204,7 @@ final class GroupWriter {
   }
 
   private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
-    try selectRecord.first(.integer(scope.account.rawValue), .integer(Int64(scope.mode.rawValue)), .blob(scope.key)) {
+    try selectRecord.first({ $0.bind(scope.account.rawValue); $0.bind(Int64(scope.mode.rawValue)); $0.bind(scope.key) }) {
       IdempotencyRecord(
         scope: scope, fingerprint: $0.bytes(0),
         reply: Reply(status: Int($0.integer(1)), body: $0.bytes(3), shortID: $0.isNull(2) ? nil : $0.bytes(2)),
@@ -210,7 +213,7 @@ final class GroupWriter {
   }
 
   private func testOutcome(_ id: TestDrawID) throws -> Outcome? {
-    let row = try selectTestOutcome.first(.integer(id.account.rawValue), .blob(id.digest)) {
+    let row = try selectTestOutcome.first({ $0.bind(id.account.rawValue); $0.bind(id.digest) }) {
       (
         id: $0.integer(0), clientSeed: $0.bytes(1), serverHash: $0.bytes(2), endpoint: $0.integer(3),
         value: $0.bytes(4), fields: $0.bytes(5), items: $0.isNull(6) ? nil : $0.bytes(6), created: $0.integer(7)
@@ -232,41 +235,77 @@ final class GroupWriter {
     for chain in changes.newChains {
       let sealed = try vault.seal(
         chain.active.seed.ascii, context: Self.sealingContext(chain: chain.id, epoch: chain.epoch))
-      try insertChain.run(
-        .integer(chain.id), .integer(chain.key.owner.rawValue), .blob(chain.key.clientSeed.bytes),
-        .integer(Int64(chain.epoch)), .blob(sealed), .blob(chain.active.hash.bytes), .integer(chain.cursor),
-        .integer(chain.nonce), .integer(chain.created))
+      try insertChain.run {
+        $0.bind(chain.id)
+        $0.bind(chain.key.owner.rawValue)
+        $0.bind(chain.key.clientSeed.bytes)
+        $0.bind(chain.epoch)
+        $0.bind(sealed)
+        $0.bind(chain.active.hash.bytes)
+        $0.bind(chain.cursor)
+        $0.bind(chain.nonce)
+        $0.bind(chain.created)
+      }
       memory.chains.insert(chain, for: chain.key)
       memory.lastChain = chain.id
     }
     for chain in changes.movedChains {
-      try moveChain.run(.integer(chain.cursor), .integer(chain.nonce), .integer(chain.id))
+      try moveChain.run {
+        $0.bind(chain.cursor)
+        $0.bind(chain.nonce)
+        $0.bind(chain.id)
+      }
       memory.chains.insert(chain, for: chain.key)
     }
     for outcome in changes.outcomes {
-      try insertOutcome.run(
-        .integer(outcome.id), .integer(outcome.chain), .integer(Int64(outcome.epoch)), .integer(outcome.cursor),
-        .integer(outcome.nonce), .integer(Int64(outcome.endpoint.rawValue)), .blob(outcome.value),
-        .blob(outcome.fields), .blob(outcome.items), .integer(outcome.created))
+      try insertOutcome.run {
+        $0.bind(outcome.id)
+        $0.bind(outcome.chain)
+        $0.bind(outcome.epoch)
+        $0.bind(outcome.cursor)
+        $0.bind(outcome.nonce)
+        $0.bind(Int64(outcome.endpoint.rawValue))
+        $0.bind(outcome.value)
+        $0.bind(outcome.fields)
+        $0.bind(outcome.items)
+        $0.bind(outcome.created)
+      }
       memory.lastOutcome = max(memory.lastOutcome, outcome.id)
     }
     for (id, outcome) in changes.testOutcomes {
-      try insertTestOutcome.run(
-        .integer(outcome.id), .integer(id.account.rawValue), .blob(id.digest), .blob(outcome.clientSeed.bytes),
-        .blob(outcome.serverHash.bytes), .integer(Int64(outcome.endpoint.rawValue)), .blob(outcome.value),
-        .blob(outcome.fields), .blob(outcome.items), .integer(outcome.created))
+      try insertTestOutcome.run {
+        $0.bind(outcome.id)
+        $0.bind(id.account.rawValue)
+        $0.bind(id.digest)
+        $0.bind(outcome.clientSeed.bytes)
+        $0.bind(outcome.serverHash.bytes)
+        $0.bind(Int64(outcome.endpoint.rawValue))
+        $0.bind(outcome.value)
+        $0.bind(outcome.fields)
+        $0.bind(outcome.items)
+        $0.bind(outcome.created)
+      }
       memory.lastOutcome = max(memory.lastOutcome, outcome.id)
     }
     for record in changes.records {
-      try insertRecord.run(
-        .integer(record.scope.account.rawValue), .integer(Int64(record.scope.mode.rawValue)), .blob(record.scope.key),
-        .blob(record.fingerprint), .integer(Int64(record.reply.status)), .blob(record.reply.shortID),
-        .blob(record.reply.body), .integer(record.created))
+      try insertRecord.run {
+        $0.bind(record.scope.account.rawValue)
+        $0.bind(Int64(record.scope.mode.rawValue))
+        $0.bind(record.scope.key)
+        $0.bind(record.fingerprint)
+        $0.bind(record.reply.status)
+        $0.bind(record.reply.shortID)
+        $0.bind(record.reply.body)
+        $0.bind(record.created)
+      }
     }
     for (key, count) in changes.usage {
-      try addUsage.run(
-        .integer(key.account.rawValue), .integer(key.day.number), .integer(Int64(key.endpoint.rawValue)),
-        .integer(Int64(count)))
+      try addUsage.run {
+        $0.bind(key.account.rawValue)
+        $0.bind(key.day.number)
+        $0.bind(Int64(key.endpoint.rawValue))
+        $0.bind(count)
+      }
       if var standing = memory.accounts.value(for: key.account) {
         standing.usedToday += count
         memory.accounts.insert(standing, for: key.account)

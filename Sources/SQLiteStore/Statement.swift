@@ -9,7 +9,7 @@ final class Statement {
   private let connection: OpaquePointer
 
   /// SQLite's SQLITE_TRANSIENT: have it copy what is bound.
-  private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+  fileprivate static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
   init(_ connection: OpaquePointer, _ sql: String) throws(SQLiteFailure) {
     var handle: OpaquePointer?
@@ -21,17 +21,21 @@ final class Statement {
 
   deinit { sqlite3_finalize(handle) }
 
-  /// Binds `values` to the parameters in order, runs the statement to its end, and leaves it ready to be run again.
-  func run(_ values: Value...) throws(SQLiteFailure) {
+  /// Binds parameters, runs the statement to its end, and leaves it ready to be run again.
+  func run(_ bind: (inout Parameters) -> Void = { _ in }) throws(SQLiteFailure) {
     defer { sqlite3_reset(handle) }
-    bind(values)
+    var parameters = Parameters(handle: handle)
+    bind(&parameters)
     while try step() {}
   }
 
   /// Runs the statement and hands its first row, if there is one, to `read`.
-  func first<Row>(_ values: Value..., read: (borrowing Columns) -> Row) throws(SQLiteFailure) -> Row? {
+  func first<Row>(
+    _ bind: (inout Parameters) -> Void = { _ in }, read: (borrowing Columns) -> Row
+  ) throws(SQLiteFailure) -> Row? {
     defer { sqlite3_reset(handle) }
-    bind(values)
+    var parameters = Parameters(handle: handle)
+    bind(&parameters)
     return try step() ? read(Columns(handle: handle)) : nil
   }
 
@@ -43,27 +47,38 @@ final class Statement {
     }
   }
 
-  private func bind(_ values: [Value]) {
-    for (index, value) in values.enumerated() {
-      let place = Int32(index + 1)
-      let code =
-        switch value {
-        case .null: sqlite3_bind_null(handle, place)
-        case .integer(let integer): sqlite3_bind_int64(handle, place, integer)
-        case .blob([]): sqlite3_bind_zeroblob(handle, place, 0)
-        case .blob(let bytes): sqlite3_bind_blob64(handle, place, bytes, UInt64(bytes.count), Self.transient)
-        }
-      // The statements are fixed and the sizes bounded long before: a bind can only fail by our own mistake.
-      precondition(code == SQLITE_OK, "cannot bind parameter \(place)")
+  /// Binds values to a statement's parameters, one after the other.
+  ///
+  /// The statements are fixed and the sizes bounded long before, so a value can fail to bind by our own mistake alone.
+  struct Parameters: ~Copyable {
+    fileprivate let handle: OpaquePointer
+    private var place: Int32 = 0  // of the parameter bound last, from 1
+
+    fileprivate init(handle: OpaquePointer) { self.handle = handle }
+
+    mutating func bind(_ integer: Int64) {
+      place += 1
+      let code = sqlite3_bind_int64(handle, place, integer)
+      precondition(code == SQLITE_OK)
     }
-  }
 
-  enum Value {
-    case null
-    case integer(Int64)
-    case blob([UInt8])
+    mutating func bind(_ integer: Int) { bind(Int64(integer)) }
 
-    static func blob(_ bytes: [UInt8]?) -> Value { bytes.map { .blob($0) } ?? .null }
+    mutating func bind(_ bytes: [UInt8]) {
+      place += 1
+      let code =
+        bytes.isEmpty
+        ? sqlite3_bind_zeroblob(handle, place, 0)
+        : sqlite3_bind_blob64(handle, place, bytes, UInt64(bytes.count), Statement.transient)
+      precondition(code == SQLITE_OK)
+    }
+
+    mutating func bind(_ bytes: [UInt8]?) {
+      if let bytes { return bind(bytes) }
+      place += 1
+      let code = sqlite3_bind_null(handle, place)
+      precondition(code == SQLITE_OK)
+    }
   }
 
   /// The row a statement stands on.

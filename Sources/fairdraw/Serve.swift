@@ -14,6 +14,8 @@ struct Serve: AsyncParsableCommand {
     discussion: """
       It listens on 127.0.0.1:8080 unless told otherwise, keeps everything in one database file, and stops on SIGTERM or \
       SIGINT after answering what it has accepted. The log goes to standard error, one JSON object a line.
+
+      Every option is also read from the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA.
       """)
 
   @OptionGroup var storage: StorageOptions
@@ -54,7 +56,8 @@ struct Serve: AsyncParsableCommand {
       try Settings.integer("rate-limit-per-minute", rateLimitPerMinute, in: 0...1_000_000) ?? server.rateLimitPerMinute
     server.trustedProxies = try (Settings.text("trusted-proxies", trustedProxies) ?? "").split(separator: ",").map {
       let text = $0.trimmingCharacters(in: .whitespaces)
-      guard let network = Network(text) else { throw ValidationError("\"\(text)\" is no CIDR block.") }
+      guard let network = Network(text) else { throw ValidationError(
+          "--trusted-proxies (FAIRDRAW_TRUSTED_PROXIES) must be CIDR blocks with commas between them; \"\(text)\" is none.") }
       return network
     }
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
@@ -94,7 +97,8 @@ struct Serve: AsyncParsableCommand {
 
   private func logLevelSetting() throws -> Logger.Level {
     guard let text = Settings.text("log-level", logLevel) else { return .info }
-    guard let level = Logger.Level(rawValue: text) else { throw ValidationError("There is no log level \"\(text)\".") }
+    guard let level = Logger.Level(rawValue: text) else { throw ValidationError(
+        "--log-level (FAIRDRAW_LOG_LEVEL) must be \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not \"\(text)\".") }
     return level
   }
 
@@ -102,7 +106,8 @@ struct Serve: AsyncParsableCommand {
     guard var text = Settings.text("public-url", publicURL) else { return nil }
     guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme), parts.host?.isEmpty == false,
       parts.query == nil, parts.fragment == nil
-    else { throw ValidationError("The public URL must be like https://draws.example.com, not \"\(text)\".") }
+    else { throw ValidationError(
+        "--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".") }
     while text.hasSuffix("/") { text.removeLast() }
     return text
   }

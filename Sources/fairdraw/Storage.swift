@@ -51,7 +51,7 @@ struct StorageOptions: ParsableArguments {
       return folder().appendingPathComponent("fairdraw.db")
     }
     guard url.hasPrefix("sqlite:"), url.utf8.count > "sqlite:".utf8.count else {
-      throw ValidationError("The database must be given as sqlite:PATH, not \"\(url)\".")
+      throw ValidationError("--database (FAIRDRAW_DATABASE) must be sqlite:PATH, not \"\(url)\".")
     }
     return URL(fileURLWithPath: String(url.dropFirst("sqlite:".count)))
   }
@@ -59,9 +59,13 @@ struct StorageOptions: ParsableArguments {
   private func folder() -> URL {
     if let folder = Settings.text("data", dataFolder) { return URL(fileURLWithPath: folder, isDirectory: true) }
     let environment = ProcessInfo.processInfo.environment
+    func absolute(_ variable: String) -> URL? {
+      environment[variable].flatMap { $0.hasPrefix("/") ? URL(fileURLWithPath: $0, isDirectory: true) : nil }
+    }
     let base =
-      environment["XDG_DATA_HOME"].flatMap { $0.hasPrefix("/") ? URL(fileURLWithPath: $0, isDirectory: true) : nil }
-      ?? FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".local/share", isDirectory: true)
+      absolute("XDG_DATA_HOME")
+      ?? (absolute("HOME") ?? FileManager.default.homeDirectoryForCurrentUser)
+      .appendingPathComponent(".local/share", isDirectory: true)
     return base.appendingPathComponent("fairdraw", isDirectory: true)
   }
 }

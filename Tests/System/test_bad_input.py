@@ -114,6 +114,12 @@ def test_a_json_key_given_twice(server, unchanged, endpoint, name):
   refused(server.post(f"/api/{endpoint}", body), naming=name)
 
 
+@pytest.mark.parametrize("endpoint, name", SCALARS)
+def test_a_parameter_in_the_query_and_the_body_is_given_twice(server, unchanged, endpoint, name):
+  body = {**{k: v for k, v in REQUIRED.get(endpoint, {}).items() if k != name}, name: GOOD[name]}
+  refused(server.post(f"/api/{endpoint}", body, query={name: GOOD[name]}), naming=name)
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("low, high, naming", [(2, 1, "max"), (0, 2**32, "max"), (-SAFE, SAFE, "max"), (101, None, "m")])
 def test_ints_ranges(server, unchanged, low, high, naming, method):

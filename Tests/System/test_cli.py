@@ -147,7 +147,13 @@ def test_key_list_shows_enough_to_revoke_and_too_little_to_use(server, account):
 
 
 def test_revoking_an_unknown_key(server):
-  assert failed(server.cli("key", "revoke", "pk_live_nonexistent"), mentions="pk_live_nonexistent")
+  assert failed(server.cli("key", "revoke", "pk_live_nothing"), mentions="pk_live_nothing")
+
+
+def test_a_whole_key_pasted_into_revoke_is_not_repeated(server):
+  unknown = "pk_live_" + "A" * 43
+  done = server.cli("key", "revoke", unknown)
+  assert failed(done) and unknown not in done.stderr
 
 
 def test_revoking_more_than_one_key_at_once(server, account):
@@ -270,12 +276,18 @@ def test_a_damaged_master_key_is_refused(serve, content):
   assert failed(cli("serve", "--port", 0, data=server.data), mentions="master")
 
 
+def test_a_master_key_file_that_was_named_is_not_made(data, tmp_path):
+  missing = tmp_path / "missing.key"
+  assert failed(cli("account", "list", data=data, env={"FAIRDRAW_MASTER_KEY_FILE": missing}), mentions=str(missing))
+  assert not missing.exists()
+
+
 def test_the_master_key_may_lie_elsewhere(serve, tmp_path):
-  path = tmp_path / "keys" / "fairdraw.key"
-  path.parent.mkdir()
+  path = tmp_path / "fairdraw.key"
+  path.write_text("0123456789abcdef" * 4 + "\n")
   server = serve(FAIRDRAW_MASTER_KEY_FILE=path)
   first = server.draw("ints", {"clientSeed": "kept"}).json()
-  assert path.exists() and not (server.data / "master.key").exists()
+  assert not (server.data / "master.key").exists()
   server.restart()
   assert server.draw("ints", {"clientSeed": "kept"}).json()["serverHash"] == first["serverHash"]
 

@@ -354,6 +354,21 @@ def test_get_post_and_batch_give_the_same_values(server, client_seed, test_key, 
   assert by_get == by_post == drawn(batch)["results"][0]["outcome"]
 
 
+def test_a_post_may_have_parameters_in_its_query(server, client_seed):
+  answer = drawn(server.post("/api/ints", {"count": 2}, query={"clientSeed": client_seed, "max": 6}))
+  assert (answer["clientSeed"], answer["count"], answer["max"]) == (client_seed, 2, 6)
+
+
+def test_pipelined_requests_are_answered_in_order(server, client_seed):
+  request = b"GET /api/ints?clientSeed=%s HTTP/1.1\r\nHost: localhost\r\n" % client_seed.encode()
+  last = request + b"Connection: close\r\n\r\n"
+  with server.open_socket() as sock:
+    sock.sendall((request + b"\r\n") * 9 + last)
+    with sock.makefile("rb") as stream:
+      answers = stream.read()
+  assert [int(nonce) for nonce in re.findall(rb'"nonce":(\d+)', answers)] == list(range(10))
+
+
 # Headers
 
 

@@ -218,7 +218,6 @@ def test_a_kill_leaves_the_quota_exact(serve, rng):
   account = server.account("--daily-quota", 200)
   key = server.key(account)
   answers, lock = [], threading.Lock()
-  finished = threading.Event()
 
   def client(number):
     connection = Client(server)
@@ -343,8 +342,9 @@ def test_sigterm_under_load_answers_what_it_accepted(serve, rng):
   threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
   for thread in threads:
     thread.start()
+  wanted = rng.randint(100, 1000)
   with lock:
-    assert lock.wait_for(lambda: len(acknowledged) >= rng.randint(100, 1000), timeout=60)
+    assert lock.wait_for(lambda: len(acknowledged) >= wanted, timeout=60)
   server.signal(signal.SIGTERM)
   assert server.wait() == 0
   for thread in threads:

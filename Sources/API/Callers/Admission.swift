@@ -3,24 +3,19 @@ import Hummingbird
 import Ledger
 
 /// Decides who may come in: recognises the key, holds it to its restrictions, and counts rate-limit slots.
-struct Admission: RouterMiddleware {
+struct Admission: Sendable {
   let keys: KeyDirectory
   let limiter: RateLimiter
   let trustedProxies: [Network]
 
-  func handle(
-    _ request: Request, context: FairdrawContext, next: (Request, FairdrawContext) async throws -> Response
-  ) async throws -> Response {
-    var context = context
+  /// Who is calling.
+  ///
+  /// - Throws: ``Refusal``: 401 for a key that is not known, 403 for one that may not be used from here, 429 when there is
+  ///   no slot left.
+  func admit(_ request: Request, _ context: FairdrawContext) async throws(Refusal) -> Caller {
+    let record = context.record
     let address = clientAddress(request, peer: NetworkAddress(context.peer))
-    context.record.note { $0.address = address?.description }
-    context.caller = try await admit(request, from: address, context.record)
-    return try await next(request, context)
-  }
-
-  private func admit(
-    _ request: Request, from address: NetworkAddress?, _ record: RequestRecord
-  ) async throws -> Caller {
+    record.note { $0.address = address }
     guard let secret = Self.presentedKey(request) else {
       record.note { $0.caller = "anonymous" }
       try takeSlot(address)
@@ -41,7 +36,7 @@ struct Admission: RouterMiddleware {
       $0.caller = key.record.prefix
       $0.showsTiming = key.record.mode == .live
     }
-    try key.checkRestrictions(address: address, referer: request.headers[.referer] ?? request.headers[.origin])
+    try key.checkRestrictions(address: address) { request.headers[.referer] ?? request.headers[.origin] }
     if key.record.mode == .test { try takeSlot(address) }
     return key.caller
   }
@@ -56,8 +51,8 @@ struct Admission: RouterMiddleware {
   private static func presentedKey(_ request: Request) -> String? {
     if let key = request.headers[.apiKey] { return key }
     guard let authorization = request.headers[.authorization] else { return nil }
-    let scheme = authorization.prefix(7)
-    return scheme.lowercased() == "bearer " ? String(authorization.dropFirst(7)) : nil
+    let words = authorization.split(separator: " ", maxSplits: 1)
+    return words.first?.lowercased() == "bearer" ? words.dropFirst().first.map(String.init) ?? "" : nil
   }
 
   /// Who is really calling. A proxy's word is taken only if the proxy is trusted; the header is read from its end, where

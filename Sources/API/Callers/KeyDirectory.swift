@@ -6,7 +6,7 @@ import Synchronization
 final class KeyDirectory: Sendable {
   private struct Entry {
     let key: KnownKey?
-    let learned: ContinuousClock.Instant
+    var checked: ContinuousClock.Instant
   }
 
   private let store: any LedgerStore
@@ -18,11 +18,20 @@ final class KeyDirectory: Sendable {
   /// The key this is, unless it is unknown or revoked.
   func key(_ secret: String) async throws(StoreFailure) -> KnownKey? {
     let hash = NewAPIKey.hash(of: secret)
-    if let entry = entries.withLock({ $0.value(for: hash) }), .now - entry.learned < Self.belief { return entry.key }
-    let asked = ContinuousClock.now
+    let now = ContinuousClock.now
+    let believed: Entry? = entries.withLock { entries in
+      guard var entry = entries.value(for: hash) else { return nil }
+      if now - entry.checked < Self.belief { return entry }
+      // This request asks again; those that come meanwhile go by what is known. A belief is thus at most one second old,
+      // unless the store does not answer, and then there is nothing to draw from either.
+      entry.checked = now
+      entries.insert(entry, for: hash)
+      return nil
+    }
+    if let believed { return believed.key }
     let record = try await store.key(hash: hash)
     let key = record.flatMap { $0.revoked == nil ? KnownKey($0) : nil }
-    entries.withLock { $0.insert(Entry(key: key, learned: asked), for: hash) }
+    entries.withLock { $0.insert(Entry(key: key, checked: now), for: hash) }
     return key
   }
 }
@@ -42,7 +51,7 @@ struct KnownKey: Sendable {
   var caller: Caller { .key(record.id, record.account, record.mode) }
 
   /// - Throws: a 403 unless the key may be used from `address` with this referer.
-  func checkRestrictions(address: NetworkAddress?, referer: String?) throws(Refusal) {
+  func checkRestrictions(address: NetworkAddress?, referer: () -> String?) throws(Refusal) {
     // A restriction that does not parse allows nobody: the lists are compared with what was asked for, not what was understood.
     if !record.allowedNetworks.isEmpty {
       guard let address, networks.contains(where: { $0.contains(address) }) else {
@@ -50,7 +59,7 @@ struct KnownKey: Sendable {
       }
     }
     if !record.allowedReferers.isEmpty {
-      guard let referer, referers.contains(where: { $0.allows(referer) }) else {
+      guard let referer = referer(), referers.contains(where: { $0.allows(referer) }) else {
         throw Refusal(403, "This API key may not be used from this origin.", code: "referer_not_allowed")
       }
     }

@@ -100,7 +100,7 @@ extension Parameters {
     // One more than is allowed is enough to know that there are too many.
     let items: ItemList
     switch try list("items", limit: limit + 1) {
-    case nil: throw .badRequest("items required")
+    case nil, .texts([]): throw .badRequest("items required")
     case .values(let values): items = ItemList(values) { $0.appendCompact(to: &$1) }
     case .texts(let texts): items = ItemList(texts) { $1.append(jsonString: $0) }
     }
@@ -119,6 +119,7 @@ extension Parameters {
     case .values(let list): values = list.map(Value.json)
     case .texts(let list): values = list.map(Value.text)
     }
+    guard !values.isEmpty else { throw .badRequest("weights must be a list of one number for each of the items") }
     var weights: [Double] = []
     for value in values {
       guard let number = Self.number(value) else { throw .badRequest("weights must be finite numbers") }
@@ -142,7 +143,7 @@ extension Parameters {
       }
       return .values(elements)
     case .text(let text) where values.count == 1:
-      if text.isEmpty { return nil }
+      if text.isEmpty { return .texts([]) }
       guard text.first == UInt8(ascii: "[") else {
         return .texts(text.split(separator: UInt8(ascii: ","), maxSplits: limit, omittingEmptySubsequences: false).map(Array.init))
       }

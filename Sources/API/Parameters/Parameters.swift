@@ -11,12 +11,10 @@ struct Parameters {
     case json(JSONValue)
   }
 
-  private var entries: [(name: [UInt8], value: Value)] = []
+  private var entries: [(name: ArraySlice<UInt8>, value: Value)] = []
 
-  init() {}
-
-  init(query: [(name: [UInt8], value: [UInt8])]) {
-    entries = query.map { ($0.name, .text($0.value)) }
+  init(query: [QueryPair]) {
+    entries = query.map { ($0.name, .text(Array($0.value))) }
   }
 
   /// - Throws: a 400 unless `json` is an object; `what` is what to call it in the refusal.
@@ -29,14 +27,22 @@ struct Parameters {
   mutating func add(_ others: Parameters) { entries += others.entries }
 
   func values(_ name: StaticString) -> [Value] {
-    entries.filter { entry in name.withUTF8Buffer { entry.name.elementsEqual($0) } }.map(\.value)
+    entries.filter { Self.matches($0.name, name) }.map(\.value)
   }
 
   /// The one value of a parameter that may be given once.
   func value(_ name: StaticString) throws(Refusal) -> Value? {
-    let values = values(name)
-    guard values.count <= 1 else { throw .badRequest("\(name) must be given once") }
-    return values.first
+    var found: Value?
+    for entry in entries where Self.matches(entry.name, name) {
+      guard found == nil else { throw .badRequest("\(name) must be given once") }
+      found = entry.value
+    }
+    return found
+  }
+
+  private static func matches(_ bytes: ArraySlice<UInt8>, _ name: StaticString) -> Bool {
+    guard bytes.count == name.utf8CodeUnitCount else { return false }
+    return name.withUTF8Buffer { name in bytes.withUnsafeBufferPointer { $0.elementsEqual(name) } }
   }
 
   // MARK: Kinds of value
@@ -72,7 +78,7 @@ struct Parameters {
 
   func integer(_ name: StaticString, in range: ClosedRange<Int64>) throws(Refusal) -> Int64? {
     guard let value = try value(name) else { return nil }
-    guard let number = Self.number(value), let whole = Int64(exactly: number), range.contains(whole) else {
+    guard let whole = Self.numberText(value).flatMap(Self.wholeNumber), range.contains(whole) else {
       throw .badRequest(InvalidParameter.wholeNumber(String(describing: name), in: range).message)
     }
     return whole
@@ -85,19 +91,51 @@ struct Parameters {
     return number
   }
 
-  /// A finite number written by JSON's grammar, or nil. Doubles hold every whole number the API allows, and none that
-  /// it refuses rounds to one that it allows.
+  /// A finite number written by JSON's grammar, or nil.
   static func number(_ value: Value) -> Double? {
-    let digits: [UInt8]
+    guard let text = numberText(value), let number = Double(String(decoding: text, as: UTF8.self)), number.isFinite else {
+      return nil
+    }
+    return number
+  }
+
+  /// The text of a value that is a number by JSON's grammar, of any sensible length.
+  private static func numberText(_ value: Value) -> [UInt8]? {
+    let text: [UInt8]
     switch value {
-    case .text(let bytes): digits = bytes
-    case .json(let json) where json.kind == .number: digits = Array(json.raw)
-    case .json(let json) where json.kind == .string: digits = json.string ?? []
+    case .text(let bytes): text = bytes
+    case .json(let json) where json.kind == .number: return Array(json.raw)
+    case .json(let json) where json.kind == .string: text = json.string ?? []
     case .json: return nil
     }
-    guard digits.count <= 400, let text = try? JSONText(digits), text.root.kind == .number,
-      text.root.raw.count == digits.count, let number = Double(String(decoding: digits, as: UTF8.self)), number.isFinite
+    guard text.count <= 400, let json = try? JSONText(text), json.root.kind == .number, json.root.raw.count == text.count
     else { return nil }
-    return number
+    return text
+  }
+
+  /// The whole number that JSON number text stands for, to the last digit, or nil if it is none or has over 18 digits:
+  /// 3, 3.0 and 30e-1 are whole, and 3.0000000000000000001 is not, though it is to a double.
+  private static func wholeNumber(_ text: [UInt8]) -> Int64? {
+    if text.count <= 18, text.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
+      return text.reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+    }
+    let isNegative = text.first == UInt8(ascii: "-")
+    let parts = text.drop { $0 == UInt8(ascii: "-") }.split(maxSplits: 1) { $0 | 0x20 == UInt8(ascii: "e") }
+    let mantissa = parts[0].split(separator: UInt8(ascii: "."))
+    var digits = Array(mantissa.joined().drop { $0 == UInt8(ascii: "0") })[...]
+    guard let exponent = parts.count == 2 ? Int(String(decoding: parts[1], as: UTF8.self)) : 0, abs(exponent) < 1000 else {
+      return digits.isEmpty ? 0 : nil
+    }
+    var scale = exponent - (mantissa.count == 2 ? mantissa[1].count : 0)
+    while digits.last == UInt8(ascii: "0") {
+      digits.removeLast()
+      scale += 1
+    }
+    if digits.isEmpty { return 0 }
+    guard scale >= 0, digits.count + scale <= 18 else { return nil }
+    var whole: Int64 = 0
+    for digit in digits { whole = whole * 10 + Int64(digit - UInt8(ascii: "0")) }
+    for _ in 0..<scale { whole *= 10 }
+    return isNegative ? -whole : whole
   }
 }

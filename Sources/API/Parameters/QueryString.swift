@@ -1,26 +1,37 @@
 import JSON
 import Ledger
 
-/// The decoded pairs of a request target's query, read strictly: what is malformed is refused, not guessed at.
+/// One decoded pair of a query.
+struct QueryPair {
+  let name: ArraySlice<UInt8>
+  let value: ArraySlice<UInt8>
+}
+
+/// A query's pairs, read strictly: what is malformed is refused, not guessed at.
 enum QueryString {
   /// Decodes `application/x-www-form-urlencoded` pairs (the URL Standard's, where `+` is a space).
   ///
   /// - Throws: a 400 for a `%` without two hex digits, bytes that are not UTF-8, or NUL.
-  static func pairs(in query: Substring) throws(Refusal) -> [(name: [UInt8], value: [UInt8])] {
-    var pairs: [(name: [UInt8], value: [UInt8])] = []
-    for pair in query.utf8.split(separator: UInt8(ascii: "&")) {
+  static func pairs(in query: ArraySlice<UInt8>) throws(Refusal) -> [QueryPair] {
+    var pairs: [QueryPair] = []
+    var start = query.startIndex
+    while start < query.endIndex {
+      let end = query[start...].firstIndex(of: UInt8(ascii: "&")) ?? query.endIndex
+      let pair = query[start..<end]
+      start = end + 1
+      if pair.isEmpty { continue }
       let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
       let name = try decode(pair[..<equals], of: nil)
-      let rest = equals == pair.endIndex ? pair[equals...] : pair[pair.index(after: equals)...]
-      pairs.append((name, try decode(rest, of: name)))
+      pairs.append(QueryPair(name: name, value: try decode(pair[equals...].dropFirst(), of: name)))
     }
     return pairs
   }
 
-  private static func decode(_ text: Substring.UTF8View.SubSequence, of name: [UInt8]?) throws(Refusal) -> [UInt8] {
+  private static func decode(_ text: ArraySlice<UInt8>, of name: ArraySlice<UInt8>?) throws(Refusal) -> ArraySlice<UInt8> {
+    // Most names and values are written as they are, and are used where they stand.
+    if text.allSatisfy({ $0 < 0x80 && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "+") }) { return text }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(text.count)
-    var isPlain = true
     var rest = text
     while let byte = rest.popFirst() {
       switch byte {
@@ -32,27 +43,22 @@ enum QueryString {
         let decoded = high << 4 | low
         guard decoded != 0 else { throw .badRequest("\(label(name)) must not contain NUL") }
         bytes.append(decoded)
-        isPlain = isPlain && decoded < 0x80
-      default:
-        bytes.append(byte)
-        isPlain = isPlain && byte < 0x80
+      default: bytes.append(byte)
       }
     }
-    if !isPlain {
-      // The HTTP parser has put U+FFFD where a target had raw bytes that are not UTF-8.
-      guard UTF8Check.isValid(bytes), !containsReplacement(text) else {
-        throw .badRequest("\(label(name)) is not valid UTF-8")
-      }
+    // The HTTP parser has put U+FFFD where a target had raw bytes that are not UTF-8.
+    guard UTF8Check.isValid(bytes), !containsReplacement(text) else {
+      throw .badRequest("\(label(name)) is not valid UTF-8")
     }
-    return bytes
+    return bytes[...]
   }
 
-  private static func label(_ name: [UInt8]?) -> String {
+  private static func label(_ name: ArraySlice<UInt8>?) -> String {
     guard let name, !name.isEmpty else { return "the query" }
     return String(decoding: name.prefix(64), as: UTF8.self)
   }
 
-  private static func containsReplacement(_ text: Substring.UTF8View.SubSequence) -> Bool {
+  private static func containsReplacement(_ text: ArraySlice<UInt8>) -> Bool {
     var window: UInt32 = 0
     for byte in text {
       window = (window << 8 | UInt32(byte)) & 0xFF_FFFF

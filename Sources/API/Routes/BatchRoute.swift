@@ -7,19 +7,19 @@ import Ledger
 struct BatchRoute: Routes {
   let gate: LedgerGate
 
-  static let paths = [Route("/api/batch", .post)]
-
-  func add(to router: some RouterMethods<FairdrawContext>) {
-    router.post("/api/batch") { request, context in
-      try await gate.answer(request, context) { (incoming) throws(Refusal) in
-        .batch(try Self.entries(in: incoming.body))
+  var routes: [Route] {
+    [
+      Route("/api/batch", .post) { [gate] request, context in
+        try await gate.answer(request, context) { incoming throws(Refusal) in
+          .batch(try Self.entries(in: incoming.body))
+        }
       }
-    }
+    ]
   }
 
   private static func entries(in body: [UInt8]) throws(Refusal) -> [BatchEntry] {
     guard !body.isEmpty else { throw .badRequest("draws required: the body must be a JSON object with a draws array") }
-    let parameters = try Parameters(json: try RequestBody.json(body), what: "The body")
+    let parameters = try Parameters(json: try BodyReader.json(body), what: "The body")
     guard case .json(let value)? = try parameters.value("draws") else { throw .badRequest("draws required") }
     guard let draws = value.elements(limit: maximumBatchSize + 1), (1...maximumBatchSize).contains(draws.count) else {
       throw .badRequest("draws must be an array of 1 to \(maximumBatchSize) draws")

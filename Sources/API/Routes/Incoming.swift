@@ -1,54 +1,49 @@
 import Crypto
-import Fairness
-import HTTPTypes
 import Hummingbird
 import Ledger
 
 /// A request, read: all that its parameters and its fingerprint are made from.
 struct Incoming {
   let method: HTTPRequest.Method
-  let path: String
-  let query: Substring
+  let target: Target
   /// Empty for a GET, which has none as far as this API is concerned.
   let body: [UInt8]
 
-  init(_ request: Request) async throws {
+  init(_ request: Request, _ context: FairdrawContext) async throws(Refusal) {
     method = request.method
-    let target = request.uri.string
-    let mark = target.firstIndex(of: "?")
-    path = String(target[..<(mark ?? target.endIndex)])
-    query = mark.map { target[target.index(after: $0)...].prefix { $0 != "#" } } ?? ""
-    body = method == .post ? try await RequestBody.read(request) : []
+    target = context.target
+    body = method == .post ? try await BodyReader.read(request) : []
   }
 
   /// The parameters of the query and, for a POST, of the JSON object in the body. One given in both is given twice.
   func parameters() throws(Refusal) -> Parameters {
-    var parameters = Parameters(query: try QueryString.pairs(in: query))
-    if !body.isEmpty { parameters.add(try Parameters(json: try RequestBody.json(body), what: "The body")) }
+    var parameters = Parameters(query: try QueryString.pairs(in: target.query))
+    if !body.isEmpty { parameters.add(try Parameters(json: try BodyReader.json(body), what: "The body")) }
     return parameters
   }
 
   /// SHA-256 over what makes two requests the same: method, path, decoded query pairs in any order, body bytes. Every
   /// part goes in with its length, so that no two different requests run together.
   func fingerprint() -> [UInt8] {
-    var hash = SHA256()
-    func absorb(_ bytes: [UInt8]) {
-      withUnsafeBytes(of: UInt64(bytes.count).bigEndian) { hash.update(bufferPointer: $0) }
-      hash.update(data: bytes)
+    var parts: [UInt8] = []
+    parts.reserveCapacity(target.bytes.count + body.count + 96)
+    func add(_ bytes: some Collection<UInt8>) {
+      withUnsafeBytes(of: UInt32(bytes.count).bigEndian) { parts.append(contentsOf: $0) }
+      parts.append(contentsOf: bytes)
     }
-    absorb(Array(method.rawValue.utf8))
-    absorb(Array(path.utf8))
+    add(method.rawValue.utf8)
+    add(target.path.utf8)
     // A query that cannot be decoded is one pair, as it came.
-    let pairs = (try? QueryString.pairs(in: query)) ?? [(Array(query.utf8), [])]
-    for (name, value) in pairs.sorted(by: { ($0.name, $0.value) < ($1.name, $1.value) }) {
-      absorb(name)
-      absorb(value)
+    let pairs = (try? QueryString.pairs(in: target.query)) ?? [QueryPair(name: target.query, value: [])]
+    for pair in pairs.sorted(by: Self.precedes) {
+      add(pair.name)
+      add(pair.value)
     }
-    absorb(body)
-    return Array(hash.finalize())
+    add(body)
+    return Array(SHA256.hash(data: parts))
   }
-}
 
-private func < (a: ([UInt8], [UInt8]), b: ([UInt8], [UInt8])) -> Bool {
-  a.0 == b.0 ? a.1.lexicographicallyPrecedes(b.1) : a.0.lexicographicallyPrecedes(b.0)
+  private static func precedes(_ a: QueryPair, _ b: QueryPair) -> Bool {
+    a.name == b.name ? a.value.lexicographicallyPrecedes(b.value) : a.name.lexicographicallyPrecedes(b.name)
+  }
 }

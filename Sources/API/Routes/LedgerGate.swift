@@ -26,11 +26,13 @@ struct LedgerGate: Sendable {
     _ request: Request, _ context: FairdrawContext, idempotent: Bool = true,
     parse: (Incoming) throws(Refusal) -> Operation
   ) async throws -> Response {
-    let incoming = try await Incoming(request)
+    let incoming = try await Incoming(request, context)
     var claim: IdempotencyClaim?
     if idempotent, let scope = try Self.scope(request, context.caller) {
       claim = IdempotencyClaim(scope: scope, fingerprint: incoming.fingerprint())
     }
+    // A retry is answered before its parameters are even looked at, if its answer is at hand.
+    if let claim, let reply = writer.recall(claim) { return response(reply, context) }
     let operation: Operation
     do throws(Refusal) {
       operation = try parse(incoming)
@@ -39,17 +41,19 @@ struct LedgerGate: Sendable {
       operation = .refuse(error)
     }
     let submission = Submission(caller: context.caller, claim: claim, operation: operation)
-    return Response(try await submit(submission, context))
+    return response(try await submit(submission, context), context)
+  }
+
+  private func response(_ reply: Reply, _ context: FairdrawContext) -> Response {
+    if reply.isReplay { context.record.note { $0.isReplay = true } }
+    return Response(reply)
   }
 
   private func submit(_ submission: Submission, _ context: FairdrawContext) async throws(Refusal) -> Reply {
-    let started = context.record.elapsedMilliseconds
+    let started = ContinuousClock.now
     do throws(LedgerUnavailable) {
       let reply = try await writer.submit(submission, lane: lanes[ObjectIdentifier(context.eventLoop)])
-      if context.record.current.showsTiming {
-        let elapsed = context.record.elapsedMilliseconds - started
-        context.record.note { $0.ledgerMilliseconds = elapsed }
-      }
+      context.record.note { $0.ledger = ContinuousClock.now - started }
       return reply
     } catch {
       context.record.note { $0.fault = "\(error)" }

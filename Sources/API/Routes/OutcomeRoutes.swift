@@ -8,16 +8,14 @@ struct OutcomeRoutes: Routes {
   let store: any LedgerStore
   let renderer: OutcomeRenderer
 
-  static let paths = [Route("/api/listOutcomes", .get), Route("/api/outcome", .get)]
   private static let maximumPage: Int64 = 1000
 
-  func add(to router: some RouterMethods<FairdrawContext>) {
-    router.get("/api/listOutcomes", use: list)
-    router.get("/api/outcome", use: one)
+  var routes: [Route] {
+    [Route("/api/listOutcomes", .get, handler: list), Route("/api/outcome", .get, handler: one)]
   }
 
   @Sendable private func list(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let parameters = try await Incoming(request).parameters()
+    let parameters = try await Incoming(request, context).parameters()
     let clientSeed = try parameters.clientSeed()
     let limit = try parameters.integer("limit", default: Self.maximumPage, in: 1...Self.maximumPage)
     let before = try Self.coordinates(parameters)
@@ -34,7 +32,7 @@ struct OutcomeRoutes: Routes {
   }
 
   @Sendable private func one(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let parameters = try await Incoming(request).parameters()
+    let parameters = try await Incoming(request, context).parameters()
     let clientSeed = try parameters.clientSeed()
     let range = 0...Limits.safeIntegers.upperBound
     guard let cursor = try parameters.integer("cursor", in: range) else { throw Refusal.badRequest("cursor required") }

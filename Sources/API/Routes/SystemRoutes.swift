@@ -11,16 +11,12 @@ struct SystemRoutes: Routes {
   let responseTimes: ResponseTimes
   let lifecycle: Lifecycle
 
-  static let paths = [
-    Route("/api/health", .get, .head), Route("/api/public-metrics", .get, .head), Route("/openapi.json", .get, .head),
-  ]
-
-  func add(to router: some RouterMethods<FairdrawContext>) {
-    for method in [HTTPRequest.Method.get, .head] {
-      router.on("/api/health", method: method, use: health)
-      router.on("/api/public-metrics", method: method, use: publicMetrics)
-      router.on("/openapi.json", method: method) { _, _ in Response.json(PackageResources.openapi_json) }
-    }
+  var routes: [Route] {
+    [
+      Route("/api/health", .get, .head, readsKey: false, handler: health),
+      Route("/api/public-metrics", .get, .head, readsKey: false, handler: publicMetrics),
+      Route("/openapi.json", .get, .head, readsKey: false) { _, _ in .json(PackageResources.openapi_json) },
+    ]
   }
 
   @Sendable private func health(_ request: Request, _ context: FairdrawContext) async throws -> Response {

@@ -19,6 +19,8 @@ public final class LineLog: Sendable {
   private let state = Mutex(State())
   private let wake = DispatchSemaphore(value: 0)
   private let done = DispatchSemaphore(value: 0)
+  /// The current second and its text.
+  private let second = Mutex((number: time_t(0), text: [UInt8]()))
 
   /// - Parameters:
   ///   - descriptor: where lines go; standard error unless told otherwise.
@@ -36,7 +38,7 @@ public final class LineLog: Sendable {
     var line: [UInt8] = []
     line.reserveCapacity(320)
     line.append(json: "{\"time\":\"")
-    line.append(text: Self.timestamp())
+    appendTimestamp(to: &line)
     line.append(json: "\",\"level\":\"")
     line.append(text: level.rawValue)
     line.append(json: "\",\"message\":")
@@ -96,24 +98,29 @@ public final class LineLog: Sendable {
     }
   }
 
-  private static func timestamp() -> String {
+  /// Appends the time, `2026-11-21T20:06:00.123Z`. All but its last digits is the same for a second's worth of lines.
+  private func appendTimestamp(to line: inout [UInt8]) {
     var now = timespec()
     clock_gettime(CLOCK_REALTIME, &now)
-    return UTC.text(milliseconds: Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000)
+    let prefix = second.withLock { second in
+      if second.number != now.tv_sec { second = (now.tv_sec, Self.text(of: now.tv_sec)) }
+      return second.text
+    }
+    line.append(contentsOf: prefix)
+    let milliseconds = now.tv_nsec / 1_000_000
+    for digit in [milliseconds / 100, milliseconds / 10 % 10, milliseconds % 10] {
+      line.append(UInt8(ascii: "0") + UInt8(digit))
+    }
+    line.append(UInt8(ascii: "Z"))
   }
-}
 
-/// ISO 8601 times, without a formatter's locks and allocations.
-enum UTC {
-  /// `2026-11-21T20:06:00.123Z`
-  static func text(milliseconds: Int64) -> String {
-    var seconds = time_t(milliseconds / 1000)
+  private static func text(of second: time_t) -> [UInt8] {
+    var second = second
     var parts = tm()
-    gmtime_r(&seconds, &parts)
-    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    let thousandths = String(1000 + milliseconds % 1000).dropFirst()
-    return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-      + "T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(thousandths)Z"
+    gmtime_r(&second, &parts)
+    var text = [CChar](repeating: 0, count: 32)
+    let length = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S.", &parts)
+    return text[..<length].map(UInt8.init(bitPattern:))
   }
 }
 

@@ -10,6 +10,8 @@ struct FairdrawContext: RequestContext {
   /// The event loop of the request's connection.
   let eventLoop: any EventLoop
   let peer: SocketAddress?
+  /// Settled by ``Edge`` before anything else sees the request.
+  var target = Target("/")
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
@@ -25,30 +27,30 @@ struct FairdrawContext: RequestContext {
 final class RequestRecord: Sendable {
   let started = ContinuousClock.now
   let id: String
-  private let notes = Mutex(Notes())
+  private let state = Mutex(Notes())
 
   struct Notes: Sendable {
     /// The key's public prefix, or `anonymous`.
     var caller: String?
-    var address: String?
+    var address: NetworkAddress?
     /// Why a request met a fault; for the log alone.
     var fault: String?
-    /// How long the ledger took, in milliseconds.
-    var ledgerMilliseconds: Double?
+    /// How long the ledger took.
+    var ledger: Duration?
     /// Whether the caller is told how long things took: live keys are.
     var showsTiming = false
+    var isReplay = false
   }
 
   /// A random part for the process and a counter: unique, and cheap.
-  private static let processID = String(UInt32.random(in: .min ... .max), radix: 36)
+  private static let processID = String(UInt32.random(in: .min ... .max), radix: 36) + "-"
   private static let counter = Atomic<Int>(0)
 
   init() {
-    let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
-    id = "\(Self.processID)-\(String(number, radix: 36))"
+    id = Self.processID + String(Self.counter.wrappingAdd(1, ordering: .relaxed).newValue)
   }
 
-  func note(_ change: (inout Notes) -> Void) { notes.withLock { change(&$0) } }
-  var current: Notes { notes.withLock { $0 } }
-  var elapsedMilliseconds: Double { (ContinuousClock.now - started) / .milliseconds(1) }
+  func note(_ change: (inout Notes) -> Void) { state.withLock { change(&$0) } }
+  var notes: Notes { state.withLock { $0 } }
+  var elapsed: Duration { ContinuousClock.now - started }
 }

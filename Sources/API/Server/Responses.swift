@@ -19,20 +19,19 @@ extension HTTPField.Name {
 }
 
 extension Response {
+  private static let jsonHeaders: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
+
   /// JSON bytes, not to be kept by any cache.
   static func json(_ body: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
-    var headers = HTTPFields()
-    headers[.contentType] = "application/json"
-    headers[.cacheControl] = "no-store"
-    return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+    Response(status: status, headers: jsonHeaders, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }
 
   /// What the ledger answered, byte for byte.
   init(_ reply: Reply) {
     self = .json(reply.body, status: HTTPResponse.Status(code: reply.status))
-    if let shortID = reply.shortID { headers[.shortID] = String(decoding: shortID, as: UTF8.self) }
-    if let seconds = reply.retryAfter { headers[.retryAfter] = String(seconds) }
-    if reply.isReplay { headers[.idempotentReplayed] = "true" }
+    if let shortID = reply.shortID { headers.append(HTTPField(name: .shortID, value: String(decoding: shortID, as: UTF8.self))) }
+    if let seconds = reply.retryAfter { headers.append(HTTPField(name: .retryAfter, value: String(seconds))) }
+    if reply.isReplay { headers.append(HTTPField(name: .idempotentReplayed, value: "true")) }
   }
 
   /// A refusal; a fault (5xx) carries the request id that finds it in the log.

@@ -32,6 +32,11 @@ public struct ClientSeed: Hashable, Comparable, Sendable, CustomStringConvertibl
     try self.init(string.utf8)
   }
 
+  /// Hashes the bytes in one go; an array would feed them to the hasher one by one.
+  public func hash(into hasher: inout Hasher) {
+    bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+  }
+
   /// Lexicographic order of the bytes.
   public static func < (a: ClientSeed, b: ClientSeed) -> Bool {
     a.bytes.lexicographicallyPrecedes(b.bytes)

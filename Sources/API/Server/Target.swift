@@ -1,0 +1,16 @@
+/// A request's target, taken apart once: `/path?query`.
+struct Target: Sendable {
+  let path: String
+  let bytes: [UInt8]
+  /// Where the path ends, without the question mark.
+  private let pathEnd: Int
+
+  init(_ text: String) {
+    bytes = Array(text.utf8.prefix { $0 != UInt8(ascii: "#") })
+    pathEnd = bytes.firstIndex(of: UInt8(ascii: "?")) ?? bytes.count
+    path = String(decoding: bytes[..<pathEnd], as: UTF8.self)
+  }
+
+  /// As it was sent: not decoded.
+  var query: ArraySlice<UInt8> { bytes[pathEnd...].dropFirst() }
+}

@@ -1,0 +1,248 @@
+import Fairness
+import JSON
+import Ledger
+import Testing
+
+/// The rules one by one; ``SimulationTests`` has them all at once.
+@Suite struct DeciderTests {
+  /// A ledger that is decided on and stored, group by group.
+  private struct Server {
+    var ledger = MemoryLedger()
+    var now = newYear
+    var entropy = SplitMix64(state: 1)
+
+    init() {
+      ledger.addAccount(1, dailyQuota: 3)
+      ledger.addKey(1, account: 1)
+      ledger.addKey(2, account: 1)
+      ledger.addKey(3, account: 1)
+    }
+
+    mutating func decide(_ group: Submission...) -> (replies: [Reply], changes: Changes) {
+      let decision = decider.decide(group, snapshot: ledger.snapshot(Needs(of: group), now: now), entropy: &entropy)
+      ledger.apply(decision.changes)
+      return (decision.replies, decision.changes)
+    }
+
+    mutating func answer(_ submission: Submission) -> Reply { decide(submission).replies[0] }
+  }
+
+  private var server = Server()
+  private let live = Caller.live(1, account: 1)
+  private let test = Caller.test(3, account: 1)
+
+  private func draw(_ caller: Caller, _ clientSeed: String = "test", _ claim: IdempotencyClaim? = nil) -> Submission {
+    Submission(caller: caller, claim: claim, operation: .draw(.ints(clientSeed)))
+  }
+
+  private func refusal(_ reply: Reply) throws -> String {
+    "\(reply.status) \(try object(reply.body)["code"]?.string.map { text($0) } ?? "-")"
+  }
+
+  // MARK: Chains
+
+  @Test mutating func chainsBelongToOneKeyAndOneSpelling() throws {
+    let callers: [Caller] = [.anonymous, live, .live(2, account: 1)]
+    for caller in callers {
+      for clientSeed in ["é", "e\u{301}"] {
+        let first = try object(server.answer(Submission(caller: caller, operation: .seed(seed(clientSeed)))).body)
+        let drawn = try object(server.answer(draw(caller, clientSeed)).body)
+        #expect(drawn["serverHash"]?.string == first["serverHash"]?.string)
+        #expect(drawn["nonce"]?.number == "0" && drawn["cursor"]?.number == "0")
+        if caller != .anonymous { server.now += day }
+      }
+    }
+    #expect(server.ledger.chains.count == 6)
+    server.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test mutating func aGroupSeesItself() throws {
+    let move = Submission(caller: .anonymous, operation: .incrementCursor(seed("test")))
+    let (replies, changes) = server.decide(draw(.anonymous), move, draw(.anonymous), draw(.anonymous, "other"))
+    let positions = try replies.map { reply in
+      let body = try object(reply.body)
+      return "\(body["cursor"]?.number ?? "?"):\(body["nonce"]?.number ?? "?")"
+    }
+    #expect(positions == ["0:0", "1:1", "1:1", "0:0"])
+    #expect(changes.newChains.map(\.nonce) == [2, 1] && changes.movedChains.isEmpty)
+  }
+
+  @Test mutating func aChainThatIsNotThereHasNoCursor() throws {
+    let (replies, changes) = server.decide(Submission(caller: live, operation: .incrementCursor(seed("test"))))
+    #expect(try refusal(replies[0]) == "400 -")
+    #expect(changes.isEmpty)
+  }
+
+  // MARK: Quota
+
+  @Test mutating func theQuotaEndsAtMidnight() throws {
+    server.now = newYear - 1500
+    for _ in 0..<3 { #expect(server.answer(draw(live)).status == 200) }
+    let (replies, changes) = server.decide(draw(live), draw(.live(2, account: 1), "other"), draw(.anonymous))
+    #expect(try replies.map(refusal) == ["429 quota_exceeded", "429 quota_exceeded", "200 -"])
+    #expect(replies[0].retryAfter == 2)
+    #expect(try object(replies[0].body)["retryAfter"]?.number == "2")
+    #expect(changes.outcomes.count == 1 && changes.newChains.count == 1)
+    server.now = newYear
+    #expect(server.answer(draw(live)).status == 200)
+    server.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test mutating func aBatchStopsAtTheQuota() throws {
+    let batch = Submission(
+      caller: live, claim: live.claim("a"),
+      operation: .batch(
+        [.refused("items required")] + (0..<4).map { _ in .draw(.ints("test")) } + [.refused("items required")]))
+    let (replies, changes) = server.decide(batch)
+    let results = try #require(object(replies[0].body)["results"]?.elements())
+    let codes = try results.map { result in
+      let members = try object(Array(result.raw))
+      return members["ok"].map { text($0.raw) }! + (members["code"]?.string.map { " " + text($0) } ?? "")
+    }
+    #expect(codes == ["false", "true", "true", "true", "false quota_exceeded", "false quota_exceeded"])
+    #expect(changes.outcomes.map(\.nonce) == [0, 1, 2])
+    #expect(changes.usage == [UsageKey(account: AccountID(1), day: Day(of: newYear), endpoint: .ints): 3])
+    // The whole answer is kept, failures included, and is no new draw tomorrow morning.
+    server.now += day - 1
+    #expect(server.answer(batch).body == replies[0].body)
+    #expect(server.ledger.outcomes.count == 3)
+  }
+
+  @Test mutating func theServersQuotaHoldsForAccountsWithoutOne() {
+    server.ledger.addAccount(1, dailyQuota: nil)
+    let small = Decider(masterKey: masterKey, publicURL: "", defaultDailyQuota: 2)
+    let group = (0..<3).map { _ in draw(live) }
+    let snapshot = server.ledger.snapshot(Needs(of: group), now: newYear)
+    #expect(small.decide(group, snapshot: snapshot, entropy: &server.entropy).replies.map(\.status) == [200, 200, 429])
+  }
+
+  // MARK: Idempotency
+
+  @Test mutating func aKeyIsForOneRequest() throws {
+    let claim = live.claim("a", fingerprint: [1])
+    let first = server.answer(draw(live, "test", claim))
+    // The same key of the account is the same claim, whoever holds it; the other mode's is another.
+    let (replies, changes) = server.decide(
+      draw(live, "test", claim), draw(.live(2, account: 1), "test", claim),
+      draw(live, "test", live.claim("a", fingerprint: [2])), draw(live, "test", live.claim("A", fingerprint: [1])),
+      draw(test, "test", test.claim("a", fingerprint: [3])))
+    #expect(replies[0] == Reply(status: 200, body: first.body, shortID: first.shortID, isReplay: true))
+    #expect(replies[1] == replies[0])
+    #expect(try refusal(replies[2]) == "409 idempotency_replay")
+    #expect(replies[3].status == 200 && replies[3].body != first.body)
+    #expect(replies[4].status == 200 && !replies[4].isReplay)
+    #expect(changes.outcomes.count == 1 && changes.testOutcomes.count == 1 && changes.records.count == 2)
+  }
+
+  @Test mutating func twiceInAGroupIsOnce() {
+    let submission = draw(live, "test", live.claim("a"))
+    let (replies, changes) = server.decide(submission, submission, submission)
+    #expect(replies.map(\.isReplay) == [false, true, true])
+    #expect(Set(replies.map(\.body)).count == 1)
+    #expect(changes.outcomes.count == 1 && changes.records.count == 1)
+  }
+
+  @Test mutating func refusalsAreKeptUnlessARetryMayDoBetter() throws {
+    // 400: kept.
+    let bad = Submission(caller: live, claim: live.claim("bad"), operation: .refuse(.badRequest("items required")))
+    #expect(server.answer(bad).isReplay == false)
+    let again = server.answer(bad)
+    #expect(again.isReplay && text(again.body) == #"{"error":"items required"}"#)
+    // 429: not kept; tomorrow it runs.
+    for _ in 0..<3 { _ = server.answer(draw(live)) }
+    let late = draw(live, "test", live.claim("late"))
+    #expect(try refusal(server.answer(late)) == "429 quota_exceeded")
+    server.now += day
+    #expect(server.answer(late).status == 200)
+    // 403: not kept.
+    let forbidden = Submission(caller: test, claim: test.claim("move"), operation: .incrementCursor(seed("test")))
+    #expect(try refusal(server.answer(forbidden)) == "403 test_mode_forbidden")
+    #expect(server.answer(forbidden).isReplay == false)
+    // 401: not even what was kept is said again.
+    server.ledger.liveKeys.remove(KeyID(1))
+    let (replies, changes) = server.decide(bad, late, draw(live))
+    #expect(try replies.map(refusal) == Array(repeating: "401 invalid_api_key", count: 3))
+    #expect(changes.isEmpty)
+  }
+
+  @Test mutating func anAnswerIsKeptForADay() {
+    let submission = draw(live, "test", live.claim("a"))
+    let first = server.answer(submission)
+    server.now += day - 1
+    #expect(server.answer(submission).body == first.body)
+    server.now += 1
+    let second = server.answer(submission)
+    #expect(!second.isReplay && second.body != first.body)
+    server.now += day - 1
+    #expect(server.answer(submission).body == second.body)
+  }
+
+  // MARK: Test mode
+
+  @Test mutating func rehearsalsAreRepeatableAndFree() throws {
+    let first = server.answer(draw(test))
+    server.now += 3 * day
+    let (replies, changes) = server.decide(draw(test), draw(test), draw(.test(9, account: 1)))
+    #expect(replies[0].body == first.body && replies[1].body == first.body)
+    #expect(try refusal(replies[2]) == "401 invalid_api_key")
+    #expect(changes.isEmpty)
+    let members = try object(first.body)
+    #expect(members["mode"]?.string == bytes("test"))
+    #expect(members["cursor"]?.number == "0" && members["nonce"]?.number == "0")
+    #expect(members["created"]?.number == "\(newYear)")
+    #expect(server.ledger.usage.isEmpty && server.ledger.chains.isEmpty)
+
+    let commitment = try object(server.answer(Submission(caller: test, operation: .seed(seed("test")))).body)
+    #expect(commitment["serverHash"]?.string == members["serverHash"]?.string)
+    // Other parameters, another outcome of the same seed.
+    let other = Submission(caller: test, operation: .draw(.ints("test", count: 2)))
+    #expect(try object(server.answer(other).body)["serverHash"]?.string == members["serverHash"]?.string)
+    #expect(server.ledger.testOutcomes.count == 2)
+  }
+
+  @Test mutating func parametersTellRehearsalsApart() throws {
+    let items = ItemList(json: ["1", "2", "3"])
+    let requests = [
+      DrawRequest.ints("test"), .ints("test", count: 2), .ints("test:", count: 1), .ints("tes", count: 1),
+      DrawRequest(clientSeed: seed("test"), generator: .ints(count: 1, min: 1, max: 101)),
+      DrawRequest(clientSeed: seed("test"), generator: .floats(count: 1)),
+      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 1)),
+      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 1), encoding: .base64),
+      DrawRequest(clientSeed: seed("test"), generator: .dice(try DiceNotation("1d6"))),
+      DrawRequest(clientSeed: seed("test"), generator: .dice(try DiceNotation("1d6+1"))),
+      DrawRequest(clientSeed: seed("test"), generator: .shuffle(items: 3), items: items),
+      DrawRequest(clientSeed: seed("test"), generator: .shuffle(items: 3), items: ItemList(json: ["1", "3", "2"])),
+      DrawRequest(clientSeed: seed("test"), generator: .shuffle(items: 3), items: ItemList(json: ["1", "2", "3.0"])),
+      DrawRequest(clientSeed: seed("test"), generator: .pick(items: 3, weights: nil), items: items),
+      DrawRequest(clientSeed: seed("test"), generator: .pick(items: 3, weights: [1, 1, 1]), items: items),
+      DrawRequest(clientSeed: seed("test"), generator: .gaussian(count: 1, .exponential(lambda: 2))),
+      DrawRequest(clientSeed: seed("test"), generator: .gaussian(count: 1, .poisson(lambda: 2))),
+    ]
+    for request in requests { _ = server.answer(Submission(caller: test, operation: .draw(request))) }
+    #expect(server.ledger.testOutcomes.count == requests.count)
+    let ids = requests.map { Needs(of: [Submission(caller: test, operation: .draw($0))]).testDraws }
+    #expect(Set(ids).count == requests.count)
+  }
+
+  // MARK: Needs
+
+  @Test func needsNameWhatAGroupTouches() {
+    let needs = Needs(of: [
+      draw(.anonymous, "a"), draw(live, "a", live.claim("k")), draw(test, "a", test.claim("k")),
+      Submission(caller: live, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("b"))])),
+      Submission(caller: live, operation: .seed(seed("c"))),
+      Submission(caller: test, operation: .seed(seed("d"))),
+      Submission(caller: .live(2, account: 1), operation: .incrementCursor(seed("e"))),
+      Submission(caller: .live(2, account: 1), operation: .refuse(.badRequest("no"))),
+    ])
+    func chain(_ owner: Int64, _ clientSeed: String) -> ChainKey {
+      ChainKey(owner: ChainOwner(owner), clientSeed: seed(clientSeed))
+    }
+    #expect(needs.keys == [KeyID(1), KeyID(2), KeyID(3)])
+    #expect(needs.accounts == [AccountID(1)])
+    #expect(needs.chains == [chain(0, "a"), chain(1, "a"), chain(1, "b"), chain(1, "c"), chain(2, "e")])
+    #expect(needs.claims == [live.claim("k").scope, test.claim("k").scope])
+    #expect(needs.testDraws.count == 1)
+    #expect(needs.outcomes == 5)
+  }
+}

@@ -1,0 +1,329 @@
+import Foundation
+import JSON
+import Ledger
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct LedgerWriterTests {
+  private let caller = Caller.live(1, account: 1)
+
+  private func store(concurrentGroups: Int = 1) -> FaultyStore {
+    var ledger = MemoryLedger()
+    ledger.addAccount(1, dailyQuota: 1_000_000)
+    ledger.addKey(1, account: 1)
+    return FaultyStore(ledger: ledger, concurrentGroups: concurrentGroups)
+  }
+
+  private func draw(_ clientSeed: String = "test", claim: String? = nil, fingerprint: [UInt8] = [1]) -> Submission {
+    Submission(
+      caller: caller, claim: claim.map { caller.claim($0, fingerprint: fingerprint) },
+      operation: .draw(.ints(clientSeed)))
+  }
+
+  private func batch(_ count: Int) -> Submission {
+    Submission(caller: caller, operation: .batch((0..<count).map { .draw(.ints("batch-\($0 % 3)")) }))
+  }
+
+  /// Waits for what another thread is about to do.
+  private func until(_ condition: () -> Bool) async {
+    while !condition() { await Task.yield() }
+  }
+
+  private func result(_ body: () async throws(LedgerUnavailable) -> Reply) async -> Result<Reply, LedgerUnavailable> {
+    do { return .success(try await body()) } catch { return .failure(error) }
+  }
+
+  // MARK: Everything at once
+
+  /// Clients that retry until they are answered, some of them in pairs under one key, on a store that is seldom well.
+  @Test(arguments: [1, 3]) func everyKeyIsDrawnForOnceHoweverTheStoreFails(concurrentGroups: Int) async throws {
+    let seed = announcedSeed()
+    let store = store(concurrentGroups: concurrentGroups)
+    store.content.withLock { $0.random = SplitMix64(state: seed) }
+    store.setMood { random in
+      switch random.int(1...100) {
+      case ...10: .failing
+      case ...20: .failingAfterCommit
+      case ...50: .slow
+      default: .well
+      }
+    }
+    var limits = LedgerWriter.Limits()
+    limits.queuedDraws = 60
+    limits.groupDraws = 20
+    let writer = LedgerWriter(store: store, decider: decider, limits: limits)
+
+    let clients = 48
+    let requests = 60
+    let answers = await withTaskGroup(of: [String: [UInt8]].self) { group in
+      for client in 0..<clients {
+        group.addTask {
+          var answers: [String: [UInt8]] = [:]
+          for request in 0..<requests {
+            // Each key has two clients.
+            let claim = "\(client / 2)-\(request)"
+            let submission = draw("chain-\(client / 2 % 5)", claim: claim)
+            while answers[claim] == nil {
+              guard let reply = try? await writer.submit(submission) else {
+                await Task.yield()
+                continue
+              }
+              // Nobody is answered before what he is told is durable.
+              let durable = store.content.withLock { $0.durable[submission.claim!.scope] }
+              #expect(reply.status == 200 && reply.body == durable?.reply.body)
+              answers[claim] = reply.body
+            }
+          }
+          return answers
+        }
+      }
+      return await group.reduce(into: [String: Set<[UInt8]>]()) { all, answers in
+        for (claim, body) in answers { all[claim, default: []].insert(body) }
+      }
+    }
+    await writer.drain()
+
+    let content = store.content.withLock { $0 }
+    content.ledger.audit(defaultQuota: 0)
+    let keys = clients / 2 * requests
+    #expect(content.ledger.outcomes.count == keys)
+    #expect(answers.count == keys && answers.values.allSatisfy { $0.count == 1 })
+    #expect(content.groups.allSatisfy { $0.draws <= limits.groupDraws })
+    let report = writer.report
+    #expect(report.groups + report.failedGroups == content.begun && report.failedGroups > 0)
+    #expect(writer.queueDepth == 0)
+  }
+
+  // MARK: Groups
+
+  @Test func groupsKeepToTheirWeight() async throws {
+    let store = store()
+    store.setMood { _ in .hanging }
+    var limits = LedgerWriter.Limits()
+    limits.groupDraws = 10
+    let writer = LedgerWriter(store: store, decider: decider, limits: limits)
+    // One in hand; behind it gather 4 + 6, 1 + 9, and 50, which is more than its share and goes alone, then 7, 7.
+    let weights = [1, 4, 6, 1, 9, 50, 7, 7]
+    let replies = try await withThrowingTaskGroup(of: Reply.self) { group in
+      var waiting = 0
+      for (index, weight) in weights.enumerated() {
+        group.addTask { try await writer.submit(batch(weight)) }
+        if index == 0 {
+          await until { store.begun == 1 }
+        } else {
+          waiting += weight
+          await until { writer.queueDepth == waiting }
+        }
+      }
+      for _ in weights { store.release() }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(replies.count == weights.count)
+    #expect(store.content.withLock { $0.groups.map(\.draws) } == [1, 10, 10, 50, 7, 7])
+    #expect(store.content.withLock { $0.groups.map(\.submissions) } == [1, 2, 2, 1, 1, 1])
+    #expect(writer.report.submissions == weights.count)
+    await writer.drain()
+    store.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test func whoComesToAFullQueueIsTurnedAway() async throws {
+    let store = store()
+    store.setMood { _ in .hanging }
+    var limits = LedgerWriter.Limits()
+    limits.queuedDraws = 10
+    let writer = LedgerWriter(store: store, decider: decider, limits: limits)
+    try await withThrowingTaskGroup(of: Reply.self) { group in
+      group.addTask { try await writer.submit(draw()) }
+      await until { store.begun == 1 }
+      for count in 1...10 {
+        group.addTask { try await writer.submit(draw(claim: "accepted-\(count)")) }
+        await until { writer.queueDepth == count }
+      }
+      let late = await result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "late")) }
+      guard case .failure(.overloaded) = late else {
+        Issue.record("an eleventh draw was let in: \(late)")
+        return
+      }
+      #expect(writer.queueDepth == 10)
+      store.setMood { _ in .well }
+      store.release()
+      let accepted = try await group.reduce(into: [Reply]()) { $0.append($1) }
+      #expect(accepted.count == 11 && accepted.allSatisfy { $0.status == 200 })
+    }
+    #expect(store.ledger.outcomes.count == 11)
+    // There is room again, for the one who was turned away too.
+    #expect(try await writer.submit(draw(claim: "late")).status == 200)
+    await writer.drain()
+    store.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test func aGroupThatIsNotStoredIsNotAnswered() async throws {
+    let store = store()
+    let writer = LedgerWriter(store: store, decider: decider)
+    store.setMood { _ in .failing }
+    let failed = await result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "a")) }
+    guard case .failure(.storeFailed(let failure)) = failed else {
+      Issue.record("answered without being stored: \(failed)")
+      return
+    }
+    #expect(failure.description == "the disk is full")
+    #expect(store.ledger.outcomes.isEmpty)
+    #expect(writer.report.lastGroupFailed && writer.report.failedGroups == 1)
+
+    // Stored, but nobody knows: the retry finds it.
+    store.setMood { _ in .failingAfterCommit }
+    await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "a")) }
+    #expect(store.ledger.outcomes.count == 1)
+    store.setMood { _ in .well }
+    let reply = try await writer.submit(draw(claim: "a"))
+    #expect(reply.status == 200 && reply.isReplay)
+    #expect(store.ledger.outcomes.count == 1)
+    #expect(!writer.report.lastGroupFailed)
+    await writer.drain()
+  }
+
+  // MARK: The end
+
+  @Test func drainingFinishesWhatWasAccepted() async throws {
+    let store = store()
+    store.setMood { _ in .hanging }
+    let writer = LedgerWriter(store: store, decider: decider)
+    try await withThrowingTaskGroup(of: Reply.self) { group in
+      group.addTask { try await writer.submit(draw()) }
+      await until { store.begun == 1 }
+      for _ in 0..<20 { group.addTask { try await writer.submit(draw()) } }
+      await until { writer.queueDepth == 20 }
+      async let drained: Void = writer.drain()
+      store.setMood { _ in .slow }
+      store.release()
+      await drained
+      // All of it is durable by now, and the answers are given.
+      #expect(store.ledger.outcomes.count == 21)
+      let replies = try await group.reduce(into: [Reply]()) { $0.append($1) }
+      #expect(replies.count == 21 && replies.allSatisfy { $0.status == 200 })
+    }
+    let late = await result { () throws(LedgerUnavailable) in try await writer.submit(draw()) }
+    guard case .failure(.shuttingDown) = late else {
+      Issue.record("accepted after the end: \(late)")
+      return
+    }
+    #expect(store.ledger.outcomes.count == 21)
+    await writer.drain()  // a second time does no harm
+  }
+
+  @Test(arguments: [1, 4]) func drainingWithNothingToDoReturns(concurrentGroups: Int) async {
+    await LedgerWriter(store: store(concurrentGroups: concurrentGroups), decider: decider).drain()
+  }
+
+  // MARK: Patience
+
+  @Test func whoWaitsTooLongIsTold() async throws {
+    let store = store()
+    store.setMood { _ in .hanging }
+    var limits = LedgerWriter.Limits()
+    limits.patience = .milliseconds(20)
+    let writer = LedgerWriter(store: store, decider: decider, limits: limits)
+
+    async let inHand = result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "in hand")) }
+    await until { store.begun == 1 }
+    async let waiting = result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "waiting")) }
+
+    // The one may yet take effect, the other never got as far.
+    guard case .failure(.timedOut) = await inHand else {
+      Issue.record("\(await inHand)")
+      return
+    }
+    guard case .failure(.overloaded) = await waiting else {
+      Issue.record("\(await waiting)")
+      return
+    }
+    #expect(writer.queueDepth == 0)
+    #expect(store.ledger.outcomes.isEmpty)
+
+    store.setMood { _ in .well }
+    store.release()
+    await until { store.committed == 1 }
+    let retried = try await writer.submit(draw(claim: "in hand"))
+    #expect(retried.status == 200 && retried.isReplay)
+    #expect(try await writer.submit(draw(claim: "waiting")).isReplay == false)
+    #expect(store.ledger.outcomes.count == 2)
+    await writer.drain()
+  }
+
+  // MARK: Replays
+
+  @Test func replaysDoNotAskTheStore() async throws {
+    let store = store()
+    let writer = LedgerWriter(store: store, decider: decider)
+    let first = try await writer.submit(draw(claim: "a"))
+    #expect(!first.isReplay)
+    let begun = store.begun
+    store.setMood { _ in .failing }
+    for _ in 0..<10 {
+      let again = try await writer.submit(draw(claim: "a"))
+      #expect(again == Reply(status: 200, body: first.body, shortID: first.shortID, isReplay: true))
+    }
+    let conflict = try await writer.submit(draw(claim: "a", fingerprint: [2]))
+    #expect(conflict.status == 409 && !conflict.isReplay)
+    #expect(conflict.body == Refusal.idempotencyConflict.body())
+    #expect(store.begun == begun)
+    await writer.drain()
+  }
+
+  @Test func whatFailedToBeStoredIsNotReplayed() async throws {
+    let store = store()
+    let writer = LedgerWriter(store: store, decider: decider)
+    store.setMood { _ in .failing }
+    for _ in 0..<2 {
+      await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "a")) }
+    }
+    #expect(store.begun == 2)
+    await writer.drain()
+  }
+
+  @Test func expiredAnswersAreNotReplayed() async throws {
+    let store = store()
+    // Answered a day ago, by the clock of the wall.
+    store.content.withLock {
+      $0.now = Milliseconds(Date().timeIntervalSince1970 * 1000) - IdempotencyRecord.lifetime - 1
+    }
+    let writer = LedgerWriter(store: store, decider: decider)
+    let first = try await writer.submit(draw(claim: "a"))
+    store.content.withLock { $0.now = nil }
+    let second = try await writer.submit(draw(claim: "a"))
+    #expect(!second.isReplay && second.body != first.body)
+    #expect(store.ledger.outcomes.count == 2)
+    await writer.drain()
+  }
+
+  // MARK: Lanes
+
+  /// Runs what it is given at once, and counts.
+  private final class CountingLane: ReplyLane {
+    let runs = Mutex(0)
+
+    func run(_ body: @escaping @Sendable () -> Void) {
+      runs.withLock { $0 += 1 }
+      body()
+    }
+  }
+
+  @Test func aGroupWakesEachLaneOnce() async throws {
+    let store = store()
+    store.setMood { _ in .hanging }
+    let writer = LedgerWriter(store: store, decider: decider)
+    let lanes = [CountingLane(), CountingLane()]
+    try await withThrowingTaskGroup(of: Reply.self) { group in
+      group.addTask { try await writer.submit(draw()) }
+      await until { store.begun == 1 }
+      for index in 0..<10 { group.addTask { try await writer.submit(draw(), lane: lanes[index % 2]) } }
+      await until { writer.queueDepth == 10 }
+      store.setMood { _ in .well }
+      store.release()
+      let replies = try await group.reduce(into: [Reply]()) { $0.append($1) }
+      #expect(replies.count == 11)
+    }
+    #expect(lanes.map { $0.runs.withLock { $0 } } == [1, 1])
+    await writer.drain()
+  }
+}
