@@ -48,8 +48,7 @@ final class GroupWriter {
       """)
     selectRecord = try prepare(
       """
-      SELECT fingerprint, status, short_id, body, created FROM idempotency
-      WHERE account_id = ? AND mode = ? AND key = ?
+      SELECT fingerprint, status, short_id, body, created FROM idempotency WHERE digest = ?
       """)
     selectTestOutcome = try prepare(
       """
@@ -80,8 +79,8 @@ final class GroupWriter {
       """)
     insertRecord = try prepare(
       """
-      INSERT OR REPLACE INTO idempotency (account_id, mode, key, fingerprint, status, short_id, body, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT OR REPLACE INTO idempotency (digest, account_id, mode, key, fingerprint, status, short_id, body, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
     addUsage = try prepare(
       """
@@ -180,15 +179,23 @@ final class GroupWriter {
     if let known = memory.accounts.value(for: account) { return known }
     let quota: Int?? = try selectAccount.first({ $0.bind(account.rawValue) }) { $0.isNull(0) ? nil : Int($0.integer(0)) }
     guard let quota else { return nil }
-    let used = try selectUsage.first({ $0.bind(account.rawValue); $0.bind(memory.day.number) }) { $0.integer(0) } ?? 0
-    let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used))
+    let used = try selectUsage.first {
+      $0.bind(account.rawValue)
+      $0.bind(memory.day.number)
+    } read: {
+      $0.integer(0)
+    }
+    let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used ?? 0))
     memory.accounts.insert(standing, for: account)
     return standing
   }
 
   private func chain(_ key: ChainKey, _ memory: inout Memory) throws -> SeedChain? {
     if let known = memory.chains.value(for: key) { return known }
-    let row = try selectChain.first({ $0.bind(key.owner.rawValue); $0.bind(key.clientSeed.bytes) }) {
+    let row = try selectChain.first {
+      $0.bind(key.owner.rawValue)
+      $0.bind(key.clientSeed.bytes)
+    } read: {
       (
         id: $0.integer(0), epoch: $0.integer(1), sealed: $0.bytes(2), cursor: $0.integer(3), nonce: $0.integer(4),
         created: $0.integer(5)
@@ -204,7 +211,7 @@ final class GroupWriter {
   }
 
   private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
-    try selectRecord.first({ $0.bind(scope.account.rawValue); $0.bind(Int64(scope.mode.rawValue)); $0.bind(scope.key) }) {
+    try selectRecord.first({ $0.bind(scope.digest) }) {
       IdempotencyRecord(
         scope: scope, fingerprint: $0.bytes(0),
         reply: Reply(status: Int($0.integer(1)), body: $0.bytes(3), shortID: $0.isNull(2) ? nil : $0.bytes(2)),
@@ -213,7 +220,10 @@ final class GroupWriter {
   }
 
   private func testOutcome(_ id: TestDrawID) throws -> Outcome? {
-    let row = try selectTestOutcome.first({ $0.bind(id.account.rawValue); $0.bind(id.digest) }) {
+    let row = try selectTestOutcome.first {
+      $0.bind(id.account.rawValue)
+      $0.bind(id.digest)
+    } read: {
       (
         id: $0.integer(0), clientSeed: $0.bytes(1), serverHash: $0.bytes(2), endpoint: $0.integer(3),
         value: $0.bytes(4), fields: $0.bytes(5), items: $0.isNull(6) ? nil : $0.bytes(6), created: $0.integer(7)
@@ -289,6 +299,7 @@ final class GroupWriter {
     }
     for record in changes.records {
       try insertRecord.run {
+        $0.bind(record.scope.digest)
         $0.bind(record.scope.account.rawValue)
         $0.bind(Int64(record.scope.mode.rawValue))
         $0.bind(record.scope.key)

@@ -75,8 +75,10 @@ enum Schema {
           ) STRICT;
           CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id);
 
+          -- digest stands for account, mode and key, and makes the claim of one exclusive.
           CREATE TABLE idempotency (
             id INTEGER PRIMARY KEY,
+            digest BLOB NOT NULL UNIQUE,
             account_id INTEGER NOT NULL,
             mode INTEGER NOT NULL,
             key BLOB NOT NULL,
@@ -84,8 +86,7 @@ enum Schema {
             status INTEGER NOT NULL,
             short_id BLOB,
             body BLOB NOT NULL,
-            created INTEGER NOT NULL,
-            UNIQUE (account_id, mode, key)
+            created INTEGER NOT NULL
           ) STRICT;
 
           -- account_id 0 counts what anonymous callers drew.

@@ -150,7 +150,7 @@ import Testing
   private func walk(_ value: JSONValue) -> [[UInt8]] {
     switch value.kind {
     case .array: value.elements()!.flatMap(walk)
-    case .object: value.members!.flatMap { [$0.name] + walk($0.value) }
+    case .object: value.members!.flatMap { [Array($0.name)] + walk($0.value) }
     default: [Array(value.raw)]
     }
   }

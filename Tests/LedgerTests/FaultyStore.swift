@@ -18,16 +18,15 @@ final class FaultyStore: LedgerStore {
     var now: Milliseconds?
     /// Groups that were begun.
     var begun = 0
-    /// Groups whose commit is about to return.
+    /// Groups that are durable.
     var committed = 0
-    /// The records that are durable, by scope.
-    var durable: [IdempotencyScope: IdempotencyRecord] = [:]
-    /// Of each group begun: its submissions and its draws.
+    /// The submissions and draws of each group that was committed.
     var groups: [(submissions: Int, draws: Int)] = []
   }
 
   let concurrentGroups: Int
   let content: Mutex<Content>
+  private let transaction = Mutex(())
   private let gate = DispatchSemaphore(value: 0)
 
   init(ledger: MemoryLedger, concurrentGroups: Int = 1) {
@@ -51,24 +50,24 @@ final class FaultyStore: LedgerStore {
     }
     switch mood {
     case .hanging: gate.wait()
-    case .slow: usleep(UInt32(pause))
     case .failing: throw StoreFailure("the disk is full")
-    case .well, .failingAfterCommit: break
+    case .well, .slow, .failingAfterCommit: break
     }
-    let decision = content.withLock { content in
-      let now = content.now ?? Milliseconds(Date().timeIntervalSince1970 * 1000)
-      let decision = decide(content.ledger.snapshot(needs, now: now))
-      content.ledger.apply(decision.changes)
-      content.groups.append((decision.replies.count, needs.outcomes))
+    // One transaction at a time, and nothing of it to be seen before its end.
+    return try transaction.withLock { _ throws(StoreFailure) in
+      let snapshot = content.withLock { content in
+        content.ledger.snapshot(needs, now: content.now ?? Milliseconds(Date().timeIntervalSince1970 * 1000))
+      }
+      let decision = decide(snapshot)
+      if mood == .slow { usleep(UInt32(pause)) }
+      content.withLock { content in
+        content.ledger.apply(decision.changes)
+        content.groups.append((decision.replies.count, needs.outcomes))
+        content.committed += 1
+      }
+      if mood == .failingAfterCommit { throw StoreFailure("the connection was lost") }
       return decision
     }
-    if mood == .slow { usleep(UInt32(pause)) }
-    content.withLock { content in
-      content.committed += 1
-      for record in decision.changes.records { content.durable[record.scope] = record }
-    }
-    if mood == .failingAfterCommit { throw StoreFailure("the connection was lost") }
-    return decision
   }
 
   // What a writer does not use.

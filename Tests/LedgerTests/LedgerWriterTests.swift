@@ -69,7 +69,7 @@ import Testing
                 continue
               }
               // Nobody is answered before what he is told is durable.
-              let durable = store.content.withLock { $0.durable[submission.claim!.scope] }
+              let durable = store.content.withLock { $0.ledger.records[submission.claim!.scope] }
               #expect(reply.status == 200 && reply.body == durable?.reply.body)
               answers[claim] = reply.body
             }
@@ -255,44 +255,59 @@ import Testing
   @Test func replaysDoNotAskTheStore() async throws {
     let store = store()
     let writer = LedgerWriter(store: store, decider: decider)
+    #expect(writer.recall(caller.claim("a")) == nil)
     let first = try await writer.submit(draw(claim: "a"))
     #expect(!first.isReplay)
     let begun = store.begun
-    store.setMood { _ in .failing }
     for _ in 0..<10 {
-      let again = try await writer.submit(draw(claim: "a"))
+      let again = writer.recall(caller.claim("a"))
       #expect(again == Reply(status: 200, body: first.body, shortID: first.shortID, isReplay: true))
     }
-    let conflict = try await writer.submit(draw(claim: "a", fingerprint: [2]))
-    #expect(conflict.status == 409 && !conflict.isReplay)
-    #expect(conflict.body == Refusal.idempotencyConflict.body())
+    let conflict = writer.recall(caller.claim("a", fingerprint: [2]))
+    #expect(conflict == Reply(.idempotencyConflict))
+    #expect(writer.recall(caller.claim("A")) == nil)
     #expect(store.begun == begun)
+    // Who asks the writer all the same is told the same.
+    #expect(try await writer.submit(draw(claim: "a")) == writer.recall(caller.claim("a")))
+    #expect(store.ledger.outcomes.count == 1)
     await writer.drain()
   }
 
-  @Test func whatFailedToBeStoredIsNotReplayed() async throws {
+  @Test func whatFailedToBeStoredIsNotRecalled() async throws {
     let store = store()
     let writer = LedgerWriter(store: store, decider: decider)
     store.setMood { _ in .failing }
-    for _ in 0..<2 {
-      await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "a")) }
-    }
-    #expect(store.begun == 2)
+    await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "a")) }
+    store.setMood { _ in .failingAfterCommit }
+    await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "b")) }
+    #expect(writer.recall(caller.claim("a")) == nil && writer.recall(caller.claim("b")) == nil)
     await writer.drain()
   }
 
-  @Test func expiredAnswersAreNotReplayed() async throws {
+  @Test func expiredAnswersAreNotRecalled() async throws {
     let store = store()
     // Answered a day ago, by the clock of the wall.
-    store.content.withLock {
-      $0.now = Milliseconds(Date().timeIntervalSince1970 * 1000) - IdempotencyRecord.lifetime - 1
-    }
+    store.content.withLock { $0.now = Milliseconds(Date().timeIntervalSince1970 * 1000) - IdempotencyRecord.lifetime }
     let writer = LedgerWriter(store: store, decider: decider)
     let first = try await writer.submit(draw(claim: "a"))
+    #expect(writer.recall(caller.claim("a")) == nil)
     store.content.withLock { $0.now = nil }
     let second = try await writer.submit(draw(claim: "a"))
     #expect(!second.isReplay && second.body != first.body)
+    #expect(writer.recall(caller.claim("a"))?.body == second.body)
     #expect(store.ledger.outcomes.count == 2)
+    await writer.drain()
+  }
+
+  @Test func whatIsRememberedIsBounded() async throws {
+    let store = store()
+    var limits = LedgerWriter.Limits()
+    limits.replayCacheBytes = 100_000
+    let writer = LedgerWriter(store: store, decider: decider, limits: limits)
+    for number in 0..<1000 { _ = try await writer.submit(draw(claim: "\(number)")) }
+    let remembered = (0..<1000).compactMap { writer.recall(caller.claim("\($0)")) }
+    #expect((50..<400).contains(remembered.count))
+    #expect(writer.recall(caller.claim("999")) != nil)
     await writer.drain()
   }
 

@@ -1,0 +1,272 @@
+import Fairness
+import Foundation
+import Ledger
+import SQLiteStore
+import StoreConformance
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct SQLiteStoreTests {
+  private let folder = try! TemporaryFolder()
+
+  private var file: String { folder.path("fairdraw.db") }
+
+  /// Opens the file, as often as asked.
+  private func open(_ clock: @escaping @Sendable () -> Milliseconds) throws -> SQLiteStore {
+    try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: clock)
+  }
+
+  private func open() throws -> SQLiteStore { try open { newYear } }
+
+  private func storeUnderTest() async throws -> StoreUnderTest {
+    let file = file
+    return try await StoreUnderTest {
+      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
+    }
+  }
+
+  @Test(arguments: StoreConformance.checks) func conforms(_ check: StoreCheck) async throws {
+    let file = file
+    try await check.run {
+      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
+    }
+  }
+
+  // MARK: Durability
+
+  /// With `synchronous = FULL` a commit is over when the write-ahead log is on the disk; with anything less it is
+  /// synced at checkpoints only.
+  @Test func aGroupIsOnTheDiskBeforeItIsAnswered() async throws {
+    SyncCount.install()
+    let test = try await storeUnderTest()
+    for _ in 0..<20 {
+      let before = SyncCount.of(file + "-wal")
+      try test.settle(draw(test.alice))
+      #expect(SyncCount.of(file + "-wal") > before)
+    }
+    let before = SyncCount.of(file + "-wal")
+    _ = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
+    #expect(SyncCount.of(file + "-wal") > before)
+  }
+
+  @Test func theFileIsAWriteAheadLog() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    #expect(try sqlite3(file, "PRAGMA journal_mode") == "wal")
+    #expect(FileManager.default.fileExists(atPath: file + "-wal"))
+  }
+
+  // MARK: The master key
+
+  @Test func anotherMasterKeyIsRefused() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    let other = try MasterKey(bytes: Array(2...33))
+    #expect(throws: WrongMasterKey.self) { try SQLiteStore(path: file, masterKey: other) }
+    try await test.reopen()
+    #expect(try test.settle(draw(test.alice)).changes.outcomes.map(\.nonce) == [1])
+  }
+
+  @Test func secretsAreNotInTheFile() async throws {
+    let test = try await storeUnderTest()
+    let key = NewAPIKey(mode: .live)
+    _ = try test.store.createKey(key, forAccountNamed: "alice")
+    let chains = try test.settle(
+      (0..<20).map { commitment(test.alice, "a rare client seed \($0)") }
+    ).changes.newChains
+    let content = try ["", "-wal"].reduce(Data()) {
+      $0 + (try Data(contentsOf: URL(fileURLWithPath: file + $1)))
+    }
+    // What is looked for could be found.
+    #expect(content.range(of: Data("a rare client seed 7".utf8)) != nil)
+    #expect(content.range(of: Data(chains[7].active.hash.bytes)) != nil)
+    #expect(content.range(of: Data(key.prefix.utf8)) != nil)
+    for chain in chains {
+      let hex = chain.active.seed.ascii
+      #expect(content.range(of: Data(hex)) == nil)
+      #expect(content.range(of: Data(hex[16..<48])) == nil)
+      #expect(content.range(of: Data(chain.active.seed.description.uppercased().utf8)) == nil)
+      let raw = stride(from: 0, to: 64, by: 2).map {
+        UInt8(String(decoding: hex[$0..<($0 + 2)], as: UTF8.self), radix: 16)!
+      }
+      #expect(content.range(of: Data(raw)) == nil)
+    }
+    #expect(content.range(of: Data(key.secret.utf8)) == nil)
+    #expect(content.range(of: Data(key.secret.utf8.dropFirst(16))) == nil)
+  }
+
+  @Test func aDamagedSeedFailsItsChainAlone() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice), draw(test.alice, "other"), draw(test.alice, "third"))
+    let damages = [
+      "sealed_seed = zeroblob(92)", "sealed_seed = zeroblob(0)", "sealed_seed = x'00'",
+      "sealed_seed = substr(sealed_seed, 1, 91)", "sealed_seed = CAST(sealed_seed || x'00' AS BLOB)", "epoch = 1",
+      // A row that was moved: another chain's seed, sealed as well.
+      "sealed_seed = (SELECT sealed_seed FROM chains WHERE client_seed = CAST('other' AS BLOB))",
+    ]
+    for damage in damages {
+      try sqlite3(
+        file,
+        """
+        CREATE TABLE kept AS SELECT id, sealed_seed, epoch FROM chains;
+        UPDATE chains SET \(damage) WHERE client_seed = CAST('test' AS BLOB);
+        """)
+      #expect(throws: StoreFailure.self, "\(damage)") {
+        try test.settle(draw(test.alice, "third"), draw(test.alice))
+      }
+      try await test.reopen()
+      #expect(throws: StoreFailure.self, "\(damage)") {
+        try test.settle(draw(test.alice, claim: "a"))
+      }
+      #expect(try test.settle(draw(test.alice, "other")).reply.status == 200)
+      try sqlite3(
+        file,
+        """
+        UPDATE chains SET sealed_seed = kept.sealed_seed, epoch = kept.epoch FROM kept WHERE kept.id = chains.id;
+        DROP TABLE kept;
+        """)
+      #expect(try test.settle(draw(test.alice)).reply.status == 200)
+    }
+    #expect(
+      try await test.outcomes(test.alice).map(\.nonce) == (0...Int64(damages.count)).reversed())
+    #expect(try await test.outcomes(test.alice, "third").count == 1)
+  }
+
+  // MARK: Company
+
+  /// As the command line is to the server: what it does holds for the next group.
+  @Test func anotherConnectionIsHeeded() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice), draw(test.aliceToo), draw(test.bob))
+    let other = try open { [test] in test.now }
+
+    let prefix = try #require(try other.keys().first { $0.key.id == test.alice.keyID }).key.prefix
+    _ = try other.revokeKey(prefix: prefix)
+    #expect(
+      try test.settle(draw(test.alice), draw(test.aliceToo)).replies.map(\.status) == [401, 200])
+
+    let key = try other.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
+    #expect(try test.settle(draw(.key(key.id, key.account, .live))).reply.status == 200)
+
+    _ = try other.createAccount(name: "carol", dailyQuota: 1)
+    let carols = try other.createKey(NewAPIKey(mode: .live), forAccountNamed: "carol")
+    let carol = Caller.key(carols.id, carols.account, .live)
+    #expect(try test.settle(draw(carol), draw(carol)).replies.map(\.status) == [200, 429])
+  }
+
+  @Test func twoWritersShareNoCoordinates() async throws {
+    let test = try await storeUnderTest()
+    let other = try open { [test] in test.now }
+    var entropy = SystemRandomNumberGenerator()
+    var hashes: Set<ServerHash> = []
+    for round in 0..<30 {
+      let group = [
+        draw(test.alice), draw(.anonymous, "chain-\(round / 2)"),
+        draw(test.aliceTest, "chain-\(round / 2)"),
+      ]
+      let changes =
+        round % 2 == 0
+        ? try test.settle(group).changes
+        : try other.commit(Needs(of: group)) {
+          test.decider.decide(group, snapshot: $0, entropy: &entropy)
+        }.changes
+      #expect(changes.outcomes.map(\.nonce) == [Int64(round), Int64(round % 2)])
+      #expect(changes.testOutcomes.count == 1 - round % 2)
+      hashes.insert(changes.outcomes[0].serverHash)
+    }
+    #expect(hashes.count == 1)
+    #expect(try test.snapshot(draw(test.alice)).accounts[test.alice.account]?.usedToday == 30)
+    // An answer of the one is the other's to repeat.
+    let claimed = draw(test.alice, claim: "a")
+    let first = try test.settle(claimed).reply
+    let again = try other.commit(Needs(of: [claimed])) {
+      test.decider.decide([claimed], snapshot: $0, entropy: &entropy)
+    }
+    #expect(again.replies[0].isReplay && again.replies[0].body == first.body)
+  }
+
+  /// An operator with `sqlite3` at the file of a server that is busy.
+  @Test func anotherProcessMayReadAndWriteMeanwhile() async throws {
+    let test = try await storeUnderTest()
+    let writer = LedgerWriter(store: test.store, decider: test.decider)
+    let tasks = 8
+    let draws = 100
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<tasks {
+        group.addTask {
+          for _ in 0..<draws {
+            let reply = try await writer.submit(draw(test.alice))
+            #expect(reply.status == 200)
+          }
+        }
+      }
+      for round in 0..<5 {
+        let answer = try sqlite3(
+          file,
+          """
+          PRAGMA integrity_check;
+          SELECT count(*) = max(nonce) + 1 OR count(*) = 0 FROM outcomes;
+          INSERT INTO accounts (name, created) VALUES ('account \(round)', 0);
+          SELECT changes();
+          """)
+        #expect(answer == "ok\n1\n1")
+      }
+      try await group.waitForAll()
+    }
+    await writer.drain()
+    #expect(
+      try await test.outcomes(test.alice).map(\.nonce) == (0..<Int64(tasks * draws)).reversed())
+    #expect(try test.store.accounts().count == 7)
+
+    // A quota is lowered by hand.
+    try sqlite3(file, "UPDATE accounts SET daily_quota = 1 WHERE name = 'alice'")
+    #expect(try test.settle(draw(test.alice)).reply.status == 429)
+  }
+
+  @Test func aLockThatIsNeverLetGoIsAFailure() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    let process = try SQLiteProcess(file)
+    process.send("BEGIN IMMEDIATE; SELECT 'locked';")
+    #expect(process.receive() == "locked\n")
+    #expect(throws: StoreFailure.self) { try test.settle(draw(test.alice)) }
+    #expect(try await test.outcomes(test.alice).count == 1)  // readers do not mind
+    process.send("COMMIT;")
+    _ = try process.finish()
+    #expect(try test.settle(draw(test.alice)).changes.outcomes.map(\.nonce) == [1])
+  }
+
+  // MARK: Time
+
+  @Test func aClockThatIsSetBackStandsStill() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    let then = test.now
+    test.now -= 2 * hour
+    #expect(try test.settle(draw(test.alice)).snapshot.now == then)
+    test.now += 2 * hour + 1
+    #expect(try test.settle(draw(test.alice)).snapshot.now == then + 1)
+    let times = try await test.outcomes(test.alice).map(\.created)
+    #expect(times == [then + 1, then, then])
+  }
+
+  // MARK: Opening
+
+  @Test func whatIsNoDatabaseIsNotOpened() throws {
+    let garbage = Data("this is no database, however long one looks at it".utf8)
+    try garbage.write(to: URL(fileURLWithPath: file))
+    #expect(throws: (any Error).self) { try open() }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == garbage)
+    #expect(throws: (any Error).self) {
+      try SQLiteStore(
+        path: folder.path("not there/fairdraw.db"), masterKey: StoreUnderTest.masterKey)
+    }
+  }
+
+  @Test func openingTwiceChangesNothing() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    let before = try sqlite3(file, ".dump")
+    _ = try open()
+    #expect(try sqlite3(file, ".dump") == before)
+  }
+}

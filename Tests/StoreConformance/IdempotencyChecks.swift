@@ -1,0 +1,105 @@
+import Ledger
+import Testing
+
+extension StoreConformance {
+  static let idempotencyChecks = [
+    StoreCheck("answers are kept byte for byte") { test in
+      let submissions = [
+        draw(test.alice, claim: "single"),
+        Submission(
+          caller: test.alice, claim: test.alice.claim("batch"),
+          operation: .batch([.draw(.ints("test")), .refused("é \"quoted\"\n")])),
+        Submission(
+          caller: test.alice, claim: test.alice.claim("bad"),
+          operation: .refuse(.badRequest("items required"))),
+        draw(test.aliceTest, claim: "test"),
+        commitmentUnderKey(test.alice),
+      ]
+      let first = try test.settle(submissions).replies
+      #expect(first.map(\.status) == [200, 200, 400, 200, 200])
+      try await test.reopen()
+      let again = try test.settle(submissions)
+      #expect(again.changes.isEmpty)
+      for (reply, original) in zip(again.replies, first) {
+        #expect(
+          reply
+            == Reply(
+              status: original.status, body: original.body, shortID: original.shortID,
+              isReplay: true))
+      }
+    },
+
+    StoreCheck("a key means something in one account and mode, by its bytes") { test in
+      let claims = [
+        test.alice.claim("k"), test.alice.claim("K"), test.alice.claim("k "),
+        test.aliceTest.claim("k"),
+        test.bob.claim("k"), test.alice.claim(String(repeating: "k", count: 255)),
+      ]
+      let callers = [test.alice, test.alice, test.alice, test.aliceTest, test.bob, test.alice]
+      let group = zip(callers, claims).enumerated().map { index, pair in
+        Submission(caller: pair.0, claim: pair.1, operation: .draw(.ints("chain-\(index)")))
+      }
+      let first = try test.settle(group)
+      #expect(first.changes.records.count == claims.count)
+      let again = try test.settle(group)
+      #expect(again.replies.map(\.body) == first.replies.map(\.body) && again.changes.isEmpty)
+      // The account's other key is the same client.
+      #expect(
+        try test.settle(
+          Submission(caller: test.aliceToo, claim: claims[0], operation: .draw(.ints("x")))
+        ).reply.isReplay)
+      let conflict = Submission(
+        caller: test.alice, claim: test.alice.claim("k", fingerprint: [1]),
+        operation: .draw(.ints("test")))
+      #expect(try test.settle(conflict).reply.status == 409)
+    },
+
+    StoreCheck("an answer is kept for a day, and then another may take its place") { test in
+      let submission = draw(test.alice, claim: "a")
+      let first = try test.settle(submission).reply
+      test.now += day - 1
+      #expect(try test.settle(submission).reply.body == first.body)
+      test.now += 1
+      let second = try test.settle(submission)
+      #expect(!second.reply.isReplay && second.reply.body != first.body)
+      #expect(try test.snapshot(submission).records.values.map(\.created) == [test.now])
+      test.now += day - 1
+      try await test.reopen()
+      #expect(try test.settle(submission).reply.body == second.reply.body)
+      #expect(try await test.outcomes(test.alice).count == 2)
+    },
+
+    StoreCheck("a sweep takes the expired and leaves the rest") { test in
+      let all = 1700
+      func claim(_ number: Int) -> Submission {
+        Submission(
+          caller: test.alice, claim: test.alice.claim("k\(number)"),
+          operation: .refuse(.badRequest("items required")))
+      }
+      try test.settle((0..<all).map(claim))
+      #expect(try test.store.sweepExpiredRecords() == false)
+      test.now += 1
+      try test.settle(claim(all))
+      test.now += day - 1
+      try test.settle(claim(0), claim(1))  // in the place of expired ones
+      var sweeps = 1
+      while try test.store.sweepExpiredRecords() { sweeps += 1 }
+      #expect(sweeps > 1, "\(all) records at once are not a bounded number")
+      let left = try test.snapshot((0...all).map(claim)).records
+      #expect(Set(left.keys.map(\.key)) == Set(["k0", "k1", "k\(all)"].map { Array($0.utf8) }))
+      #expect(try test.settle(claim(all)).reply.isReplay == true)
+      test.now += 1
+      #expect(try test.store.sweepExpiredRecords() == false)
+      #expect(try test.snapshot(claim(all)).records.isEmpty)
+      test.now += 2 * day
+      #expect(try test.store.sweepExpiredRecords() == false)
+      #expect(try test.snapshot((0...all).map(claim)).records.isEmpty)
+      // Swept or not, it runs again.
+      #expect(try test.settle(claim(5)).reply.isReplay == false)
+    },
+  ]
+
+  private static func commitmentUnderKey(_ caller: Caller) -> Submission {
+    Submission(caller: caller, claim: caller.claim("seed"), operation: .seed(seed("test")))
+  }
+}

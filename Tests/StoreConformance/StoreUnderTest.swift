@@ -1,0 +1,217 @@
+import Fairness
+import Foundation
+import Ledger
+import Synchronization
+import Testing
+
+/// A store with a clock that a test sets, a decider, and, for a start, two accounts and their keys.
+package final class StoreUnderTest: Sendable {
+  package static let masterKey = try! MasterKey(bytes: Array(1...32))
+
+  package let decider = Decider(
+    masterKey: masterKey, publicURL: "https://draw.example", defaultDailyQuota: 1000)
+  private let open: StoreOpener
+  private let clock: TestClock
+  private let current: Mutex<(any LedgerStore)?>
+
+  /// Of account `alice`, who has the server's quota.
+  package let alice: Caller
+  /// Of the same account.
+  package let aliceToo: Caller
+  package let aliceTest: Caller
+  /// Of account `bob`, who may draw thrice a day.
+  package let bob: Caller
+
+  package init(open: @escaping StoreOpener) async throws {
+    let clock = TestClock()
+    let store = try await open { clock.now }
+    func caller(_ account: String, _ mode: Mode) throws -> Caller {
+      let key = try store.createKey(NewAPIKey(mode: mode), forAccountNamed: account)
+      return .key(key.id, key.account, key.mode)
+    }
+    _ = try store.createAccount(name: "alice", dailyQuota: nil)
+    _ = try store.createAccount(name: "bob", dailyQuota: 3)
+    alice = try caller("alice", .live)
+    aliceToo = try caller("alice", .live)
+    aliceTest = try caller("alice", .test)
+    bob = try caller("bob", .live)
+    self.open = open
+    self.clock = clock
+    current = Mutex(store)
+  }
+
+  package var store: any LedgerStore { current.withLock { $0! } }
+
+  /// The time the store is told; 2026-01-01T12:00:00 UTC at first.
+  package var now: Milliseconds {
+    get { clock.now }
+    set { clock.now = newValue }
+  }
+
+  /// Closes the store, as far as letting go of it does, and opens it anew.
+  package func reopen() async throws {
+    current.withLock { $0 = nil }
+    let store = try await open { [clock] in clock.now }
+    current.withLock { $0 = store }
+  }
+
+  // MARK: Submitting
+
+  /// Has a group decided and stored.
+  @discardableResult
+  package func settle(_ group: Submission...) throws -> Settled { try settle(group) }
+
+  @discardableResult
+  package func settle(_ group: [Submission]) throws -> Settled {
+    var entropy = SystemRandomNumberGenerator()
+    var seen: Snapshot?
+    let decision = try store.commit(Needs(of: group)) { snapshot in
+      seen = snapshot
+      return decider.decide(group, snapshot: snapshot, entropy: &entropy)
+    }
+    return Settled(
+      snapshot: try #require(seen), replies: decision.replies, changes: decision.changes)
+  }
+
+  /// What the store shows a group of these, which is then given up.
+  package func snapshot(_ group: Submission...) throws -> Snapshot { try snapshot(group) }
+
+  package func snapshot(_ group: [Submission]) throws -> Snapshot {
+    var seen: Snapshot?
+    _ = try store.commit(Needs(of: group)) { snapshot in
+      seen = snapshot
+      return Decision(replies: group.map { _ in Reply(status: 200, body: []) }, changes: Changes())
+    }
+    return try #require(seen)
+  }
+
+  /// Every outcome of a chain that a caller can list, newest first.
+  package func outcomes(_ caller: Caller, _ clientSeed: String = "test") async throws -> [Outcome] {
+    try await store.outcomes(
+      of: caller, clientSeed: seed(clientSeed), before: nil, limit: 1_000_000)
+  }
+}
+
+/// What came of a group.
+package struct Settled {
+  package let snapshot: Snapshot
+  package let replies: [Reply]
+  package let changes: Changes
+
+  package var reply: Reply { replies[0] }
+}
+
+/// A clock that stands still until it is set.
+final class TestClock: Sendable {
+  private let moment = Mutex<Milliseconds>(newYear + 12 * hour)
+
+  var now: Milliseconds {
+    get { moment.withLock { $0 } }
+    set { moment.withLock { $0 = newValue } }
+  }
+}
+
+/// 2026-01-01T00:00:00 UTC.
+package let newYear: Milliseconds = 1_767_225_600_000
+package let hour: Milliseconds = 3_600_000
+package let day: Milliseconds = 24 * hour
+
+package func seed(_ text: String) -> ClientSeed { try! ClientSeed(text) }
+
+package func chain(_ caller: Caller, _ clientSeed: String = "test") -> ChainKey {
+  ChainKey(owner: caller.chainOwner, clientSeed: seed(clientSeed))
+}
+
+package func draw(_ caller: Caller, _ clientSeed: String = "test", claim: String? = nil)
+  -> Submission
+{
+  Submission(
+    caller: caller, claim: claim.map { caller.claim($0) }, operation: .draw(.ints(clientSeed)))
+}
+
+package func move(_ caller: Caller, _ clientSeed: String = "test") -> Submission {
+  Submission(caller: caller, operation: .incrementCursor(seed(clientSeed)))
+}
+
+package func commitment(_ caller: Caller, _ clientSeed: String = "test") -> Submission {
+  Submission(caller: caller, operation: .seed(seed(clientSeed)))
+}
+
+extension DrawRequest {
+  static func ints(_ clientSeed: String, count: Int = 1) -> DrawRequest {
+    DrawRequest(clientSeed: seed(clientSeed), generator: .ints(count: count, min: 1, max: 100))
+  }
+
+  /// One of each kind, with all that can be in a row.
+  static func each(_ clientSeed: String) throws -> [DrawRequest] {
+    let seed = seed(clientSeed)
+    let items = ItemList(["1.50", #""é\u0000""#, "{\"a\":[null]}"]) { $1 += Array($0.utf8) }
+    let long = ItemList(0..<1000) { $1 += Array("\"\($0)\"".utf8) }
+    return [
+      DrawRequest(clientSeed: seed, generator: .floats(count: 100)),
+      DrawRequest(
+        clientSeed: seed, generator: .ints(count: 2, min: -(1 << 53) + 1, max: -(1 << 53) + (1 << 32))),
+      DrawRequest(clientSeed: seed, generator: .shuffle(items: 3), items: items),
+      DrawRequest(clientSeed: seed, generator: .shuffle(items: 1000), items: long),
+      DrawRequest(clientSeed: seed, generator: .pick(items: 3, weights: nil), items: items),
+      DrawRequest(
+        clientSeed: seed, generator: .pick(items: 3, weights: [0.5, 0, 1e300]), items: items),
+      DrawRequest(clientSeed: seed, generator: .bytes(count: 1024), encoding: .hex),
+      DrawRequest(clientSeed: seed, generator: .bytes(count: 7), encoding: .base64),
+      DrawRequest(clientSeed: seed, generator: .dice(try DiceNotation("100d1000000-5"))),
+      DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .normal(mean: 1, stddev: 2))),
+      DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .exponential(lambda: 2))),
+      DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .poisson(lambda: 2))),
+    ]
+  }
+}
+
+extension Caller {
+  package var keyID: KeyID { if case .key(let id, _, _) = self { id } else { KeyID(0) } }
+
+  func claim(_ key: String, fingerprint: [UInt8] = [1, 0, 255]) -> IdempotencyClaim {
+    IdempotencyClaim(
+      scope: IdempotencyScope(account: account, mode: mode, key: Array(key.utf8)),
+      fingerprint: fingerprint)
+  }
+}
+
+/// A snapshot as it can be compared: all but the time and the numbers set aside, which may skip some.
+struct LedgerState: Equatable {
+  let keys: Set<KeyID>
+  let accounts: [AccountID: AccountStanding]
+  let chains: [ChainKey: ChainState]
+  let records: [IdempotencyScope: IdempotencyRecord]
+  let testOutcomes: [TestDrawID: Outcome]
+
+  init(_ snapshot: Snapshot) {
+    keys = snapshot.keys
+    accounts = snapshot.accounts
+    chains = snapshot.chains.mapValues(ChainState.init)
+    records = snapshot.records
+    testOutcomes = snapshot.testOutcomes
+  }
+}
+
+/// A chain as it can be compared.
+struct ChainState: Equatable {
+  let id: Int64
+  let key: ChainKey
+  let epoch: Int
+  let seed: [UInt8]
+  let hash: ServerHash
+  let cursor: Int64
+  let nonce: Int64
+  let created: Milliseconds
+
+  init(_ chain: SeedChain) {
+    id = chain.id
+    key = chain.key
+    epoch = chain.epoch
+    seed = chain.active.seed.ascii
+    hash = chain.active.hash
+    cursor = chain.cursor
+    nonce = chain.nonce
+    created = chain.created
+  }
+}
