@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 // Read top to bottom, this file is the architecture: a floor imports only from the floors above it here.

@@ -84,7 +84,9 @@ public struct JSONValue: Sendable {
     guard kind == .array else { return nil }
     var walker = Scanner(bytes: text.bytes, at: start + 1)
     var found: [JSONValue] = []
-    while found.count < limit, let value = walker.nextValue(closing: UInt8(ascii: "]"), in: text) { found.append(value) }
+    while found.count < limit, let value = walker.nextValue(closing: UInt8(ascii: "]"), in: text) {
+      found.append(value)
+    }
     return found
   }
 

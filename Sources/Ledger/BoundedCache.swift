@@ -3,28 +3,38 @@
 /// It keeps two generations. What is used is in the young one; when that is full the old one is dropped whole, and the
 /// young one grows old. Everything is constant time, and an entry is kept for at least half the capacity's worth of others.
 public struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+  private struct Entry {
+    let value: Value
+    let cost: Int
+  }
+
   private let capacity: Int
-  private var young: [Key: Value] = [:]
-  private var old: [Key: Value] = [:]
+  private var young: [Key: Entry] = [:]
+  private var old: [Key: Entry] = [:]
   private var youngCost = 0
 
   /// - Parameter capacity: the greatest sum of costs to hold.
   public init(capacity: Int) { self.capacity = capacity }
 
-  public mutating func value(for key: Key, cost: (Value) -> Int = { _ in 1 }) -> Value? {
-    if let value = young[key] { return value }
-    guard let value = old.removeValue(forKey: key) else { return nil }
-    insert(value, for: key, cost: cost(value))
-    return value
+  public mutating func value(for key: Key) -> Value? {
+    if let entry = young[key] { return entry.value }
+    guard let entry = old.removeValue(forKey: key) else { return nil }
+    insert(entry.value, for: key, cost: entry.cost)
+    return entry.value
   }
 
+  /// Keeps `value`, in the place of what `key` had before. What costs more than half the capacity is not kept.
   public mutating func insert(_ value: Value, for key: Key, cost: Int = 1) {
+    if let before = young.removeValue(forKey: key) { youngCost -= before.cost }
+    old[key] = nil
+    guard cost <= capacity / 2 else { return }
     if youngCost + cost > capacity / 2 {
       old = young
       young = [:]
       youngCost = 0
     }
-    if young.updateValue(value, forKey: key) == nil { youngCost += cost }
+    young[key] = Entry(value: value, cost: cost)
+    youngCost += cost
   }
 
   public mutating func removeAll() {

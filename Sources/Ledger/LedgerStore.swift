@@ -23,6 +23,9 @@ public protocol LedgerStore: Sendable {
   /// - Returns: whether there may be more.
   func sweepExpiredRecords() throws(StoreFailure) -> Bool
 
+  /// Writes something small and makes it durable, to find out whether it can.
+  func probe() throws(StoreFailure)
+
   /// The key with this SHA-256, revoked or not.
   func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord?
 
@@ -43,7 +46,7 @@ public protocol LedgerStore: Sendable {
   /// How many accounts there are, and live outcomes ever.
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int)
 
-  /// Touches the database, for a health check.
+  /// Reads something small, for a health check.
   func ping() async throws(StoreFailure)
 
   // What an operator does on the command line, beside a running server.

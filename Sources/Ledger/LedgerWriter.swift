@@ -49,6 +49,7 @@ public final class LedgerWriter: Sendable {
     public var groups = 0
     public var submissions = 0
     public var failedGroups = 0
+    /// Whether the store failed the last group it had something to store for, and has not proved sound since.
     public var lastGroupFailed = false
   }
 
@@ -60,10 +61,11 @@ public final class LedgerWriter: Sendable {
     for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
     start("ledger-patience") { $0.every(.milliseconds(250)) { $0.failImpatient() } }
-    start("ledger-sweep") { writer in
-      writer.every(.seconds(60)) {
-        // A sweep that fails is tried again in a minute; requests will have reported what ails the store.
-        while (try? $0.store.sweepExpiredRecords()) == true {}
+    start("ledger-care") { writer in
+      var second = 0
+      writer.every(.seconds(1)) {
+        $0.lookAfterStore(sweeping: second % 60 == 0)
+        second += 1
       }
     }
   }
@@ -117,7 +119,10 @@ public final class LedgerWriter: Sendable {
   // MARK: The queue
 
   private func enqueue(_ ticket: Ticket) {
-    enum Entry { case refused(LedgerUnavailable), queued(wake: Bool) }
+    enum Entry {
+      case refused(LedgerUnavailable)
+      case queued(wake: Bool)
+    }
     let entry: Entry = state.withLock { state in
       if state.isClosed { return .refused(.shuttingDown) }
       let weight = ticket.submission.weight
@@ -137,7 +142,10 @@ public final class LedgerWriter: Sendable {
   /// The next group, waiting for one if need be; nil when the queue is closed and empty.
   private func nextGroup(thread: Int) -> [Ticket]? {
     while true {
-      enum Step { case group([Ticket]), sleep, stop }
+      enum Step {
+        case group([Ticket])
+        case sleep, stop
+      }
       let step: Step = state.withLock { state in
         if state.queue.isEmpty {
           if state.isClosed { return .stop }
@@ -195,7 +203,8 @@ public final class LedgerWriter: Sendable {
       statistics.withLock {
         $0.groups += 1
         $0.submissions += group.count
-        $0.lastGroupFailed = false
+        // A group that had nothing to store says nothing about whether the store can.
+        if !decision.changes.isEmpty { $0.lastGroupFailed = false }
       }
       answer(zip(tickets, decision.replies).map { ($0, .success($1)) })
     } catch {
@@ -230,6 +239,13 @@ public final class LedgerWriter: Sendable {
 
   private func every(_ interval: DispatchTimeInterval, _ body: (LedgerWriter) -> Void) {
     while stopHousekeeping.wait(timeout: .now() + interval) == .timedOut { body(self) }
+  }
+
+  private func lookAfterStore(sweeping: Bool) {
+    // While groups fail, callers may stay away (a load balancer sees to that); so the store's recovery is looked for here.
+    if report.lastGroupFailed, (try? store.probe()) != nil { statistics.withLock { $0.lastGroupFailed = false } }
+    // A sweep that fails is tried again in a minute; requests will have reported what ails the store.
+    if sweeping { while (try? store.sweepExpiredRecords()) == true {} }
   }
 
   /// Tells those who have waited too long to come back later.

@@ -16,7 +16,7 @@ final class ReplayCache: Sendable {
 
   /// The answer `claim` is owed, if it is known here: what was answered before, or that the key was used for something else.
   func reply(to claim: IdempotencyClaim, now: Milliseconds) -> Reply? {
-    guard let record = records.withLock({ $0.value(for: claim.scope, cost: Self.cost) }), !record.isExpired(at: now)
+    guard let record = records.withLock({ $0.value(for: claim.scope) }), !record.isExpired(at: now)
     else { return nil }
     return record.fingerprint == claim.fingerprint ? record.reply.replayed : Reply(.idempotencyConflict)
   }

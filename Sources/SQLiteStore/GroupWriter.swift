@@ -118,6 +118,13 @@ final class GroupWriter {
     }
   }
 
+  /// Commits a row that nobody reads.
+  func probe() throws {
+    try transaction {
+      try Statement(connection, "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', randomblob(16))").run()
+    }
+  }
+
   private func transaction<Result>(_ body: () throws -> Result) throws -> Result {
     try begin.run()
     do {
@@ -170,14 +177,23 @@ final class GroupWriter {
 
   private func isLive(_ key: KeyID, _ memory: inout Memory) throws -> Bool {
     if let known = memory.keys.value(for: key) { return known }
-    let live = try selectKey.first({ $0.bind(key.rawValue) }) { _ in true } ?? false
+    let live =
+      try selectKey.first {
+        $0.bind(key.rawValue)
+      } read: { _ in
+        true
+      } ?? false
     memory.keys.insert(live, for: key)
     return live
   }
 
   private func standing(_ account: AccountID, _ memory: inout Memory) throws -> AccountStanding? {
     if let known = memory.accounts.value(for: account) { return known }
-    let quota: Int?? = try selectAccount.first({ $0.bind(account.rawValue) }) { $0.isNull(0) ? nil : Int($0.integer(0)) }
+    let quota: Int?? = try selectAccount.first {
+      $0.bind(account.rawValue)
+    } read: {
+      $0.isNull(0) ? nil : Int($0.integer(0))
+    }
     guard let quota else { return nil }
     let used = try selectUsage.first {
       $0.bind(account.rawValue)
@@ -211,7 +227,9 @@ final class GroupWriter {
   }
 
   private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
-    try selectRecord.first({ $0.bind(scope.digest) }) {
+    try selectRecord.first {
+      $0.bind(scope.digest)
+    } read: {
       IdempotencyRecord(
         scope: scope, fingerprint: $0.bytes(0),
         reply: Reply(status: Int($0.integer(1)), body: $0.bytes(3), shortID: $0.isNull(2) ? nil : $0.bytes(2)),

@@ -15,6 +15,10 @@ extension SQLiteStore: LedgerStore {
     return try write { try $0.sweepExpired(limit: limit) } == limit
   }
 
+  public func probe() throws(StoreFailure) {
+    try write { try $0.probe() }
+  }
+
   public func ping() async throws(StoreFailure) {
     _ = try await read { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM meta") }
   }
@@ -103,7 +107,8 @@ extension SQLiteStore: LedgerStore {
       guard try !Self.accountExists(db, name) else { throw AdministrationError.nameTaken(name) }
       let created = Milliseconds(Date().timeIntervalSince1970 * 1000)
       try db.execute(
-        sql: "INSERT INTO accounts (name, daily_quota, created) VALUES (?, ?, ?)", arguments: [name, dailyQuota, created])
+        sql: "INSERT INTO accounts (name, daily_quota, created) VALUES (?, ?, ?)",
+        arguments: [name, dailyQuota, created])
       return Account(id: AccountID(db.lastInsertedRowID), name: name, dailyQuota: dailyQuota, created: created)
     }
   }
@@ -122,7 +127,8 @@ extension SQLiteStore: LedgerStore {
 
   public func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord {
     try administer { db in
-      guard let account = try Int64.fetchOne(db, sql: "SELECT id FROM accounts WHERE name = ?", arguments: [name]) else {
+      guard let account = try Int64.fetchOne(db, sql: "SELECT id FROM accounts WHERE name = ?", arguments: [name])
+      else {
         throw AdministrationError.unknownAccount(name)
       }
       let created = Milliseconds(Date().timeIntervalSince1970 * 1000)

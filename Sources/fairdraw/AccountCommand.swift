@@ -59,5 +59,7 @@ func administering<Result>(_ storage: StorageOptions, _ body: (any LedgerStore) 
     return try body(store)
   } catch let error as AdministrationError {
     throw CommandFailure(error.description)
+  } catch {
+    throw CommandFailure("the database could not be read or changed: \(error)")
   }
 }

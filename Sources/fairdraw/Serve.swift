@@ -32,7 +32,8 @@ struct Serve: AsyncParsableCommand {
   var publicURL: String?
 
   @Option(
-    help: ArgumentHelp("Live outcomes a day for an account without a quota of its own. (default: 10000)", valueName: "n"))
+    help: ArgumentHelp(
+      "Live outcomes a day for an account without a quota of its own. (default: 10000)", valueName: "n"))
   var dailyQuota: Int?
 
   @Option(
@@ -45,7 +46,8 @@ struct Serve: AsyncParsableCommand {
       "Proxies whose X-Forwarded-For is believed, as CIDR blocks with commas between them.", valueName: "blocks"))
   var trustedProxies: String?
 
-  @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical. (default: info)", valueName: "level"))
+  @Option(
+    help: ArgumentHelp("trace, debug, info, notice, warning, error or critical. (default: info)", valueName: "level"))
   var logLevel: String?
 
   func run() async throws {
@@ -56,8 +58,11 @@ struct Serve: AsyncParsableCommand {
       try Settings.integer("rate-limit-per-minute", rateLimitPerMinute, in: 0...1_000_000) ?? server.rateLimitPerMinute
     server.trustedProxies = try (Settings.text("trusted-proxies", trustedProxies) ?? "").split(separator: ",").map {
       let text = $0.trimmingCharacters(in: .whitespaces)
-      guard let network = Network(text) else { throw ValidationError(
-          "--trusted-proxies (FAIRDRAW_TRUSTED_PROXIES) must be CIDR blocks with commas between them; \"\(text)\" is none.") }
+      guard let network = Network(text) else {
+        throw ValidationError(
+          "--trusted-proxies (FAIRDRAW_TRUSTED_PROXIES) must be CIDR blocks with commas between them; \"\(text)\" is none."
+        )
+      }
       return network
     }
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
@@ -97,17 +102,23 @@ struct Serve: AsyncParsableCommand {
 
   private func logLevelSetting() throws -> Logger.Level {
     guard let text = Settings.text("log-level", logLevel) else { return .info }
-    guard let level = Logger.Level(rawValue: text) else { throw ValidationError(
-        "--log-level (FAIRDRAW_LOG_LEVEL) must be \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not \"\(text)\".") }
+    guard let level = Logger.Level(rawValue: text) else {
+      throw ValidationError(
+        "--log-level (FAIRDRAW_LOG_LEVEL) must be \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not \"\(text)\"."
+      )
+    }
     return level
   }
 
   private func publicURLSetting() throws -> String? {
     guard var text = Settings.text("public-url", publicURL) else { return nil }
-    guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme), parts.host?.isEmpty == false,
+    guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme),
+      parts.host?.isEmpty == false,
       parts.query == nil, parts.fragment == nil
-    else { throw ValidationError(
-        "--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".") }
+    else {
+      throw ValidationError(
+        "--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".")
+    }
     while text.hasSuffix("/") { text.removeLast() }
     return text
   }

@@ -17,7 +17,9 @@ enum Settings {
   /// - Throws: a usage error that names the variable if the environment has something else than a number in range.
   static func integer(_ option: String, _ given: Int?, in range: ClosedRange<Int>) throws -> Int? {
     if let given {
-      guard range.contains(given) else { throw ValidationError("--\(option) must be from \(range.lowerBound) to \(range.upperBound).") }
+      guard range.contains(given) else {
+        throw ValidationError("--\(option) must be from \(range.lowerBound) to \(range.upperBound).")
+      }
       return given
     }
     guard let text = text(option, nil) else { return nil }

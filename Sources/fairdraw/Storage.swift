@@ -20,7 +20,8 @@ struct StorageOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "The file with the master key, which seals every server seed.",
-      discussion: "Default: master.key beside the database, made on first use. Back it up: without it the database is of no use.",
+      discussion:
+        "Default: master.key beside the database, made on first use. Back it up: without it the database is of no use.",
       valueName: "path"))
   var masterKeyFile: String?
 
@@ -108,7 +109,9 @@ enum MasterKeyFile {
     let draft = file.path + ".\(ProcessInfo.processInfo.processIdentifier)"
     defer { unlink(draft) }
     let descriptor = Foundation.open(draft, O_WRONLY | O_CREAT | O_EXCL, 0o600)
-    guard descriptor >= 0 else { throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())") }
+    guard descriptor >= 0 else {
+      throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())")
+    }
     defer { close(descriptor) }
     guard write(descriptor, text, text.utf8.count) == text.utf8.count, fsync(descriptor) == 0 else {
       throw CommandFailure("the master key file \(file.path) cannot be written: \(lastError())")

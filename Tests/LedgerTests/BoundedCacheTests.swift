@@ -29,7 +29,7 @@ import Testing
         let cost = random.int(1...60)
         cache.insert(cost, for: key, cost: cost)
       } else {
-        _ = cache.value(for: key, cost: { $0 })
+        _ = cache.value(for: key)
       }
       if step % 50 == 0 { #expect(held(cache, 0...400).values.reduce(0, +) <= 1000) }
     }
@@ -41,6 +41,15 @@ import Testing
     for key in 0..<40 { cache.insert(1, for: key, cost: 1) }
     for key in 0..<40 { cache.insert(9, for: key, cost: 9) }
     #expect(held(cache, 0..<40).values.reduce(0, +) <= 100)
+  }
+
+  @Test func whatIsTooLargeIsNotKept() {
+    var cache = BoundedCache<Int, String>(capacity: 100)
+    cache.insert("small", for: 0, cost: 50)
+    cache.insert("other", for: 1, cost: 1)
+    #expect(cache.value(for: 0) == "small")
+    cache.insert("large", for: 0, cost: 51)  // nor is what it should have taken the place of
+    #expect(held(cache, 0...1) == [1: "other"])
   }
 
   @Test func whatIsUsedStays() {

@@ -53,14 +53,14 @@ struct MemoryLedger: Sendable {
 
   /// Stores what was decided. Whatever a database's own constraints would refuse is an issue.
   mutating func apply(_ changes: Changes) {
-    for chain in changes.newChains where chains.updateValue(chain, forKey: chain.key) != nil {
-      Issue.record("chain \(chain.id) made twice")
-    }
     for chain in changes.movedChains {
       let before = chains.updateValue(chain, forKey: chain.key)
       if before?.id != chain.id || before?.active.seed != chain.active.seed {
         Issue.record("chain \(chain.id) moved before it was made")
       }
+    }
+    for chain in changes.newChains where chains.updateValue(chain, forKey: chain.key) != nil {
+      Issue.record("chain \(chain.id) made twice")
     }
     for outcome in changes.outcomes {
       let place = Place(chain: outcome.chain, cursor: outcome.cursor, nonce: outcome.nonce)

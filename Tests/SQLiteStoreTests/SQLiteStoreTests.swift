@@ -36,16 +36,41 @@ import Testing
   /// With `synchronous = FULL` a commit is over when the write-ahead log is on the disk; with anything less it is
   /// synced at checkpoints only.
   @Test func aGroupIsOnTheDiskBeforeItIsAnswered() async throws {
-    SyncCount.install()
+    Disk.watch()
     let test = try await storeUnderTest()
+    let log = file + "-wal"
     for _ in 0..<20 {
-      let before = SyncCount.of(file + "-wal")
+      let before = Disk.syncs(of: log)
       try test.settle(draw(test.alice))
-      #expect(SyncCount.of(file + "-wal") > before)
+      #expect(Disk.syncs(of: log) > before)
     }
-    let before = SyncCount.of(file + "-wal")
+    let before = Disk.syncs(of: log)
     _ = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
-    #expect(SyncCount.of(file + "-wal") > before)
+    #expect(Disk.syncs(of: log) > before)
+  }
+
+  /// The one failure that comes after everything has been written and remembered.
+  @Test func aGroupThatDoesNotReachTheDiskLeavesNothing() async throws {
+    Disk.watch()
+    let test = try await storeUnderTest()
+    let log = file + "-wal"
+    let group = [draw(test.alice, claim: "a"), draw(test.alice, "new"), draw(test.aliceTest), draw(test.bob)]
+    try test.settle(draw(test.alice))
+    for round in 0..<3 {
+      Disk.refuseSyncs(of: log, true)
+      #expect(throws: StoreFailure.self) { try test.settle(group) }
+      #expect(throws: StoreFailure.self) { try test.store.probe() }
+      #expect(try await test.outcomes(test.alice).count == 1)
+      #expect(try await test.outcomes(test.alice, "new").isEmpty)
+      #expect(try await test.store.totals().liveOutcomes == 1)
+      if round == 2 { try await test.reopen() }
+      Disk.refuseSyncs(of: log, false)
+      try test.store.probe()
+    }
+    let changes = try test.settle(group).changes
+    #expect(changes.outcomes.map(\.nonce) == [1, 0, 0])
+    #expect(changes.outcomes.map(\.id) + changes.testOutcomes.map(\.outcome.id) == [2, 3, 5, 4])
+    #expect(try test.snapshot(group).accounts.mapValues(\.usedToday) == [test.alice.account: 3, test.bob.account: 1])
   }
 
   @Test func theFileIsAWriteAheadLog() async throws {

@@ -163,6 +163,15 @@ extension StoreConformance {
       #expect(LedgerState(try test.snapshot(known)) == before)
     },
 
+    StoreCheck("a probe leaves nothing") { test in
+      let known = [draw(test.alice, claim: "a"), draw(.anonymous), draw(test.aliceTest)]
+      try test.settle(known)
+      let before = LedgerState(try test.snapshot(known))
+      for _ in 0..<3 { try test.store.probe() }
+      #expect(LedgerState(try test.snapshot(known)) == before)
+      #expect(try await test.store.totals() == (accounts: 2, liveOutcomes: 2))
+    },
+
     StoreCheck("a group that cannot be stored leaves nothing") { test in
       try test.settle(draw(test.alice), draw(.anonymous))
       let group = [

@@ -191,10 +191,21 @@ def test_anonymous_callers_have_none(server, client_seed, value):
   assert not ask().replayed
 
 
-def test_reads_take_no_notice(server, live_key, client_seed, idempotency):
+def test_a_cursor_is_moved_once(server, live_key, client_seed, idempotency):
+  """It changes state, so a retry must not change it again."""
   ask = lambda: server.get("/api/incrementCursor", {"clientSeed": client_seed}, key=live_key, idempotency=idempotency)
   server.seed(client_seed, live_key)
-  assert [ask().json()["cursor"], ask().json()["cursor"]] == [1, 2]
+  first, second = ask(), ask()
+  assert replays(first, second) and second.json()["cursor"] == 1
+  assert server.seed(client_seed, live_key)["cursor"] == 1
+
+
+def test_reads_take_no_notice(server, live_key, client_seed, idempotency):
+  ask = lambda path: server.get(path, {"clientSeed": client_seed}, key=live_key, idempotency=idempotency)
+  assert ask("/api/seed").json()["nonce"] == 0
+  server.draw("ints", {"clientSeed": client_seed}, key=live_key)
+  assert ask("/api/seed").json()["nonce"] == 1
+  assert len(ask("/api/listOutcomes").json()) == 1
 
 
 # Syntax

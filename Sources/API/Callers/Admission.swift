@@ -76,6 +76,7 @@ struct Admission: Sendable {
 
 extension Refusal {
   static let unavailable = Refusal(
-    503, "The database cannot be reached; nothing was drawn, and it is safe to try again.", code: "unavailable",
+    503, "The database could not be used; try again, with the same Idempotency-Key if there was one.",
+    code: "unavailable",
     retryAfter: 1)
 }

@@ -14,7 +14,8 @@ public struct RefererPattern: Sendable, Equatable {
 
   /// Whether `referer`, a URL, comes from here.
   public func allows(_ referer: String) -> Bool {
-    guard let other = Origin(referer, allowingPath: true), other.scheme == origin.scheme, other.port == origin.port else {
+    guard let other = Origin(referer, allowingPath: true), other.scheme == origin.scheme, other.port == origin.port
+    else {
       return false
     }
     guard anySubdomain else { return other.host == origin.host }

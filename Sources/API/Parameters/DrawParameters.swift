@@ -145,7 +145,8 @@ extension Parameters {
     case .text(let text) where values.count == 1:
       if text.isEmpty { return .texts([]) }
       guard text.first == UInt8(ascii: "[") else {
-        return .texts(text.split(separator: UInt8(ascii: ","), maxSplits: limit, omittingEmptySubsequences: false).map(Array.init))
+        return .texts(
+          text.split(separator: UInt8(ascii: ","), maxSplits: limit, omittingEmptySubsequences: false).map(Array.init))
       }
       do throws(JSONSyntaxError) {
         return .values(try JSONText(text).root.elements(limit: limit) ?? [])

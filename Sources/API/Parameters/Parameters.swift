@@ -54,7 +54,9 @@ struct Parameters {
     case .text(let bytes): return bytes
     case .json(let json):
       guard json.kind == .string else { throw .badRequest("\(name) must be a string") }
-      guard let bytes = json.string else { throw .badRequest("\(name) has an unpaired surrogate, which is not valid UTF-8") }
+      guard let bytes = json.string else {
+        throw .badRequest("\(name) has an unpaired surrogate, which is not valid UTF-8")
+      }
       return bytes
     }
   }
@@ -93,7 +95,8 @@ struct Parameters {
 
   /// A finite number written by JSON's grammar, or nil.
   static func number(_ value: Value) -> Double? {
-    guard let text = numberText(value), let number = Double(String(decoding: text, as: UTF8.self)), number.isFinite else {
+    guard let text = numberText(value), let number = Double(String(decoding: text, as: UTF8.self)), number.isFinite
+    else {
       return nil
     }
     return number
@@ -108,7 +111,8 @@ struct Parameters {
     case .json(let json) where json.kind == .string: text = json.string ?? []
     case .json: return nil
     }
-    guard text.count <= 400, let json = try? JSONText(text), json.root.kind == .number, json.root.raw.count == text.count
+    guard text.count <= 400, let json = try? JSONText(text), json.root.kind == .number,
+      json.root.raw.count == text.count
     else { return nil }
     return text
   }
@@ -123,7 +127,8 @@ struct Parameters {
     let parts = text.drop { $0 == UInt8(ascii: "-") }.split(maxSplits: 1) { $0 | 0x20 == UInt8(ascii: "e") }
     let mantissa = parts[0].split(separator: UInt8(ascii: "."))
     var digits = Array(mantissa.joined().drop { $0 == UInt8(ascii: "0") })[...]
-    guard let exponent = parts.count == 2 ? Int(String(decoding: parts[1], as: UTF8.self)) : 0, abs(exponent) < 1000 else {
+    guard let exponent = parts.count == 2 ? Int(String(decoding: parts[1], as: UTF8.self)) : 0, abs(exponent) < 1000
+    else {
       return digits.isEmpty ? 0 : nil
     }
     var scale = exponent - (mantissa.count == 2 ? mantissa[1].count : 0)

@@ -27,7 +27,9 @@ enum QueryString {
     return pairs
   }
 
-  private static func decode(_ text: ArraySlice<UInt8>, of name: ArraySlice<UInt8>?) throws(Refusal) -> ArraySlice<UInt8> {
+  private static func decode(_ text: ArraySlice<UInt8>, of name: ArraySlice<UInt8>?) throws(Refusal) -> ArraySlice<
+    UInt8
+  > {
     // Most names and values are written as they are, and are used where they stand.
     if text.allSatisfy({ $0 < 0x80 && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "+") }) { return text }
     var bytes: [UInt8] = []

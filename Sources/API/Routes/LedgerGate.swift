@@ -74,7 +74,8 @@ struct LedgerGate: Sendable {
         503, "The request under this Idempotency-Key is still running; try again for its answer.",
         code: "idempotency_in_flight", retryAfter: 1)
     case .timedOut:
-      Refusal(503, "The answer did not come in time; the draw may have been recorded.", code: "timed_out", retryAfter: 1)
+      Refusal(
+        503, "The answer did not come in time; the draw may have been recorded.", code: "timed_out", retryAfter: 1)
     }
   }
 
@@ -83,7 +84,8 @@ struct LedgerGate: Sendable {
     guard case .key(_, let account, let mode) = caller else { return nil }
     let keys = request.headers[values: .idempotencyKey]
     guard let key = keys.first else { return nil }
-    guard keys.count == 1, (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+    guard keys.count == 1, (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+    else {
       throw .badRequest("Idempotency-Key must be given once and be 1 to 255 visible ASCII characters")
     }
     return IdempotencyScope(account: account, mode: mode, key: Array(key.utf8))

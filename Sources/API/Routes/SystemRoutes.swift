@@ -21,7 +21,8 @@ struct SystemRoutes: Routes {
 
   @Sendable private func health(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let database = await isDatabaseUp()
-    let status = lifecycle.isShuttingDown ? "shutting_down" : database && !writer.report.lastGroupFailed ? "ok" : "degraded"
+    let status =
+      lifecycle.isShuttingDown ? "shutting_down" : database && !writer.report.lastGroupFailed ? "ok" : "degraded"
     let times = responseTimes.summary
     var body: [UInt8] = []
     body.append(json: "{\"status\":")

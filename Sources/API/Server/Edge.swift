@@ -24,7 +24,8 @@ struct Edge: HTTPResponder {
       response = Response(refusal, requestID: context.record.id)
     } catch {
       context.record.note { $0.fault = "\(error)" }
-      let fault = Refusal(500, "The server failed to answer this request; it is safe to try again.", code: "internal_error")
+      let fault = Refusal(
+        500, "The server failed to answer this request; it is safe to try again.", code: "internal_error")
       response = Response(fault, requestID: context.record.id)
     }
     finish(&response, of: request, context)
@@ -68,7 +69,9 @@ struct Edge: HTTPResponder {
 
   private static func addCORS(to response: inout Response, of request: Request, _ target: Target) {
     // Only a browser asks, and it says so.
-    guard request.headers[.origin] != nil, target.path.hasPrefix("/api/") || target.path == "/openapi.json" else { return }
+    guard request.headers[.origin] != nil, target.path.hasPrefix("/api/") || target.path == "/openapi.json" else {
+      return
+    }
     response.headers[.accessControlAllowOrigin] = "*"
     response.headers[.accessControlExposeHeaders] = exposed
   }

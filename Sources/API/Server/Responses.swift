@@ -29,7 +29,9 @@ extension Response {
   /// What the ledger answered, byte for byte.
   init(_ reply: Reply) {
     self = .json(reply.body, status: HTTPResponse.Status(code: reply.status))
-    if let shortID = reply.shortID { headers.append(HTTPField(name: .shortID, value: String(decoding: shortID, as: UTF8.self))) }
+    if let shortID = reply.shortID {
+      headers.append(HTTPField(name: .shortID, value: String(decoding: shortID, as: UTF8.self)))
+    }
     if let seconds = reply.retryAfter { headers.append(HTTPField(name: .retryAfter, value: String(seconds))) }
     if reply.isReplay { headers.append(HTTPField(name: .idempotentReplayed, value: "true")) }
   }
