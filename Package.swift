@@ -91,8 +91,12 @@ let package = Package(
     .target(name: "StoreConformance", dependencies: ["Ledger", "Fairness"], path: "Tests/StoreConformance"),
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
-    .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness"]),
-    .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "StoreConformance", "Ledger"]),
+    .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
+    .testTarget(
+      name: "SQLiteStoreTests",
+      dependencies: [
+        "SQLiteStore", "StoreConformance", "Ledger", "Fairness", .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

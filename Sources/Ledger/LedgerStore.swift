@@ -57,8 +57,9 @@ public protocol LedgerStore: Sendable {
   /// - Throws: ``AdministrationError/unknownAccount`` if there is no account of that name.
   func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord
   func keys() throws -> [(account: String, key: APIKeyRecord)]
-  /// Revokes the one key whose prefix is `prefix`, or begins with it.
+  /// Revokes the one key whose prefix is `prefix`, or begins with it. A key that was revoked before stays as it is.
   ///
+  /// - Returns: the key, revoked.
   /// - Throws: ``AdministrationError/unknownKey`` or ``AdministrationError/ambiguousPrefix``.
   func revokeKey(prefix: String) throws -> APIKeyRecord
 }

@@ -245,7 +245,7 @@ public final class LedgerWriter: Sendable {
     // While groups fail, callers may stay away (a load balancer sees to that); so the store's recovery is looked for here.
     if report.lastGroupFailed, (try? store.probe()) != nil { statistics.withLock { $0.lastGroupFailed = false } }
     // A sweep that fails is tried again in a minute; requests will have reported what ails the store.
-    if sweeping { while (try? store.sweepExpiredRecords()) == true {} }
+    if sweeping { while !state.withLock({ $0.isClosed }), (try? store.sweepExpiredRecords()) == true {} }
   }
 
   /// Tells those who have waited too long to come back later.

@@ -105,7 +105,7 @@ extension SQLiteStore: LedgerStore {
   public func createAccount(name: String, dailyQuota: Int?) throws -> Account {
     try administer { db in
       guard try !Self.accountExists(db, name) else { throw AdministrationError.nameTaken(name) }
-      let created = Milliseconds(Date().timeIntervalSince1970 * 1000)
+      let created = clock()
       try db.execute(
         sql: "INSERT INTO accounts (name, daily_quota, created) VALUES (?, ?, ?)",
         arguments: [name, dailyQuota, created])
@@ -131,7 +131,7 @@ extension SQLiteStore: LedgerStore {
       else {
         throw AdministrationError.unknownAccount(name)
       }
-      let created = Milliseconds(Date().timeIntervalSince1970 * 1000)
+      let created = clock()
       try db.execute(
         sql: """
           INSERT INTO api_keys (account_id, hash, prefix, mode, allowed_networks, allowed_referers, created)
@@ -162,11 +162,10 @@ extension SQLiteStore: LedgerStore {
         db, sql: "SELECT * FROM api_keys WHERE substr(prefix, 1, length(?1)) = ?1 LIMIT 2", arguments: [prefix])
       guard let row = found.first, !prefix.isEmpty else { throw AdministrationError.unknownKey(prefix) }
       guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
-      let key = try APIKeyRecord(row: row)
-      try db.execute(
-        sql: "UPDATE api_keys SET revoked = coalesce(revoked, ?) WHERE id = ?",
-        arguments: [Milliseconds(Date().timeIntervalSince1970 * 1000), key.id.rawValue])
-      return key
+      return try APIKeyRecord(
+        row: Row.fetchOne(
+          db, sql: "UPDATE api_keys SET revoked = coalesce(revoked, ?) WHERE id = ? RETURNING *",
+          arguments: [clock(), row["id"] as Int64]) ?? row)
     }
   }
 }

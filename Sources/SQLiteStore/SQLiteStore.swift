@@ -9,6 +9,7 @@ import Ledger
 /// The file may be opened by the command line or `sqlite3` while a server runs.
 public final class SQLiteStore: Sendable {
   let pool: DatabasePool
+  let clock: @Sendable () -> Milliseconds
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
   private nonisolated(unsafe) let writer: GroupWriter
@@ -24,6 +25,7 @@ public final class SQLiteStore: Sendable {
     path: String, masterKey: MasterKey,
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) }
   ) throws {
+    self.clock = clock
     var configuration = Configuration()
     configuration.label = "fairdraw"
     configuration.maximumReaderCount = 4

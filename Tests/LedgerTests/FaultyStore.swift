@@ -15,8 +15,6 @@ final class FaultyStore: LedgerStore {
     /// The mood of each group; asked once a group.
     var mood: @Sendable (inout SplitMix64) -> Mood = { _ in .well }
     var random = SplitMix64(state: 0)
-    /// Whether a probe succeeds.
-    var isSound = true
     var now: Milliseconds?
     /// Groups that were begun.
     var begun = 0
@@ -79,10 +77,6 @@ final class FaultyStore: LedgerStore {
       return content.mood(&random)
     }
     guard mood == .well || mood == .slow else { throw StoreFailure("the disk is full") }
-  }
-
-  func probe() throws(StoreFailure) {
-    if !content.withLock({ $0.isSound }) { throw StoreFailure("the disk is full") }
   }
 
   // What a writer does not use.

@@ -159,7 +159,6 @@ import Testing
 
   @Test func aGroupThatIsNotStoredIsNotAnswered() async throws {
     let store = store()
-    store.content.withLock { $0.isSound = false }
     let writer = LedgerWriter(store: store, decider: decider)
     store.setMood { _ in .failing }
     let failed = await result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "a")) }

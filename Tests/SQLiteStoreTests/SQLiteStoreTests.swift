@@ -63,7 +63,7 @@ import Testing
       #expect(try await test.outcomes(test.alice).count == 1)
       #expect(try await test.outcomes(test.alice, "new").isEmpty)
       #expect(try await test.store.totals().liveOutcomes == 1)
-      if round == 2 { try await test.reopen() }
+      if round == 0 { try await test.reopen() }
       Disk.refuseSyncs(of: log, false)
       try test.store.probe()
     }
