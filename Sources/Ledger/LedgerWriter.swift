@@ -185,6 +185,11 @@ public final class LedgerWriter: Sendable {
   // MARK: A group
 
   private func work(thread: Int) {
+    // Everybody waits for this thread, and it sleeps in every sync: when it wakes it should not stand in line behind
+    // those who wait for it. Where the system does not allow it (that takes CAP_SYS_NICE), it stands in line.
+    #if os(Linux)
+      _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)  // of 0, that is of the calling thread
+    #endif
     while let tickets = nextGroup(thread: thread) {
       settle(tickets)
       state.withLock { $0.inHand[thread] = nil }

@@ -38,6 +38,8 @@ public final class SQLiteStore: Sendable {
     try pool.writeWithoutTransaction { db in
       // GRDB chooses NORMAL for a write-ahead log, which may lose the last commits when the power fails.
       try db.execute(sql: "PRAGMA synchronous = FULL")
+      // In pages, 32 MB: a checkpoint copies each page once however often it was written since the last one.
+      try db.execute(sql: "PRAGMA wal_autocheckpoint = 8000")
     }
     try Self.check(masterKey, in: pool)
     writer = try pool.writeWithoutTransaction { db in

@@ -36,8 +36,8 @@ final class KeyDirectory: Sendable {
   }
 }
 
-/// A key that may be used, with its restrictions ready to be checked.
-struct KnownKey: Sendable {
+/// A key that may be used, with its restrictions ready to be checked. A class, since it is passed around on every request.
+final class KnownKey: Sendable {
   let record: APIKeyRecord
   private let networks: [Network]
   private let referers: [RefererPattern]
