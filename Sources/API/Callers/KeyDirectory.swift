@@ -10,28 +10,31 @@ final class KeyDirectory: Sendable {
   }
 
   private let store: any LedgerStore
-  private let entries = Mutex(BoundedCache<[UInt8], Entry>(capacity: 20_000))
+  /// By the key itself: it is here in memory with every request that carries it, and only its hash is ever stored.
+  private let entries = Mutex(BoundedCache<String, Entry>(capacity: 20_000))
   private static let belief = Duration.milliseconds(500)
+  /// No key is longer, in bytes; what is was never one, and is not remembered.
+  private static let longestKey = 64
 
   init(store: any LedgerStore) { self.store = store }
 
   /// The key this is, unless it is unknown or revoked.
   func key(_ secret: String) async throws(StoreFailure) -> KnownKey? {
-    let hash = NewAPIKey.hash(of: secret)
+    guard secret.utf8.count <= Self.longestKey else { return nil }
     let now = ContinuousClock.now
     let believed: Entry? = entries.withLock { entries in
-      guard var entry = entries.value(for: hash) else { return nil }
+      guard var entry = entries.value(for: secret) else { return nil }
       if now - entry.checked < Self.belief { return entry }
       // This request asks again; those that come meanwhile go by what is known. A belief is thus at most one second old,
       // unless the store does not answer, and then there is nothing to draw from either.
       entry.checked = now
-      entries.insert(entry, for: hash)
+      entries.insert(entry, for: secret)
       return nil
     }
     if let believed { return believed.key }
-    let record = try await store.key(hash: hash)
+    let record = try await store.key(hash: NewAPIKey.hash(of: secret))
     let key = record.flatMap { $0.revoked == nil ? KnownKey($0) : nil }
-    entries.withLock { $0.insert(Entry(key: key, checked: now), for: hash) }
+    entries.withLock { $0.insert(Entry(key: key, checked: now), for: secret) }
     return key
   }
 }

@@ -8,6 +8,7 @@ import NIOPosix
 /// ledger's reply into the response.
 struct LedgerGate: Sendable {
   private let writer: LedgerWriter
+  private let exactReplays = ExactReplays()
   private let lanes: [ObjectIdentifier: EventLoopLane]
 
   init(writer: LedgerWriter, eventLoops: MultiThreadedEventLoopGroup) {
@@ -27,12 +28,19 @@ struct LedgerGate: Sendable {
     parse: (Incoming) throws(Refusal) -> Operation
   ) async throws -> Response {
     let incoming = try await Incoming(request, context)
+    let exact =
+      idempotent
+      ? ExactReplays.Request(incoming, by: context.caller, idempotencyKey: request.headers[.idempotencyKey]) : nil
+    if let exact, let reply = exactReplays.reply(to: exact) { return response(reply, context) }
     var claim: IdempotencyClaim?
     if idempotent, let scope = try Self.scope(request, context.caller) {
       claim = IdempotencyClaim(scope: scope, fingerprint: incoming.fingerprint())
     }
     // A retry is answered before its parameters are even looked at, if its answer is at hand.
-    if let claim, let reply = writer.recall(claim) { return response(reply, context) }
+    if let claim, let reply = writer.recall(claim) {
+      if let exact, reply.isReplay { exactReplays.remember(reply, for: exact) }
+      return response(reply, context)
+    }
     let operation: Operation
     do throws(Refusal) {
       operation = try parse(incoming)
