@@ -29,17 +29,17 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
   }
 
   private init(bytes: [UInt8]) {
-    let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
-    self.bytes = bytes.starts(with: mapped) ? Array(bytes.dropFirst(12)) : bytes
+    let isMapped = bytes.count == 16 && bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
+    self.bytes = isMapped ? Array(bytes[12...]) : bytes
   }
 
   /// The part that stands for one subscriber: an IPv4 address whole, an IPv6 address to its /64.
   var subscriber: [UInt8] { bytes.count == 4 ? bytes : Array(bytes.prefix(8)) }
 
   public var description: String {
-    let family = bytes.count == 4 ? AF_INET : AF_INET6
+    if bytes.count == 4 { return "\(bytes[0]).\(bytes[1]).\(bytes[2]).\(bytes[3])" }
     var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-    guard inet_ntop(family, bytes, &text, socklen_t(text.count)) != nil else { return "?" }
+    guard inet_ntop(AF_INET6, bytes, &text, socklen_t(text.count)) != nil else { return "?" }
     return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 }

@@ -3,20 +3,18 @@ import Ledger
 import NIOCore
 import Synchronization
 
-/// What a request carries from middleware to route.
-struct FairdrawContext: RequestContext {
-  var coreContext: CoreRequestContextStorage
+/// What a request carries on its way to its route.
+struct FairdrawContext: InitializableFromSource {
   let record: RequestRecord
   /// The event loop of the request's connection.
   let eventLoop: any EventLoop
   let peer: SocketAddress?
   /// Settled by ``Edge`` before anything else sees the request.
-  var target = Target("/")
+  var target = Target.root
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
   init(source: ApplicationRequestContextSource) {
-    coreContext = CoreRequestContextStorage(source: source)
     record = RequestRecord()
     eventLoop = source.channel.eventLoop
     peer = source.channel.remoteAddress

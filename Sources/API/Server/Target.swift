@@ -5,6 +5,8 @@ struct Target: Sendable {
   /// Where the path ends, without the question mark.
   private let pathEnd: Int
 
+  static let root = Target("/")
+
   init(_ text: String) {
     bytes = Array(text.utf8.prefix { $0 != UInt8(ascii: "#") })
     pathEnd = bytes.firstIndex(of: UInt8(ascii: "?")) ?? bytes.count
