@@ -29,8 +29,8 @@ public struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable 
     old[key] = nil
     guard cost <= capacity / 2 else { return }
     if youngCost + cost > capacity / 2 {
-      old = young
-      young = [:]
+      swap(&old, &young)
+      young.removeAll(keepingCapacity: true)  // to grow a table anew each time would cost more than its entries do
       youngCost = 0
     }
     young[key] = Entry(value: value, cost: cost)
