@@ -15,10 +15,13 @@ final class GroupWriter {
   private let begin, commit, rollback, dataVersion: Statement
   private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome: Statement
   private let selectLastOutcome, selectLastChain: Statement
-  private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, addUsage, sweep: Statement
+  private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
+    sweep: Statement
 
   private var memory: Memory?
   private var latest: Milliseconds = 0
+  /// Of the scopes the current group claims, those with an expired record.
+  private var expired: Set<IdempotencyScope> = []
 
   private struct Memory {
     let dataVersion: Int64
@@ -79,9 +82,10 @@ final class GroupWriter {
       """)
     insertRecord = try prepare(
       """
-      INSERT OR REPLACE INTO idempotency (digest, account_id, mode, key, fingerprint, status, short_id, body, created)
+      INSERT INTO idempotency (digest, account_id, mode, key, fingerprint, status, short_id, body, created)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
+    deleteRecord = try prepare("DELETE FROM idempotency WHERE digest = ?")
     addUsage = try prepare(
       """
       INSERT INTO usage (account_id, day, endpoint, count) VALUES (?, ?, ?, ?)
@@ -154,7 +158,12 @@ final class GroupWriter {
     for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
     for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
     for key in needs.chains { snapshot.chains[key] = try chain(key, &memory) }
-    for scope in needs.claims { snapshot.records[scope] = try record(scope) }
+    expired = []
+    for scope in needs.claims {
+      guard let record = try record(scope) else { continue }
+      snapshot.records[scope] = record
+      if record.isExpired(at: now) { expired.insert(scope) }
+    }
     for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
     self.memory = memory
     return snapshot
@@ -316,17 +325,10 @@ final class GroupWriter {
       memory.lastOutcome = max(memory.lastOutcome, outcome.id)
     }
     for record in changes.records {
-      try insertRecord.run {
-        $0.bind(record.scope.digest)
-        $0.bind(record.scope.account.rawValue)
-        $0.bind(Int64(record.scope.mode.rawValue))
-        $0.bind(record.scope.key)
-        $0.bind(record.fingerprint)
-        $0.bind(record.reply.status)
-        $0.bind(record.reply.shortID)
-        $0.bind(record.reply.body)
-        $0.bind(record.created)
-      }
+      // An expired record that is not swept yet makes room. INSERT OR REPLACE would see to it too, and make every insert
+      // keep a journal of its own, in case it has to be undone halfway.
+      if expired.contains(record.scope) { try deleteRecord.run { $0.bind(record.scope.digest) } }
+      try insert(record)
     }
     for (key, count) in changes.usage {
       try addUsage.run {
@@ -341,6 +343,20 @@ final class GroupWriter {
       }
     }
     self.memory = memory
+  }
+
+  private func insert(_ record: IdempotencyRecord) throws(SQLiteFailure) {
+    try insertRecord.run {
+      $0.bind(record.scope.digest)
+      $0.bind(record.scope.account.rawValue)
+      $0.bind(Int64(record.scope.mode.rawValue))
+      $0.bind(record.scope.key)
+      $0.bind(record.fingerprint)
+      $0.bind(record.reply.status)
+      $0.bind(record.reply.shortID)
+      $0.bind(record.reply.body)
+      $0.bind(record.created)
+    }
   }
 
   /// What a server seed is sealed for: it opens nowhere else.
