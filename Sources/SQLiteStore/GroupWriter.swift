@@ -20,8 +20,6 @@ final class GroupWriter {
 
   private var memory: Memory?
   private var latest: Milliseconds = 0
-  /// Of the scopes the current group claims, those with an expired record.
-  private var expired: Set<IdempotencyScope> = []
 
   private struct Memory {
     let dataVersion: Int64
@@ -105,8 +103,9 @@ final class GroupWriter {
 
   func settle(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws -> Decision {
     try transaction {
-      let decision = decide(try load(needs))
-      try store(decision.changes)
+      let snapshot = try load(needs)
+      let decision = decide(snapshot)
+      try store(decision.changes, replacing: snapshot.records)
       return decision
     }
   }
@@ -158,12 +157,7 @@ final class GroupWriter {
     for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
     for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
     for key in needs.chains { snapshot.chains[key] = try chain(key, &memory) }
-    expired = []
-    for scope in needs.claims {
-      guard let record = try record(scope) else { continue }
-      snapshot.records[scope] = record
-      if record.isExpired(at: now) { expired.insert(scope) }
-    }
+    for scope in needs.claims { snapshot.records[scope] = try record(scope) }
     for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
     self.memory = memory
     return snapshot
@@ -266,7 +260,8 @@ final class GroupWriter {
 
   // MARK: Store
 
-  private func store(_ changes: Changes) throws {
+  /// - Parameter known: the records that were there before; a new one of the same scope takes the place of an expired one.
+  private func store(_ changes: Changes, replacing known: [IdempotencyScope: IdempotencyRecord]) throws {
     guard var memory, !changes.isEmpty else { return }
     self.memory = nil
     for chain in changes.newChains {
@@ -327,7 +322,7 @@ final class GroupWriter {
     for record in changes.records {
       // An expired record that is not swept yet makes room. INSERT OR REPLACE would see to it too, and make every insert
       // keep a journal of its own, in case it has to be undone halfway.
-      if expired.contains(record.scope) { try deleteRecord.run { $0.bind(record.scope.digest) } }
+      if known[record.scope] != nil { try deleteRecord.run { $0.bind(record.scope.digest) } }
       try insert(record)
     }
     for (key, count) in changes.usage {
