@@ -99,6 +99,35 @@ enum Schema {
           ) WITHOUT ROWID, STRICT;
           """)
     }
+    migrator.registerMigration("2") { db in
+      try db.execute(
+        sql: """
+          -- Server seeds that are no secret any more. A chain's row holds the seed of its current epoch, these the others.
+          CREATE TABLE revealed_seeds (
+            chain_id INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            server_seed BLOB NOT NULL,
+            server_hash BLOB NOT NULL,
+            cursor INTEGER NOT NULL,
+            nonce INTEGER NOT NULL,
+            revealed INTEGER NOT NULL,
+            PRIMARY KEY (chain_id, epoch)
+          ) WITHOUT ROWID, STRICT;
+
+          -- A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
+          -- owner_id is -chain_id.
+          CREATE TABLE commitments (
+            chain_id INTEGER PRIMARY KEY,
+            commit_id BLOB NOT NULL UNIQUE,
+            owner_id INTEGER NOT NULL,
+            sealed_seed BLOB NOT NULL,
+            server_hash BLOB NOT NULL,
+            created INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            revealed INTEGER
+          ) STRICT;
+          """)
+    }
     return migrator
   }
 }

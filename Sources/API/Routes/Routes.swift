@@ -10,6 +10,7 @@ protocol Routes {
 struct Route: Sendable {
   typealias Handler = @Sendable (Request, FairdrawContext) async throws -> Response
 
+  /// A segment in braces, `{date}`, stands for any one segment; its text is in ``FairdrawContext/captures``.
   let path: String
   /// What answers each method; the order is the one that `Allow` is written in.
   let handlers: [(method: HTTPRequest.Method, handler: Handler)]
@@ -30,14 +31,40 @@ struct Route: Sendable {
 /// Hummingbird's router does not tell a wrong method from a wrong path, which a client must be told; and it takes
 /// several `async` calls to reach a handler, each a hand-over between executors, where this takes a look into a table.
 struct RouteTable: Sendable {
-  private let routes: [String: Route]
+  private let exact: [String: Route]
+  /// The routes with braces, by how many segments they have.
+  private let patterns: [Int: [(segments: [Substring], route: Route)]]
 
   init(_ routes: [Route]) {
-    self.routes = Dictionary(uniqueKeysWithValues: routes.map { ($0.path, $0) })
+    exact = Dictionary(uniqueKeysWithValues: routes.filter { !$0.path.contains("{") }.map { ($0.path, $0) })
+    patterns = Dictionary(
+      grouping: routes.filter { $0.path.contains("{") }.map { (segments: Self.segments($0.path), route: $0) },
+      by: \.segments.count)
   }
 
-  /// Slashes doubled or at the end make no other address.
-  func route(at path: String) -> Route? {
-    routes[path] ?? routes["/" + path.split(separator: "/").joined(separator: "/")]
+  /// The route of a path and what its braces stand for, percent-decoding left to the handler. Slashes doubled or at the
+  /// end make no other address, and an exact route comes before one with braces.
+  func route(at path: String) -> (route: Route, captures: [String: Substring])? {
+    if let route = exact[path] { return (route, [:]) }
+    let segments = Self.segments(path)
+    if let route = exact["/" + segments.joined(separator: "/")] { return (route, [:]) }
+    for candidate in patterns[segments.count] ?? [] {
+      if let captures = Self.match(segments, candidate.segments) { return (candidate.route, captures) }
+    }
+    return nil
+  }
+
+  private static func segments(_ path: String) -> [Substring] { path.split(separator: "/") }
+
+  private static func match(_ segments: [Substring], _ pattern: [Substring]) -> [String: Substring]? {
+    var captures: [String: Substring] = [:]
+    for (segment, part) in zip(segments, pattern) {
+      if part.hasPrefix("{") {
+        captures[String(part.dropFirst().dropLast())] = segment
+      } else if !segment.utf8.elementsEqual(part.utf8) {
+        return nil
+      }
+    }
+    return captures
   }
 }

@@ -36,9 +36,10 @@ struct Edge: HTTPResponder {
     guard context.target.bytes.count <= Self.maximumTarget else {
       throw Refusal(414, "The request's path and query are longer than \(Self.maximumTarget) bytes; send a POST.")
     }
-    guard let route = routes.route(at: context.target.path) else {
+    guard let (route, captures) = routes.route(at: context.target.path) else {
       throw Refusal(404, "There is nothing at this address.")
     }
+    context.captures = captures
     guard let handler = route.handlers.first(where: { $0.method == request.method })?.handler else {
       return request.method == .options ? Self.preflight() : Self.wrongMethod(route, context)
     }

@@ -11,6 +11,8 @@ struct FairdrawContext: InitializableFromSource {
   let peer: SocketAddress?
   /// Settled by ``Edge`` before anything else sees the request.
   var target = Target.root
+  /// What the braces of the route's path stand for, as it was sent: not percent-decoded.
+  var captures: [String: Substring] = [:]
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
