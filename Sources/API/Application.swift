@@ -46,10 +46,14 @@ public func buildApplication(
 ) -> some ApplicationProtocol {
   let responseTimes = ResponseTimes()
   let gate = LedgerGate(writer: parts.writer, eventLoops: .singleton)
+  let streams = StreamDesk(
+    limits: StreamDesk.Limits(perAddress: configuration.rateLimitPerMinute == 0 ? nil : StreamDesk.Limits().perAddress))
+  parts.lifecycle.onShutdown { streams.closeAll() }
 
   let routes: [any Routes] = [
     DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
+    StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, desk: streams),
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
   let edge = Edge(

@@ -15,6 +15,7 @@ final class GroupWriter {
   private let begin, commit, rollback, dataVersion: Statement
   private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome: Statement
   private let selectLastOutcome, selectLastChain: Statement
+  private let selectWebhooks, insertDelivery: Statement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: Statement
 
@@ -29,6 +30,7 @@ final class GroupWriter {
     var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
     var accounts = BoundedCache<AccountID, AccountStanding>(capacity: 10_000)
     var chains = BoundedCache<ChainKey, SeedChain>(capacity: 20_000)
+    var webhooks = BoundedCache<AccountID, [WebhookEndpointID]>(capacity: 10_000)
   }
 
   init(connection: OpaquePointer, vault: Vault, clock: @escaping @Sendable () -> Milliseconds) throws {
@@ -60,6 +62,11 @@ final class GroupWriter {
       """
       SELECT max(coalesce((SELECT max(id) FROM outcomes), 0), coalesce((SELECT max(id) FROM test_outcomes), 0))
       """)
+    selectWebhooks = try prepare(
+      """
+      SELECT id FROM webhook_endpoints WHERE account_id = ? AND disabled IS NULL AND deleted IS NULL ORDER BY id
+      """)
+    insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
     selectLastChain = try prepare("SELECT coalesce(max(id), 0) FROM chains")
     insertChain = try prepare(
       """
@@ -159,6 +166,10 @@ final class GroupWriter {
     for key in needs.chains { snapshot.chains[key] = try chain(key, &memory) }
     for scope in needs.claims { snapshot.records[scope] = try record(scope) }
     for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
+    for account in needs.webhookAccounts {
+      let endpoints = try webhooks(account, &memory)
+      if !endpoints.isEmpty { snapshot.webhooks[account] = endpoints }
+    }
     self.memory = memory
     return snapshot
   }
@@ -207,6 +218,18 @@ final class GroupWriter {
     let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used ?? 0))
     memory.accounts.insert(standing, for: account)
     return standing
+  }
+
+  private func webhooks(_ account: AccountID, _ memory: inout Memory) throws -> [WebhookEndpointID] {
+    if let known = memory.webhooks.value(for: account) { return known }
+    var endpoints: [WebhookEndpointID] = []
+    try selectWebhooks.forEach {
+      $0.bind(account.rawValue)
+    } read: {
+      endpoints.append(WebhookEndpointID($0.integer(0)))
+    }
+    memory.webhooks.insert(endpoints, for: account)
+    return endpoints
   }
 
   private func chain(_ key: ChainKey, _ memory: inout Memory) throws -> SeedChain? {
@@ -303,6 +326,14 @@ final class GroupWriter {
         $0.bind(outcome.created)
       }
       memory.lastOutcome = max(memory.lastOutcome, outcome.id)
+    }
+    for delivery in changes.deliveries {
+      try insertDelivery.run {
+        $0.bind(delivery.endpoint.rawValue)
+        $0.bind(delivery.outcome)
+        $0.bind(delivery.created)
+        $0.bind(delivery.created)
+      }
     }
     for (id, outcome) in changes.testOutcomes {
       try insertTestOutcome.run {

@@ -10,6 +10,7 @@ import Ledger
 public final class SQLiteStore: Sendable {
   let pool: DatabasePool
   let clock: @Sendable () -> Milliseconds
+  let vault: Vault
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
   private nonisolated(unsafe) let writer: GroupWriter
@@ -26,6 +27,7 @@ public final class SQLiteStore: Sendable {
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) }
   ) throws {
     self.clock = clock
+    vault = masterKey.vault
     var configuration = Configuration()
     configuration.label = "fairdraw"
     configuration.maximumReaderCount = 4
@@ -76,6 +78,9 @@ public final class SQLiteStore: Sendable {
       return try body(db)
     }
   }
+
+  /// Has the group writer read anew what it remembers. Called where the pool writes, and only there.
+  func forgetGroups() { writer.forget() }
 
   func read<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws(StoreFailure)
     -> Result

@@ -128,6 +128,55 @@ enum Schema {
           ) STRICT;
           """)
     }
+    migrator.registerMigration("4") { db in
+      try db.execute(
+        sql: """
+          CREATE TABLE webhook_endpoints (
+            id INTEGER PRIMARY KEY,
+            account_id INTEGER NOT NULL REFERENCES accounts (id),
+            url TEXT NOT NULL,
+            sealed_secret BLOB NOT NULL,
+            -- The secret before, which signs too until old_expires.
+            sealed_old_secret BLOB,
+            old_expires INTEGER,
+            created INTEGER NOT NULL,
+            disabled INTEGER,
+            disabled_reason TEXT,
+            -- A deleted endpoint's row goes when its last delivery has gone, so that its id is never given out again.
+            deleted INTEGER
+          ) STRICT;
+          CREATE INDEX webhook_endpoints_by_account ON webhook_endpoints (account_id);
+
+          -- One event for one endpoint; what it says is in the outcome. outcome_id is NULL for a test event, state
+          -- 1 pending, 2 delivered, 3 dead. While pending, due is when it may be claimed: a claim moves it to its own end.
+          CREATE TABLE deliveries (
+            id INTEGER PRIMARY KEY,
+            endpoint_id INTEGER NOT NULL,
+            outcome_id INTEGER,
+            created INTEGER NOT NULL,
+            due INTEGER,
+            state INTEGER NOT NULL DEFAULT 1,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            -- When its 24 hours began, if that is not when it was made.
+            resent INTEGER,
+            claim INTEGER,
+            expires INTEGER
+          ) STRICT;
+          CREATE INDEX deliveries_due ON deliveries (endpoint_id, due) WHERE due IS NOT NULL;
+          CREATE INDEX deliveries_expired ON deliveries (expires) WHERE expires IS NOT NULL;
+
+          CREATE TABLE delivery_attempts (
+            delivery_id INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            status INTEGER,
+            latency INTEGER NOT NULL,
+            error TEXT,
+            answer BLOB NOT NULL,
+            PRIMARY KEY (delivery_id, number)
+          ) WITHOUT ROWID, STRICT;
+          """)
+    }
     return migrator
   }
 }

@@ -39,6 +39,16 @@ final class Statement {
     return try step() ? read(Columns(handle: handle)) : nil
   }
 
+  /// Runs the statement and hands each of its rows to `read`.
+  func forEach(
+    _ bind: (inout Parameters) -> Void = { _ in }, read: (borrowing Columns) -> Void
+  ) throws(SQLiteFailure) {
+    defer { sqlite3_reset(handle) }
+    var parameters = Parameters(handle: handle)
+    bind(&parameters)
+    while try step() { read(Columns(handle: handle)) }
+  }
+
   private func step() throws(SQLiteFailure) -> Bool {
     switch sqlite3_step(handle) {
     case SQLITE_ROW: return true

@@ -54,7 +54,10 @@ struct AccountCommand: AsyncParsableCommand {
 
 /// Opens the store and does something to it, with what can go wrong said in a sentence.
 func administering<Result>(_ storage: StorageOptions, _ body: (any LedgerStore) throws -> Result) throws -> Result {
-  let store = try storage.open().store
+  try administering(try storage.open().store as any LedgerStore, body)
+}
+
+func administering<Store, Result>(_ store: Store, _ body: (Store) throws -> Result) throws -> Result {
   do {
     return try body(store)
   } catch let error as AdministrationError {

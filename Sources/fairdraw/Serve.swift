@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Webhooks
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -46,6 +47,9 @@ struct Serve: AsyncParsableCommand {
       "Proxies whose X-Forwarded-For is believed, as CIDR blocks with commas between them.", valueName: "blocks"))
   var trustedProxies: String?
 
+  @Flag(help: "Let webhooks go to private addresses: this machine, its network, its cloud's metadata service.")
+  var allowPrivateWebhooks = false
+
   @Option(
     help: ArgumentHelp("trace, debug, info, notice, warning, error or critical. (default: info)", valueName: "level"))
   var logLevel: String?
@@ -77,7 +81,13 @@ struct Serve: AsyncParsableCommand {
     defer { log.close() }
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
     let decider = Decider(masterKey: masterKey, publicURL: url, defaultDailyQuota: quota)
-    let writer = LedgerWriter(store: store, decider: decider)
+    let worker = DeliveryWorker(
+      store: store,
+      client: DeliveryClient(
+        addressGuard: AddressGuard(
+          allowsPrivate: try Settings.flag("allow-private-webhooks", allowPrivateWebhooks))),
+      renderer: EventRenderer(shortIDs: ShortIDs(masterKey: masterKey)), logger: Logger(label: "webhooks"))
+    let writer = LedgerWriter(store: store, decider: decider) { worker.notify() }
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let application = buildApplication(
       server,
@@ -89,7 +99,8 @@ struct Serve: AsyncParsableCommand {
     do {
       try await ServiceGroup(
         configuration: ServiceGroupConfiguration(
-          services: [ShutdownNotice(lifecycle: lifecycle), application],
+          // Shut down from the last to the first: health checks and streams know before connections are refused.
+          services: [worker, application, ShutdownNotice(lifecycle: lifecycle)],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
       ).run()
     } catch {

@@ -14,6 +14,16 @@ enum Settings {
     return ProcessInfo.processInfo.environment[variable(option)].flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// - Throws: a usage error that names the variable if the environment has something else than a yes or a no.
+  static func flag(_ option: String, _ given: Bool) throws -> Bool {
+    if given { return true }
+    switch text(option, nil)?.lowercased() {
+    case nil, "0", "false", "no": return false
+    case "1", "true", "yes": return true
+    case let text?: throw ValidationError("\(variable(option)) must be true or false, not \"\(text)\".")
+    }
+  }
+
   /// - Throws: a usage error that names the variable if the environment has something else than a number in range.
   static func integer(_ option: String, _ given: Int?, in range: ClosedRange<Int>) throws -> Int? {
     if let given {

@@ -28,6 +28,12 @@ enum Terminal {
     return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"
   }
 
+  /// Somebody else's text, at most 200 characters of it, without what could move the cursor.
+  static func oneLine(_ bytes: [UInt8]) -> String {
+    let text = String(decoding: bytes, as: UTF8.self)
+    return String(text.unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : Character($0) })
+  }
+
   /// A word as a shell reads it.
   static func quoted(_ word: String) -> String {
     word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }

@@ -13,7 +13,7 @@ public enum StoreConformance {
   public static let checks: [StoreCheck] =
     groupChecks + durabilityChecks + idempotencyChecks + quotaChecks + administrationChecks
     + queryChecks
-    + concurrencyChecks
+    + concurrencyChecks + deliveryChecks
 }
 
 /// Opens the database under test: a new and empty one the first time, the same one each time after.

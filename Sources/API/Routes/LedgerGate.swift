@@ -57,7 +57,10 @@ struct LedgerGate: Sendable {
     return Response(reply)
   }
 
-  private func submit(_ submission: Submission, _ context: FairdrawContext) async throws(Refusal) -> Reply {
+  /// Submits what was read and claimed already.
+  ///
+  /// - Throws: ``Refusal`` when the ledger is unavailable.
+  func submit(_ submission: Submission, _ context: FairdrawContext) async throws(Refusal) -> Reply {
     let started = ContinuousClock.now
     do throws(LedgerUnavailable) {
       let reply = try await writer.submit(submission, lane: lanes[ObjectIdentifier(context.eventLoop)])

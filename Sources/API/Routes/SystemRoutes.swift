@@ -93,10 +93,17 @@ public final class Lifecycle: Sendable {
   public let version: String
   private let started = ContinuousClock.now
   private let shuttingDown = Atomic<Bool>(false)
+  private let actions = Mutex<[@Sendable () -> Void]>([])
 
   public init(version: String) { self.version = version }
 
-  public func beginShutdown() { shuttingDown.store(true, ordering: .relaxed) }
+  /// Says that the server is about to stop, and ends what would go on for long.
+  public func beginShutdown() {
+    shuttingDown.store(true, ordering: .relaxed)
+    for action in actions.withLock({ $0 }) { action() }
+  }
+
+  func onShutdown(_ action: @escaping @Sendable () -> Void) { actions.withLock { $0.append(action) } }
   var isShuttingDown: Bool { shuttingDown.load(ordering: .relaxed) }
   /// Seconds since the start.
   var uptime: Double { (.now - started) / .seconds(1) }

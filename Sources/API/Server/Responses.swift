@@ -16,6 +16,8 @@ extension HTTPField.Name {
   static let serverTiming = named("Server-Timing")
   static let apiKey = named("x-api-key")
   static let forwardedFor = named("X-Forwarded-For")
+  static let lastEventID = named("Last-Event-ID")
+  static let accelBuffering = named("X-Accel-Buffering")
 }
 
 extension Response {

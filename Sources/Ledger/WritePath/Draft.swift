@@ -53,7 +53,13 @@ struct Draft {
 
   var quotaRefusal: Refusal { .quotaExceeded(at: snapshot.now) }
 
+  /// Counts a new live outcome against its account, and makes its webhook events.
   mutating func count(_ outcome: Outcome, for account: AccountID) {
+    if let endpoints = snapshot.webhooks[account] {
+      for endpoint in endpoints {
+        changes.deliveries.append(NewDelivery(endpoint: endpoint, outcome: outcome.id, created: outcome.created))
+      }
+    }
     snapshot.accounts[account]?.usedToday += 1
     changes.usage[UsageKey(account: account, day: day, endpoint: outcome.endpoint), default: 0] += 1
   }

@@ -76,6 +76,10 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
   case unknownAccount(String)
   case unknownKey(String)
   case ambiguousPrefix(String)
+  case unknownWebhook(WebhookEndpointID)
+  case webhookDisabled(WebhookEndpointID)
+  case tooManyWebhooks(String)
+  case unknownDelivery(DeliveryID)
 
   public var description: String {
     switch self {
@@ -83,6 +87,10 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
     case .unknownAccount(let name): "no account is called \"\(name)\"; `fairdraw account list` lists them"
     case .unknownKey(let prefix): "no key begins with \"\(prefix)\"; `fairdraw key list` lists them"
     case .ambiguousPrefix(let prefix): "more than one key begins with \"\(prefix)\": give more of it"
+    case .unknownWebhook(let id): "there is no webhook \(id.rawValue); `fairdraw webhook list` lists them"
+    case .webhookDisabled(let id): "webhook \(id.rawValue) is disabled: `fairdraw webhook enable \(id.rawValue)`"
+    case .tooManyWebhooks(let name): "account \"\(name)\" has \(maximumWebhooks) webhooks, the most there can be"
+    case .unknownDelivery(let id): "there is no delivery \(id.rawValue); `fairdraw webhook deliveries` lists them"
     }
   }
 }

@@ -26,6 +26,7 @@ public final class LedgerWriter: Sendable {
   private let decider: Decider
   private let limits: Limits
   private let replays: ReplayCache
+  private let onDeliveries: @Sendable () -> Void
   /// Guards the queue; never held while a store works or a caller is answered.
   private let state = Mutex(State())
   /// Signalled once for each sleeping thread that is to wake.
@@ -53,10 +54,15 @@ public final class LedgerWriter: Sendable {
     public var lastGroupFailed = false
   }
 
-  public init(store: any LedgerStore, decider: Decider, limits: Limits = Limits()) {
+  /// - Parameter onDeliveries: called, on a writer's thread, when webhook events have become durable.
+  public init(
+    store: any LedgerStore, decider: Decider, limits: Limits = Limits(),
+    onDeliveries: @escaping @Sendable () -> Void = {}
+  ) {
     self.store = store
     self.decider = decider
     self.limits = limits
+    self.onDeliveries = onDeliveries
     replays = ReplayCache(capacity: limits.replayCacheBytes)
     for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
@@ -212,6 +218,7 @@ public final class LedgerWriter: Sendable {
         if !decision.changes.isEmpty { $0.lastGroupFailed = false }
       }
       answer(zip(tickets, decision.replies).map { ($0, .success($1)) })
+      if !decision.changes.deliveries.isEmpty { onDeliveries() }
     } catch {
       statistics.withLock {
         $0.failedGroups += 1

@@ -7,6 +7,8 @@ public struct Needs: Sendable {
   public private(set) var chains: Set<ChainKey> = []
   public private(set) var claims: Set<IdempotencyScope> = []
   public private(set) var testDraws: Set<TestDrawID> = []
+  /// Accounts whose draws make webhook events.
+  public private(set) var webhookAccounts: Set<AccountID> = []
   /// The most outcomes the group can record: how many row numbers to set aside.
   public private(set) var outcomes = 0
 
@@ -15,6 +17,7 @@ public struct Needs: Sendable {
       if case .key(let key, let account, _) = submission.caller {
         keys.insert(key)
         accounts.insert(account)
+        if submission.caller.mode == .live { webhookAccounts.insert(account) }
       }
       if let claim = submission.claim { claims.insert(claim.scope) }
       let caller = submission.caller
@@ -48,6 +51,8 @@ public struct Snapshot: Sendable {
   public var chains: [ChainKey: SeedChain] = [:]
   public var records: [IdempotencyScope: IdempotencyRecord] = [:]
   public var testOutcomes: [TestDrawID: Outcome] = [:]
+  /// The enabled webhook endpoints of accounts that have any, in the order of their ids.
+  public var webhooks: [AccountID: [WebhookEndpointID]] = [:]
   /// The first of the row numbers set aside for new outcomes.
   public var nextOutcome: Int64
   /// The first of the numbers set aside for new chains.
@@ -98,6 +103,8 @@ public struct Changes: Sendable {
   public var records: [IdempotencyRecord] = []
   /// By how much each counter rises.
   public var usage: [UsageKey: Int] = [:]
+  /// Webhook events, in the order of their outcomes.
+  public var deliveries: [NewDelivery] = []
 
   public init() {}
 

@@ -1,10 +1,9 @@
 import Foundation
-import NIOCore
 
 /// An IPv4 or IPv6 address. An IPv4 address in IPv6's clothing (`::ffff:192.0.2.1`) is the IPv4 address.
 public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
   /// 4 bytes or 16, most significant first.
-  let bytes: [UInt8]
+  public let bytes: [UInt8]
 
   /// Reads an address in the usual notation; nil for anything else, a zone (`%eth0`) or a port included.
   public init?(_ text: some StringProtocol) {
@@ -20,21 +19,15 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  init?(_ address: SocketAddress?) {
-    switch address {
-    case .v4(let v4): self.init(bytes: withUnsafeBytes(of: v4.address.sin_addr) { Array($0) })
-    case .v6(let v6): self.init(bytes: withUnsafeBytes(of: v6.address.sin6_addr) { Array($0) })
-    default: return nil
-    }
-  }
-
-  private init(bytes: [UInt8]) {
+  /// - Parameter bytes: 4 or 16, most significant first.
+  public init(bytes: [UInt8]) {
+    precondition(bytes.count == 4 || bytes.count == 16)
     let isMapped = bytes.count == 16 && bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
     self.bytes = isMapped ? Array(bytes[12...]) : bytes
   }
 
   /// The part that stands for one subscriber: an IPv4 address whole, an IPv6 address to its /64.
-  var subscriber: [UInt8] { bytes.count == 4 ? bytes : Array(bytes.prefix(8)) }
+  public var subscriber: [UInt8] { bytes.count == 4 ? bytes : Array(bytes.prefix(8)) }
 
   public var description: String {
     if bytes.count == 4 { return "\(bytes[0]).\(bytes[1]).\(bytes[2]).\(bytes[3])" }

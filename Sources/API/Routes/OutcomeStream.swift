@@ -1,0 +1,113 @@
+import JSON
+import Ledger
+
+/// One stream of outcomes, as a client sees it: events at a steady beat, comments that keep the connection open, and an
+/// end. Time, draws and the connection come in as functions.
+struct OutcomeStream {
+  /// What came of a draw.
+  enum Draw {
+    case outcome([UInt8])
+    case quotaExceeded
+    /// Nothing came, and it may be asked for again soon: too much is waiting.
+    case busy
+    /// There will be no more: the server stops, the key was revoked, the database fails.
+    case over
+  }
+
+  struct Limits: Sendable {
+    var duration = Duration.seconds(600)
+    var heartbeat = Duration.seconds(15)
+    /// How far a stream may fall behind its beat, because the client does not read, before beats are left out.
+    var lag = Duration.seconds(5)
+    var busyPause = Duration.milliseconds(250)
+  }
+
+  let interval: Duration
+  let limits: Limits
+  /// Since the stream began.
+  let now: () -> Duration
+  /// Sleeps until a moment; false if the stream was stopped meanwhile.
+  let sleep: (Duration) async -> Bool
+  let draw: () async throws -> Draw
+  let write: ([UInt8]) async throws -> Void
+
+  /// Runs until the time is up, the quota is spent or the stream is stopped.
+  ///
+  /// - Parameter recorded: outcomes to begin with, as JSON, which were drawn before.
+  func run(resuming recorded: [[UInt8]] = []) async throws {
+    for outcome in recorded { try await write(Self.event(outcome)) }
+    var drawn = 0
+    var beat = 0  // beats are counted from the start, so that a late one does not make the next one late
+    var nextHeartbeat = limits.heartbeat
+    while true {
+      let moment = interval * beat
+      while true {
+        let now = now()
+        if now >= limits.duration {
+          return try await write(Self.done("max_duration", count: drawn, duration: now))
+        }
+        if now >= nextHeartbeat {
+          try await write(Array(": heartbeat\n\n".utf8))
+          nextHeartbeat += limits.heartbeat
+          continue
+        }
+        if now >= moment { break }
+        guard await sleep(min(moment, nextHeartbeat, limits.duration)) else { return }
+      }
+      switch try await draw() {
+      case .outcome(let outcome):
+        try await write(Self.event(outcome))
+        drawn += 1
+        beat += 1
+      case .quotaExceeded:
+        return try await write(Self.done("quota_exceeded", count: drawn, duration: now()))
+      case .busy:
+        guard await sleep(now() + limits.busyPause) else { return }
+      case .over:
+        return
+      }
+      let behind = now() - interval * beat
+      if behind > limits.lag { beat += Int(behind / interval) }
+    }
+  }
+
+  /// `id`, `event` and `data` of an outcome. The id is in the data as well.
+  static func event(_ outcome: [UInt8]) -> [UInt8] {
+    guard let id = outcomeID(of: outcome) else { preconditionFailure("an outcome has coordinates") }
+    var event: [UInt8] = []
+    event.reserveCapacity(outcome.count + 2 * id.count + 64)
+    event.append(json: "id: ")
+    event.append(contentsOf: id)
+    event.append(json: "\nevent: outcome\ndata: ")
+    event.append(contentsOf: outcome.dropLast())
+    event.append(json: ",\"outcomeId\":")
+    event.append(jsonString: id)
+    event.append(json: "}\n\n")
+    return event
+  }
+
+  private static func outcomeID(of outcome: [UInt8]) -> [UInt8]? {
+    guard let members = try? JSONText(outcome).root.members else { return nil }
+    func value(_ name: String) -> JSONValue? { members.first { $0.name.elementsEqual(name.utf8) }?.value }
+    guard var id = value("clientSeed")?.string, let cursor = value("cursor"), let nonce = value("nonce") else {
+      return nil
+    }
+    for number in [cursor, nonce] {
+      id.append(UInt8(ascii: ":"))
+      id.append(contentsOf: number.raw)
+    }
+    return id
+  }
+
+  private static func done(_ reason: StaticString, count: Int, duration: Duration) -> [UInt8] {
+    var event: [UInt8] = []
+    event.append(json: "event: done\ndata: {\"reason\":\"")
+    event.append(json: reason)
+    event.append(json: "\",\"count\":")
+    event.append(integer: count)
+    event.append(json: ",\"durationMs\":")
+    event.append(integer: Int64(duration / .milliseconds(1)))
+    event.append(json: "}\n\n")
+    return event
+  }
+}

@@ -1,0 +1,140 @@
+import Fairness
+import HTTPTypes
+import Hummingbird
+import JSON
+import Ledger
+import NIOCore
+
+/// `GET /api/stream`: outcomes at an interval, as server-sent events (the HTML Standard, § 9.2). Each is a draw like any
+/// other: decided, durable and billed before it is sent.
+struct StreamRoute: Routes {
+  let gate: LedgerGate
+  let store: any LedgerStore
+  let renderer: OutcomeRenderer
+  let desk: StreamDesk
+
+  /// The most recorded outcomes that a resumed stream begins with, the newest.
+  private static let longestResumption = 1000
+
+  var routes: [Route] { [Route("/api/stream", .get, handler: stream)] }
+
+  @Sendable private func stream(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let parameters = try await Incoming(request, context).parameters()
+    let draw = try Self.drawRequest(parameters)
+    let interval = try parameters.integer("intervalMs", default: 1000, in: 100...60_000)
+    let recorded = try await recorded(after: try Self.lastEvent(request, parameters, draw.clientSeed), draw, context)
+    let open = try desk.open(for: Self.holder(context), on: context.eventLoop)
+    // Whoever does not take the response up does not close the stream either, so it closes itself.
+    let closing = Closing { [desk] in desk.close(open) }
+
+    let body = ResponseBody { writer in
+      defer { closing.close() }
+      // The writer is used by one task at a time: this one.
+      nonisolated(unsafe) var output = writer
+      try await request.body.consumeWithInboundCloseHandler { _ in
+        let started = NIODeadline.now()
+        try await OutcomeStream(
+          interval: .milliseconds(interval), limits: OutcomeStream.Limits(),
+          now: { .nanoseconds((NIODeadline.now() - started).nanoseconds) },
+          sleep: { await open.sleep(until: started + TimeAmount($0)) },
+          draw: { open.isStopped ? .over : await self.draw(draw, context) },
+          write: { try await output.write(ByteBuffer(bytes: $0)) }
+        ).run(resuming: recorded)
+      } onInboundClosed: {
+        open.stop()
+      }
+      try await output.finish(nil)
+    }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream", .cacheControl: "no-store", .connection: "close", .accelBuffering: "no",
+      ],
+      body: body)
+  }
+
+  private func draw(_ draw: DrawRequest, _ context: FairdrawContext) async -> OutcomeStream.Draw {
+    let submission = Submission(caller: context.caller, operation: .draw(draw))
+    do throws(Refusal) {
+      let reply = try await gate.submit(submission, context)
+      switch reply.status {
+      case 200: return .outcome(reply.body)
+      case 429: return .quotaExceeded
+      default: return .over
+      }
+    } catch {
+      return error.code == "overloaded" ? .busy : .over
+    }
+  }
+
+  // MARK: Parameters
+
+  private static func drawRequest(_ parameters: Parameters) throws(Refusal) -> DrawRequest {
+    guard let name = try parameters.text("endpoint") else { throw .badRequest("endpoint required") }
+    guard let endpoint = Endpoint(name: String(decoding: name, as: UTF8.self)) else {
+      throw .badRequest("endpoint must be one of \(Endpoint.allCases.map(\.name).joined(separator: ", "))")
+    }
+    let draw = try DrawRequest(endpoint: endpoint, parameters: parameters)
+    // An event's id is a line, and begins with it.
+    guard !draw.clientSeed.bytes.contains(where: { $0 == 0x0A || $0 == 0x0D }) else {
+      throw .badRequest("clientSeed must not contain line breaks in a stream")
+    }
+    return draw
+  }
+
+  /// The coordinates to go on after. The header wins: a browser that reconnects sends it, and the parameter it began with.
+  private static func lastEvent(
+    _ request: Request, _ parameters: Parameters, _ clientSeed: ClientSeed
+  ) throws(Refusal) -> (cursor: Int64, nonce: Int64)? {
+    let parameter = try parameters.text("lastEventId")
+    guard let text = request.headers[.lastEventID].map({ Array($0.utf8) }) ?? parameter, !text.isEmpty else {
+      return nil
+    }
+    let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+    let numbers = parts.suffix(2).compactMap { part in
+      !part.isEmpty && part.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        ? Int64(String(decoding: part, as: UTF8.self)) : nil
+    }
+    // A header has lost the spaces that a client seed may begin with.
+    let seed = parts.dropLast(2).joined(separator: [UInt8(ascii: ":")])
+    guard parts.count >= 3, numbers.count == 2,
+      seed.drop(while: { $0 == 0x20 || $0 == 0x09 })
+        .elementsEqual(clientSeed.bytes.drop { $0 == 0x20 || $0 == 0x09 })
+    else { throw .badRequest("lastEventId must be the id of an event of this clientSeed, such as test:0:17") }
+    return (numbers[0], numbers[1])
+  }
+
+  private func recorded(
+    after last: (cursor: Int64, nonce: Int64)?, _ draw: DrawRequest, _ context: FairdrawContext
+  ) async throws(Refusal) -> [[UInt8]] {
+    guard let last else { return [] }
+    do throws(StoreFailure) {
+      let newest = try await store.outcomes(
+        of: context.caller, clientSeed: draw.clientSeed, before: nil, limit: Self.longestResumption)
+      return newest.prefix { ($0.cursor, $0.nonce) > last }.reversed().map {
+        var body: [UInt8] = []
+        renderer.append($0, to: &body)
+        return body
+      }
+    } catch {
+      context.record.note { $0.fault = error.description }
+      throw Refusal.unavailable
+    }
+  }
+
+  private static func holder(_ context: FairdrawContext) -> StreamDesk.Holder {
+    if case .key(_, let account, .live) = context.caller { return .account(account) }
+    return context.record.notes.address.map { .subscriber($0.subscriber) } ?? .nobody
+  }
+}
+
+/// Does something once: when told, or when nobody is left who could.
+private final class Closing: Sendable {
+  private let action: @Sendable () -> Void
+
+  init(_ action: @escaping @Sendable () -> Void) { self.action = action }
+
+  func close() { action() }
+
+  deinit { action() }
+}

@@ -1,0 +1,184 @@
+/// The number of a delivery, from 1. No number is given out twice.
+public struct DeliveryID: Hashable, Comparable, Sendable {
+  public let rawValue: Int64
+  public init(_ rawValue: Int64) { self.rawValue = rawValue }
+  public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// One event for one endpoint, as a draw's transaction makes it. What the event says follows from the outcome and is
+/// written only when it is sent.
+public struct NewDelivery: Sendable, Equatable {
+  public let endpoint: WebhookEndpointID
+  /// ``Outcome/id``.
+  public let outcome: Int64
+  public let created: Milliseconds
+
+  public init(endpoint: WebhookEndpointID, outcome: Int64, created: Milliseconds) {
+    self.endpoint = endpoint
+    self.outcome = outcome
+    self.created = created
+  }
+}
+
+public enum DeliveryState: Int64, Sendable, CaseIterable {
+  /// To be tried, at once or later.
+  case pending = 1
+  /// Answered with a 2xx.
+  case delivered = 2
+  /// Given up. It can be sent again.
+  case dead = 3
+
+  public var name: String {
+    switch self {
+    case .pending: "pending"
+    case .delivered: "delivered"
+    case .dead: "dead"
+    }
+  }
+
+  public init?(name: String) {
+    guard let state = DeliveryState.allCases.first(where: { $0.name == name }) else { return nil }
+    self = state
+  }
+}
+
+/// What a delivery tells.
+public enum DeliveryEvent: Sendable, Equatable {
+  case outcome(Outcome)
+  /// Made by hand, to see whether the receiver works.
+  case test
+}
+
+/// A delivery that is this server's to attempt, until its lease ends.
+public struct ClaimedDelivery: Sendable {
+  public let id: DeliveryID
+  public let target: WebhookTarget
+  public let event: DeliveryEvent
+  public let created: Milliseconds
+  /// When its 24 hours began: when it was made, or sent again.
+  public let since: Milliseconds
+  /// How many attempts have failed since then.
+  public let attempts: Int
+  /// What tells this claim from any other of the same delivery.
+  public let claim: Int64
+
+  public init(
+    id: DeliveryID, target: WebhookTarget, event: DeliveryEvent, created: Milliseconds, since: Milliseconds,
+    attempts: Int, claim: Int64
+  ) {
+    self.id = id
+    self.target = target
+    self.event = event
+    self.created = created
+    self.since = since
+    self.attempts = attempts
+    self.claim = claim
+  }
+
+  /// What it takes in memory, about.
+  public var size: Int {
+    if case .outcome(let outcome) = event { 512 + outcome.value.count + outcome.fields.count } else { 512 }
+  }
+}
+
+/// Where a delivery goes and what signs it.
+public final class WebhookTarget: Sendable {
+  public let endpoint: WebhookEndpointID
+  public let url: WebhookURL
+  /// The present one first, then, for a day after it was replaced, the one before.
+  public let secrets: [WebhookSecret]
+
+  public init(endpoint: WebhookEndpointID, url: WebhookURL, secrets: [WebhookSecret]) {
+    precondition(!secrets.isEmpty)
+    self.endpoint = endpoint
+    self.url = url
+    self.secrets = secrets
+  }
+}
+
+/// One try at a delivery, as it is recorded.
+public struct DeliveryAttempt: Sendable, Equatable {
+  public let at: Milliseconds
+  /// The HTTP status; nil if there was no answer.
+  public let status: Int?
+  public let latency: Milliseconds
+  /// Why it failed; nil if it did not.
+  public let error: String?
+  /// The beginning of the answer's body, ``longestAnswer`` bytes at the most.
+  public let answer: [UInt8]
+
+  public static let longestAnswer = 1024
+  /// How many of a delivery's attempts are kept, the latest.
+  public static let kept = 20
+
+  public init(at: Milliseconds, status: Int?, latency: Milliseconds, error: String?, answer: [UInt8]) {
+    self.at = at
+    self.status = status
+    self.latency = latency
+    self.error = error
+    self.answer = answer
+  }
+}
+
+/// What became of a claimed delivery.
+public struct DeliveryResult: Sendable {
+  public enum Verdict: Sendable, Equatable {
+    case delivered
+    case retry(at: Milliseconds)
+    case dead
+    /// It was not attempted, or the attempt was broken off: it is due again at once.
+    case released
+  }
+
+  public let delivery: DeliveryID
+  public let endpoint: WebhookEndpointID
+  public let claim: Int64
+  public let verdict: Verdict
+  /// Nil exactly for what was released.
+  public let attempt: DeliveryAttempt?
+  /// Why the endpoint is to be disabled, if it is.
+  public let disabling: String?
+
+  public init(
+    of delivery: ClaimedDelivery, _ verdict: Verdict, attempt: DeliveryAttempt?, disabling: String? = nil
+  ) {
+    precondition((attempt == nil) == (verdict == .released))
+    self.delivery = delivery.id
+    endpoint = delivery.target.endpoint
+    claim = delivery.claim
+    self.verdict = verdict
+    self.attempt = attempt
+    self.disabling = disabling
+  }
+}
+
+/// A delivery as its operator sees it.
+public struct DeliveryReport: Sendable {
+  public let id: DeliveryID
+  public let endpoint: WebhookEndpointID
+  public let account: String
+  public let url: String
+  /// The row number of the outcome it tells of; nil for a test event.
+  public let outcome: Int64?
+  public let state: DeliveryState
+  public let created: Milliseconds
+  /// When it is tried next, if it is.
+  public let due: Milliseconds?
+  /// The latest attempts, oldest first.
+  public let attempts: [DeliveryAttempt]
+
+  public init(
+    id: DeliveryID, endpoint: WebhookEndpointID, account: String, url: String, outcome: Int64?, state: DeliveryState,
+    created: Milliseconds, due: Milliseconds?, attempts: [DeliveryAttempt]
+  ) {
+    self.id = id
+    self.endpoint = endpoint
+    self.account = account
+    self.url = url
+    self.outcome = outcome
+    self.state = state
+    self.created = created
+    self.due = due
+    self.attempts = attempts
+  }
+}

@@ -1,0 +1,74 @@
+import Foundation
+
+/// The number of a webhook endpoint, from 1.
+public struct WebhookEndpointID: Hashable, Comparable, Sendable {
+  public let rawValue: Int64
+  public init(_ rawValue: Int64) { self.rawValue = rawValue }
+  public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// Where an account wants to be told of its draws.
+public struct WebhookEndpoint: Sendable, Equatable {
+  public let id: WebhookEndpointID
+  public let account: AccountID
+  public let url: WebhookURL
+  /// Whether events are made for it and delivered.
+  public let isEnabled: Bool
+  /// Why it is not, for its operator.
+  public let disabledReason: String?
+  public let created: Milliseconds
+
+  public init(
+    id: WebhookEndpointID, account: AccountID, url: WebhookURL, isEnabled: Bool, disabledReason: String?,
+    created: Milliseconds
+  ) {
+    self.id = id
+    self.account = account
+    self.url = url
+    self.isEnabled = isEnabled
+    self.disabledReason = disabledReason
+    self.created = created
+  }
+}
+
+/// A URL events may be sent to: http or https, a host, perhaps a port, path and query; no user, password or fragment.
+public struct WebhookURL: Hashable, Sendable, CustomStringConvertible {
+  public static let longest = 2048
+
+  public let description: String
+  /// A name in lower case or an IP address, without brackets.
+  public let host: String
+
+  /// Nil unless `text` is such a URL.
+  public init?(_ text: String) {
+    guard text.utf8.count <= Self.longest, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
+      var parts = URLComponents(string: text), let scheme = parts.scheme?.lowercased(),
+      ["http", "https"].contains(scheme), parts.user == nil, parts.password == nil, parts.fragment == nil,
+      let name = parts.host?.lowercased(), !name.isEmpty, (1...65535).contains(parts.port ?? 80)
+    else { return nil }
+    let bare = name.hasPrefix("[") && name.hasSuffix("]") ? String(name.dropFirst().dropLast()) : name
+    if bare.contains(":") {
+      guard NetworkAddress(bare) != nil else { return nil }
+    } else {
+      guard bare.utf8.count <= 253, bare.utf8.allSatisfy(Self.isNameByte) else { return nil }
+    }
+    // Written anew, so that whoever takes it apart later finds the same host in it.
+    parts.scheme = scheme
+    parts.host = name
+    if parts.path.isEmpty { parts.path = "/" }
+    guard let normal = parts.string, let again = URL(string: normal), let host = again.host?.lowercased(),
+      host == bare || host == "[\(bare)]"
+    else { return nil }
+    description = normal
+    self.host = bare
+  }
+
+  private static func isNameByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+      UInt8(ascii: "."), UInt8(ascii: "_"):
+      true
+    default: false
+    }
+  }
+}

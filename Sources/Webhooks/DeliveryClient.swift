@@ -1,0 +1,213 @@
+import AsyncHTTPClient
+import Ledger
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+
+/// Sends one event to one receiver, once.
+///
+/// The host is resolved anew for each attempt, every address it has is checked, and the connection goes to an address
+/// that was checked: whoever owns the name cannot answer the check with one address and the connection with another.
+/// The certificate is still verified for the name.
+public final class DeliveryClient: Sendable {
+  /// How long a receiver has to answer.
+  public static let timeout = Duration.seconds(10)
+  /// How many receivers' connections are kept open for the next event.
+  private static let keptClients = 128
+
+  private let addressGuard: AddressGuard
+  private let resolve: Resolve
+  private let systemResolver: SystemResolver?
+  private let clients: Mutex<Clients>
+
+  public struct Answer: Sendable {
+    public let status: Int
+    /// The beginning of the body.
+    public let body: [UInt8]
+  }
+
+  /// - Parameter resolve: how to find a host's addresses; the system's way unless a test has another.
+  public init(addressGuard: AddressGuard, resolve: Resolve? = nil) {
+    self.addressGuard = addressGuard
+    if let resolve {
+      self.resolve = resolve
+      systemResolver = nil
+    } else {
+      let system = SystemResolver()
+      systemResolver = system
+      self.resolve = { try await system.addresses(of: $0) }
+    }
+    clients = Mutex(Clients(capacity: Self.keptClients))
+  }
+
+  /// Closes all connections. Nothing may be sent afterwards.
+  public func shutDown() async {
+    for client in clients.withLock({ $0.removeAll() }) { try? await client.shutdown() }
+    await systemResolver?.shutDown()
+  }
+
+  /// Posts `body`; an answer of any status is an answer, and redirects are not followed.
+  ///
+  /// - Parameter attempt: counts up from 0; tells which of several addresses to take.
+  /// - Throws: what describes itself to a person.
+  public func post(
+    _ body: [UInt8], to url: WebhookURL, headers: [(String, String)], attempt: Int
+  ) async throws -> Answer {
+    let deadline = NIODeadline.now() + TimeAmount(Self.timeout)
+    let address = try await checkedAddress(of: url.host, attempt: attempt)
+    let route = Route(host: url.host, address: address)
+    let client = clients.withLock { $0.take(route) }
+    let result: Result<Answer, any Error>
+    do {
+      result = .success(try await send(body, to: url, headers: headers, client: client, deadline: deadline))
+    } catch {
+      result = .failure(error)
+    }
+    // A client that lost its place while it was in use goes now.
+    if let idle = clients.withLock({ $0.give(back: client, of: route) }) { try? await idle.shutdown() }
+    return try result.get()
+  }
+
+  private func checkedAddress(of host: String, attempt: Int) async throws -> NetworkAddress {
+    let addresses = if let literal = NetworkAddress(host) { [literal] } else { try await lookUp(host) }
+    for address in addresses where !addressGuard.allows(address) {
+      throw DeliveryFailure("the address \(address) is not a public one; the operator of this server has to allow it")
+    }
+    // IPv4 first: many machines have an IPv6 address and no way to use it. A retry takes the next.
+    let ordered = addresses.filter { $0.bytes.count == 4 } + addresses.filter { $0.bytes.count == 16 }
+    guard !ordered.isEmpty else { throw DeliveryFailure("the host name \(host) has no address") }
+    return ordered[attempt % ordered.count]
+  }
+
+  /// Gives up waiting, though not the thread that waits, when name servers do not answer in time.
+  private func lookUp(_ host: String) async throws -> [NetworkAddress] {
+    try await withThrowingTaskGroup(of: [NetworkAddress].self) { [resolve] group in
+      group.addTask { try await resolve(host) }
+      group.addTask {
+        try await Task.sleep(for: Self.timeout)
+        throw DeliveryFailure("the host name \(host) was not resolved in time")
+      }
+      defer { group.cancelAll() }
+      return try await group.next() ?? []
+    }
+  }
+
+  private func send(
+    _ body: [UInt8], to url: WebhookURL, headers: [(String, String)], client: HTTPClient, deadline: NIODeadline
+  ) async throws -> Answer {
+    var request = HTTPClientRequest(url: url.description)
+    request.method = .POST
+    request.headers = HTTPHeaders(headers)
+    request.body = .bytes(ByteBuffer(bytes: body))
+    let response: HTTPClientResponse
+    do {
+      do {
+        response = try await client.execute(request, deadline: deadline)
+      } catch let error as HTTPClientError where error == .remoteConnectionClosed {
+        // Most likely a kept connection that the receiver was just closing. Once more, on another.
+        response = try await client.execute(request, deadline: deadline)
+      }
+    } catch {
+      throw Self.explained(error)
+    }
+    var answer: [UInt8] = []
+    // The status is the answer; a body that stops half-way, or never ends, does not change it.
+    do {
+      for try await chunk in response.body {
+        answer.append(contentsOf: chunk.readableBytesView.prefix(DeliveryAttempt.longestAnswer - answer.count))
+        if answer.count == DeliveryAttempt.longestAnswer || NIODeadline.now() > deadline { break }
+      }
+    } catch {}
+    return Answer(status: Int(response.status.code), body: answer)
+  }
+
+  private static func explained(_ error: any Error) -> any Error {
+    switch error as? HTTPClientError {
+    case .deadlineExceeded?, .connectTimeout?, .readTimeout?:
+      DeliveryFailure("there was no answer within \(timeout.components.seconds) seconds")
+    case .remoteConnectionClosed?: DeliveryFailure("the connection was closed before there was an answer")
+    default: error
+    }
+  }
+}
+
+/// A host at one of its addresses.
+private struct Route: Hashable {
+  let host: String
+  let address: NetworkAddress
+}
+
+/// A bounded number of HTTP clients, each for one host at one address: that is how the client library is told where a
+/// name leads.
+private struct Clients: ~Copyable {
+  private struct Entry {
+    let client: HTTPClient
+    var users = 0
+    var lastUse = 0
+  }
+
+  private let capacity: Int
+  private var entries: [Route: Entry] = [:]
+  /// Clients that lost their place while they were in use, by how many still use them.
+  private var evicted: [ObjectIdentifier: (client: HTTPClient, users: Int)] = [:]
+  private var uses = 0
+
+  init(capacity: Int) { self.capacity = capacity }
+
+  mutating func take(_ route: Route) -> HTTPClient {
+    uses += 1
+    if entries[route] == nil { makeRoom() }
+    var entry = entries[route] ?? Entry(client: Self.client(for: route))
+    entry.users += 1
+    entry.lastUse = uses
+    entries[route] = entry
+    return entry.client
+  }
+
+  /// - Returns: a client that nobody will use any more, for the caller to shut down.
+  mutating func give(back client: HTTPClient, of route: Route) -> HTTPClient? {
+    if var entry = entries[route], entry.client === client {
+      entry.users -= 1
+      entries[route] = entry
+      return nil
+    }
+    guard var gone = evicted[ObjectIdentifier(client)] else { return nil }
+    gone.users -= 1
+    evicted[ObjectIdentifier(client)] = gone.users > 0 ? gone : nil
+    return gone.users > 0 ? nil : gone.client
+  }
+
+  private mutating func makeRoom() {
+    guard entries.count >= capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) else {
+      return
+    }
+    entries[oldest.key] = nil
+    if oldest.value.users > 0 {
+      evicted[ObjectIdentifier(oldest.value.client)] = (oldest.value.client, oldest.value.users)
+    } else {
+      let client = oldest.value.client
+      Task { try? await client.shutdown() }
+    }
+  }
+
+  mutating func removeAll() -> [HTTPClient] {
+    defer {
+      entries = [:]
+      evicted = [:]
+    }
+    return entries.values.map(\.client) + evicted.values.map(\.client)
+  }
+
+  private static func client(for route: Route) -> HTTPClient {
+    var configuration = HTTPClient.Configuration(
+      redirectConfiguration: .disallow,
+      timeout: .init(connect: .seconds(5), read: .seconds(10)),
+      connectionPool: .init(idleTimeout: .seconds(15)))
+    configuration.httpVersion = .http1Only
+    configuration.connectionPool.retryConnectionEstablishment = false
+    if NetworkAddress(route.host) == nil { configuration.dnsOverride = [route.host: route.address.description] }
+    return HTTPClient(eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+  }
+}

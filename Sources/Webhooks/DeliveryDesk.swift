@@ -1,0 +1,169 @@
+import Ledger
+import Synchronization
+
+/// What the worker has in hand: claimed deliveries in a queue for each endpoint, and results that are not recorded yet.
+///
+/// Each endpoint has a few lanes, each with one attempt under way at a time, and an endpoint whose last attempt failed and
+/// took long has a single one. So a receiver that hangs holds one lane, and not the others' turn.
+final class DeliveryDesk: Sendable {
+  struct Limits: Sendable {
+    /// The most attempts under way, over all endpoints.
+    var lanes = 256
+    /// The most under way for one endpoint that answers.
+    var lanesPerEndpoint = 8
+    /// The most deliveries in hand, over all endpoints.
+    var inHand = 2048
+    /// The most in hand for one endpoint that answers.
+    var inHandPerEndpoint = 96
+    /// The most bytes of events in hand, about.
+    var bytes = 32 << 20
+    /// A failure that took this long, in milliseconds, is taken for a receiver that hangs.
+    var hanging: Milliseconds = 2000
+    /// How long a claim holds.
+    var lease = Duration.seconds(30)
+    /// A claim with less than this left is given back rather than attempted.
+    var margin = Duration.seconds(13)
+  }
+
+  private struct Lane {
+    var queue: [ClaimedDelivery] = []
+    var running = 0
+    var isHanging = false
+  }
+
+  private struct State {
+    var lanes: [WebhookEndpointID: Lane] = [:]
+    var running = 0
+    var queued = 0
+    var bytes = 0
+    var results: [DeliveryResult] = []
+    /// When the claims in hand end, less a margin; the same for all of one claiming.
+    var deadlines: [DeliveryID: ContinuousClock.Instant] = [:]
+    var isClosed = false
+  }
+
+  let limits: Limits
+  private let state = Mutex(State())
+
+  init(limits: Limits = Limits()) { self.limits = limits }
+
+  /// What could be claimed now; nil if there is no room.
+  func claim() -> DeliveryClaim? {
+    state.withLock { state in
+      let room = limits.inHand - state.queued - state.running
+      guard room > 0, state.bytes < limits.bytes, !state.isClosed else { return nil }
+      var allowances: [WebhookEndpointID: Int] = [:]
+      for (endpoint, lane) in state.lanes {
+        let most = lane.isHanging ? 1 : limits.inHandPerEndpoint
+        allowances[endpoint] = max(0, most - lane.queue.count - lane.running)
+      }
+      return DeliveryClaim(
+        limit: room, perEndpoint: limits.inHandPerEndpoint, allowances: allowances, bytes: limits.bytes - state.bytes,
+        lease: Milliseconds(limits.lease.components.seconds * 1000))
+    }
+  }
+
+  /// Queues what was claimed at `time`.
+  func add(_ deliveries: [ClaimedDelivery], at time: ContinuousClock.Instant) {
+    state.withLock { state in
+      for delivery in deliveries {
+        state.lanes[delivery.target.endpoint, default: Lane()].queue.append(delivery)
+        state.deadlines[delivery.id] = time + limits.lease - limits.margin
+        state.queued += 1
+        state.bytes += delivery.size
+      }
+    }
+  }
+
+  /// Endpoints that may have another lane, once for each lane they may have. Each has to be run: ``next(_:)`` is asked
+  /// until it answers nil.
+  func openLanes() -> [WebhookEndpointID] {
+    state.withLock { state in
+      guard !state.isClosed else { return [] }
+      var opened: [WebhookEndpointID] = []
+      for endpoint in state.lanes.keys.shuffled() {
+        guard var lane = state.lanes[endpoint] else { continue }
+        let most = lane.isHanging ? 1 : limits.lanesPerEndpoint
+        let count = min(most - lane.running, lane.queue.count, limits.lanes - state.running)
+        guard count > 0 else { continue }
+        lane.running += count
+        state.running += count
+        state.lanes[endpoint] = lane
+        opened += repeatElement(endpoint, count: count)
+      }
+      return opened
+    }
+  }
+
+  /// The next delivery for a lane to attempt; nil closes the lane.
+  func next(_ endpoint: WebhookEndpointID) -> ClaimedDelivery? {
+    state.withLock { state in
+      guard var lane = state.lanes[endpoint] else { return nil }
+      defer {
+        // An endpoint that nothing is known of is not worth remembering.
+        let isIdle = lane.queue.isEmpty && lane.running == 0 && !lane.isHanging
+        state.lanes[endpoint] = isIdle ? nil : lane
+      }
+      let isOneTooMany = lane.isHanging && lane.running > 1
+      while !isOneTooMany, !state.isClosed, !lane.queue.isEmpty {
+        let delivery = lane.queue.removeFirst()
+        state.queued -= 1
+        if let deadline = state.deadlines[delivery.id], .now < deadline { return delivery }
+        Self.finish(DeliveryResult(of: delivery, .released, attempt: nil), delivery, &state)
+      }
+      lane.running -= 1
+      state.running -= 1
+      return nil
+    }
+  }
+
+  /// Takes down the result of an attempt. If the receiver seems to hang, what else is queued for it is given back.
+  func finish(_ result: DeliveryResult, of delivery: ClaimedDelivery) {
+    state.withLock { state in
+      Self.finish(result, delivery, &state)
+      guard let attempt = result.attempt, var lane = state.lanes[delivery.target.endpoint] else { return }
+      lane.isHanging = attempt.error != nil && attempt.latency >= limits.hanging
+      if lane.isHanging { Self.release(&lane, &state) }
+      state.lanes[delivery.target.endpoint] = lane
+    }
+  }
+
+  private static func finish(_ result: DeliveryResult, _ delivery: ClaimedDelivery, _ state: inout State) {
+    state.results.append(result)
+    state.bytes -= delivery.size
+    state.deadlines[delivery.id] = nil
+  }
+
+  private static func release(_ lane: inout Lane, _ state: inout State) {
+    state.queued -= lane.queue.count
+    for delivery in lane.queue { finish(DeliveryResult(of: delivery, .released, attempt: nil), delivery, &state) }
+    lane.queue = []
+  }
+
+  /// Results to be recorded; the caller has them from now on.
+  func takeResults() -> [DeliveryResult] {
+    state.withLock { state in
+      defer { state.results = [] }
+      return state.results
+    }
+  }
+
+  /// Puts back results that could not be recorded.
+  func putBack(_ results: [DeliveryResult]) {
+    state.withLock { $0.results = results + $0.results }
+  }
+
+  /// Starts nothing any more, and gives back what is queued.
+  func close() {
+    state.withLock { state in
+      state.isClosed = true
+      for endpoint in Array(state.lanes.keys) {
+        guard var lane = state.lanes[endpoint] else { continue }
+        Self.release(&lane, &state)
+        state.lanes[endpoint] = lane
+      }
+    }
+  }
+
+  var isIdle: Bool { state.withLock { $0.running == 0 } }
+}

@@ -1,0 +1,194 @@
+import Foundation
+import Ledger
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Delivers webhook events: claims what is due, attempts it, and records what came of it.
+///
+/// One loop talks to the store, so that results are recorded and new work is claimed in one transaction for many
+/// deliveries; the attempts run beside it, in lanes (``DeliveryDesk``). Nothing is lost if the process dies: a delivery
+/// stays pending until a result of it is recorded, and its claim ends by itself. So a receiver gets each event at least
+/// once, always under the same id.
+public final class DeliveryWorker: Service {
+  private let store: any DeliveryStore
+  private let client: DeliveryClient
+  private let renderer: EventRenderer
+  private let logger: Logger
+  private let desk: DeliveryDesk
+  private let wake: AsyncStream<Void>
+  private let waker: AsyncStream<Void>.Continuation
+  private let counters = Mutex(Counters())
+
+  /// How long a loop's turn takes at least, so that results and claims gather.
+  private static let pace = Duration.milliseconds(25)
+  /// How often to look for work that nobody announced: retries that are due, other servers' events, test events.
+  private static let pollInterval = Duration.seconds(1)
+  /// How long attempts under way are waited for when the server stops.
+  private static let patience = Duration.seconds(5)
+
+  /// Counts since the start.
+  public struct Counters: Sendable {
+    public var delivered = 0
+    public var failed = 0
+    public var died = 0
+  }
+
+  public init(store: any DeliveryStore, client: DeliveryClient, renderer: EventRenderer, logger: Logger) {
+    self.store = store
+    self.client = client
+    self.renderer = renderer
+    self.logger = logger
+    desk = DeliveryDesk()
+    (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+  }
+
+  public var report: Counters { counters.withLock { $0 } }
+
+  /// Looks for work soon. May be called from anywhere, as often as one likes.
+  public func notify() { waker.yield() }
+
+  /// Works until the service group shuts down; then finishes what is under way, within ``patience``.
+  public func run() async throws {
+    await withGracefulShutdownHandler {
+      await withDiscardingTaskGroup { group in
+        group.addTask { await self.tick() }
+        group.addTask { await self.sweep() }
+        await self.work(&group)
+        await self.finish()
+        group.cancelAll()
+      }
+    } onGracefulShutdown: {
+      self.desk.close()
+      self.waker.finish()
+    }
+    await record()
+    await client.shutDown()
+  }
+
+  private func tick() async {
+    while (try? await Task.sleep(for: Self.pollInterval)) != nil { notify() }
+  }
+
+  private func sweep() async {
+    while (try? await Task.sleep(for: .seconds(60))) != nil {
+      while !Task.isCancelled, (try? await store.sweepDeliveries()) == true {}
+    }
+  }
+
+  private func work(_ group: inout DiscardingTaskGroup) async {
+    for await _ in wake {
+      let results = desk.takeResults()
+      let claimed: [ClaimedDelivery]
+      let started = ContinuousClock.now
+      do throws(StoreFailure) {
+        claimed = try await store.exchange(results, for: desk.claim())
+      } catch {
+        desk.putBack(results)
+        logger.error("webhook deliveries could not be claimed or recorded", metadata: ["reason": "\(error)"])
+        try? await Task.sleep(for: .seconds(1))
+        continue
+      }
+      desk.add(claimed, at: started)
+      for endpoint in desk.openLanes() { group.addTask { await self.runLane(endpoint) } }
+      // Where there was work there may be more.
+      if !claimed.isEmpty { notify() }
+      try? await Task.sleep(for: Self.pace)
+    }
+  }
+
+  private func runLane(_ endpoint: WebhookEndpointID) async {
+    while let delivery = desk.next(endpoint) {
+      desk.finish(await attempt(delivery), of: delivery)
+      notify()
+    }
+    notify()
+  }
+
+  /// Waits for the attempts under way, and breaks off those that take too long.
+  private func finish() async {
+    let deadline = ContinuousClock.now + Self.patience
+    while !desk.isIdle, .now < deadline, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(20)) }
+  }
+
+  /// Records the last results. What cannot be recorded is attempted again by the next server.
+  private func record() async {
+    let results = desk.takeResults()
+    guard !results.isEmpty else { return }
+    do throws(StoreFailure) {
+      _ = try await store.exchange(results, for: nil)
+    } catch {
+      logger.error("the last webhook deliveries could not be recorded", metadata: ["reason": "\(error)"])
+    }
+  }
+
+  // MARK: An attempt
+
+  private func attempt(_ delivery: ClaimedDelivery) async -> DeliveryResult {
+    let at = Self.wallClock()
+    let started = ContinuousClock.now
+    let result: Result<DeliveryClient.Answer, any Error>
+    do {
+      let event = try renderer.render(delivery)
+      result = .success(
+        try await client.post(
+          event.body, to: delivery.target.url, headers: Self.headers(event, delivery, at: at),
+          attempt: delivery.attempts))
+    } catch {
+      if Task.isCancelled { return DeliveryResult(of: delivery, .released, attempt: nil) }
+      result = .failure(error)
+    }
+    let latency = Milliseconds((ContinuousClock.now - started) / .milliseconds(1))
+    var status: Int?
+    var failure: String?
+    var answer: [UInt8] = []
+    switch result {
+    case .success(let it):
+      status = it.status
+      answer = it.body
+      if !(200...299).contains(it.status) { failure = "the answer was \(it.status)" }
+    case .failure(let error): failure = "\(error)"
+    }
+    let attempt = DeliveryAttempt(
+      at: at, status: status, latency: latency, error: failure.map { String($0.prefix(300)) }, answer: answer)
+    return judge(delivery, attempt)
+  }
+
+  private func judge(_ delivery: ClaimedDelivery, _ attempt: DeliveryAttempt) -> DeliveryResult {
+    guard attempt.error != nil else {
+      counters.withLock { $0.delivered += 1 }
+      return DeliveryResult(of: delivery, .delivered, attempt: attempt)
+    }
+    counters.withLock { $0.failed += 1 }
+    var random = SystemRandomNumberGenerator()
+    let isGone = attempt.status == 410
+    let next = RetrySchedule.next(
+      after: delivery.attempts + 1, since: delivery.since, now: Self.wallClock(), using: &random)
+    guard let next, !isGone else {
+      counters.withLock { $0.died += 1 }
+      return DeliveryResult(of: delivery, .dead, attempt: attempt, disabling: isGone ? "it answered 410 Gone" : nil)
+    }
+    return DeliveryResult(of: delivery, .retry(at: next), attempt: attempt)
+  }
+
+  private static func headers(
+    _ event: EventRenderer.Event, _ delivery: ClaimedDelivery, at: Milliseconds
+  ) -> [(String, String)] {
+    let secrets = delivery.target.secrets
+    let timestamp = at / 1000
+    return [
+      ("Content-Type", "application/json"),
+      ("User-Agent", "Fairdraw-Webhook/1.0"),
+      ("X-Provable-Event", event.name),
+      ("X-Provable-Signature", WebhookSignature.provable(event.body, secret: secrets[0])),
+      ("webhook-id", event.id),
+      ("webhook-timestamp", String(timestamp)),
+      (
+        "webhook-signature",
+        WebhookSignature.standard(id: event.id, timestamp: timestamp, body: event.body, secrets: secrets)
+      ),
+    ]
+  }
+
+  private static func wallClock() -> Milliseconds { Milliseconds(Date().timeIntervalSince1970 * 1000) }
+}

@@ -1,0 +1,117 @@
+import Fairness
+import JSON
+import Ledger
+
+/// Writes what is sent: the same bytes for the same event, however often it is.
+public struct EventRenderer: Sendable {
+  private let shortIDs: ShortIDs
+
+  public init(shortIDs: ShortIDs) { self.shortIDs = shortIDs }
+
+  /// An event as it goes out.
+  public struct Event: Sendable, Equatable {
+    /// The `webhook-id`, by which a receiver knows an event that it has seen.
+    public let id: String
+    /// The `X-Provable-Event`.
+    public let name: String
+    public let body: [UInt8]
+  }
+
+  /// The id of an outcome's event is made from the outcome, so it is the same to every endpoint.
+  public func render(_ delivery: ClaimedDelivery) throws -> Event {
+    switch delivery.event {
+    case .outcome(let outcome):
+      Event(
+        id: "msg_" + String(decoding: shortIDs.encode(outcome.id), as: UTF8.self), name: "outcome.created",
+        body: try Self.body(of: outcome))
+    case .test:
+      Event(
+        id: "msg_test_" + String(decoding: shortIDs.encode(delivery.id.rawValue), as: UTF8.self), name: "test",
+        body: Self.testBody(created: delivery.created))
+    }
+  }
+
+  private static func body(of outcome: Outcome) throws -> [UInt8] {
+    var body: [UInt8] = []
+    body.reserveCapacity(512 + outcome.value.count)
+    body.append(json: "{\"event\":\"outcome.created\",\"timestamp\":\"")
+    body.append(iso8601: outcome.created)
+    body.append(json: "\",\"data\":{\"endpoint\":\"/api/")
+    body.append(text: outcome.endpoint.name)
+    body.append(json: "\",\"outcomeId\":")
+    var id = outcome.clientSeed.bytes
+    id.append(UInt8(ascii: ":"))
+    id.append(integer: outcome.cursor)
+    id.append(UInt8(ascii: ":"))
+    id.append(integer: outcome.nonce)
+    body.append(jsonString: id)
+    body.append(json: ",\"clientSeed\":")
+    body.append(jsonString: outcome.clientSeed.bytes)
+    body.append(json: ",\"serverSeedHash\":\"")
+    body.append(hex: outcome.serverHash.bytes)
+    body.append(json: "\",\"nonce\":")
+    body.append(integer: outcome.nonce)
+    body.append(json: ",\"cursor\":")
+    body.append(integer: outcome.cursor)
+    body.append(json: ",\"values\":")
+    body.append(contentsOf: outcome.value)
+    // Of the endpoint's own fields those that every receiver may count on.
+    let fields = try JSONText([UInt8(ascii: "{")] + outcome.fields + [UInt8(ascii: "}")]).root.members ?? []
+    for name in ["count", "min", "max"] as [StaticString] {
+      let value = name.withUTF8Buffer { name in fields.first { $0.name.elementsEqual(name) }?.value }
+      guard let value else { continue }
+      body.append(json: ",\"")
+      body.append(json: name)
+      body.append(json: "\":")
+      body.append(contentsOf: value.raw)
+    }
+    body.append(json: ",\"createdAt\":\"")
+    body.append(iso8601: outcome.created)
+    body.append(json: "\"}}")
+    return body
+  }
+
+  private static func testBody(created: Milliseconds) -> [UInt8] {
+    var body: [UInt8] = []
+    body.append(json: "{\"event\":\"test\",\"timestamp\":\"")
+    body.append(iso8601: created)
+    body.append(json: "\",\"data\":{\"message\":\"A test event from Fairdraw.\"}}")
+    return body
+  }
+}
+
+extension [UInt8] {
+  /// Appends a moment as `2026-11-21T20:06:00.123Z`, for the years 0 to 9999.
+  mutating func append(iso8601 moment: Milliseconds) {
+    let day = Day(of: moment).number
+    let rest = moment - day * 86_400_000
+    // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2021: civil_from_days.
+    let shifted = day + 719_468  // days since 0000-03-01
+    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    append(padded: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), digits: 4)
+    append(UInt8(ascii: "-"))
+    append(padded: month, digits: 2)
+    append(UInt8(ascii: "-"))
+    append(padded: dayOfYear - (153 * shiftedMonth + 2) / 5 + 1, digits: 2)
+    append(UInt8(ascii: "T"))
+    append(padded: rest / 3_600_000, digits: 2)
+    append(UInt8(ascii: ":"))
+    append(padded: rest / 60_000 % 60, digits: 2)
+    append(UInt8(ascii: ":"))
+    append(padded: rest / 1000 % 60, digits: 2)
+    append(UInt8(ascii: "."))
+    append(padded: rest % 1000, digits: 3)
+    append(UInt8(ascii: "Z"))
+  }
+
+  private mutating func append(padded number: Int64, digits: Int) {
+    let text = String(number)
+    append(contentsOf: repeatElement(UInt8(ascii: "0"), count: Swift.max(0, digits - text.utf8.count)))
+    append(contentsOf: text.utf8)
+  }
+}

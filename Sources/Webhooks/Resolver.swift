@@ -1,0 +1,59 @@
+import Foundation
+import Ledger
+import NIOPosix
+
+/// Finds the addresses of a host name. A closure, so that a test can answer what it likes.
+public typealias Resolve = @Sendable (_ host: String) async throws -> [NetworkAddress]
+
+/// Resolves names as the rest of the machine does, on threads of its own: a name server that does not answer holds its
+/// thread for as long as the system waits.
+final class SystemResolver: Sendable {
+  private let threads = NIOThreadPool(numberOfThreads: 8)
+
+  init() { threads.start() }
+
+  func shutDown() async { try? await threads.shutdownGracefully() }
+
+  /// - Throws: ``DeliveryFailure`` if there are none.
+  func addresses(of host: String) async throws -> [NetworkAddress] {
+    try await threads.runIfActive { try Self.lookUp(host) }
+  }
+
+  private static func lookUp(_ host: String) throws -> [NetworkAddress] {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    var list: UnsafeMutablePointer<addrinfo>?
+    let code = getaddrinfo(host, nil, &hints, &list)
+    guard code == 0 else {
+      throw DeliveryFailure("the host name \(host) could not be resolved: \(String(cString: gai_strerror(code)))")
+    }
+    defer { freeaddrinfo(list) }
+    var addresses: [NetworkAddress] = []
+    var next = list
+    while let entry = next {
+      defer { next = entry.pointee.ai_next }
+      guard let socket = entry.pointee.ai_addr else { continue }
+      let address: NetworkAddress? =
+        switch Int32(socket.pointee.sa_family) {
+        case AF_INET:
+          socket.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+            NetworkAddress(bytes: withUnsafeBytes(of: $0.pointee.sin_addr) { Array($0) })
+          }
+        case AF_INET6:
+          socket.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+            NetworkAddress(bytes: withUnsafeBytes(of: $0.pointee.sin6_addr) { Array($0) })
+          }
+        default: nil
+        }
+      if let address, !addresses.contains(address) { addresses.append(address) }
+    }
+    guard !addresses.isEmpty else { throw DeliveryFailure("the host name \(host) has no address") }
+    return addresses
+  }
+}
+
+/// Why an attempt failed before there was an answer, for the one who reads the attempts.
+struct DeliveryFailure: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}

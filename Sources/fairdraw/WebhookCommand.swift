@@ -1,0 +1,214 @@
+import ArgumentParser
+import Foundation
+import Ledger
+import Webhooks
+
+struct WebhookCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "webhook", abstract: "Have an account's draws reported to a URL, beside a running server or without one.",
+    subcommands: [
+      Create.self, List.self, Delete.self, Test.self, Deliveries.self, Resend.self, RotateSecret.self, Enable.self,
+      Disable.self,
+    ])
+
+  struct Create: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Make a webhook and print its secret, this once, on standard output.",
+      discussion: "From then on every draw with a live key of the account is reported to the URL, signed with the secret.")
+
+    @Option(help: ArgumentHelp("Whose draws.", valueName: "name"))
+    var account: String
+
+    @Option(help: ArgumentHelp("Where they are reported to: http or https.", valueName: "url"))
+    var url: String
+
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws {
+      guard WebhookURL(url) != nil else {
+        throw ValidationError(
+          "--url must be an http or https URL of at most \(WebhookURL.longest) characters, without user, password or fragment."
+        )
+      }
+    }
+
+    func run() async throws {
+      guard let url = WebhookURL(url) else { throw CommandFailure("the URL cannot be used") }
+      let secret = WebhookSecret()
+      let webhook = try administeringWebhooks(storage) {
+        try $0.createWebhook(url: url, secret: secret, forAccountNamed: account)
+      }
+      print(secret.text)
+      print("Webhook \(webhook.id.rawValue) is ready. Keep the secret: it is not shown again. Try it:", to: &Terminal.error)
+      print("  fairdraw webhook test \(webhook.id.rawValue)", to: &Terminal.error)
+      if let address = NetworkAddress(url.host), !AddressGuard.isPublic(address) {
+        print(
+          "\(url.host) is a private address: the server delivers there only with --allow-private-webhooks.",
+          to: &Terminal.error)
+      }
+    }
+  }
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List webhooks.")
+
+    @Option(help: ArgumentHelp("Only this account's.", valueName: "name"))
+    var account: String?
+
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let webhooks = try administeringWebhooks(storage) { try $0.webhooks(ofAccountNamed: account) }
+      let rows = webhooks.map { account, webhook in
+        [
+          String(webhook.id.rawValue), account,
+          webhook.isEnabled ? "enabled" : "disabled: \(webhook.disabledReason ?? "")", Terminal.time(webhook.created),
+          webhook.url.description,
+        ]
+      }
+      Terminal.table(["ID", "ACCOUNT", "STATE", "CREATED", "URL"], rows)
+    }
+  }
+
+  struct Delete: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Delete a webhook and its deliveries, also those that are still to be made.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      try administeringWebhooks(storage) { try $0.deleteWebhook(webhook.id) }
+      print("Webhook \(webhook.number) is deleted.", to: &Terminal.error)
+    }
+  }
+
+  struct Test: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Send a test event.", discussion: "A running server delivers it within a second or two.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let delivery = try administeringWebhooks(storage) { try $0.createTestDelivery(for: webhook.id) }
+      print("Delivery \(delivery.rawValue) is due. What comes of it:", to: &Terminal.error)
+      print("  fairdraw webhook deliveries", to: &Terminal.error)
+    }
+  }
+
+  struct Deliveries: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List deliveries and their attempts, the newest first.",
+      discussion: "A delivered delivery is kept for 7 days, a dead one for 30, each with its latest 20 attempts.")
+
+    @Option(help: ArgumentHelp("Only this account's.", valueName: "name"))
+    var account: String?
+
+    @Option(help: ArgumentHelp("Only those that are pending, delivered or dead.", valueName: "state"))
+    var state: String?
+
+    @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
+    var limit = 50
+
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws {
+      if let state, DeliveryState(name: state) == nil {
+        throw ValidationError("--state must be pending, delivered or dead, not \"\(state)\".")
+      }
+      guard (1...100_000).contains(limit) else { throw ValidationError("--limit must be from 1 to 100000.") }
+    }
+
+    func run() async throws {
+      let (store, masterKey, _) = try storage.open()
+      let state = state.flatMap(DeliveryState.init(name:))
+      let deliveries = try administering(store) {
+        try $0.deliveries(ofAccountNamed: account, state: state, limit: limit)
+      }
+      let shortIDs = ShortIDs(masterKey: masterKey)
+      for delivery in deliveries {
+        let event = delivery.outcome.map { "outcome " + String(decoding: shortIDs.encode($0), as: UTF8.self) } ?? "test"
+        let due = delivery.due.map { ", due \(Terminal.time($0))" } ?? ""
+        print("\(delivery.id.rawValue)  \(delivery.state.name)\(due)  \(event)  to \(delivery.endpoint.rawValue) \(delivery.url)")
+        for attempt in delivery.attempts {
+          let status = attempt.status.map(String.init) ?? "no answer"
+          print("    \(Terminal.time(attempt.at))  \(status)  \(attempt.latency) ms  \(attempt.error ?? "delivered")")
+          let answer = Terminal.oneLine(attempt.answer)
+          if attempt.error != nil, !answer.isEmpty { print("      \(answer)") }
+        }
+      }
+    }
+  }
+
+  struct Resend: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Deliver again, whatever became of it, under the same webhook-id.")
+
+    @Argument(help: "The delivery's number, from `fairdraw webhook deliveries`.")
+    var delivery: Int64
+
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      try administeringWebhooks(storage) { try $0.resendDelivery(DeliveryID(delivery)) }
+      print("Delivery \(delivery) is due.", to: &Terminal.error)
+    }
+  }
+
+  struct RotateSecret: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Give a webhook a new secret and print it, this once, on standard output.",
+      discussion: "For 24 hours webhook-signature has a signature with each of the two.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let secret = WebhookSecret()
+      try administeringWebhooks(storage) { try $0.setWebhookSecret(webhook.id, to: secret) }
+      print(secret.text)
+      print("Keep it: it is not shown again. The secret before it signs too, for 24 hours.", to: &Terminal.error)
+    }
+  }
+
+  struct Enable: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Enable a webhook.", discussion: "What was pending when it was disabled is delivered now.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      _ = try administeringWebhooks(storage) { try $0.setWebhook(webhook.id, enabled: true) }
+      print("Webhook \(webhook.number) is enabled.", to: &Terminal.error)
+    }
+  }
+
+  struct Disable: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Disable a webhook.", discussion: "Draws made meanwhile are not reported, also not later.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      _ = try administeringWebhooks(storage) { try $0.setWebhook(webhook.id, enabled: false) }
+      print("Webhook \(webhook.number) is disabled.", to: &Terminal.error)
+    }
+  }
+}
+
+struct WebhookArgument: ParsableArguments {
+  @Argument(help: ArgumentHelp("The webhook's number, from `fairdraw webhook list`.", valueName: "id"))
+  var number: Int64
+
+  var id: WebhookEndpointID { WebhookEndpointID(number) }
+}
+
+/// Opens the store and does something to its webhooks, with what can go wrong said in a sentence.
+private func administeringWebhooks<Result>(
+  _ storage: StorageOptions, _ body: (any DeliveryStore) throws -> Result
+) throws -> Result {
+  try administering(try storage.open().store, body)
+}

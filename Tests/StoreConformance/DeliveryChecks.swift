@@ -1,0 +1,344 @@
+import Fairness
+import Ledger
+import Testing
+
+/// What every ``DeliveryStore`` has to do. A ledger's store is one too.
+extension StoreConformance {
+  static let deliveryChecks = [
+    StoreCheck("each draw makes one delivery for each enabled endpoint of its account") { test in
+      let first = try test.webhook("alice"), second = try test.webhook("alice", "https://two.example/hook?a=1")
+      let bobs = try test.webhook("bob")
+      #expect(first < second && second < bobs)
+      #expect(try test.snapshot(draw(test.alice), draw(test.bob)).webhooks == [
+        test.alice.account: [first, second], test.bob.account: [bobs],
+      ])
+      let settled = try test.settle(
+        draw(test.alice), draw(test.aliceToo), draw(test.aliceTest), draw(.anonymous), move(test.alice),
+        commitment(test.alice, "new"))
+      #expect(settled.changes.deliveries.count == 4)
+      try test.settle(Submission(caller: test.bob, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("b"))])))
+      let claimed = try await test.claim()
+      #expect(Dictionary(grouping: claimed, by: \.target.endpoint).mapValues(\.count) == [first: 2, second: 2, bobs: 2])
+      let recorded = try await test.outcomes(test.alice) + test.outcomes(test.aliceToo) + test.outcomes(test.bob, "b")
+      for endpoint in [first, second] {
+        #expect(claimed.outcomes(endpoint) == recorded.filter { $0.clientSeed != seed("b") }.map(\.withoutItems).byID)
+      }
+      #expect(claimed.outcomes(bobs) == recorded.filter { $0.clientSeed == seed("b") }.byID)
+      #expect(Set(claimed.map(\.id)).count == 6 && claimed.allSatisfy { $0.created == test.now && $0.attempts == 0 })
+      #expect(claimed.first { $0.target.endpoint == second }?.target.url.description == "https://two.example/hook?a=1")
+    },
+
+    StoreCheck("an event carries its outcome, of every kind") { test in
+      let id = try test.webhook("alice")
+      var drawn: [Outcome] = []
+      for request in try DrawRequest.each("test") {
+        drawn += try test.settle(Submission(caller: test.alice, operation: .draw(request))).changes.outcomes
+      }
+      try await test.reopen()
+      #expect(try await test.claim().outcomes(id) == drawn.map(\.withoutItems))
+    },
+
+    StoreCheck("replays, refusals and groups that fail make no deliveries") { test in
+      _ = try test.webhook("bob")
+      for _ in 0..<3 { try test.settle(draw(test.bob, claim: "a"), draw(test.bob, claim: "a")) }
+      try test.settle(draw(test.bob), draw(test.bob))
+      #expect(try test.settle(draw(test.bob)).replies.map(\.status) == [429])
+      #expect(try await test.claim().count == 3)
+      let gone = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
+      _ = try test.store.revokeKey(prefix: gone.prefix)
+      #expect(try test.settle(draw(.key(gone.id, gone.account, .live))).replies.map(\.status) == [401])
+      #expect(try await test.deliveries.pendingDeliveries() == 3)
+    },
+
+    StoreCheck("endpoints made, disabled, enabled and deleted count from the next group on") { test in
+      try test.settle(draw(test.alice))
+      let id = try test.webhook("alice")
+      try test.settle(draw(test.alice))
+      #expect(try await test.deliveries.pendingDeliveries() == 1)
+      #expect(try test.deliveries.setWebhook(id, enabled: false).isEnabled == false)
+      try test.settle(draw(test.alice))
+      #expect(try await test.claim().isEmpty)
+      #expect(try await test.deliveries.pendingDeliveries() == 1)
+      #expect(try test.deliveries.setWebhook(id, enabled: true).isEnabled)
+      try test.settle(draw(test.alice))
+      #expect(try await test.claim().count == 2)
+      try test.deliveries.deleteWebhook(id)
+      try test.settle(draw(test.alice))
+      test.now += hour
+      #expect(try await test.claim().isEmpty)
+      #expect(throws: AdministrationError.unknownWebhook(id)) { try test.deliveries.deleteWebhook(id) }
+      #expect(throws: AdministrationError.unknownWebhook(id)) { try test.deliveries.setWebhook(id, enabled: true) }
+      #expect(throws: AdministrationError.unknownWebhook(id)) { try test.deliveries.createTestDelivery(for: id) }
+      #expect(throws: AdministrationError.unknownWebhook(id)) {
+        try test.deliveries.setWebhookSecret(id, to: WebhookSecret())
+      }
+      #expect(try test.deliveries.webhooks(ofAccountNamed: nil).isEmpty)
+      #expect(try test.webhook("alice") > id)
+    },
+
+    StoreCheck("a claim is exclusive until its lease ends") { test in
+      _ = try test.webhook("alice")
+      try test.settle((0..<10).map { _ in draw(test.alice) })
+      let first = try await test.claim(4)
+      let second = try await test.claim()
+      #expect(first.count == 4 && second.count == 6)
+      #expect(Set((first + second).map(\.id)).count == 10)
+      #expect(try await test.claim().isEmpty)
+      test.now += lease - 1
+      #expect(try await test.claim().isEmpty)
+      test.now += 1
+      try await test.reopen()
+      let again = try await test.claim()
+      #expect(Set(again.map(\.id)) == Set((first + second).map(\.id)))
+      #expect(Set(again.map(\.claim)).isDisjoint(with: (first + second).map(\.claim)))
+    },
+
+    StoreCheck("claims are bounded in all, for each endpoint, and in bytes") { test in
+      let one = try test.webhook("alice"), two = try test.webhook("alice"), three = try test.webhook("alice")
+      try test.settle((0..<10).map { _ in draw(test.alice) })
+      func counts(_ claim: DeliveryClaim) async throws -> [WebhookEndpointID: Int] {
+        Dictionary(grouping: try await test.deliveries.exchange([], for: claim), by: \.target.endpoint).mapValues(\.count)
+      }
+      let allowances = [one: 0, two: 1]
+      #expect(
+        try await counts(DeliveryClaim(limit: 100, perEndpoint: 3, allowances: allowances, lease: lease)) == [
+          two: 1, three: 3,
+        ])
+      #expect(try await counts(DeliveryClaim(limit: 5, perEndpoint: 100, lease: lease)).values.reduce(0, +) == 5)
+      #expect(try await counts(DeliveryClaim(limit: 100, perEndpoint: 9, bytes: 1, lease: lease)).values.reduce(0, +) == 1)
+      #expect(try await counts(DeliveryClaim(limit: 100, perEndpoint: 100, lease: lease)).values.reduce(0, +) == 20)
+    },
+
+    StoreCheck("results: delivered, to be tried again, given up, given back") { test in
+      let id = try test.webhook("alice")
+      try test.settle((0..<4).map { _ in draw(test.alice) })
+      let claimed = try await test.claim().sorted { $0.id < $1.id }
+      let failure = DeliveryAttempt(at: test.now, status: 500, latency: 12, error: "the answer was 500", answer: [1, 0, 255])
+      let success = DeliveryAttempt(at: test.now, status: 204, latency: 3, error: nil, answer: [])
+      try await test.record([
+        DeliveryResult(of: claimed[0], .delivered, attempt: success),
+        DeliveryResult(of: claimed[1], .retry(at: test.now + 5000), attempt: failure),
+        DeliveryResult(of: claimed[2], .dead, attempt: failure),
+        DeliveryResult(of: claimed[3], .released, attempt: nil),
+      ])
+      let reports = try test.deliveries.deliveries(ofAccountNamed: "alice", state: nil, limit: 10)
+      #expect(reports.map(\.id) == claimed.map(\.id).reversed())
+      #expect(reports.map(\.state) == [.pending, .dead, .pending, .delivered])
+      #expect(reports.map(\.attempts) == [[], [failure], [failure], [success]])
+      #expect(reports.map(\.due) == [test.now, nil, test.now + 5000, nil])
+      #expect(reports.allSatisfy { $0.endpoint == id && $0.account == "alice" && $0.outcome != nil })
+      #expect(try await test.claim().map(\.id) == [claimed[3].id])
+      test.now += 4999
+      #expect(try await test.claim().isEmpty)
+      test.now += 1
+      let again = try await test.claim()
+      #expect(again.map(\.id) == [claimed[1].id] && again.map(\.attempts) == [1])
+      for state in DeliveryState.allCases {
+        let found = try test.deliveries.deliveries(ofAccountNamed: nil, state: state, limit: 10)
+        #expect(found.map(\.id) == reports.filter { $0.state == state }.map(\.id))
+      }
+      #expect(try test.deliveries.deliveries(ofAccountNamed: "bob", state: nil, limit: 10).isEmpty)
+      #expect(try test.deliveries.deliveries(ofAccountNamed: nil, state: nil, limit: 1).map(\.id) == [claimed[3].id])
+    },
+
+    StoreCheck("a late failure changes nothing, a late success counts") { test in
+      _ = try test.webhook("alice")
+      try test.settle(draw(test.alice))
+      let slow = try await test.claim()
+      test.now += lease
+      let quick = try await test.claim()
+      let failure = DeliveryAttempt(at: test.now, status: nil, latency: 10_000, error: "no answer", answer: [])
+      try await test.record([DeliveryResult(of: slow[0], .dead, attempt: failure)])
+      try await test.record([DeliveryResult(of: slow[0], .released, attempt: nil)])
+      #expect(try await test.claim().isEmpty)
+      #expect(try test.report().state == .pending && test.report().attempts.isEmpty)
+      let success = DeliveryAttempt(at: test.now, status: 200, latency: 10, error: nil, answer: [])
+      try await test.record([DeliveryResult(of: slow[0], .delivered, attempt: success)])
+      #expect(try test.report().state == .delivered)
+      try await test.record([DeliveryResult(of: quick[0], .retry(at: test.now), attempt: failure)])
+      try await test.record([DeliveryResult(of: quick[0], .delivered, attempt: success)])
+      #expect(try test.report().state == .delivered && test.report().attempts == [success])
+      test.now += hour
+      #expect(try await test.claim().isEmpty)
+    },
+
+    StoreCheck("a result may disable the endpoint; what is pending waits") { test in
+      let id = try test.webhook("alice")
+      try test.settle(draw(test.alice), draw(test.alice))
+      let claimed = try await test.claim(1)
+      let gone = DeliveryAttempt(at: test.now, status: 410, latency: 1, error: "the answer was 410", answer: [])
+      try await test.record([DeliveryResult(of: claimed[0], .dead, attempt: gone, disabling: "it answered 410 Gone")])
+      let webhook = try #require(try test.deliveries.webhooks(ofAccountNamed: "alice").first?.endpoint)
+      #expect(!webhook.isEnabled && webhook.disabledReason == "it answered 410 Gone" && webhook.id == id)
+      #expect(try test.snapshot(draw(test.alice)).webhooks.isEmpty)
+      try test.settle(draw(test.alice))
+      #expect(try await test.claim().isEmpty)
+      #expect(throws: AdministrationError.webhookDisabled(id)) { try test.deliveries.resendDelivery(claimed[0].id) }
+      #expect(throws: AdministrationError.webhookDisabled(id)) { try test.deliveries.createTestDelivery(for: id) }
+      _ = try test.deliveries.setWebhook(id, enabled: true)
+      #expect(try await test.claim().count == 1)
+    },
+
+    StoreCheck("a delivery that is sent again begins anew, under its id") { test in
+      let id = try test.webhook("alice")
+      try test.settle(draw(test.alice))
+      let failure = DeliveryAttempt(at: test.now, status: 500, latency: 1, error: "no", answer: [])
+      try await test.record([DeliveryResult(of: try await test.claim()[0], .dead, attempt: failure)])
+      test.now += 3 * day
+      let dead = try test.report()
+      try test.deliveries.resendDelivery(dead.id)
+      let again = try await test.claim()
+      #expect(again.map(\.id) == [dead.id] && again[0].attempts == 0)
+      #expect(again[0].since == test.now && again[0].created == dead.created)
+      let success = DeliveryAttempt(at: test.now, status: 200, latency: 1, error: nil, answer: [])
+      try await test.record([DeliveryResult(of: again[0], .delivered, attempt: success)])
+      #expect(try test.report().attempts == [failure, success])
+      try test.deliveries.resendDelivery(dead.id)
+      #expect(try await test.claim().map(\.id) == [dead.id])
+      #expect(throws: AdministrationError.unknownDelivery(DeliveryID(99))) {
+        try test.deliveries.resendDelivery(DeliveryID(99))
+      }
+      try test.deliveries.deleteWebhook(id)
+      #expect(throws: AdministrationError.unknownDelivery(dead.id)) { try test.deliveries.resendDelivery(dead.id) }
+    },
+
+    StoreCheck("the latest attempts are kept") { test in
+      _ = try test.webhook("alice")
+      try test.settle(draw(test.alice))
+      for number in 1...DeliveryAttempt.kept + 5 {
+        let attempt = DeliveryAttempt(at: test.now, status: nil, latency: Int64(number), error: "no", answer: [])
+        try await test.record([DeliveryResult(of: try await test.claim()[0], .retry(at: test.now), attempt: attempt)])
+      }
+      #expect(try test.report().attempts.map(\.latency) == (6...Int64(DeliveryAttempt.kept + 5)).map { $0 })
+      #expect(try await test.claim()[0].attempts == DeliveryAttempt.kept + 5)
+    },
+
+    StoreCheck("both secrets sign for a day after a rotation") { test in
+      let (first, second, third) = (WebhookSecret(), WebhookSecret(), WebhookSecret())
+      let id = try test.deliveries.createWebhook(
+        url: try #require(WebhookURL("https://one.example")), secret: first, forAccountNamed: "alice"
+      ).id
+      func secrets() async throws -> [WebhookSecret] {
+        try test.settle(draw(test.aliceToo, "again"))
+        return try #require(try await test.claim().first).target.secrets
+      }
+      #expect(try await secrets() == [first])
+      try test.deliveries.setWebhookSecret(id, to: second)
+      #expect(try await secrets() == [second, first])
+      test.now += day - 1
+      #expect(try await secrets() == [second, first])
+      test.now += 1
+      #expect(try await secrets() == [second])
+      try test.deliveries.setWebhookSecret(id, to: third)
+      try await test.reopen()
+      #expect(try await secrets() == [third, second])
+    },
+
+    StoreCheck("test events are deliveries without an outcome") { test in
+      let id = try test.webhook("alice")
+      let delivery = try test.deliveries.createTestDelivery(for: id)
+      let claimed = try await test.claim()
+      #expect(claimed.map(\.id) == [delivery] && claimed.map(\.event) == [.test])
+      #expect(try test.report().outcome == nil)
+    },
+
+    StoreCheck("webhooks are listed as they were made") { test in
+      let ids = [try test.webhook("bob"), try test.webhook("alice"), try test.webhook("bob")]
+      let all = try test.deliveries.webhooks(ofAccountNamed: nil)
+      #expect(all.map(\.endpoint.id) == ids && all.map(\.account) == ["bob", "alice", "bob"])
+      #expect(all.allSatisfy { $0.endpoint.isEnabled && $0.endpoint.disabledReason == nil && $0.endpoint.created == test.now })
+      #expect(try test.deliveries.webhooks(ofAccountNamed: "alice").map(\.endpoint.id) == [ids[1]])
+      #expect(throws: AdministrationError.unknownAccount("carol")) {
+        try test.deliveries.webhooks(ofAccountNamed: "carol")
+      }
+      #expect(throws: AdministrationError.unknownAccount("carol")) { try test.webhook("carol") }
+      #expect(throws: AdministrationError.unknownAccount("carol")) {
+        try test.deliveries.deliveries(ofAccountNamed: "carol", state: nil, limit: 1)
+      }
+    },
+
+    StoreCheck("an account has a bounded number of webhooks") { test in
+      let ids = try (0..<maximumWebhooks).map { _ in try test.webhook("alice") }
+      #expect(throws: AdministrationError.tooManyWebhooks("alice")) { try test.webhook("alice") }
+      _ = try test.webhook("bob")
+      try test.deliveries.deleteWebhook(ids[3])
+      _ = try test.webhook("alice")
+    },
+
+    StoreCheck("finished deliveries are swept in time, pending ones never, and no id comes again") { test in
+      let kept = try test.webhook("alice"), deleted = try test.webhook("bob")
+      try test.settle((0..<3).map { _ in draw(test.alice) } + [draw(test.bob)])
+      let success = DeliveryAttempt(at: test.now, status: 200, latency: 1, error: nil, answer: [])
+      let failure = DeliveryAttempt(at: test.now, status: 500, latency: 1, error: "no", answer: [])
+      let claimed = try await test.claim().filter { $0.target.endpoint == kept }.sorted { $0.id < $1.id }
+      try await test.record([
+        DeliveryResult(of: claimed[0], .delivered, attempt: success),
+        DeliveryResult(of: claimed[1], .dead, attempt: failure),
+      ])
+      func left() async throws -> [DeliveryID] {
+        while try await test.deliveries.sweepDeliveries() {}
+        return try test.deliveries.deliveries(ofAccountNamed: "alice", state: nil, limit: 100).map(\.id)
+      }
+      test.now += DeliveryRetention.delivered - 1
+      #expect(try await left() == claimed.map(\.id).reversed())
+      test.now += 1
+      #expect(try await left() == [claimed[2].id, claimed[1].id])
+      test.now += DeliveryRetention.dead
+      #expect(try await left() == [claimed[2].id])
+      try test.deliveries.deleteWebhook(deleted)
+      _ = try await left()
+      #expect(try await test.deliveries.pendingDeliveries() == 1)
+      _ = try await left()
+      let next = try test.deliveries.createTestDelivery(for: kept)
+      #expect(next.rawValue == 5)
+    },
+  ]
+}
+
+private let lease: Milliseconds = 30_000
+
+extension StoreUnderTest {
+  fileprivate var deliveries: any DeliveryStore { store as! any DeliveryStore }
+
+  @discardableResult
+  fileprivate func webhook(_ account: String, _ url: String = "https://one.example/") throws -> WebhookEndpointID {
+    try deliveries.createWebhook(
+      url: try #require(WebhookURL(url)), secret: WebhookSecret(), forAccountNamed: account
+    ).id
+  }
+
+  fileprivate func claim(_ limit: Int = 1000) async throws -> [ClaimedDelivery] {
+    try await deliveries.exchange([], for: DeliveryClaim(limit: limit, perEndpoint: limit, bytes: 1 << 30, lease: lease))
+  }
+
+  fileprivate func record(_ results: [DeliveryResult]) async throws {
+    #expect(try await deliveries.exchange(results, for: nil).isEmpty)
+  }
+
+  /// The newest delivery.
+  fileprivate func report() throws -> DeliveryReport {
+    try #require(try deliveries.deliveries(ofAccountNamed: nil, state: nil, limit: 1).first)
+  }
+}
+
+extension [ClaimedDelivery] {
+  /// The outcomes that are told to an endpoint, in their order.
+  fileprivate func outcomes(_ endpoint: WebhookEndpointID) -> [Outcome] {
+    filter { $0.target.endpoint == endpoint }.compactMap {
+      if case .outcome(let outcome) = $0.event { outcome } else { nil }
+    }.byID
+  }
+}
+
+extension [Outcome] {
+  fileprivate var byID: [Outcome] { sorted { $0.id < $1.id } }
+}
+
+extension Outcome {
+  /// An event does not tell what was shuffled or picked from, so it is not loaded.
+  fileprivate var withoutItems: Outcome {
+    Outcome(
+      id: id, chain: chain, mode: mode, clientSeed: clientSeed, serverHash: serverHash, epoch: epoch, cursor: cursor,
+      nonce: nonce, endpoint: endpoint, value: value, fields: fields, items: nil, created: created)
+  }
+}
