@@ -109,6 +109,9 @@ let package = Package(
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
     .testTarget(
+      name: "APITests",
+      dependencies: ["API", "Ledger", .product(name: "NIOPosix", package: "swift-nio")]),
+    .testTarget(
       name: "WebhooksTests",
       dependencies: [
         "Webhooks", "Ledger", "Fairness", "JSON", .product(name: "NIOCore", package: "swift-nio"),

@@ -25,15 +25,18 @@ public struct ServerParts: Sendable {
   public let renderer: OutcomeRenderer
   public let log: LineLog
   public let lifecycle: Lifecycle
+  public let metrics: Metrics
 
   public init(
-    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle
+    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle,
+    metrics: Metrics = Metrics()
   ) {
     self.store = store
     self.writer = writer
     self.renderer = renderer
     self.log = log
     self.lifecycle = lifecycle
+    self.metrics = metrics
   }
 }
 
@@ -49,6 +52,7 @@ public func buildApplication(
   let streams = StreamDesk(
     limits: StreamDesk.Limits(perAddress: configuration.rateLimitPerMinute == 0 ? nil : StreamDesk.Limits().perAddress))
   parts.lifecycle.onShutdown { streams.closeAll() }
+  parts.metrics.show("fairdraw_streams_open", "Streams that are open.") { streams.count }
 
   let routes: [any Routes] = [
     DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
@@ -61,7 +65,7 @@ public func buildApplication(
     admission: Admission(
       keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
       trustedProxies: configuration.trustedProxies),
-    log: parts.log, responseTimes: responseTimes)
+    log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
 
   return Application(
     responder: edge,

@@ -18,7 +18,7 @@ public final class DeliveryWorker: Service {
   private let desk: DeliveryDesk
   private let wake: AsyncStream<Void>
   private let waker: AsyncStream<Void>.Continuation
-  private let counters = Mutex(Counters())
+  private let counts = Mutex(DeliveryCounts())
 
   /// How long a loop's turn takes at least, so that results and claims gather.
   private static let pace = Duration.milliseconds(25)
@@ -26,13 +26,6 @@ public final class DeliveryWorker: Service {
   private static let pollInterval = Duration.seconds(1)
   /// How long attempts under way are waited for when the server stops.
   private static let patience = Duration.seconds(5)
-
-  /// Counts since the start.
-  public struct Counters: Sendable {
-    public var delivered = 0
-    public var failed = 0
-    public var died = 0
-  }
 
   public init(store: any DeliveryStore, client: DeliveryClient, renderer: EventRenderer, logger: Logger) {
     self.store = store
@@ -43,7 +36,12 @@ public final class DeliveryWorker: Service {
     (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
-  public var report: Counters { counters.withLock { $0 } }
+  /// How deliveries stand.
+  public func report() async -> DeliveryCounts {
+    var counts = counts.withLock { $0 }
+    counts.pending = try? await store.pendingDeliveries()
+    return counts
+  }
 
   /// Looks for work soon. May be called from anywhere, as often as one likes.
   public func notify() { waker.yield() }
@@ -156,16 +154,16 @@ public final class DeliveryWorker: Service {
 
   private func judge(_ delivery: ClaimedDelivery, _ attempt: DeliveryAttempt) -> DeliveryResult {
     guard attempt.error != nil else {
-      counters.withLock { $0.delivered += 1 }
+      counts.withLock { $0.delivered += 1 }
       return DeliveryResult(of: delivery, .delivered, attempt: attempt)
     }
-    counters.withLock { $0.failed += 1 }
+    counts.withLock { $0.failed += 1 }
     var random = SystemRandomNumberGenerator()
     let isGone = attempt.status == 410
     let next = RetrySchedule.next(
       after: delivery.attempts + 1, since: delivery.since, now: Self.wallClock(), using: &random)
     guard let next, !isGone else {
-      counters.withLock { $0.died += 1 }
+      counts.withLock { $0.dead += 1 }
       return DeliveryResult(of: delivery, .dead, attempt: attempt, disabling: isGone ? "it answered 410 Gone" : nil)
     }
     return DeliveryResult(of: delivery, .retry(at: next), attempt: attempt)

@@ -51,6 +51,14 @@ struct Serve: AsyncParsableCommand {
   var allowPrivateWebhooks = false
 
   @Option(
+    help: ArgumentHelp(
+      "A second port, for Prometheus: its only address is /metrics. (default: none)", valueName: "number"))
+  var metricsPort: Int?
+
+  @Option(help: ArgumentHelp("The address of that port. (default: 127.0.0.1)", valueName: "address"))
+  var metricsHost: String?
+
+  @Option(
     help: ArgumentHelp("trace, debug, info, notice, warning, error or critical. (default: info)", valueName: "level"))
   var logLevel: String?
 
@@ -89,18 +97,27 @@ struct Serve: AsyncParsableCommand {
       renderer: EventRenderer(shortIDs: ShortIDs(masterKey: masterKey)), logger: Logger(label: "webhooks"))
     let writer = LedgerWriter(store: store, decider: decider) { worker.notify() }
     let lifecycle = Lifecycle(version: Fairdraw.version)
+    let parts = ServerParts(
+      store: store, writer: writer, renderer: decider.renderer, log: log, lifecycle: lifecycle)
     let application = buildApplication(
-      server,
-      ServerParts(store: store, writer: writer, renderer: decider.renderer, log: log, lifecycle: lifecycle),
+      server, parts,
       logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
     }
+    var services: [any Service] = [worker, application]
+    if let port = try Settings.integer("metrics-port", metricsPort, in: 1...65535) {
+      services.append(
+        buildMetricsApplication(
+          host: Settings.text("metrics-host", metricsHost) ?? "127.0.0.1", port: port, parts,
+          logger: Logger(label: "metrics"), deliveries: { await worker.report() }))
+    }
+    // Shut down from the last to the first: health checks and streams know before connections are refused.
+    services.append(ShutdownNotice(lifecycle: lifecycle))
     do {
       try await ServiceGroup(
         configuration: ServiceGroupConfiguration(
-          // Shut down from the last to the first: health checks and streams know before connections are refused.
-          services: [worker, application, ShutdownNotice(lifecycle: lifecycle)],
+          services: services,
           gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
       ).run()
     } catch {

@@ -14,6 +14,9 @@ struct MemoryLedger: Sendable {
   private(set) var testOutcomes: [TestDrawID: Outcome] = [:]
   private(set) var records: [IdempotencyScope: IdempotencyRecord] = [:]
   private(set) var usage: [UsageKey: Int] = [:]
+  /// Each account's enabled endpoints.
+  var webhooks: [AccountID: [WebhookEndpointID]] = [:]
+  private(set) var deliveries: [NewDelivery] = []
   private var numbers: [Place: Int] = [:]
 
   struct Place: Hashable {
@@ -48,6 +51,7 @@ struct MemoryLedger: Sendable {
     for key in needs.chains { snapshot.chains[key] = chains[key] }
     for scope in needs.claims { snapshot.records[scope] = records[scope] }
     for id in needs.testDraws { snapshot.testOutcomes[id] = testOutcomes[id] }
+    for account in needs.webhookAccounts { snapshot.webhooks[account] = webhooks[account] }
     return snapshot
   }
 
@@ -72,6 +76,18 @@ struct MemoryLedger: Sendable {
     }
     for record in changes.records { records[record.scope] = record }
     for (key, count) in changes.usage { usage[key, default: 0] += count }
+    deliveries += changes.deliveries
+  }
+
+  /// What must have been made for `outcomes`, which were drawn just now: one for each enabled endpoint of whose key it was.
+  func deliveries(for outcomes: [Outcome]) -> [NewDelivery] {
+    let owners = Dictionary(uniqueKeysWithValues: chains.values.map { ($0.id, $0.key.owner) })
+    return outcomes.flatMap { outcome -> [NewDelivery] in
+      let account = owners[outcome.chain].flatMap { keyOwners[KeyID($0.rawValue)] }
+      return (account.flatMap { webhooks[$0] } ?? []).map {
+        NewDelivery(endpoint: $0, outcome: outcome.id, created: outcome.created)
+      }
+    }
   }
 
   /// Checks what must hold of any ledger, however it came about.

@@ -22,7 +22,7 @@ import Testing
 struct Simulation {
   enum Event: CaseIterable {
     case drawn, rehearsed, replayed, conflict, quotaRefused, quotaRefusedInBatch, revoked, expired, midnight, setBack
-    case crashBeforeStore, crashBeforeReply, sameGroupTwice, noChain, seeded, moved, fullBatch
+    case told, crashBeforeStore, crashBeforeReply, sameGroupTwice, noChain, seeded, moved, fullBatch
   }
 
   private(set) var ledger = MemoryLedger()
@@ -35,6 +35,7 @@ struct Simulation {
   private var callers: [Caller] = [.anonymous]
   private var nextKey: Int64 = 1
   private var nextClaim = 0
+  private var nextWebhook: Int64 = 0
   /// Sent lately, and any time.
   private var recent: [Submission] = []
   private var old: [Submission] = []
@@ -81,6 +82,7 @@ struct Simulation {
   mutating func step() throws {
     moveClock()
     if random.chance(0.5) { revokeKey() }
+    if random.chance(3) { changeWebhooks() }
     let group = nextGroup()
     let snapshot = ledger.snapshot(Needs(of: group), now: now)
     var entropy = SplitMix64(state: random.next())
@@ -121,6 +123,13 @@ struct Simulation {
     ledger.liveKeys.remove(key)
     model.revoked.insert(key)
     addKey(account.rawValue, mode)
+  }
+
+  /// An account gets an endpoint, or loses all it has.
+  private mutating func changeWebhooks() {
+    let account = AccountID(Int64(random.int(1...Self.quotas.count)))
+    nextWebhook += 1
+    ledger.webhooks[account] = random.chance(30) ? nil : (ledger.webhooks[account] ?? []) + [WebhookEndpointID(nextWebhook)]
   }
 
   private mutating func nextGroup() -> [Submission] {
@@ -198,7 +207,7 @@ struct Simulation {
   private func expectSame(_ a: Decision, _ b: Decision) throws {
     let same =
       a.replies == b.replies && a.changes.outcomes == b.changes.outcomes && a.changes.records == b.changes.records
-      && a.changes.usage == b.changes.usage
+      && a.changes.usage == b.changes.usage && a.changes.deliveries == b.changes.deliveries
       && a.changes.testOutcomes.map(\.id) == b.changes.testOutcomes.map(\.id)
       && a.changes.testOutcomes.map(\.outcome) == b.changes.testOutcomes.map(\.outcome)
       && a.changes.newChains.map(Chain.init) == b.changes.newChains.map(Chain.init)
@@ -246,6 +255,9 @@ struct Simulation {
     try check(ledger.chains.count == model.next.count, "chains that nobody asked for")
     try check(ledger.testOutcomes.count == rehearsals.count, "test outcomes that nobody asked for")
     try check(decision.changes.records.count == model.runs - runsBefore, "records that nobody asked for")
+    let deliveries = ledger.deliveries(for: decision.changes.outcomes)
+    try check(decision.changes.deliveries == deliveries, "should make \(deliveries.count) deliveries")
+    if !deliveries.isEmpty { seen.insert(.told) }
     for chain in decision.changes.newChains + decision.changes.movedChains {
       let expected = model.next[chain.key] ?? (-1, -1)
       try check((chain.cursor, chain.nonce) == expected, "chain \(chain.id) should stand at \(expected)")

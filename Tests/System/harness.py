@@ -149,6 +149,11 @@ class Connection:
       sent.setdefault("Content-Type", "application/json")
     self.http.request(method, target(path, query), body=body, headers=sent)
     answer = self.http.getresponse()
+    if answer.getheader("Content-Type") == "text/event-stream":
+      # Which does not end for a long time: its first event, and then we hang up.
+      lines = list(iter(answer.readline, b"\n"))
+      self.http.close()
+      return Response(answer.status, answer.headers, b"".join(lines), method)
     return Response(answer.status, answer.headers, answer.read(), method)
 
   def get(self, path, query=None, **rest):

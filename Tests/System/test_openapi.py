@@ -47,7 +47,7 @@ def conforms(response, path, method):
   content = promised["content"]
   media = response.header("Content-Type").split(";")[0]
   assert media in content
-  validator(content[media]["schema"]).validate(response.json())
+  validator(content[media]["schema"]).validate(response.json() if media == "application/json" else response.body.decode())
   for name, header in promised.get("headers", {}).items():
     header, value = resolve(header), response.header(name)
     if value is None:
@@ -213,6 +213,10 @@ def sample(path, method):
   parameters = {"clientSeed": unique("sample"), **REQUIRED.get(name, {})}
   if name == "batch":
     return None, {"draws": [{"endpoint": "ints", "params": parameters}]}
+  if name == "stream":
+    for required in REQUIRED.values():
+      parameters.update(required)
+    parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
   return (parameters, None) if method == "get" else (None, parameters)

@@ -52,8 +52,14 @@ struct LedgerGate: Sendable {
     return response(try await submit(submission, context), context)
   }
 
+  private static let conflict = Reply(.idempotencyConflict)
+
   private func response(_ reply: Reply, _ context: FairdrawContext) -> Response {
-    if reply.isReplay { context.record.note { $0.isReplay = true } }
+    if reply.isReplay {
+      context.record.note { $0.isReplay = true }
+    } else if reply == Self.conflict {
+      context.record.note { $0.isConflict = true }
+    }
     return Response(reply)
   }
 

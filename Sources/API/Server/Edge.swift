@@ -10,6 +10,7 @@ struct Edge: HTTPResponder {
   let admission: Admission
   let log: LineLog
   let responseTimes: ResponseTimes
+  let metrics: Metrics
 
   /// The longest request target, in bytes: path and query.
   static let maximumTarget = 32 * 1024
@@ -40,6 +41,7 @@ struct Edge: HTTPResponder {
       throw Refusal(404, "There is nothing at this address.")
     }
     context.captures = captures
+    context.route = route.path
     guard let handler = route.handlers.first(where: { $0.method == request.method })?.handler else {
       return request.method == .options ? Self.preflight() : Self.wrongMethod(route, context)
     }
@@ -85,6 +87,9 @@ struct Edge: HTTPResponder {
     let elapsed = context.record.elapsed
     responseTimes.add(milliseconds: elapsed / .milliseconds(1))
     let notes = context.record.notes
+    metrics.add(
+      route: context.route, status: response.status.code, seconds: elapsed / .seconds(1), isReplay: notes.isReplay,
+      isConflict: notes.isConflict)
     if notes.showsTiming {
       var timing: [UInt8] = []
       if let ledger = notes.ledger {

@@ -13,6 +13,8 @@ struct FairdrawContext: InitializableFromSource {
   var target = Target.root
   /// What the braces of the route's path stand for, as it was sent: not percent-decoded.
   var captures: [String: Substring] = [:]
+  /// The path of its route, as the route has it; one word for all requests without one.
+  var route = "none"
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
@@ -40,6 +42,8 @@ final class RequestRecord: Sendable {
     /// Whether the caller is told how long things took: live keys are.
     var showsTiming = false
     var isReplay = false
+    /// Whether it was refused because its idempotency key was used for another request.
+    var isConflict = false
   }
 
   /// A random part for the process and a counter: unique, and cheap.

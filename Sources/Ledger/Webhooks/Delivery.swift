@@ -152,6 +152,19 @@ public struct DeliveryResult: Sendable {
   }
 }
 
+/// How deliveries stand.
+public struct DeliveryCounts: Sendable, Equatable {
+  /// To be made, in the whole database; nil if that could not be found out.
+  public var pending: Int?
+  /// What this server's attempts came to, since its start.
+  public var delivered = 0
+  public var failed = 0
+  /// Deliveries that this server gave up, since its start.
+  public var dead = 0
+
+  public init() {}
+}
+
 /// A delivery as its operator sees it.
 public struct DeliveryReport: Sendable {
   public let id: DeliveryID

@@ -50,6 +50,10 @@ public final class LedgerWriter: Sendable {
     public var groups = 0
     public var submissions = 0
     public var failedGroups = 0
+    /// Submissions in each group that was stored.
+    public var groupSizes = Histogram.sizes
+    /// Seconds each of them took to load, decide and commit.
+    public var commitTimes = Histogram.seconds
     /// Whether the store failed the last group it had something to store for, and has not proved sound since.
     public var lastGroupFailed = false
   }
@@ -205,6 +209,7 @@ public final class LedgerWriter: Sendable {
   private func settle(_ tickets: [Ticket]) {
     let group = tickets.map(\.submission)
     var entropy = SystemRandomNumberGenerator()
+    let started = ContinuousClock.now
     do {
       let decision = try store.commit(Needs(of: group)) { snapshot in
         decider.decide(group, snapshot: snapshot, entropy: &entropy)
@@ -214,6 +219,8 @@ public final class LedgerWriter: Sendable {
       statistics.withLock {
         $0.groups += 1
         $0.submissions += group.count
+        $0.groupSizes.add(Double(group.count))
+        $0.commitTimes.add((.now - started) / .seconds(1))
         // A group that had nothing to store says nothing about whether the store can.
         if !decision.changes.isEmpty { $0.lastGroupFailed = false }
       }

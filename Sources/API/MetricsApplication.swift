@@ -1,0 +1,41 @@
+import HTTPTypes
+import Hummingbird
+import Ledger
+import Logging
+import NIOCore
+
+/// Puts together the second, small HTTP server that shows `/metrics`. It is apart from the API, so that no proxy in front
+/// of that can let the world see it.
+///
+/// - Parameter deliveries: how webhook deliveries stand.
+public func buildMetricsApplication(
+  host: String, port: Int, _ parts: ServerParts, logger: Logger,
+  deliveries: @escaping @Sendable () async -> DeliveryCounts
+) -> some ApplicationProtocol {
+  Application(
+    responder: MetricsResponder(parts: parts, deliveries: deliveries),
+    configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: nil),
+    eventLoopGroupProvider: .singleton,
+    logger: logger)
+}
+
+private struct MetricsResponder: HTTPResponder {
+  typealias Context = BasicRequestContext
+
+  let parts: ServerParts
+  let deliveries: @Sendable () async -> DeliveryCounts
+
+  func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    guard request.uri.path == "/metrics" else { return Response(status: .notFound) }
+    guard request.method == .get || request.method == .head else {
+      return Response(status: .methodNotAllowed, headers: [.allow: "GET, HEAD"])
+    }
+    let page = parts.metrics.page(
+      version: parts.lifecycle.version, writer: parts.writer.report, queueDepth: parts.writer.queueDepth,
+      deliveries: await deliveries())
+    let response = Response(
+      status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: page)))
+    return request.method == .head ? response.createHeadResponse() : response
+  }
+}

@@ -1,0 +1,132 @@
+import Ledger
+import Synchronization
+
+/// Counts what requests come to, for a monitoring system. Adding to it costs a lock and a look into a table.
+public final class Metrics: Sendable {
+  private struct Series {
+    var statuses: [Int: Int] = [:]
+    var times = Histogram.seconds
+  }
+
+  private struct State {
+    var routes: [String: Series] = [:]
+    var replays = 0
+    var conflicts = 0
+  }
+
+  private let state = Mutex(State())
+  private let gauges = Mutex<[(name: StaticString, help: StaticString, value: @Sendable () -> Int)]>([])
+
+  public init() {}
+
+  /// - Parameter route: a route's path, or one word for all that are none: there must be few.
+  func add(route: String, status: Int, seconds: Double, isReplay: Bool, isConflict: Bool) {
+    state.withLock { state in
+      state.routes[route, default: Series()].statuses[status, default: 0] += 1
+      state.routes[route]?.times.add(seconds)
+      if isReplay { state.replays += 1 }
+      if isConflict { state.conflicts += 1 }
+    }
+  }
+
+  /// Shows `value` as it is when somebody looks.
+  func show(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int) {
+    gauges.withLock { $0.append((name, help, value)) }
+  }
+
+  /// Everything, in Prometheus's text format, version 0.0.4.
+  func page(version: String, writer: LedgerWriter.Statistics, queueDepth: Int, deliveries: DeliveryCounts) -> [UInt8] {
+    let (routes, replays, conflicts) = state.withLock { ($0.routes, $0.replays, $0.conflicts) }
+    var page = MetricsPage()
+    page.family("fairdraw_info", .gauge, "What runs.")
+    page.sample("fairdraw_info", [("version", version)], 1)
+
+    let sorted = routes.sorted { $0.key < $1.key }
+    page.family("fairdraw_http_requests_total", .counter, "Requests answered, by endpoint and status.")
+    for (route, series) in sorted {
+      for (status, count) in series.statuses.sorted(by: { $0.key < $1.key }) {
+        page.sample("fairdraw_http_requests_total", [("endpoint", route), ("status", String(status))], Double(count))
+      }
+    }
+    page.family(
+      "fairdraw_http_request_duration_seconds", .histogram,
+      "Time from a request's head to its answer being ready, by endpoint.")
+    for (route, series) in sorted {
+      page.histogram("fairdraw_http_request_duration_seconds", [("endpoint", route)], series.times)
+    }
+    page.single(
+      "fairdraw_idempotent_replays_total", .counter, "Requests answered with a stored answer.", Double(replays))
+    page.single(
+      "fairdraw_idempotency_conflicts_total", .counter,
+      "Requests refused because their Idempotency-Key was used for another.", Double(conflicts))
+
+    page.single("fairdraw_ledger_queue_draws", .gauge, "Draws that wait for a group.", Double(queueDepth))
+    page.family("fairdraw_ledger_group_size", .histogram, "Submissions committed together.")
+    page.histogram("fairdraw_ledger_group_size", [], writer.groupSizes)
+    page.family("fairdraw_ledger_commit_duration_seconds", .histogram, "Time to load, decide and commit a group.")
+    page.histogram("fairdraw_ledger_commit_duration_seconds", [], writer.commitTimes)
+    page.single(
+      "fairdraw_ledger_failed_groups_total", .counter, "Groups that could not be stored.", Double(writer.failedGroups))
+
+    if let pending = deliveries.pending {
+      page.single(
+        "fairdraw_webhook_deliveries_pending", .gauge, "Webhook deliveries to be made, in the whole database.",
+        Double(pending))
+    }
+    page.family(
+      "fairdraw_webhook_attempts_total", .counter, "Webhook attempts of this server, by what came of them.")
+    page.sample("fairdraw_webhook_attempts_total", [("result", "delivered")], Double(deliveries.delivered))
+    page.sample("fairdraw_webhook_attempts_total", [("result", "failed")], Double(deliveries.failed))
+    page.single(
+      "fairdraw_webhook_deliveries_dead_total", .counter, "Webhook deliveries that this server gave up.",
+      Double(deliveries.dead))
+    for gauge in gauges.withLock({ $0 }) {
+      page.single(String(describing: gauge.name), .gauge, String(describing: gauge.help), Double(gauge.value()))
+    }
+    return page.bytes
+  }
+}
+
+/// Writes Prometheus's text format.
+struct MetricsPage {
+  enum Kind: String { case counter, gauge, histogram }
+
+  private(set) var bytes: [UInt8] = []
+
+  /// Begins a family; its samples must follow.
+  mutating func family(_ name: String, _ kind: Kind, _ help: String) {
+    bytes.append(text: "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n")
+  }
+
+  mutating func sample(_ name: String, _ labels: [(name: String, value: String)], _ value: Double) {
+    bytes.append(text: name)
+    if !labels.isEmpty {
+      let text = labels.map { label in
+        let value = label.value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        return "\(label.name)=\"\(value)\""
+      }
+      bytes.append(text: "{\(text.joined(separator: ","))}")
+    }
+    bytes.append(UInt8(ascii: " "))
+    bytes.append(double: value)
+    bytes.append(UInt8(ascii: "\n"))
+  }
+
+  mutating func single(_ name: String, _ kind: Kind, _ help: String, _ value: Double) {
+    family(name, kind, help)
+    sample(name, [], value)
+  }
+
+  mutating func histogram(_ name: String, _ labels: [(name: String, value: String)], _ histogram: Histogram) {
+    var total = 0
+    for (bound, count) in zip(histogram.bounds, histogram.counts) {
+      total += count
+      var text: [UInt8] = []
+      text.append(double: bound)
+      sample(name + "_bucket", labels + [("le", String(decoding: text, as: UTF8.self))], Double(total))
+    }
+    sample(name + "_bucket", labels + [("le", "+Inf")], Double(histogram.count))
+    sample(name + "_sum", labels, histogram.sum)
+    sample(name + "_count", labels, Double(histogram.count))
+  }
+}
