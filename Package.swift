@@ -110,7 +110,9 @@ let package = Package(
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
     .testTarget(
       name: "APITests",
-      dependencies: ["API", "Ledger", .product(name: "NIOPosix", package: "swift-nio")]),
+      dependencies: [
+        "API", "Ledger", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+      ]),
     .testTarget(
       name: "WebhooksTests",
       dependencies: [

@@ -45,7 +45,7 @@ public final class DeliveryClient: Sendable {
   /// Closes all connections. Nothing may be sent afterwards.
   public func shutDown() async {
     for client in clients.withLock({ $0.removeAll() }) { try? await client.shutdown() }
-    await systemResolver?.shutDown()
+    systemResolver?.shutDown()
   }
 
   /// Posts `body`; an answer of any status is an answer, and redirects are not followed.
@@ -81,17 +81,18 @@ public final class DeliveryClient: Sendable {
     return ordered[attempt % ordered.count]
   }
 
-  /// Gives up waiting, though not the thread that waits, when name servers do not answer in time.
+  /// Gives up waiting when name servers do not answer in time; the thread that asked them waits on.
   private func lookUp(_ host: String) async throws -> [NetworkAddress] {
-    try await withThrowingTaskGroup(of: [NetworkAddress].self) { [resolve] group in
-      group.addTask { try await resolve(host) }
-      group.addTask {
-        try await Task.sleep(for: Self.timeout)
-        throw DeliveryFailure("the host name \(host) was not resolved in time")
-      }
-      defer { group.cancelAll() }
-      return try await group.next() ?? []
+    let lookUp = LookUp()
+    let resolving = Task { [resolve] in
+      do { lookUp.settle(.success(try await resolve(host))) } catch { lookUp.settle(.failure(error)) }
     }
+    let alarm = MultiThreadedEventLoopGroup.singleton.next().scheduleTask(in: TimeAmount(Self.timeout)) {
+      lookUp.settle(.failure(DeliveryFailure("the host name \(host) was not resolved in time")))
+      resolving.cancel()
+    }
+    defer { alarm.cancel() }
+    return try await lookUp.result()
   }
 
   private func send(
@@ -129,6 +130,44 @@ public final class DeliveryClient: Sendable {
       DeliveryFailure("there was no answer within \(timeout.components.seconds) seconds")
     case .remoteConnectionClosed?: DeliveryFailure("the connection was closed before there was an answer")
     default: error
+    }
+  }
+}
+
+/// What a name resolves to, or that time is up: whichever comes first.
+private final class LookUp: Sendable {
+  private enum State {
+    case open
+    case awaited(CheckedContinuation<[NetworkAddress], any Error>)
+    case settled(Result<[NetworkAddress], any Error>)
+  }
+
+  private let state = Mutex(State.open)
+
+  func settle(_ result: Result<[NetworkAddress], any Error>) {
+    let waiting: CheckedContinuation<[NetworkAddress], any Error>? = state.withLock { state in
+      switch state {
+      case .settled: return nil
+      case .open:
+        state = .settled(result)
+        return nil
+      case .awaited(let continuation):
+        state = .settled(result)
+        return continuation
+      }
+    }
+    waiting?.resume(with: result)
+  }
+
+  /// Asked for once.
+  func result() async throws -> [NetworkAddress] {
+    try await withCheckedThrowingContinuation { continuation in
+      let settled: Result<[NetworkAddress], any Error>? = state.withLock { state in
+        if case .settled(let result) = state { return result }
+        state = .awaited(continuation)
+        return nil
+      }
+      if let settled { continuation.resume(with: settled) }
     }
   }
 }

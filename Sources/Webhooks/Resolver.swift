@@ -8,11 +8,12 @@ public typealias Resolve = @Sendable (_ host: String) async throws -> [NetworkAd
 /// Resolves names as the rest of the machine does, on threads of its own: a name server that does not answer holds its
 /// thread for as long as the system waits.
 final class SystemResolver: Sendable {
-  private let threads = NIOThreadPool(numberOfThreads: 8)
+  private let threads = NIOThreadPool(numberOfThreads: 32)
 
   init() { threads.start() }
 
-  func shutDown() async { try? await threads.shutdownGracefully() }
+  /// Lets the threads end by themselves: a name server that does not answer is no reason to stay.
+  func shutDown() { threads.shutdownGracefully { _ in } }
 
   /// - Throws: ``DeliveryFailure`` if there are none.
   func addresses(of host: String) async throws -> [NetworkAddress] {

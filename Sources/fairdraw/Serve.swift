@@ -80,6 +80,9 @@ struct Serve: AsyncParsableCommand {
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
     let level = try logLevelSetting()
     let givenURL = try publicURLSetting()
+    let metricsPort = try Settings.integer("metrics-port", metricsPort, in: 1...65535)
+    let metricsHost = Settings.text("metrics-host", metricsHost) ?? "127.0.0.1"
+    let allowsPrivate = try Settings.flag("allow-private-webhooks", allowPrivateWebhooks)
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
     if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
     let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
@@ -91,9 +94,7 @@ struct Serve: AsyncParsableCommand {
     let decider = Decider(masterKey: masterKey, publicURL: url, defaultDailyQuota: quota)
     let worker = DeliveryWorker(
       store: store,
-      client: DeliveryClient(
-        addressGuard: AddressGuard(
-          allowsPrivate: try Settings.flag("allow-private-webhooks", allowPrivateWebhooks))),
+      client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
       renderer: EventRenderer(shortIDs: ShortIDs(masterKey: masterKey)), logger: Logger(label: "webhooks"))
     let writer = LedgerWriter(store: store, decider: decider) { worker.notify() }
     let lifecycle = Lifecycle(version: Fairdraw.version)
@@ -106,10 +107,12 @@ struct Serve: AsyncParsableCommand {
       greet(address, publicURL: givenURL, place: place)
     }
     var services: [any Service] = [worker, application]
-    if let port = try Settings.integer("metrics-port", metricsPort, in: 1...65535) {
+    var places = "\(server.host):\(server.port)"
+    if let metricsPort {
+      places += ", or on \(metricsHost):\(metricsPort) for its metrics"
       services.append(
         buildMetricsApplication(
-          host: Settings.text("metrics-host", metricsHost) ?? "127.0.0.1", port: port, parts,
+          host: metricsHost, port: metricsPort, parts,
           logger: Logger(label: "metrics"), deliveries: { await worker.report() }))
     }
     // Shut down from the last to the first: health checks and streams know before connections are refused.
@@ -122,7 +125,7 @@ struct Serve: AsyncParsableCommand {
       ).run()
     } catch {
       await writer.drain()
-      throw CommandFailure("the server cannot listen on \(server.host):\(server.port): \(error)")
+      throw CommandFailure("the server cannot listen on \(places): \(error)")
     }
     // The last connection has been answered; nothing more can come in.
     await writer.drain()

@@ -1,5 +1,6 @@
 import Foundation
 import Ledger
+import NIOCore
 import NIOPosix
 import Testing
 

@@ -151,9 +151,11 @@ class Connection:
     answer = self.http.getresponse()
     if answer.getheader("Content-Type") == "text/event-stream":
       # Which does not end for a long time: its first event, and then we hang up.
-      lines = list(iter(answer.readline, b"\n"))
+      event = b""
+      while (line := answer.readline()).strip():
+        event += line
       self.http.close()
-      return Response(answer.status, answer.headers, b"".join(lines), method)
+      return Response(answer.status, answer.headers, event, method)
     return Response(answer.status, answer.headers, answer.read(), method)
 
   def get(self, path, query=None, **rest):

@@ -38,6 +38,9 @@ def failed(done, status=1, mentions=()):
   (["key", "create"], ["--account", "--mode", "--allow-ip", "--allow-referer"]),
   (["key", "list"], ["--database"]),
   (["key", "revoke"], ["prefix"]),
+  (["webhook"], ["create", "list", "delete", "test", "deliveries", "resend", "rotate-secret", "enable", "disable"]),
+  (["webhook", "create"], ["--account", "--url", "secret"]),
+  (["webhook", "deliveries"], ["--account", "--state", "--limit"]),
 ])
 def test_help(command, mentions):
   done = cli(*command, "--help")

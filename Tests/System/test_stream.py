@@ -216,7 +216,7 @@ def test_a_revoked_key_ends_its_streams(serve):
     server.cli("key", "revoke", key[:16], check=True)
     while stream.next():
       pass
-  assert server.get("/api/stream", {"endpoint": "ints"}, key=key).status == 401
+  wait_until(lambda: server.get("/api/stream", {"endpoint": "ints"}, key=key).status == 401, "the key is known to be revoked")
 
 
 def test_many_streams_keep_their_beat(serve):

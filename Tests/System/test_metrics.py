@@ -1,0 +1,92 @@
+"""`/metrics` for Prometheus: on a port of its own, off unless asked for."""
+
+import http.client
+import re
+import socket
+from contextlib import closing
+
+import pytest
+
+from harness import wait_until
+
+
+@pytest.fixture
+def measured(serve):
+  with closing(socket.socket()) as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+  server = serve(FAIRDRAW_METRICS_PORT=port)
+  server.metrics_port = port
+  return server
+
+
+def scrape(server, path="/metrics", method="GET"):
+  with closing(http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=10)) as connection:
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Content-Type"), answer.read().decode()
+
+
+def samples(server):
+  """Every sample by its name and labels; the text's form is checked on the way."""
+  status, kind, text = scrape(server)
+  assert status == 200 and kind == "text/plain; version=0.0.4; charset=utf-8" and text.endswith("\n")
+  found, types = {}, {}
+  for line in text.splitlines():
+    if line.startswith("#"):
+      words = line.split(" ")
+      assert words[1] in ("HELP", "TYPE")
+      if words[1] == "TYPE":
+        assert words[2] not in types
+        types[words[2]] = words[3]
+      continue
+    name, labels, value = re.fullmatch(r'([a-z_]+)(?:\{((?:[a-z]+="[^"]*",?)*)\})? (\S+)', line).groups()
+    family = name if name in types else re.sub(r"_(bucket|sum|count)$", "", name)
+    assert types[family] == ("histogram" if family != name else types[name])
+    found[name + (f"{{{labels}}}" if labels else "")] = float(value)
+  return found
+
+
+def test_it_is_off_unless_asked_for_and_never_on_the_apis_port(server, measured):
+  assert server.get("/metrics").status == 404
+  assert measured.get("/metrics").status == 404
+  assert scrape(measured)[0] == 200
+  assert scrape(measured, "/api/ints")[0] == 404 and scrape(measured, "/")[0] == 404
+  assert scrape(measured, method="POST")[0] == 405
+  assert scrape(measured, method="HEAD")[::2] == (200, "")
+
+
+def test_requests_are_counted_by_endpoint_and_status(measured):
+  key = measured.key()
+  for _ in range(3):
+    measured.draw("ints", key=key, idempotency="one")
+  measured.draw("ints", {"min": 2}, key=key, idempotency="one")
+  measured.get("/api/ints", {"count": "no"})
+  measured.get("/no/such/place")
+  measured.get("/api//ints/", {"count": 2})
+  found = samples(measured)
+  assert found['fairdraw_http_requests_total{endpoint="/api/ints",status="200"}'] == 4
+  assert found['fairdraw_http_requests_total{endpoint="/api/ints",status="400"}'] == 1
+  assert found['fairdraw_http_requests_total{endpoint="/api/ints",status="409"}'] == 1
+  assert found['fairdraw_http_requests_total{endpoint="none",status="404"}'] == 1
+  assert found["fairdraw_idempotent_replays_total"] == 2 and found["fairdraw_idempotency_conflicts_total"] == 1
+  buckets = [value for name, value in found.items() if name.startswith('fairdraw_http_request_duration_seconds_bucket{endpoint="/api/ints"')]
+  assert buckets == sorted(buckets) and buckets[-1] == 6
+  assert found['fairdraw_http_request_duration_seconds_count{endpoint="/api/ints"}'] == 6
+  assert 0 < found['fairdraw_http_request_duration_seconds_sum{endpoint="/api/ints"}'] < 60
+
+
+def test_the_ledger_and_webhooks_are_told(measured):
+  account = measured.account()
+  key = measured.key(account)
+  measured.cli("webhook", "create", "--account", account, "--url", "http://127.0.0.1/", check=True)
+  for _ in range(5):
+    measured.draw("ints", key=key)
+  wait_until(lambda: samples(measured)['fairdraw_webhook_attempts_total{result="failed"}'] >= 5, "all have failed once")
+  found = samples(measured)
+  assert found["fairdraw_webhook_deliveries_pending"] == 5
+  assert found['fairdraw_webhook_attempts_total{result="delivered"}'] == 0 and found["fairdraw_webhook_deliveries_dead_total"] == 0
+  assert found["fairdraw_ledger_group_size_sum"] == 5 and 1 <= found["fairdraw_ledger_group_size_count"] <= 5
+  assert found["fairdraw_ledger_commit_duration_seconds_count"] == found["fairdraw_ledger_group_size_count"]
+  assert found["fairdraw_ledger_queue_draws"] == 0 and found["fairdraw_ledger_failed_groups_total"] == 0
+  assert found["fairdraw_streams_open"] == 0
