@@ -1,4 +1,5 @@
 import Hummingbird
+import HummingbirdCore
 import Ledger
 import Logging
 import NIOCore
@@ -54,22 +55,24 @@ public func buildApplication(
   parts.lifecycle.onShutdown { streams.closeAll() }
   parts.metrics.show("fairdraw_streams_open", "Streams that are open.") { streams.count }
 
+  let ledgerRoutes = DrawRoutes.routes + SeedRoutes.routes + [BatchRoute.route]
   let routes: [any Routes] = [
-    DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
     StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, desk: streams),
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
+  let admission = Admission(
+    keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
+    trustedProxies: configuration.trustedProxies)
+  let completion = Completion(log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
   let edge = Edge(
-    routes: RouteTable(routes.flatMap(\.routes)),
-    admission: Admission(
-      keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
-      trustedProxies: configuration.trustedProxies),
-    log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
+    routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + routes.flatMap(\.routes)), admission: admission,
+    completion: completion)
+  let service = LedgerService(routes: ledgerRoutes, admission: admission, gate: gate, completion: completion)
 
   return Application(
     responder: edge,
-    server: .http1(configuration: .init(idleTimeout: .seconds(75))),
+    server: HTTPServerBuilder { LedgerChannel(responder: $0, service: service, idleTimeout: .seconds(75)) },
     configuration: ApplicationConfiguration(
       address: .hostname(configuration.host, port: configuration.port), serverName: nil, backlog: 1024),
     onServerRunning: { await onServerRunning($0.localAddress) },

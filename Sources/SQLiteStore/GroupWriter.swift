@@ -29,8 +29,29 @@ final class GroupWriter {
     var day: Day
     var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
     var accounts = BoundedCache<AccountID, AccountStanding>(capacity: 10_000)
-    var chains = BoundedCache<ChainKey, SeedChain>(capacity: 20_000)
+    var chains = BoundedCache<ChainKey, StoredChain>(capacity: 20_000)
     var webhooks = BoundedCache<AccountID, [WebhookEndpointID]>(capacity: 10_000)
+  }
+
+  /// A chain and how its outcomes are linked.
+  private struct StoredChain {
+    var chain: SeedChain
+    var trail: OutcomeTrail
+    /// The nonce that the next outcome must have, and the least cursor: no coordinate is used twice, no nonce skipped.
+    var next: (cursor: Int64, nonce: Int64)
+
+    init(_ chain: SeedChain, _ trail: OutcomeTrail) {
+      self.chain = chain
+      self.trail = trail
+      next = (chain.cursor, chain.nonce)
+    }
+
+    /// What the outcome's row is to say of those before it; nil if it does not follow on them.
+    mutating func append(_ outcome: Outcome) -> OutcomeTrail.Links? {
+      guard outcome.nonce == next.nonce, outcome.cursor >= next.cursor else { return nil }
+      next = (outcome.cursor, outcome.nonce + 1)
+      return trail.append(outcome.id)
+    }
   }
 
   init(connection: OpaquePointer, vault: Vault, clock: @escaping @Sendable () -> Milliseconds) throws {
@@ -47,7 +68,7 @@ final class GroupWriter {
     selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
     selectChain = try prepare(
       """
-      SELECT id, epoch, sealed_seed, cursor, nonce, created FROM chains WHERE owner_id = ? AND client_seed = ?
+      SELECT id, epoch, sealed_seed, cursor, nonce, trail, created FROM chains WHERE owner_id = ? AND client_seed = ?
       """)
     selectRecord = try prepare(
       """
@@ -70,14 +91,16 @@ final class GroupWriter {
     selectLastChain = try prepare("SELECT coalesce(max(id), 0) FROM chains")
     insertChain = try prepare(
       """
-      INSERT INTO chains (id, owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO chains (id, owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce, trail, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
-    moveChain = try prepare("UPDATE chains SET cursor = ?, nonce = ? WHERE id = ?")
+    // No coordinate is used twice: a chain moves on only from where the outcomes in hand were drawn.
+    moveChain = try prepare(
+      "UPDATE chains SET cursor = ?, nonce = ?, trail = ? WHERE id = ? AND cursor = ? AND nonce = ?")
     insertOutcome = try prepare(
       """
-      INSERT INTO outcomes (id, chain_id, epoch, cursor, nonce, endpoint, value, fields, items, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, items, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
     insertTestOutcome = try prepare(
       """
@@ -163,7 +186,7 @@ final class GroupWriter {
     var snapshot = Snapshot(now: now, nextOutcome: memory.lastOutcome + 1, nextChain: memory.lastChain + 1)
     for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
     for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
-    for key in needs.chains { snapshot.chains[key] = try chain(key, &memory) }
+    for key in needs.chains { snapshot.chains[key] = try chain(key, &memory)?.chain }
     for scope in needs.claims { snapshot.records[scope] = try record(scope) }
     for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
     for account in needs.webhookAccounts {
@@ -232,7 +255,7 @@ final class GroupWriter {
     return endpoints
   }
 
-  private func chain(_ key: ChainKey, _ memory: inout Memory) throws -> SeedChain? {
+  private func chain(_ key: ChainKey, _ memory: inout Memory) throws -> StoredChain? {
     if let known = memory.chains.value(for: key) { return known }
     let row = try selectChain.first {
       $0.bind(key.owner.rawValue)
@@ -240,7 +263,7 @@ final class GroupWriter {
     } read: {
       (
         id: $0.integer(0), epoch: $0.integer(1), sealed: $0.bytes(2), cursor: $0.integer(3), nonce: $0.integer(4),
-        created: $0.integer(5)
+        trail: $0.bytes(5), created: $0.integer(6)
       )
     }
     guard let row else { return nil }
@@ -248,8 +271,10 @@ final class GroupWriter {
     let chain = SeedChain(
       id: row.id, key: key, epoch: Int(row.epoch), active: ActiveSeed(try ServerSeed(hex: opened)), cursor: row.cursor,
       nonce: row.nonce, created: row.created)
-    memory.chains.insert(chain, for: key)
-    return chain
+    guard let trail = OutcomeTrail(row.trail) else { throw StoreFailure("the trail of chain \(row.id) is damaged") }
+    let stored = StoredChain(chain, trail)
+    memory.chains.insert(stored, for: key)
+    return stored
   }
 
   private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
@@ -287,7 +312,29 @@ final class GroupWriter {
   private func store(_ changes: Changes, replacing known: [IdempotencyScope: IdempotencyRecord]) throws {
     guard var memory, !changes.isEmpty else { return }
     self.memory = nil
+    var chains = try chains(in: changes, &memory)
+    for outcome in changes.outcomes {
+      guard let links = chains[outcome.chain]?.append(outcome) else {
+        throw StoreFailure("outcome \(outcome.id) does not follow on what its chain holds")
+      }
+      try insertOutcome.run {
+        $0.bind(outcome.id)
+        $0.bind(outcome.chain)
+        $0.bind(links.previous)
+        $0.bind(links.jump)
+        $0.bind(outcome.epoch)
+        $0.bind(outcome.cursor)
+        $0.bind(outcome.nonce)
+        $0.bind(Int64(outcome.endpoint.rawValue))
+        $0.bind(outcome.value)
+        $0.bind(outcome.fields)
+        $0.bind(outcome.items)
+        $0.bind(outcome.created)
+      }
+      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
+    }
     for chain in changes.newChains {
+      let trail = chains[chain.id]?.trail ?? OutcomeTrail()
       let sealed = try vault.seal(
         chain.active.seed.ascii, context: Self.sealingContext(chain: chain.id, epoch: chain.epoch))
       try insertChain.run {
@@ -299,33 +346,29 @@ final class GroupWriter {
         $0.bind(chain.active.hash.bytes)
         $0.bind(chain.cursor)
         $0.bind(chain.nonce)
+        $0.bind(trail.bytes)
         $0.bind(chain.created)
       }
-      memory.chains.insert(chain, for: chain.key)
+      memory.chains.insert(StoredChain(chain, trail), for: chain.key)
       memory.lastChain = chain.id
     }
     for chain in changes.movedChains {
+      guard let known = chains[chain.id], known.next <= (chain.cursor, chain.nonce), known.next.nonce == chain.nonce
+      else {
+        throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
+      }
       try moveChain.run {
         $0.bind(chain.cursor)
         $0.bind(chain.nonce)
+        $0.bind(known.trail.bytes)
         $0.bind(chain.id)
+        $0.bind(known.chain.cursor)
+        $0.bind(known.chain.nonce)
       }
-      memory.chains.insert(chain, for: chain.key)
-    }
-    for outcome in changes.outcomes {
-      try insertOutcome.run {
-        $0.bind(outcome.id)
-        $0.bind(outcome.chain)
-        $0.bind(outcome.epoch)
-        $0.bind(outcome.cursor)
-        $0.bind(outcome.nonce)
-        $0.bind(Int64(outcome.endpoint.rawValue))
-        $0.bind(outcome.value)
-        $0.bind(outcome.fields)
-        $0.bind(outcome.items)
-        $0.bind(outcome.created)
+      guard sqlite3_changes64(connection) == 1 else {
+        throw StoreFailure("chain \(chain.id) is not where the group was decided from")
       }
-      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
+      memory.chains.insert(StoredChain(chain, known.trail), for: chain.key)
     }
     for delivery in changes.deliveries {
       try insertDelivery.run {
@@ -369,6 +412,18 @@ final class GroupWriter {
       }
     }
     self.memory = memory
+  }
+
+  /// The chains that a group changes, by their numbers, as they were before it.
+  private func chains(in changes: Changes, _ memory: inout Memory) throws -> [Int64: StoredChain] {
+    var chains: [Int64: StoredChain] = [:]
+    chains.reserveCapacity(changes.newChains.count + changes.movedChains.count)
+    for var chain in changes.newChains {
+      (chain.cursor, chain.nonce) = (0, 0)  // where every chain begins
+      chains[chain.id] = StoredChain(chain, OutcomeTrail())
+    }
+    for moved in changes.movedChains { chains[moved.id] = try chain(moved.key, &memory) }
+    return chains
   }
 
   private func insert(_ record: IdempotencyRecord) throws(SQLiteFailure) {

@@ -40,8 +40,9 @@ extension SQLiteStore: DeliveryStore {
   private func settle(_ result: DeliveryResult, _ db: Database, _ now: Milliseconds) throws {
     func update(_ change: String, _ arguments: StatementArguments, anyClaim: Bool = false) throws -> Bool {
       let condition = anyClaim ? "state != 2" : "state = 1 AND claim = ?"
-      try db.cachedStatement(sql: "UPDATE deliveries SET \(change), claim = NULL WHERE id = ? AND \(condition)").execute(
-        arguments: arguments + [result.delivery.rawValue] + (anyClaim ? [] : [result.claim]))
+      try db.cachedStatement(sql: "UPDATE deliveries SET \(change), claim = NULL WHERE id = ? AND \(condition)")
+        .execute(
+          arguments: arguments + [result.delivery.rawValue] + (anyClaim ? [] : [result.claim]))
       return db.changesCount > 0
     }
     let counts =
@@ -283,7 +284,8 @@ extension SQLiteStore: DeliveryStore {
       ).map { row in
         let attempts = try Row.fetchAll(
           db.cachedStatement(
-            sql: "SELECT at, status, latency, error, answer FROM delivery_attempts WHERE delivery_id = ? ORDER BY number"),
+            sql:
+              "SELECT at, status, latency, error, answer FROM delivery_attempts WHERE delivery_id = ? ORDER BY number"),
           arguments: [row[0] as Int64])
         guard let state = DeliveryState(rawValue: row[5]) else { throw StoreFailure("a delivery is in no known state") }
         return DeliveryReport(

@@ -57,19 +57,24 @@ extension SQLiteStore: LedgerStore {
     let rows: [Row]
     switch caller.mode {
     case .live:
-      // Nonce and cursor only ever grow, so this order is also the order of age.
+      guard
+        let chain = try Row.fetchOne(
+          db, sql: "SELECT trail, server_hash FROM chains WHERE owner_id = ? AND client_seed = ?",
+          arguments: [caller.chainOwner.rawValue, seed]),
+        let trail = OutcomeTrail(bytes(chain[0]))
+      else { return [] }
       rows = try Row.fetchAll(
         db,
         sql: """
-          SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
-                 c.server_hash
-          FROM chains c JOIN outcomes o ON o.chain_id = c.id
-          WHERE c.owner_id = ? AND c.client_seed = ? AND (o.cursor, o.nonce) < (?, ?)
-          ORDER BY o.cursor DESC, o.nonce DESC LIMIT ?
+          WITH RECURSIVE page AS (
+            SELECT * FROM outcomes WHERE id = ?
+            UNION ALL
+            SELECT o.* FROM page JOIN outcomes o ON o.id = page.previous
+            LIMIT ?
+          )
+          SELECT id, chain_id, epoch, cursor, nonce, endpoint, value, fields, items, created, ? FROM page
           """,
-        arguments: [
-          caller.chainOwner.rawValue, seed, before?.cursor ?? .max, before?.nonce ?? .max, limit,
-        ])
+        arguments: [try newest(db, on: trail, before: before), limit, chain[1] as Data])
     case .test:
       // A test outcome has no coordinates but 0:0, and nothing comes before those.
       if let before, (before.cursor, before.nonce) <= (0, 0) { return [] }
@@ -89,6 +94,31 @@ extension SQLiteStore: LedgerStore {
         clientSeed: clientSeed.bytes, serverHash: bytes(row[10])
       ).outcome(mode: caller.mode)
     }
+  }
+
+  /// The newest outcome of a chain that is older than `before`; nil if there is none.
+  ///
+  /// Nonce and cursor only ever grow along a chain, so an outcome is older where it comes first, and both its links lead
+  /// to older ones: it jumps as long as that does not go too far.
+  private static func newest(
+    _ db: Database, on trail: OutcomeTrail, before: (cursor: Int64, nonce: Int64)?
+  ) throws -> Int64? {
+    guard let before else { return trail.newest }
+    let read = try db.cachedStatement(sql: "SELECT cursor, nonce, previous, jump FROM outcomes WHERE id = ?")
+    func row(_ id: Int64) throws -> (coordinates: (cursor: Int64, nonce: Int64), previous: Int64, jump: Int64)? {
+      try Row.fetchOne(read, arguments: [id]).map { ((cursor: $0[0], nonce: $0[1]), $0[2], $0[3]) }
+    }
+    guard var id = trail.newest, var here = try row(id) else { return nil }
+    while here.coordinates >= before {
+      if let there = try row(here.jump), there.coordinates >= before {
+        (id, here) = (here.jump, there)
+      } else if let there = try row(here.previous) {
+        (id, here) = (here.previous, there)
+      } else {
+        return nil
+      }
+    }
+    return id
   }
 
   private static func bytes(_ data: Data) -> [UInt8] { Array(data) }

@@ -41,13 +41,17 @@ enum Schema {
             server_hash BLOB NOT NULL,
             cursor INTEGER NOT NULL,
             nonce INTEGER NOT NULL,
+            trail BLOB NOT NULL,
             created INTEGER NOT NULL,
             UNIQUE (owner_id, client_seed)
           ) STRICT;
 
+          -- previous and jump are rows of the same chain, or 0: see OutcomeTrail.
           CREATE TABLE outcomes (
             id INTEGER PRIMARY KEY,
             chain_id INTEGER NOT NULL,
+            previous INTEGER NOT NULL,
+            jump INTEGER NOT NULL,
             epoch INTEGER NOT NULL,
             cursor INTEGER NOT NULL,
             nonce INTEGER NOT NULL,
@@ -57,9 +61,6 @@ enum Schema {
             items BLOB,
             created INTEGER NOT NULL
           ) STRICT;
-          -- No coordinate is used twice: here the database itself says so.
-          CREATE UNIQUE INDEX outcomes_by_chain ON outcomes (chain_id, cursor, nonce);
-
           CREATE TABLE test_outcomes (
             id INTEGER PRIMARY KEY,
             account_id INTEGER NOT NULL,

@@ -249,6 +249,7 @@ private struct Clients: ~Copyable {
     // Several webhooks may be of one host, and one of them may hang; the desk bounds what is under way, not the pool.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1024
     if NetworkAddress(route.host) == nil { configuration.dnsOverride = [route.host: route.address.description] }
-    return HTTPClient(eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+    return HTTPClient(
+      eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
   }
 }

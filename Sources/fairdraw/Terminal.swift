@@ -31,7 +31,8 @@ enum Terminal {
   /// Somebody else's text, at most 200 characters of it, without what could move the cursor.
   static func oneLine(_ bytes: [UInt8]) -> String {
     let text = String(decoding: bytes, as: UTF8.self)
-    return String(text.unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : Character($0) })
+    return String(
+      text.unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : Character($0) })
   }
 
   /// A word as a shell reads it.

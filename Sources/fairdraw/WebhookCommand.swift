@@ -5,7 +5,8 @@ import Webhooks
 
 struct WebhookCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "webhook", abstract: "Have an account's draws reported to a URL, beside a running server or without one.",
+    commandName: "webhook",
+    abstract: "Have an account's draws reported to a URL, beside a running server or without one.",
     subcommands: [
       Create.self, List.self, Delete.self, Test.self, Deliveries.self, Resend.self, RotateSecret.self, Enable.self,
       Disable.self,
@@ -14,7 +15,8 @@ struct WebhookCommand: AsyncParsableCommand {
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Make a webhook and print its secret, this once, on standard output.",
-      discussion: "From then on every draw with a live key of the account is reported to the URL, signed with the secret.")
+      discussion:
+        "From then on every draw with a live key of the account is reported to the URL, signed with the secret.")
 
     @Option(help: ArgumentHelp("Whose draws.", valueName: "name"))
     var account: String
@@ -39,7 +41,8 @@ struct WebhookCommand: AsyncParsableCommand {
         try $0.createWebhook(url: url, secret: secret, forAccountNamed: account)
       }
       print(secret.text)
-      print("Webhook \(webhook.id.rawValue) is ready. Keep the secret: it is not shown again. Try it:", to: &Terminal.error)
+      print(
+        "Webhook \(webhook.id.rawValue) is ready. Keep the secret: it is not shown again. Try it:", to: &Terminal.error)
       print("  fairdraw webhook test \(webhook.id.rawValue)", to: &Terminal.error)
       if let address = NetworkAddress(url.host), !AddressGuard.isPublic(address) {
         print(
@@ -130,7 +133,9 @@ struct WebhookCommand: AsyncParsableCommand {
       for delivery in deliveries {
         let event = delivery.outcome.map { "outcome " + String(decoding: shortIDs.encode($0), as: UTF8.self) } ?? "test"
         let due = delivery.due.map { ", due \(Terminal.time($0))" } ?? ""
-        print("\(delivery.id.rawValue)  \(delivery.state.name)\(due)  \(event)  to \(delivery.endpoint.rawValue) \(delivery.url)")
+        print(
+          "\(delivery.id.rawValue)  \(delivery.state.name)\(due)  \(event)  to \(delivery.endpoint.rawValue) \(delivery.url)"
+        )
         for attempt in delivery.attempts {
           let status = attempt.status.map(String.init) ?? "no answer"
           print("    \(Terminal.time(attempt.at))  \(status)  \(attempt.latency) ms  \(attempt.error ?? "delivered")")

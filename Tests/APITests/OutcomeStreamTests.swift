@@ -77,7 +77,9 @@ import Testing
     try await world.run(every: .seconds(60))
     #expect(world.drawnAt == (0..<10).map { .seconds(60 * $0) })
     let kinds = world.events.map { $0.hasPrefix(":") ? "h" : $0.hasPrefix("id") ? "o" : "d" }.joined()
-    #expect(kinds == String(repeating: "ohhhh", count: 9) + "ohhh" + "d" || kinds == "o" + String(repeating: "hhhho", count: 9) + "hhhd")
+    #expect(
+      kinds == String(repeating: "ohhhh", count: 9) + "ohhh" + "d"
+        || kinds == "o" + String(repeating: "hhhho", count: 9) + "hhhd")
   }
 
   @Test func itEndsAtTheQuota() async throws {

@@ -129,7 +129,8 @@ struct Simulation {
   private mutating func changeWebhooks() {
     let account = AccountID(Int64(random.int(1...Self.quotas.count)))
     nextWebhook += 1
-    ledger.webhooks[account] = random.chance(30) ? nil : (ledger.webhooks[account] ?? []) + [WebhookEndpointID(nextWebhook)]
+    ledger.webhooks[account] =
+      random.chance(30) ? nil : (ledger.webhooks[account] ?? []) + [WebhookEndpointID(nextWebhook)]
   }
 
   private mutating func nextGroup() -> [Submission] {

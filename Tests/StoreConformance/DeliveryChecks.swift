@@ -6,19 +6,23 @@ import Testing
 extension StoreConformance {
   static let deliveryChecks = [
     StoreCheck("each draw makes one delivery for each enabled endpoint of its account") { test in
-      let first = try test.webhook("alice"), second = try test.webhook("alice", "https://two.example/hook?a=1")
+      let first = try test.webhook("alice")
+      let second = try test.webhook("alice", "https://two.example/hook?a=1")
       let bobs = try test.webhook("bob")
       #expect(first < second && second < bobs)
-      #expect(try test.snapshot(draw(test.alice), draw(test.bob)).webhooks == [
-        test.alice.account: [first, second], test.bob.account: [bobs],
-      ])
+      #expect(
+        try test.snapshot(draw(test.alice), draw(test.bob)).webhooks == [
+          test.alice.account: [first, second], test.bob.account: [bobs],
+        ])
       let settled = try test.settle(
         draw(test.alice), draw(test.aliceToo), draw(test.aliceTest), draw(.anonymous), move(test.alice),
         commitment(test.alice, "new"))
       #expect(settled.changes.deliveries.count == 4)
-      try test.settle(Submission(caller: test.bob, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("b"))])))
+      try test.settle(
+        Submission(caller: test.bob, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("b"))])))
       let claimed = try await test.claim()
-      #expect(Dictionary(grouping: claimed, by: \.target.endpoint).mapValues(\.count) == [first: 2, second: 2, bobs: 2])
+      #expect(
+        Dictionary(grouping: claimed, by: \.target.endpoint).mapValues(\.count) == [first: 2, second: 2, bobs: 2])
       let recorded = try await test.outcomes(test.alice) + test.outcomes(test.aliceToo) + test.outcomes(test.bob, "b")
       for endpoint in [first, second] {
         #expect(claimed.outcomes(endpoint) == recorded.filter { $0.clientSeed != seed("b") }.map(\.withoutItems).byID)
@@ -94,10 +98,13 @@ extension StoreConformance {
     },
 
     StoreCheck("claims are bounded in all, for each endpoint, and in bytes") { test in
-      let one = try test.webhook("alice"), two = try test.webhook("alice"), three = try test.webhook("alice")
+      let one = try test.webhook("alice")
+      let two = try test.webhook("alice")
+      let three = try test.webhook("alice")
       try test.settle((0..<10).map { _ in draw(test.alice) })
       func counts(_ claim: DeliveryClaim) async throws -> [WebhookEndpointID: Int] {
-        Dictionary(grouping: try await test.deliveries.exchange([], for: claim), by: \.target.endpoint).mapValues(\.count)
+        Dictionary(grouping: try await test.deliveries.exchange([], for: claim), by: \.target.endpoint).mapValues(
+          \.count)
       }
       let allowances = [one: 0, two: 1]
       #expect(
@@ -105,7 +112,8 @@ extension StoreConformance {
           two: 1, three: 3,
         ])
       #expect(try await counts(DeliveryClaim(limit: 5, perEndpoint: 100, lease: lease)).values.reduce(0, +) == 5)
-      #expect(try await counts(DeliveryClaim(limit: 100, perEndpoint: 9, bytes: 1, lease: lease)).values.reduce(0, +) == 1)
+      #expect(
+        try await counts(DeliveryClaim(limit: 100, perEndpoint: 9, bytes: 1, lease: lease)).values.reduce(0, +) == 1)
       #expect(try await counts(DeliveryClaim(limit: 100, perEndpoint: 100, lease: lease)).values.reduce(0, +) == 20)
     },
 
@@ -113,7 +121,8 @@ extension StoreConformance {
       let id = try test.webhook("alice")
       try test.settle((0..<4).map { _ in draw(test.alice) })
       let claimed = try await test.claim().sorted { $0.id < $1.id }
-      let failure = DeliveryAttempt(at: test.now, status: 500, latency: 12, error: "the answer was 500", answer: [1, 0, 255])
+      let failure = DeliveryAttempt(
+        at: test.now, status: 500, latency: 12, error: "the answer was 500", answer: [1, 0, 255])
       let success = DeliveryAttempt(at: test.now, status: 204, latency: 3, error: nil, answer: [])
       try await test.record([
         DeliveryResult(of: claimed[0], .delivered, attempt: success),
@@ -246,7 +255,9 @@ extension StoreConformance {
       let ids = [try test.webhook("bob"), try test.webhook("alice"), try test.webhook("bob")]
       let all = try test.deliveries.webhooks(ofAccountNamed: nil)
       #expect(all.map(\.endpoint.id) == ids && all.map(\.account) == ["bob", "alice", "bob"])
-      #expect(all.allSatisfy { $0.endpoint.isEnabled && $0.endpoint.disabledReason == nil && $0.endpoint.created == test.now })
+      #expect(
+        all.allSatisfy { $0.endpoint.isEnabled && $0.endpoint.disabledReason == nil && $0.endpoint.created == test.now }
+      )
       #expect(try test.deliveries.webhooks(ofAccountNamed: "alice").map(\.endpoint.id) == [ids[1]])
       #expect(throws: AdministrationError.unknownAccount("carol")) {
         try test.deliveries.webhooks(ofAccountNamed: "carol")
@@ -266,7 +277,8 @@ extension StoreConformance {
     },
 
     StoreCheck("finished deliveries are swept in time, pending ones never, and no id comes again") { test in
-      let kept = try test.webhook("alice"), deleted = try test.webhook("bob")
+      let kept = try test.webhook("alice")
+      let deleted = try test.webhook("bob")
       try test.settle((0..<3).map { _ in draw(test.alice) } + [draw(test.bob)])
       let success = DeliveryAttempt(at: test.now, status: 200, latency: 1, error: nil, answer: [])
       let failure = DeliveryAttempt(at: test.now, status: 500, latency: 1, error: "no", answer: [])
@@ -308,7 +320,8 @@ extension StoreUnderTest {
   }
 
   fileprivate func claim(_ limit: Int = 1000) async throws -> [ClaimedDelivery] {
-    try await deliveries.exchange([], for: DeliveryClaim(limit: limit, perEndpoint: limit, bytes: 1 << 30, lease: lease))
+    try await deliveries.exchange(
+      [], for: DeliveryClaim(limit: limit, perEndpoint: limit, bytes: 1 << 30, lease: lease))
   }
 
   fileprivate func record(_ results: [DeliveryResult]) async throws {

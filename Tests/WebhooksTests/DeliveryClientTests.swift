@@ -77,7 +77,9 @@ import Testing
     let addresses = ["::1", "127.0.0.1", "127.255.255.1"]
     // The receiver listens on the first IPv4 address alone; at the IPv6 address nobody answers.
     #expect(try await post(url, allowsPrivate: true, addresses: { _ in addresses }).status == 200)
-    await #expect(throws: (any Error).self) { try await post(url, allowsPrivate: true, addresses: { _ in addresses }, attempt: 2) }
+    await #expect(throws: (any Error).self) {
+      try await post(url, allowsPrivate: true, addresses: { _ in addresses }, attempt: 2)
+    }
     #expect(try await post(url, allowsPrivate: true, addresses: { _ in addresses }, attempt: 3).status == 200)
     try await receiver.stop()
   }

@@ -4,14 +4,15 @@ import Testing
 @testable import Webhooks
 
 @Suite struct DeliveryDeskTests {
-  private let desk = DeliveryDesk(limits: {
-    var limits = DeliveryDesk.Limits()
-    limits.lanes = 6
-    limits.lanesPerEndpoint = 3
-    limits.inHand = 20
-    limits.inHandPerEndpoint = 8
-    return limits
-  }())
+  private let desk = DeliveryDesk(
+    limits: {
+      var limits = DeliveryDesk.Limits()
+      limits.lanes = 6
+      limits.lanesPerEndpoint = 3
+      limits.inHand = 20
+      limits.inHandPerEndpoint = 8
+      return limits
+    }())
 
   private func deliveries(_ endpoint: Int64, _ ids: ClosedRange<Int64>) -> [ClaimedDelivery] {
     let target = WebhookTarget(
@@ -29,7 +30,9 @@ import Testing
   }
 
   @Test func lanesAreBoundedForEachEndpointAndInAll() {
-    for endpoint in 1...4 { desk.add(deliveries(Int64(endpoint), Int64(endpoint * 100)...Int64(endpoint * 100 + 3)), at: .now) }
+    for endpoint in 1...4 {
+      desk.add(deliveries(Int64(endpoint), Int64(endpoint * 100)...Int64(endpoint * 100 + 3)), at: .now)
+    }
     let opened = desk.openLanes()
     #expect(opened.count == 6)
     for endpoint in 1...4 { #expect(opened.count { $0 == WebhookEndpointID(Int64(endpoint)) } <= 3) }

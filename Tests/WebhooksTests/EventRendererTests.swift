@@ -49,7 +49,9 @@ import Testing
 
   @Test func theSameEventHasTheSameIdAndBytes() throws {
     let outcome = try outcome(.floats, value: "[0.5]", fields: #""count":1"#)
-    let (first, again) = (try renderer.render(delivery(.outcome(outcome))), try renderer.render(delivery(.outcome(outcome), id: 8)))
+    let (first, again) = (
+      try renderer.render(delivery(.outcome(outcome))), try renderer.render(delivery(.outcome(outcome), id: 8))
+    )
     #expect(first == again)
     let tests = try (1...3).map { try renderer.render(delivery(.test, id: $0)) }
     #expect(Set(tests.map(\.id)).count == 3)

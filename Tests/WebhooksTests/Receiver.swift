@@ -24,7 +24,8 @@ final class Receiver: Sendable {
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-          try channel.pipeline.syncOperations.addHandler(Handler(log: log, status: status, headers: headers, body: body))
+          try channel.pipeline.syncOperations.addHandler(
+            Handler(log: log, status: status, headers: headers, body: body))
         }
       }
       .bind(host: "127.0.0.1", port: 0).get()
@@ -62,7 +63,8 @@ final class Receiver: Sendable {
         body = []
         var headers = headers
         headers.replaceOrAdd(name: "Content-Length", value: String(answer.utf8.count))
-        context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers))), promise: nil)
+        context.write(
+          wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers))), promise: nil)
         context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: answer)))), promise: nil)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
       }

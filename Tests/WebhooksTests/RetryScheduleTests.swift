@@ -6,7 +6,9 @@ import Testing
 @Suite struct RetryScheduleTests {
   @Test func pausesDoubleWithJitterUpToThreeHours() throws {
     var random = SystemRandomNumberGenerator()
-    for (attempts, pause) in [(1, 5_000), (2, 10_000), (5, 80_000), (11, 5_120_000), (12, 10_240_000), (13, 10_800_000)] {
+    for (attempts, pause) in [
+      (1, 5_000), (2, 10_000), (5, 80_000), (11, 5_120_000), (12, 10_240_000), (13, 10_800_000),
+    ] {
       var seen: Set<Milliseconds> = []
       for _ in 0..<200 {
         let next = try #require(RetrySchedule.next(after: attempts, since: 0, now: 1000, using: &random)) - 1000

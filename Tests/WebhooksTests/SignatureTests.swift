@@ -26,7 +26,8 @@ import Webhooks
   @Test func provableSignatureIsKeyedWithTheWholeText() throws {
     let secret = try #require(WebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
     #expect(
-      WebhookSignature.provable(Array(#"{"test": 2432232314}"#.utf8), secret: secret) == "sha256=80ec8a89ce3cd22133a1066caecb4d04fea7467657c8514d717ec42c38a5c94c")
+      WebhookSignature.provable(Array(#"{"test": 2432232314}"#.utf8), secret: secret)
+        == "sha256=80ec8a89ce3cd22133a1066caecb4d04fea7467657c8514d717ec42c38a5c94c")
   }
 
   @Test func aSecretIs32RandomBytesInBase64() throws {

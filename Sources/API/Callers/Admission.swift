@@ -1,5 +1,3 @@
-import HTTPTypes
-import Hummingbird
 import Ledger
 
 /// Decides who may come in: recognises the key, holds it to its restrictions, and counts rate-limit slots.
@@ -12,14 +10,9 @@ struct Admission: Sendable {
   ///
   /// - Throws: ``Refusal``: 401 for a key that is not known, 403 for one that may not be used from here, 429 when there is
   ///   no slot left.
-  func admit(_ request: Request, _ context: FairdrawContext) async throws(Refusal) -> Caller {
-    let record = context.record
-    let address = clientAddress(request, peer: NetworkAddress(context.peer))
-    record.note { $0.address = address }
-    guard let secret = Self.presentedKey(request) else {
-      record.note { $0.caller = "anonymous" }
-      try takeSlot(address)
-      return .anonymous
+  func admit(_ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord) async throws(Refusal) -> Caller {
+    guard let secret = Self.presentedKey(headers) else {
+      return try admitAnonymous(headers, peer: peer, record: record)
     }
     let key: KnownKey?
     do throws(StoreFailure) {
@@ -28,15 +21,46 @@ struct Admission: Sendable {
       record.note { $0.fault = error.description }
       throw Refusal.unavailable
     }
+    return try admit(key, headers, peer: peer, record: record)
+  }
+
+  /// Who is calling, if that is known without asking the store; nil if not, and then nothing has happened yet.
+  ///
+  /// - Throws: as ``admit(_:peer:record:)``.
+  func admitAtOnce(_ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord) throws(Refusal) -> Caller? {
+    guard let secret = Self.presentedKey(headers) else {
+      return try admitAnonymous(headers, peer: peer, record: record)
+    }
+    guard let key = keys.believed(secret) else { return nil }
+    return try admit(key, headers, peer: peer, record: record)
+  }
+
+  private func admitAnonymous(
+    _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
+  ) throws(Refusal) -> Caller {
+    let address = clientAddress(headers, peer: peer)
+    record.note {
+      $0.address = address
+      $0.caller = "anonymous"
+    }
+    try takeSlot(address)
+    return .anonymous
+  }
+
+  private func admit(
+    _ key: KnownKey?, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
+  ) throws(Refusal) -> Caller {
+    let address = clientAddress(headers, peer: peer)
+    record.note {
+      $0.address = address
+      $0.caller = key?.record.prefix
+      $0.showsTiming = key?.record.mode == .live
+    }
     guard let key else {
       try takeSlot(address)  // so that keys cannot be guessed at faster than draws are made
       throw Refusal.invalidAPIKey
     }
-    record.note {
-      $0.caller = key.record.prefix
-      $0.showsTiming = key.record.mode == .live
-    }
-    try key.checkRestrictions(address: address) { request.headers[.referer] ?? request.headers[.origin] }
+    try key.checkRestrictions(address: address) { headers.referer ?? headers.origin }
     if key.record.mode == .test { try takeSlot(address) }
     return key.caller
   }
@@ -48,19 +72,19 @@ struct Admission: Sendable {
 
   /// The key a request carries. One that is there but empty is a mistake of the caller's (an unset variable, most
   /// likely) and is refused like any unknown key: drawing anonymously instead would be a quiet surprise.
-  private static func presentedKey(_ request: Request) -> String? {
-    if let key = request.headers[.apiKey] { return key }
-    guard let authorization = request.headers[.authorization] else { return nil }
+  private static func presentedKey(_ headers: RequestHeaders) -> String? {
+    if let key = headers.apiKey { return key }
+    guard let authorization = headers.authorization else { return nil }
     let words = authorization.split(separator: " ", maxSplits: 1)
     return words.first?.lowercased() == "bearer" ? words.dropFirst().first.map(String.init) ?? "" : nil
   }
 
   /// Who is really calling. A proxy's word is taken only if the proxy is trusted; the header is read from its end, where
   /// the nearest proxy wrote, back to the first address that is no trusted proxy.
-  private func clientAddress(_ request: Request, peer: NetworkAddress?) -> NetworkAddress? {
+  private func clientAddress(_ headers: RequestHeaders, peer: NetworkAddress?) -> NetworkAddress? {
     guard let peer, !trustedProxies.isEmpty, isTrusted(peer) else { return peer }
     var client = peer
-    let hops = request.headers[values: .forwardedFor].joined(separator: ",").split(separator: ",")
+    let hops = headers.forwardedFor.joined(separator: ",").split(separator: ",")
     for hop in hops.reversed() {
       guard let address = NetworkAddress(hop.trimmingPrefix { $0 == " " }.prefix { $0 != " " }) else { break }
       client = address

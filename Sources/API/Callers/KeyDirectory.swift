@@ -18,6 +18,14 @@ final class KeyDirectory: Sendable {
 
   init(store: any LedgerStore) { self.store = store }
 
+  /// What is believed of a key now: `.some(nil)` if it is unknown or revoked, nil if the store would have to be asked.
+  func believed(_ secret: String) -> KnownKey?? {
+    entries.withLock { entries in
+      guard let entry = entries.value(for: secret), .now - entry.checked < Self.belief else { return nil }
+      return .some(entry.key)
+    }
+  }
+
   /// The key this is, unless it is unknown or revoked.
   func key(_ secret: String) async throws(StoreFailure) -> KnownKey? {
     guard secret.utf8.count <= Self.longestKey else { return nil }

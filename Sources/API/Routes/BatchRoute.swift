@@ -1,20 +1,11 @@
 import Fairness
-import Hummingbird
 import JSON
 import Ledger
 
 /// Up to 50 draws in one request and one transaction, each failing alone.
-struct BatchRoute: Routes {
-  let gate: LedgerGate
-
-  var routes: [Route] {
-    [
-      Route("/api/batch", .post) { [gate] request, context in
-        try await gate.answer(request, context) { incoming throws(Refusal) in
-          .batch(try Self.entries(in: incoming.body))
-        }
-      }
-    ]
+enum BatchRoute {
+  static let route = LedgerRoute(path: "/api/batch", methods: [.post]) { incoming throws(Refusal) in
+    .batch(try entries(in: incoming.body))
   }
 
   private static func entries(in body: [UInt8]) throws(Refusal) -> [BatchEntry] {

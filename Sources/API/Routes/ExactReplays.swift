@@ -20,9 +20,9 @@ final class ExactReplays: Sendable {
   struct Request: Hashable {
     private let bytes: [UInt8]
 
-    /// Nil for a request that is too long to be remembered, or has no idempotency key that counts.
-    init?(_ incoming: Incoming, by caller: Caller, idempotencyKey: String?) {
-      guard case .key(let key, _, _) = caller, let idempotencyKey,
+    /// Nil for a request that is too long to be remembered, or of an anonymous caller.
+    init?(_ incoming: Incoming, by caller: Caller, idempotencyKey: String) {
+      guard case .key(let key, _, _) = caller,
         incoming.target.bytes.count + incoming.body.count <= ExactReplays.longest
       else { return nil }
       var bytes: [UInt8] = []

@@ -9,10 +9,17 @@ struct Incoming {
   /// Empty for a GET, which has none as far as this API is concerned.
   let body: [UInt8]
 
+  init(method: HTTPRequest.Method, target: Target, body: [UInt8]) {
+    self.method = method
+    self.target = target
+    self.body = body
+  }
+
+  /// - Throws: what ``BodyReader/read(_:)`` throws.
   init(_ request: Request, _ context: FairdrawContext) async throws(Refusal) {
-    method = request.method
-    target = context.target
-    body = method == .post ? try await BodyReader.read(request) : []
+    self.init(
+      method: request.method, target: context.target,
+      body: request.method == .post ? try await BodyReader.read(request) : [])
   }
 
   /// The parameters of the query and, for a POST, of the JSON object in the body. One given in both is given twice.

@@ -28,18 +28,47 @@ struct LedgerGate: Sendable {
     parse: (Incoming) throws(Refusal) -> Operation
   ) async throws -> Response {
     let incoming = try await Incoming(request, context)
+    let keys = idempotent ? context.headers.idempotencyKeys : []
+    switch try prepare(incoming, by: context.caller, idempotencyKeys: keys, record: context.record, parse: parse) {
+    case .answered(let reply): return Response(reply)
+    case .submission(let submission):
+      let reply = await withCheckedContinuation { continuation in
+        submit(submission, on: context.eventLoop, record: context.record) { continuation.resume(returning: $0) }
+      }
+      return Response(try reply.get())
+    }
+  }
+
+  /// A request as far as it gets without waiting.
+  enum Prepared {
+    case answered(Reply)
+    case submission(Submission)
+  }
+
+  /// Claims the request's idempotency key and reads the request, unless its answer is at hand.
+  func prepare(
+    _ incoming: Incoming, by caller: Caller, idempotencyKeys: [String], record: RequestRecord,
+    parse: (Incoming) throws(Refusal) -> Operation
+  ) throws(Refusal) -> Prepared {
     let exact =
-      idempotent
-      ? ExactReplays.Request(incoming, by: context.caller, idempotencyKey: request.headers[.idempotencyKey]) : nil
-    if let exact, let reply = exactReplays.reply(to: exact) { return response(reply, context) }
+      idempotencyKeys.count == 1
+      ? ExactReplays.Request(incoming, by: caller, idempotencyKey: idempotencyKeys[0]) : nil
+    if let exact, let reply = exactReplays.reply(to: exact) {
+      record.note { $0.isReplay = true }
+      return .answered(reply)
+    }
     var claim: IdempotencyClaim?
-    if idempotent, let scope = try Self.scope(request, context.caller) {
+    if let scope = try Self.scope(idempotencyKeys, caller) {
       claim = IdempotencyClaim(scope: scope, fingerprint: incoming.fingerprint())
     }
     // A retry is answered before its parameters are even looked at, if its answer is at hand.
     if let claim, let reply = writer.recall(claim) {
       if let exact, reply.isReplay { exactReplays.remember(reply, for: exact) }
-      return response(reply, context)
+      record.note {
+        $0.isReplay = reply.isReplay
+        $0.isConflict = !reply.isReplay
+      }
+      return .answered(reply)
     }
     let operation: Operation
     do throws(Refusal) {
@@ -48,35 +77,34 @@ struct LedgerGate: Sendable {
       guard claim != nil else { throw error }
       operation = .refuse(error)
     }
-    let submission = Submission(caller: context.caller, claim: claim, operation: operation)
-    return response(try await submit(submission, context), context)
+    return .submission(Submission(caller: caller, claim: claim, operation: operation))
+  }
+
+  /// Hands a submission to the ledger.
+  ///
+  /// - Parameter answer: called once, on `eventLoop`, with the ledger's reply or with why there is none.
+  func submit(
+    _ submission: Submission, on eventLoop: any EventLoop, record: RequestRecord,
+    answer: @escaping @Sendable (Result<Reply, Refusal>) -> Void
+  ) {
+    let started = ContinuousClock.now
+    writer.submit(submission, lane: lanes[ObjectIdentifier(eventLoop)]) { result in
+      switch result {
+      case .success(let reply):
+        record.note {
+          $0.ledger = ContinuousClock.now - started
+          $0.isReplay = reply.isReplay
+          $0.isConflict = reply.status == 409 && reply == Self.conflict
+        }
+        answer(.success(reply))
+      case .failure(let failure):
+        record.note { $0.fault = "\(failure)" }
+        answer(.failure(Self.refusal(failure, isIdempotent: submission.claim != nil)))
+      }
+    }
   }
 
   private static let conflict = Reply(.idempotencyConflict)
-
-  private func response(_ reply: Reply, _ context: FairdrawContext) -> Response {
-    if reply.isReplay {
-      context.record.note { $0.isReplay = true }
-    } else if reply == Self.conflict {
-      context.record.note { $0.isConflict = true }
-    }
-    return Response(reply)
-  }
-
-  /// Submits what was read and claimed already.
-  ///
-  /// - Throws: ``Refusal`` when the ledger is unavailable.
-  func submit(_ submission: Submission, _ context: FairdrawContext) async throws(Refusal) -> Reply {
-    let started = ContinuousClock.now
-    do throws(LedgerUnavailable) {
-      let reply = try await writer.submit(submission, lane: lanes[ObjectIdentifier(context.eventLoop)])
-      context.record.note { $0.ledger = ContinuousClock.now - started }
-      return reply
-    } catch {
-      context.record.note { $0.fault = "\(error)" }
-      throw Self.refusal(error, isIdempotent: submission.claim != nil)
-    }
-  }
 
   private static func refusal(_ error: LedgerUnavailable, isIdempotent: Bool) -> Refusal {
     switch error {
@@ -97,10 +125,8 @@ struct LedgerGate: Sendable {
   }
 
   /// Where the request's idempotency key belongs; nil without one, and for an anonymous caller, who has no account.
-  private static func scope(_ request: Request, _ caller: Caller) throws(Refusal) -> IdempotencyScope? {
-    guard case .key(_, let account, let mode) = caller else { return nil }
-    let keys = request.headers[values: .idempotencyKey]
-    guard let key = keys.first else { return nil }
+  private static func scope(_ keys: [String], _ caller: Caller) throws(Refusal) -> IdempotencyScope? {
+    guard case .key(_, let account, let mode) = caller, let key = keys.first else { return nil }
     guard keys.count == 1, (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
     else {
       throw .badRequest("Idempotency-Key must be given once and be 1 to 255 visible ASCII characters")

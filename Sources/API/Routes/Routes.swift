@@ -18,6 +18,10 @@ struct Route: Sendable {
   let readsKey: Bool
 
   init(_ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, handler: @escaping Handler) {
+    self.init(path, methods: methods, readsKey: readsKey, handler: handler)
+  }
+
+  init(_ path: String, methods: [HTTPRequest.Method], readsKey: Bool = true, handler: @escaping Handler) {
     self.path = path
     handlers = methods.map { ($0, handler) }
     self.readsKey = readsKey

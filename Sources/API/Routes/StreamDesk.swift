@@ -41,7 +41,8 @@ final class StreamDesk: Sendable {
         throw Refusal(503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
       }
       guard state.open.count < limits.streams else {
-        throw Refusal(503, "The server has too many streams open; nothing was drawn.", code: "overloaded", retryAfter: 5)
+        throw Refusal(
+          503, "The server has too many streams open; nothing was drawn.", code: "overloaded", retryAfter: 5)
       }
       let most: Int? =
         switch holder {

@@ -55,15 +55,14 @@ struct StreamRoute: Routes {
 
   private func draw(_ draw: DrawRequest, _ context: FairdrawContext) async -> OutcomeStream.Draw {
     let submission = Submission(caller: context.caller, operation: .draw(draw))
-    do throws(Refusal) {
-      let reply = try await gate.submit(submission, context)
-      switch reply.status {
-      case 200: return .outcome(reply.body)
-      case 429: return .quotaExceeded
-      default: return .over
-      }
-    } catch {
-      return error.code == "overloaded" ? .busy : .over
+    let result = await withCheckedContinuation { continuation in
+      gate.submit(submission, on: context.eventLoop, record: context.record) { continuation.resume(returning: $0) }
+    }
+    switch result {
+    case .success(let reply) where reply.status == 200: return .outcome(reply.body)
+    case .success(let reply) where reply.status == 429: return .quotaExceeded
+    case .failure(let refusal) where refusal.code == "overloaded": return .busy
+    case .success, .failure: return .over
     }
   }
 

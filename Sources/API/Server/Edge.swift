@@ -8,9 +8,7 @@ import Ledger
 struct Edge: HTTPResponder {
   let routes: RouteTable
   let admission: Admission
-  let log: LineLog
-  let responseTimes: ResponseTimes
-  let metrics: Metrics
+  let completion: Completion
 
   /// The longest request target, in bytes: path and query.
   static let maximumTarget = 32 * 1024
@@ -20,6 +18,7 @@ struct Edge: HTTPResponder {
     var response: Response
     do {
       context.target = Target(request.head.path ?? "/")
+      context.headers = RequestHeaders(request.headers)
       response = try await answer(request, &context)
     } catch let refusal as Refusal {
       response = Response(refusal, requestID: context.record.id)
@@ -29,7 +28,9 @@ struct Edge: HTTPResponder {
         500, "The server failed to answer this request; it is safe to try again.", code: "internal_error")
       response = Response(fault, requestID: context.record.id)
     }
-    finish(&response, of: request, context)
+    completion.finish(
+      &response.headers, status: response.status.code, method: request.method, target: context.target,
+      isCrossOrigin: context.headers.origin != nil, record: context.record)
     return request.method == .head ? response.createHeadResponse() : response
   }
 
@@ -41,11 +42,13 @@ struct Edge: HTTPResponder {
       throw Refusal(404, "There is nothing at this address.")
     }
     context.captures = captures
-    context.route = route.path
+    context.record.note { $0.route = route.path }
     guard let handler = route.handlers.first(where: { $0.method == request.method })?.handler else {
       return request.method == .options ? Self.preflight() : Self.wrongMethod(route, context)
     }
-    if route.readsKey { context.caller = try await admission.admit(request, context) }
+    if route.readsKey {
+      context.caller = try await admission.admit(context.headers, peer: context.peer, record: context.record)
+    }
     return try await handler(request, context)
   }
 
@@ -59,7 +62,6 @@ struct Edge: HTTPResponder {
 
   // MARK: CORS
 
-  private static let exposed = "shortId, Idempotent-Replayed, Retry-After, Server-Timing, X-Request-Id"
   private static let accepted = "x-api-key, authorization, content-type, idempotency-key, last-event-id"
 
   private static func preflight() -> Response {
@@ -68,69 +70,5 @@ struct Edge: HTTPResponder {
     response.headers[.accessControlAllowHeaders] = accepted
     response.headers[.accessControlMaxAge] = "86400"
     return response
-  }
-
-  private static func addCORS(to response: inout Response, of request: Request, _ target: Target) {
-    // Only a browser asks, and it says so.
-    guard request.headers[.origin] != nil, target.path.hasPrefix("/api/") || target.path == "/openapi.json" else {
-      return
-    }
-    response.headers[.accessControlAllowOrigin] = "*"
-    response.headers[.accessControlExposeHeaders] = exposed
-  }
-
-  // MARK: The end of a request
-
-  private func finish(_ response: inout Response, of request: Request, _ context: FairdrawContext) {
-    response.headers.append(HTTPField(name: .requestID, value: context.record.id))
-    Self.addCORS(to: &response, of: request, context.target)
-    let elapsed = context.record.elapsed
-    responseTimes.add(milliseconds: elapsed / .milliseconds(1))
-    let notes = context.record.notes
-    metrics.add(
-      route: context.route, status: response.status.code, seconds: elapsed / .seconds(1), isReplay: notes.isReplay,
-      isConflict: notes.isConflict)
-    if notes.showsTiming {
-      var timing: [UInt8] = []
-      if let ledger = notes.ledger {
-        timing.append(json: "ledger;dur=")
-        timing.append(milliseconds: ledger)
-        timing.append(json: ", ")
-      }
-      timing.append(json: "total;dur=")
-      timing.append(milliseconds: elapsed)
-      response.headers.append(HTTPField(name: .serverTiming, value: String(decoding: timing, as: UTF8.self)))
-    }
-    let status = response.status.code
-    log.line(status >= 500 ? .error : .info, "request") { line in
-      line.append(field: "requestId", string: context.record.id)
-      line.append(field: "method", string: request.method.rawValue)
-      line.append(json: ",\"path\":")
-      line.append(jsonString: context.target.path.utf8.prefix(200).text)
-      line.append(field: "status", integer: status)
-      line.append(json: ",\"durationMs\":")
-      line.append(milliseconds: elapsed)
-      if let caller = notes.caller { line.append(field: "caller", string: caller) }
-      if let address = notes.address { line.append(field: "address", string: address.description) }
-      if notes.isReplay { line.append(json: ",\"replayed\":true") }
-      if let fault = notes.fault { line.append(field: "fault", string: fault) }
-    }
-  }
-}
-
-extension Substring.UTF8View {
-  /// The text, mended where a character was cut in two.
-  fileprivate var text: String.UTF8View { String(decoding: self, as: UTF8.self).utf8 }
-}
-
-extension [UInt8] {
-  /// Appends a time in milliseconds, to the microsecond.
-  fileprivate mutating func append(milliseconds duration: Duration) {
-    let (seconds, attoseconds) = duration.components
-    let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
-    append(integer: microseconds / 1000)
-    append(UInt8(ascii: "."))
-    let rest = microseconds % 1000
-    for digit in [rest / 100, rest / 10 % 10, rest % 10] { append(UInt8(ascii: "0") + UInt8(digit)) }
   }
 }

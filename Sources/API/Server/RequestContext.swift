@@ -8,20 +8,20 @@ struct FairdrawContext: InitializableFromSource {
   let record: RequestRecord
   /// The event loop of the request's connection.
   let eventLoop: any EventLoop
-  let peer: SocketAddress?
+  let peer: NetworkAddress?
   /// Settled by ``Edge`` before anything else sees the request.
   var target = Target.root
   /// What the braces of the route's path stand for, as it was sent: not percent-decoded.
   var captures: [String: Substring] = [:]
-  /// The path of its route, as the route has it; one word for all requests without one.
-  var route = "none"
+  /// The headers that say who is calling and whether this is a retry; read by ``Edge``.
+  var headers = RequestHeaders()
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
   init(source: ApplicationRequestContextSource) {
     record = RequestRecord()
     eventLoop = source.channel.eventLoop
-    peer = source.channel.remoteAddress
+    peer = NetworkAddress(source.channel.remoteAddress)
   }
 }
 
@@ -34,6 +34,8 @@ final class RequestRecord: Sendable {
   struct Notes: Sendable {
     /// The key's public prefix, or `anonymous`.
     var caller: String?
+    /// The path of the request's route, as the route has it; one word for all requests without one.
+    var route = "none"
     var address: NetworkAddress?
     /// Why a request met a fault; for the log alone.
     var fault: String?

@@ -2,6 +2,7 @@ import HTTPTypes
 import Hummingbird
 import Ledger
 import NIOCore
+import NIOHTTP1
 
 extension HTTPField.Name {
   private static func named(_ name: String) -> HTTPField.Name {
@@ -20,6 +21,28 @@ extension HTTPField.Name {
   static let accelBuffering = named("X-Accel-Buffering")
 }
 
+/// Headers on their way out, in either of the forms they have in this server.
+protocol HeaderList {
+  mutating func append(_ name: HTTPField.Name, _ value: String)
+}
+
+extension HTTPFields: HeaderList {
+  mutating func append(_ name: HTTPField.Name, _ value: String) { append(HTTPField(name: name, value: value)) }
+}
+
+extension HTTPHeaders: HeaderList {
+  mutating func append(_ name: HTTPField.Name, _ value: String) { add(name: name.rawName, value: value) }
+}
+
+extension Reply {
+  /// What a reply says beside its body.
+  func addHeaders(to headers: inout some HeaderList) {
+    if let shortID { headers.append(.shortID, String(decoding: shortID, as: UTF8.self)) }
+    if let retryAfter { headers.append(.retryAfter, String(retryAfter)) }
+    if isReplay { headers.append(.idempotentReplayed, "true") }
+  }
+}
+
 extension Response {
   private static let jsonHeaders: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
 
@@ -31,18 +54,11 @@ extension Response {
   /// What the ledger answered, byte for byte.
   init(_ reply: Reply) {
     self = .json(reply.body, status: HTTPResponse.Status(code: reply.status))
-    if let shortID = reply.shortID {
-      headers.append(HTTPField(name: .shortID, value: String(decoding: shortID, as: UTF8.self)))
-    }
-    if let seconds = reply.retryAfter { headers.append(HTTPField(name: .retryAfter, value: String(seconds))) }
-    if reply.isReplay { headers.append(HTTPField(name: .idempotentReplayed, value: "true")) }
+    reply.addHeaders(to: &headers)
   }
 
   /// A refusal; a fault (5xx) carries the request id that finds it in the log.
   init(_ refusal: Refusal, requestID: String) {
-    self = .json(
-      refusal.body(requestID: refusal.status >= 500 ? requestID : nil),
-      status: HTTPResponse.Status(code: refusal.status))
-    if let seconds = refusal.retryAfter { headers[.retryAfter] = String(seconds) }
+    self.init(Reply(refusal, requestID: requestID))
   }
 }

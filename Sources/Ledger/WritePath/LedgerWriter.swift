@@ -108,9 +108,19 @@ public final class LedgerWriter: Sendable {
   ///   retry under the same idempotency key is safe.
   public func submit(_ submission: Submission, lane: (any ReplyLane)? = nil) async throws(LedgerUnavailable) -> Reply {
     let result: Result<Reply, LedgerUnavailable> = await withCheckedContinuation { continuation in
-      enqueue(Ticket(submission: submission, lane: lane, continuation: continuation))
+      submit(submission, lane: lane) { continuation.resume(returning: $0) }
     }
     return try result.get()
+  }
+
+  /// The same, for a caller who does not wait.
+  ///
+  /// - Parameter answer: called once, on `lane`.
+  public func submit(
+    _ submission: Submission, lane: (any ReplyLane)? = nil,
+    answer: @escaping @Sendable (Result<Reply, LedgerUnavailable>) -> Void
+  ) {
+    enqueue(Ticket(submission: submission, lane: lane, answer: answer))
   }
 
   /// Stops accepting, finishes what was accepted, and returns when the last of it is answered.
@@ -144,7 +154,7 @@ public final class LedgerWriter: Sendable {
       return .queued(wake: true)
     }
     switch entry {
-    case .refused(let reason): ticket.settle(.failure(reason))
+    case .refused(let reason): answer([(ticket, .failure(reason))])
     case .queued(let wakes): if wakes { wake.signal() }
     }
   }
@@ -278,8 +288,7 @@ public final class LedgerWriter: Sendable {
       state.queuedDraws -= queued.reduce(0) { $0 + $1.submission.weight }
       return (queued, state.inHand.values.joined().filter { $0.arrived < deadline })
     }
-    for ticket in queued { ticket.settle(.failure(.overloaded)) }
-    for ticket in working { ticket.settle(.failure(.timedOut)) }
+    answer(queued.map { ($0, .failure(.overloaded)) } + working.map { ($0, .failure(.timedOut)) })
   }
 
   static func wallClock() -> Milliseconds { Milliseconds(Date().timeIntervalSince1970 * 1000) }
@@ -308,19 +317,19 @@ private final class Ticket: Sendable {
   let submission: Submission
   let lane: (any ReplyLane)?
   let arrived = ContinuousClock.now
-  private let continuation: Mutex<CheckedContinuation<Result<Reply, LedgerUnavailable>, Never>?>
+  private let answer: Mutex<(@Sendable (Result<Reply, LedgerUnavailable>) -> Void)?>
 
   init(
     submission: Submission, lane: (any ReplyLane)?,
-    continuation: CheckedContinuation<Result<Reply, LedgerUnavailable>, Never>
+    answer: @escaping @Sendable (Result<Reply, LedgerUnavailable>) -> Void
   ) {
     self.submission = submission
     self.lane = lane
-    self.continuation = Mutex(continuation)
+    self.answer = Mutex(answer)
   }
 
   /// Answers the caller. The first call counts: a caller who was told to come back later is not told twice.
   func settle(_ result: Result<Reply, LedgerUnavailable>) {
-    continuation.withLock { $0.take() }?.resume(returning: result)
+    answer.withLock { $0.take() }?(result)
   }
 }

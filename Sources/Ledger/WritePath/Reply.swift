@@ -20,8 +20,10 @@ public struct Reply: Sendable, Equatable {
     self.isReplay = isReplay
   }
 
-  public init(_ refusal: Refusal) {
-    self.init(status: refusal.status, body: refusal.body(), retryAfter: refusal.retryAfter)
+  /// - Parameter requestID: of the request that is refused; told if it is a fault, so that it can be found in the log.
+  public init(_ refusal: Refusal, requestID: String? = nil) {
+    let body = refusal.body(requestID: refusal.status >= 500 ? requestID : nil)
+    self.init(status: refusal.status, body: body, retryAfter: refusal.retryAfter)
   }
 
   var replayed: Reply { Reply(status: status, body: body, shortID: shortID, isReplay: true) }

@@ -1,0 +1,67 @@
+import HTTPTypes
+import NIOHTTP1
+
+/// The headers that say who is calling, from where, and whether this is a retry.
+///
+/// One that may be given once only, but is given several times, is kept with commas between its values, as RFC 9110 has it:
+/// no key and no origin looks like that.
+struct RequestHeaders: Sendable {
+  var apiKey: String?
+  var authorization: String?
+  var referer: String?
+  var origin: String?
+  var idempotencyKeys: [String] = []
+  var forwardedFor: [String] = []
+  /// The body's length in bytes; 0 where none is announced, nil where what is announced is no number.
+  private(set) var announcedLength: Int? = 0
+  /// Whether the request asks for something out of the ordinary of its connection or its body.
+  private(set) var isUnusual = false
+
+  init() {}
+
+  init(_ fields: HTTPFields) {
+    for field in fields { take(field.name.canonicalName) { field.value } }
+  }
+
+  init(_ headers: HTTPHeaders) {
+    for (name, value) in headers { take(name) { value } }
+  }
+
+  private mutating func take(_ name: String, _ value: () -> String) {
+    // The length tells most headers apart, and no string has to be made.
+    switch name.utf8.count {
+    case 6 where name.isHeader("origin"): add(value(), to: &origin)
+    case 6 where name.isHeader("expect"): isUnusual = true
+    case 7 where name.isHeader("upgrade"): isUnusual = true
+    case 7 where name.isHeader("referer"): add(value(), to: &referer)
+    case 9 where name.isHeader("x-api-key"): add(value(), to: &apiKey)
+    case 10 where name.isHeader("connection"): isUnusual = isUnusual || !value().utf8.elementsEqual("keep-alive".utf8)
+    case 13 where name.isHeader("authorization"): add(value(), to: &authorization)
+    case 14 where name.isHeader("content-length"): announcedLength = Int(value())
+    case 17 where name.isHeader("transfer-encoding"): isUnusual = true
+    case 15 where name.isHeader("idempotency-key"): idempotencyKeys.append(value())
+    case 15 where name.isHeader("x-forwarded-for"): forwardedFor.append(value())
+    default: break
+    }
+  }
+
+  private func add(_ value: String, to header: inout String?) {
+    header = header.map { $0 + ", " + value } ?? value
+  }
+}
+
+extension String {
+  /// Whether this is the header called `name`, which is written in small letters.
+  fileprivate func isHeader(_ name: StaticString) -> Bool {
+    var text = self
+    return text.withUTF8 { bytes in
+      guard bytes.count == name.utf8CodeUnitCount else { return false }
+      for index in 0..<bytes.count {
+        let byte = bytes[index]
+        let small = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+        if small != name.utf8Start[index] { return false }
+      }
+      return true
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/// How a chain's outcomes are found without an index.
+///
+/// Every outcome's row names the one before it in its chain, and one further back to jump to, such that any of n outcomes
+/// is reached in O(log n) steps from the newest: the list of E. W. Myers, "An applicative random-access stack" (1983),
+/// which sees the outcomes as complete binary trees whose sizes are a skew binary number. A row is written once, at the
+/// end of its table. An index on (chain, cursor, nonce) would cost a page for each draw as soon as many chains are in use.
+///
+/// A trail is what a chain has to remember for the next outcome: the trees' roots and sizes, at most about log₂ n of them.
+struct OutcomeTrail: Equatable {
+  private struct Tree: Equatable {
+    var size: Int64
+    var root: Int64
+  }
+
+  /// The newest first.
+  private var trees: [Tree] = []
+
+  init() {}
+
+  /// The newest outcome's row number; nil before the first.
+  var newest: Int64? { trees.first?.root }
+
+  /// What an outcome's row says of those before it; 0 where there is none.
+  struct Links: Equatable {
+    let previous: Int64
+    let jump: Int64
+  }
+
+  /// Adds the outcome of row `id` and returns what its row is to say.
+  mutating func append(_ id: Int64) -> Links {
+    let previous = trees.first?.root ?? 0
+    if trees.count >= 2, trees[0].size == trees[1].size {
+      let size = 1 + trees[0].size + trees[1].size
+      trees.removeFirst()
+      trees[0] = Tree(size: size, root: id)
+    } else {
+      trees.insert(Tree(size: 1, root: id), at: 0)
+    }
+    return Links(previous: previous, jump: trees.count > 1 ? trees[1].root : 0)
+  }
+
+  // MARK: Storage
+
+  /// Sizes and roots in turn, each root after the first as its distance from the one before: LEB128 numbers.
+  var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    var last: Int64 = 0
+    for tree in trees {
+      Self.append(tree.size, to: &bytes)
+      Self.append(abs(last - tree.root), to: &bytes)
+      last = tree.root
+    }
+    return bytes
+  }
+
+  /// Nil for bytes that are no trail.
+  init?(_ bytes: [UInt8]) {
+    var rest = bytes[...]
+    var last: Int64 = 0
+    while !rest.isEmpty {
+      guard let size = Self.take(from: &rest), let distance = Self.take(from: &rest) else { return nil }
+      let root = trees.isEmpty ? distance : last - distance
+      guard size > 0, root > 0 else { return nil }
+      trees.append(Tree(size: size, root: root))
+      last = root
+    }
+  }
+
+  private static func append(_ number: Int64, to bytes: inout [UInt8]) {
+    var rest = UInt64(number)
+    while rest >= 0x80 {
+      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    bytes.append(UInt8(rest))
+  }
+
+  private static func take(from bytes: inout ArraySlice<UInt8>) -> Int64? {
+    var number: UInt64 = 0
+    for shift in stride(from: UInt64(0), to: 63, by: 7) {
+      guard let byte = bytes.popFirst() else { return nil }
+      number |= UInt64(byte & 0x7F) << shift
+      if byte < 0x80 { return Int64(exactly: number) }
+    }
+    return nil
+  }
+}
