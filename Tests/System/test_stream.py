@@ -3,17 +3,17 @@
 import http.client
 import json
 import shutil
+import socket
+import struct
 import subprocess
 import threading
 import time
-import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from harness import REQUIRED, DRAWS, TIMEOUT, target, together, wait_until
+from harness import DRAWS, REQUIRED, TIMEOUT, target, wait_until
 
 
 class Stream:
@@ -148,12 +148,11 @@ def test_wrong_methods(server, unchanged):
 def test_a_client_that_goes_away_stops_the_draws(server, live_key, client_seed, how):
   stream = Stream(server, {"clientSeed": client_seed, "intervalMs": 1500}, live_key)
   assert stream.next()["data"]["nonce"] == 0
+  sock = stream.answer.fp.raw._sock
   if how == "half":
-    import socket
-    stream.http.sock and stream.http.sock.shutdown(socket.SHUT_WR)
+    sock.shutdown(socket.SHUT_WR)
   elif how == "reset":
-    import socket, struct
-    stream.answer.fp.raw._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.close()
   else:
     stream.close()

@@ -6,6 +6,11 @@ public final class Metrics: Sendable {
   private struct Series {
     var statuses: [Int: Int] = [:]
     var times = Histogram.seconds
+
+    mutating func add(_ status: Int, _ seconds: Double) {
+      statuses[status, default: 0] += 1
+      times.add(seconds)
+    }
   }
 
   private struct State {
@@ -22,8 +27,7 @@ public final class Metrics: Sendable {
   /// - Parameter route: a route's path, or one word for all that are none: there must be few.
   func add(route: String, status: Int, seconds: Double, isReplay: Bool, isConflict: Bool) {
     state.withLock { state in
-      state.routes[route, default: Series()].statuses[status, default: 0] += 1
-      state.routes[route]?.times.add(seconds)
+      state.routes[route, default: Series()].add(status, seconds)
       if isReplay { state.replays += 1 }
       if isConflict { state.conflicts += 1 }
     }
