@@ -44,7 +44,7 @@ public struct WebhookURL: Hashable, Sendable, CustomStringConvertible {
     guard text.utf8.count <= Self.longest, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
       var parts = URLComponents(string: text), let scheme = parts.scheme?.lowercased(),
       ["http", "https"].contains(scheme), parts.user == nil, parts.password == nil, parts.fragment == nil,
-      let name = parts.host?.lowercased(), !name.isEmpty, (1...65535).contains(parts.port ?? 80)
+      let name = parts.encodedHost?.lowercased(), !name.isEmpty, (1...65535).contains(parts.port ?? 80)
     else { return nil }
     let bare = name.hasPrefix("[") && name.hasSuffix("]") ? String(name.dropFirst().dropLast()) : name
     if bare.contains(":") {
@@ -54,7 +54,7 @@ public struct WebhookURL: Hashable, Sendable, CustomStringConvertible {
     }
     // Written anew, so that whoever takes it apart later finds the same host in it.
     parts.scheme = scheme
-    parts.host = name
+    parts.encodedHost = name
     if parts.path.isEmpty { parts.path = "/" }
     guard let normal = parts.string, let again = URL(string: normal), let host = again.host?.lowercased(),
       host == bare || host == "[\(bare)]"

@@ -1,0 +1,161 @@
+import Foundation
+import Ledger
+import Logging
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import Testing
+
+@testable import Webhooks
+
+@Suite(.timeLimit(.minutes(1))) struct DeliveryWorkerTests {
+  /// Runs a worker while `body` does, then stops it.
+  private func working(on store: MemoryDeliveries, _ body: () async throws -> Void) async throws {
+    let worker = DeliveryWorker(
+      store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: true)),
+      renderer: EventRenderer(shortIDs: ShortIDs(masterKey: try MasterKey(bytes: Array(1...32)))),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let group = ServiceGroup(services: [worker], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    async let run: Void = group.run()
+    worker.notify()
+    try await body()
+    await group.triggerGracefulShutdown()
+    try await run
+  }
+
+  private func until(_ condition: () -> Bool) async throws {
+    while !condition() { try await Task.sleep(for: .milliseconds(5)) }
+  }
+
+  @Test func manyResultsAreRecordedAtATime() async throws {
+    let receiver = try await Receiver()
+    let store = MemoryDeliveries()
+    store.add(500, to: "http://127.0.0.1:\(receiver.port)/", endpoint: 1)
+    try await working(on: store) { try await until { store.delivered.count == 500 } }
+    #expect(receiver.received.count == 500)
+    #expect(Set(receiver.received.map { $0.head.headers["webhook-id"] }).count == 500)
+    #expect(store.exchanges < 250)
+    try await receiver.stop()
+  }
+
+  /// Receivers that accept a connection and say nothing: their attempts are all under way when the others are done.
+  @Test func receiversThatHangHoldBackNobody() async throws {
+    let silent = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .bind(host: "127.0.0.1", port: 0).get()
+    let receiver = try await Receiver()
+    let store = MemoryDeliveries()
+    for endpoint in 1...20 {
+      store.add(50, to: "http://127.0.0.1:\(silent.localAddress?.port ?? 0)/\(endpoint)", endpoint: Int64(endpoint))
+    }
+    store.add(200, to: "http://127.0.0.1:\(receiver.port)/", endpoint: 99)
+    try await working(on: store) {
+      try await until { store.delivered.count == 200 }
+      #expect(store.attempted.count == 200)
+    }
+    // Stopping gave them a little time, and then gave them back, unrecorded and due.
+    #expect(store.attempted.count == 200)
+    #expect(store.due.count == 1000)
+    try await receiver.stop()
+    try await silent.close()
+  }
+
+  @Test func aStoreThatFailsIsAskedAgain() async throws {
+    let receiver = try await Receiver()
+    let store = MemoryDeliveries()
+    store.add(3, to: "http://127.0.0.1:\(receiver.port)/", endpoint: 1)
+    store.fail(next: 1)
+    try await working(on: store) {
+      try await until { receiver.received.count == 3 }
+      try await until { store.delivered.count == 3 }
+    }
+    #expect(receiver.received.count == 3)
+    try await receiver.stop()
+  }
+}
+
+/// Deliveries in memory, without leases: nobody else wants them.
+private final class MemoryDeliveries: DeliveryStore {
+  private struct State {
+    var waiting: [WebhookEndpointID: [ClaimedDelivery]] = [:]
+    var claimed: [DeliveryID: ClaimedDelivery] = [:]
+    var attempted: [DeliveryID] = []
+    var delivered: [DeliveryID] = []
+    var count: Int64 = 0
+    var exchanges = 0
+    var failures = 0
+  }
+
+  private let state = Mutex(State())
+
+  func add(_ count: Int, to url: String, endpoint: Int64) {
+    let target = WebhookTarget(
+      endpoint: WebhookEndpointID(endpoint), url: WebhookURL(url)!, secrets: [WebhookSecret()])
+    let now = Milliseconds(Date().timeIntervalSince1970 * 1000)
+    state.withLock { state in
+      for _ in 0..<count {
+        state.count += 1
+        state.waiting[target.endpoint, default: []].append(
+          ClaimedDelivery(
+            id: DeliveryID(state.count), target: target, event: .test, created: now, since: now, attempts: 0,
+            claim: state.count))
+      }
+    }
+  }
+
+  func fail(next count: Int) { state.withLock { $0.failures = count } }
+
+  var delivered: [DeliveryID] { state.withLock { $0.delivered } }
+  var attempted: [DeliveryID] { state.withLock { $0.attempted } }
+  var due: [ClaimedDelivery] { state.withLock { $0.waiting.values.flatMap(\.self) } }
+  var exchanges: Int { state.withLock { $0.exchanges } }
+
+  func exchange(_ results: [DeliveryResult], for claim: DeliveryClaim?) async throws(StoreFailure)
+    -> [ClaimedDelivery]
+  {
+    try state.withLock { state throws(StoreFailure) in
+      state.exchanges += 1
+      if state.failures > 0 {
+        state.failures -= 1
+        throw StoreFailure("the disk is full")
+      }
+      for result in results {
+        guard let delivery = state.claimed.removeValue(forKey: result.delivery) else { continue }
+        if result.attempt != nil { state.attempted.append(result.delivery) }
+        switch result.verdict {
+        case .delivered: state.delivered.append(result.delivery)
+        case .released: state.waiting[result.endpoint, default: []].append(delivery)
+        case .retry, .dead: break
+        }
+      }
+      var claimed: [ClaimedDelivery] = []
+      guard let claim else { return [] }
+      for (endpoint, deliveries) in state.waiting where claimed.count < claim.limit {
+        let most = min(claim.allowances[endpoint] ?? claim.perEndpoint, claim.limit - claimed.count)
+        claimed += deliveries.prefix(most)
+        state.waiting[endpoint] = Array(deliveries.dropFirst(most))
+      }
+      for delivery in claimed { state.claimed[delivery.id] = delivery }
+      return claimed
+    }
+  }
+
+  func pendingDeliveries() async throws(StoreFailure) -> Int { due.count }
+  func sweepDeliveries() async throws(StoreFailure) -> Bool { false }
+
+  // What a worker does not use.
+
+  func createWebhook(url: WebhookURL, secret: WebhookSecret, forAccountNamed name: String) throws -> WebhookEndpoint {
+    throw unused
+  }
+  func webhooks(ofAccountNamed name: String?) throws -> [(account: String, endpoint: WebhookEndpoint)] { throw unused }
+  func deleteWebhook(_ id: WebhookEndpointID) throws { throw unused }
+  func setWebhook(_ id: WebhookEndpointID, enabled: Bool) throws -> WebhookEndpoint { throw unused }
+  func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret) throws { throw unused }
+  func createTestDelivery(for id: WebhookEndpointID) throws -> DeliveryID { throw unused }
+  func deliveries(ofAccountNamed name: String?, state: DeliveryState?, limit: Int) throws -> [DeliveryReport] {
+    throw unused
+  }
+  func resendDelivery(_ id: DeliveryID) throws { throw unused }
+
+  private var unused: StoreFailure { StoreFailure("the worker has no business here") }
+}
