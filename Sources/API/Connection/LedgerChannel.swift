@@ -1,4 +1,5 @@
 import HummingbirdCore
+import Ledger
 import Logging
 import NIOCore
 import NIOHTTP1

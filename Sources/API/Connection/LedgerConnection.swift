@@ -1,3 +1,4 @@
+import Ledger
 import NIOCore
 import NIOHTTP1
 
