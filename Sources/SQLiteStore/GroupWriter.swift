@@ -330,7 +330,8 @@ final class GroupWriter {
       memory.lastChain = chain.id
     }
     for chain in changes.movedChains {
-      guard let known = chains[chain.id], known.next <= (chain.cursor, chain.nonce), known.next.nonce == chain.nonce else {
+      guard let known = chains[chain.id], known.next <= (chain.cursor, chain.nonce), known.next.nonce == chain.nonce
+      else {
         throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
       }
       try moveChain.run {
