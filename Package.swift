@@ -49,6 +49,12 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // libpq, PostgreSQL's client library, as the system has it.
+    .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+
+    // The ledger on PostgreSQL, shared by any number of servers.
+    .target(name: "PostgresStore", dependencies: ["CPQ", "Ledger", "Fairness"], swiftSettings: settings),
+
     // HTTP: routes, middleware, parameters. Knows no SQL.
     .target(
       name: "API",
@@ -68,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Ledger", "SQLiteStore", "Fairness",
+        "API", "Ledger", "SQLiteStore", "PostgresStore", "Fairness",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -97,6 +103,8 @@ let package = Package(
       dependencies: [
         "SQLiteStore", "StoreConformance", "Ledger", "Fairness", .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
+    .testTarget(
+      name: "PostgresStoreTests", dependencies: ["PostgresStore", "StoreConformance", "Ledger", "Fairness"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,135 @@
+/// The write path's statements. Lists come as arrays, one for each column.
+extension Statement {
+  /// Sets numbers aside. Its commit is not waited for: see ``GroupWriter``.
+  static let reserve = Statement(
+    "reserve",
+    """
+    UPDATE counters SET next = next + $2::bigint WHERE name = $1::text RETURNING next - $2::bigint
+    """)
+
+  // MARK: Load, each in the order the rows were asked for
+
+  static let lockAccounts = Statement(
+    "lock-accounts",
+    """
+    SELECT id, daily_quota FROM accounts WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE
+    """)
+
+  static let lockChains = Statement(
+    "lock-chains",
+    """
+    SELECT n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.drawn
+    FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS n (owner_id, client_seed, place)
+    JOIN chains c ON c.owner_id = n.owner_id AND c.client_seed = n.client_seed
+    ORDER BY n.place FOR UPDATE OF c
+    """)
+
+  static let selectRecords = Statement(
+    "select-records",
+    """
+    SELECT n.place, i.fingerprint, i.status, i.short_id, i.body, i.created
+    FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS n (account_id, digest, place)
+    JOIN idempotency i ON i.account_id = n.account_id AND i.digest = n.digest
+    """)
+
+  static let selectTestOutcomes = Statement(
+    "select-test-outcomes",
+    """
+    SELECT n.place, t.id, t.client_seed, t.server_hash, t.endpoint, t.value, t.fields, t.items, t.created
+    FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS n (account_id, digest, place)
+    JOIN test_outcomes t ON t.account_id = n.account_id AND t.digest = n.digest
+    """)
+
+  /// What is little, in one: (0, now), (1, key) for each key that may be used, (2, account, day, count) for usage of
+  /// today and, should the clock be behind, of days to come.
+  static let selectFacts = Statement(
+    "select-facts",
+    """
+    WITH clock AS (SELECT coalesce($3::bigint, \(now)) AS now)
+    SELECT 0::bigint, now, 0::bigint, 0::bigint FROM clock
+    UNION ALL
+    SELECT 1, id, 0, 0 FROM api_keys
+    WHERE account_id = ANY ($1::bigint[]) AND id = ANY ($2::bigint[]) AND revoked IS NULL
+    UNION ALL
+    SELECT 2, account_id, day, sum(count)::bigint FROM usage
+    WHERE account_id = ANY ($1::bigint[]) AND day >= (SELECT now / 86400000 FROM clock) GROUP BY account_id, day
+    """)
+
+  /// The database's time, in Unix milliseconds.
+  static let now = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+  // MARK: Store
+
+  static let insertChains = Statement(
+    "insert-chains",
+    """
+    INSERT INTO chains (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, drawn)
+    SELECT n.*, $10::bigint
+    FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[],
+      $8::bigint[], $9::bigint[]) AS n
+    """)
+
+  static let moveChains = Statement(
+    "move-chains",
+    """
+    UPDATE chains c SET cursor = n.cursor, nonce = n.nonce, drawn = greatest(c.drawn, $5::bigint)
+    FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[]) AS n (owner_id, client_seed, cursor, nonce)
+    WHERE c.owner_id = n.owner_id AND c.client_seed = n.client_seed
+    """)
+
+  static let insertOutcomes = Statement(
+    "insert-outcomes",
+    """
+    INSERT INTO outcomes
+      (owner_id, chain_id, cursor, nonce, id, created, epoch, endpoint, value, fields, items)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+      $7::bigint[], $8::smallint[], $9::bytea[], $10::bytea[], $11::bytea[])
+    """)
+
+  static let insertTestOutcomes = Statement(
+    "insert-test-outcomes",
+    """
+    INSERT INTO test_outcomes
+      (account_id, digest, id, client_seed, server_hash, endpoint, value, fields, items, created)
+    SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[], $5::bytea[], $6::smallint[],
+      $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[])
+    """)
+
+  static let deleteRecords = Statement(
+    "delete-records",
+    """
+    DELETE FROM idempotency i USING unnest($1::bigint[], $2::uuid[]) AS n (account_id, digest)
+    WHERE i.account_id = n.account_id AND i.digest = n.digest
+    """)
+
+  static let insertRecords = Statement(
+    "insert-records",
+    """
+    INSERT INTO idempotency (account_id, digest, mode, key, fingerprint, status, short_id, body, created)
+    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::bytea[], $5::bytea[], $6::smallint[],
+      $7::bytea[], $8::bytea[], $9::bigint[])
+    """)
+
+  static let addUsage = Statement(
+    "add-usage",
+    """
+    INSERT INTO usage AS u (account_id, day, endpoint, slot, count)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[], $5::bigint[])
+    ON CONFLICT (account_id, day, endpoint, slot) DO UPDATE SET count = u.count + excluded.count
+    """)
+
+  /// Whoever else is at a record just now sees to it.
+  static let sweep = Statement(
+    "sweep",
+    """
+    DELETE FROM idempotency WHERE (account_id, digest) IN (
+      SELECT account_id, digest FROM idempotency WHERE created <= coalesce($1::bigint, \(now)) - $2::bigint
+      ORDER BY created LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
+    """)
+
+  static let probe = Statement(
+    "probe",
+    """
+    INSERT INTO meta (name, value) VALUES ('probe', $1::bytea) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+    """)
+}
