@@ -181,7 +181,7 @@ def main(options):
       [postgres.programs() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", cluster.url("yardstick")], input=schema,
       stdout=subprocess.DEVNULL, text=True, check=True)
     cluster.psql("yardstick", f"""
-      INSERT INTO chains (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, drawn)
+      INSERT INTO chains (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, moved)
       SELECT 0, decode(n::text, 'escape'), n, 0, decode(repeat('00', 92), 'hex'), decode(repeat('00', 32), 'hex'), 0, 0, 0, 0
       FROM generate_series(1, {CHAINS}) n; ANALYZE chains""")
 

@@ -12,7 +12,7 @@ import Synchronization
 /// - The group's accounts are locked first, whole groups at a time. That makes quotas exact, makes a second request under
 ///   an idempotency key wait for the first one's commit, and keeps keys from being revoked halfway. Everything an account
 ///   owns, but its chains' rows, needs no lock of its own.
-/// - Chains are locked next; anonymous callers' chains have no account above them.
+/// - Chains are locked next, and commitments: anonymous callers' have no account above them.
 /// - New chains are inserted; who comes second finds the row there and starts over.
 /// - Usage is counted last; anonymous usage in a slot that writers seldom share.
 ///
@@ -51,7 +51,7 @@ final class GroupWriter: Sendable {
           // Locks alone are not worth a commit, which would be synced.
           try connection.run([Query(.rollback)])
         } else {
-          try connection.commit(after: try store(decision.changes, replacing: snapshot.records))
+          try connection.commit(after: try store(decision.changes, over: snapshot))
         }
         return decision
       } catch {
@@ -67,7 +67,7 @@ final class GroupWriter: Sendable {
   private func begin(_ needs: Needs, on connection: Connection) throws -> Snapshot {
     do {
       let outcomes = try take(needs.outcomes, of: .outcomes, on: connection)
-      let chains = try take(needs.chains.count, of: .chains, on: connection)
+      let chains = try take(needs.newChains, of: .chains, on: connection)
       return try load(needs, numbered: outcomes, chains, on: connection)
     } catch var failure as PostgresFailure {
       failure.hasStoredNothing = true
@@ -116,6 +116,7 @@ final class GroupWriter: Sendable {
     let chains = needs.chains.sorted()
     let claims = needs.claims.sorted()
     let testDraws = Array(needs.testDraws)
+    let commitments = needs.commitments.sorted()
 
     var queries = [Query(.begin)]
     func add(_ statement: Statement, _ bind: (inout Parameters) -> Void) -> Int {
@@ -130,6 +131,8 @@ final class GroupWriter: Sendable {
         $0.bind(chains.map(\.owner.rawValue))
         $0.bind(chains.map(\.clientSeed.bytes))
       }
+    let commitmentsAt =
+      commitments.isEmpty ? nil : add(.lockCommitments) { $0.bind(uuids: commitments.map(\.bytes)) }
     let recordsAt =
       claims.isEmpty
       ? nil
@@ -158,6 +161,12 @@ final class GroupWriter: Sendable {
       for row in 0..<results[chainsAt].count {
         let chain = try chain(row, of: results[chainsAt], chains, &earliest)
         snapshot.chains[chain.key] = chain
+      }
+    }
+    if let commitmentsAt {
+      for row in 0..<results[commitmentsAt].count {
+        let commitment = try commitment(row, of: results[commitmentsAt], commitments)
+        snapshot.commitments[commitment.id] = commitment
       }
     }
     if let recordsAt {
@@ -229,6 +238,15 @@ final class GroupWriter: Sendable {
     return active
   }
 
+  private func commitment(_ row: Int, of result: QueryResult, _ ids: [CommitID]) throws -> Commitment {
+    let chain = result.integer(row, 1)
+    let opened = try vault.open(result.bytes(row, 3), context: Self.sealingContext(chain: chain, epoch: 0))
+    return Commitment(
+      id: ids[try Self.place(row, of: result, in: ids.count)], chain: chain, owner: ChainOwner(result.integer(row, 2)),
+      active: ActiveSeed(try ServerSeed(hex: opened)), created: result.integer(row, 4), expires: result.integer(row, 5),
+      revealed: result.optionalInteger(row, 6))
+  }
+
   private static func record(
     _ row: Int, of result: QueryResult, _ scopes: [IdempotencyScope]
   ) throws -> IdempotencyRecord {
@@ -256,13 +274,21 @@ final class GroupWriter: Sendable {
 
   // MARK: Store
 
-  /// - Parameter known: the records that were there before; a new one of the same scope takes the place of an expired one.
-  private func store(
-    _ changes: Changes, replacing known: [IdempotencyScope: IdempotencyRecord]
-  ) throws -> [Query] {
+  /// What stores `changes`, which were decided over `snapshot`.
+  private func store(_ changes: Changes, over snapshot: Snapshot) throws -> [Query] {
     var queries: [Query] = []
-    let drawn = changes.outcomes.last?.created ?? 0
-    if !changes.newChains.isEmpty { queries.append(try insert(changes.newChains, drawn: drawn)) }
+    let now = snapshot.now
+    var owners: [Int64: Int64] = [:]
+    for chain in changes.newChains + changes.movedChains + changes.rotatedChains {
+      owners[chain.id] = chain.key.owner.rawValue
+    }
+    func owner(of chain: Int64) throws -> Int64 {
+      guard let owner = owners[chain] else { throw StoreFailure("chain \(chain) has changed and was not moved") }
+      return owner
+    }
+
+    if !changes.newChains.isEmpty { queries.append(try insert(changes.newChains, at: now)) }
+    if !changes.rotatedChains.isEmpty { queries.append(try rotate(changes.rotatedChains, at: now)) }
     if !changes.movedChains.isEmpty {
       queries.append(
         Query(.moveChains) {
@@ -270,12 +296,30 @@ final class GroupWriter: Sendable {
           $0.bind(changes.movedChains.map(\.key.clientSeed.bytes))
           $0.bind(changes.movedChains.map(\.cursor))
           $0.bind(changes.movedChains.map(\.nonce))
-          $0.bind(drawn)
+          $0.bind(now)
         })
     }
-    if !changes.outcomes.isEmpty { queries.append(try insertOutcomes(of: changes)) }
+    let revealed = changes.revealedSeeds
+    if !revealed.isEmpty {
+      queries.append(Self.insert(revealed, owners: try revealed.map { try owner(of: $0.chain) }))
+    }
+    if !changes.newCommitments.isEmpty { queries.append(try insert(changes.newCommitments)) }
+    let used = changes.usedCommitments
+    if !used.isEmpty {
+      queries.append(
+        Query(.useCommitments) {
+          $0.bind(used.map(\.owner.rawValue))
+          $0.bind(used.map(\.chain))
+          $0.bind(used.map { $0.revealed ?? now })
+        })
+    }
+    let outcomes = changes.outcomes
+    if !outcomes.isEmpty {
+      queries.append(Self.insert(outcomes, owners: try outcomes.map { try owner(of: $0.chain) }))
+    }
     if !changes.testOutcomes.isEmpty { queries.append(Self.insert(changes.testOutcomes)) }
-    let expired = changes.records.map(\.scope).filter { known[$0] != nil }
+    // An expired record that is not swept yet makes room.
+    let expired = changes.records.map(\.scope).filter { snapshot.records[$0] != nil }
     if !expired.isEmpty {
       queries.append(
         Query(.deleteRecords) {
@@ -288,11 +332,9 @@ final class GroupWriter: Sendable {
     return queries
   }
 
-  private func insert(_ chains: [SeedChain], drawn: Milliseconds) throws -> Query {
+  private func insert(_ chains: [SeedChain], at now: Milliseconds) throws -> Query {
     let chains = chains.sorted { $0.key < $1.key }
-    let sealed = try chains.map {
-      try vault.seal($0.active.seed.ascii, context: Self.sealingContext(chain: $0.id, epoch: $0.epoch))
-    }
+    let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
     return Query(.insertChains) {
       $0.bind(chains.map(\.key.owner.rawValue))
       $0.bind(chains.map(\.key.clientSeed.bytes))
@@ -303,20 +345,53 @@ final class GroupWriter: Sendable {
       $0.bind(chains.map(\.cursor))
       $0.bind(chains.map(\.nonce))
       $0.bind(chains.map(\.created))
-      $0.bind(drawn)
+      $0.bind(now)
     }
   }
 
-  private func insertOutcomes(of changes: Changes) throws -> Query {
-    let outcomes = changes.outcomes
-    var owners: [Int64: Int64] = [:]
-    for chain in changes.newChains + changes.movedChains { owners[chain.id] = chain.key.owner.rawValue }
-    let ownerIDs = try outcomes.map { outcome in
-      guard let owner = owners[outcome.chain] else { throw StoreFailure("an outcome is of a chain that did not move") }
-      return owner
+  private func rotate(_ chains: [SeedChain], at now: Milliseconds) throws -> Query {
+    let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
+    return Query(.rotateChains) {
+      $0.bind(chains.map(\.key.owner.rawValue))
+      $0.bind(chains.map(\.key.clientSeed.bytes))
+      $0.bind(chains.map { Int64($0.epoch) })
+      $0.bind(sealed)
+      $0.bind(chains.map(\.active.hash.bytes))
+      $0.bind(chains.map(\.cursor))
+      $0.bind(chains.map(\.nonce))
+      $0.bind(now)
     }
-    return Query(.insertOutcomes) {
-      $0.bind(ownerIDs)
+  }
+
+  private func insert(_ commitments: [Commitment]) throws -> Query {
+    let sealed = try commitments.map { try seal($0.active.seed, chain: $0.chain, epoch: 0) }
+    return Query(.insertCommitments) {
+      $0.bind(commitments.map(\.owner.rawValue))
+      $0.bind(commitments.map(\.chain))
+      $0.bind(uuids: commitments.map(\.id.bytes))
+      $0.bind(sealed)
+      $0.bind(commitments.map(\.active.hash.bytes))
+      $0.bind(commitments.map(\.created))
+      $0.bind(commitments.map(\.expires))
+    }
+  }
+
+  private static func insert(_ seeds: [RevealedSeed], owners: [Int64]) -> Query {
+    Query(.insertRevealedSeeds) {
+      $0.bind(owners)
+      $0.bind(seeds.map(\.chain))
+      $0.bind(seeds.map { Int64($0.epoch) })
+      $0.bind(seeds.map(\.seed.ascii))
+      $0.bind(seeds.map(\.hash.bytes))
+      $0.bind(seeds.map(\.cursor))
+      $0.bind(seeds.map(\.nonce))
+      $0.bind(seeds.map(\.revealed))
+    }
+  }
+
+  private static func insert(_ outcomes: [Outcome], owners: [Int64]) -> Query {
+    Query(.insertOutcomes) {
+      $0.bind(owners)
       $0.bind(outcomes.map(\.chain))
       $0.bind(outcomes.map(\.cursor))
       $0.bind(outcomes.map(\.nonce))
@@ -371,6 +446,10 @@ final class GroupWriter: Sendable {
       $0.bind(entries.map { $0.key.account == .anonymous ? slot : 0 })
       $0.bind(entries.map { Int64($0.value) })
     }
+  }
+
+  private func seal(_ seed: ServerSeed, chain: Int64, epoch: Int) throws -> [UInt8] {
+    try vault.seal(seed.ascii, context: Self.sealingContext(chain: chain, epoch: epoch))
   }
 
   /// What a server seed is sealed for: it opens nowhere else.

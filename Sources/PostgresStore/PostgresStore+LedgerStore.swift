@@ -27,15 +27,21 @@ extension PostgresStore: LedgerStore {
   }
 
   public func sweepExpiredRecords() throws(StoreFailure) -> Bool {
-    let limit: Int64 = 500
+    let limit = 500
     return try care { connection in
-      try connection.run([
+      let results = try connection.run([
         Query(.sweep) {
           $0.bind(clock?())
           $0.bind(IdempotencyRecord.lifetime)
-          $0.bind(limit)
-        }
-      ])[0].affected == limit
+          $0.bind(Int64(limit))
+        },
+        Query(.sweepCommitments) {
+          $0.bind(clock?())
+          $0.bind(Commitment.afterlife)
+          $0.bind(Int64(limit))
+        },
+      ])
+      return results.contains { $0.affected >= limit }
     }
   }
 
@@ -112,9 +118,57 @@ extension PostgresStore: LedgerStore {
           id: rows[0].integer(row, 0), chain: rows[0].integer(row, 1), epoch: rows[0].integer(row, 2),
           cursor: rows[0].integer(row, 3), nonce: rows[0].integer(row, 4), endpoint: rows[0].integer(row, 5),
           value: rows[0].bytes(row, 6), fields: rows[0].bytes(row, 7), items: rows[0].optionalBytes(row, 8),
-          created: rows[0].integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows[0].bytes(row, 10)
+          created: rows[0].integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows[0].optionalBytes(row, 10)
         ).outcome(mode: caller.mode)
       }
+    }
+  }
+
+  public func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? {
+    try await reading.read { connection in
+      let results = try connection.run([
+        Query(.findOutcome) { $0.bind(id) },
+        Query(.findTestOutcome) { $0.bind(id) },
+      ])
+      if results[0].count > 0 { return try Self.liveOutcome(results[0], id: id) }
+      return results[1].count > 0 ? try Self.testOutcome(results[1], id: id) : nil
+    }
+  }
+
+  private static func liveOutcome(_ row: QueryResult, id: Int64) throws -> RecordedOutcome {
+    let outcome = try OutcomeRow(
+      id: id, chain: row.integer(0, 0), epoch: row.integer(0, 1), cursor: row.integer(0, 2), nonce: row.integer(0, 3),
+      endpoint: row.integer(0, 4), value: row.bytes(0, 5), fields: row.bytes(0, 6), items: row.optionalBytes(0, 7),
+      created: row.integer(0, 8), clientSeed: row.bytes(0, 9), serverHash: row.optionalBytes(0, 10)
+    ).outcome(mode: .live)
+    guard let seed = row.optionalBytes(0, 11) else {
+      return RecordedOutcome(outcome: outcome, standing: .inUse(outcome.serverHash))
+    }
+    let revealed = RevealedSeed(
+      chain: outcome.chain, epoch: outcome.epoch, seed: try ServerSeed(hex: seed),
+      hash: try ServerHash(bytes: row.bytes(0, 12)), cursor: row.integer(0, 13), nonce: row.integer(0, 14),
+      revealed: row.integer(0, 15))
+    return RecordedOutcome(outcome: outcome, standing: .revealed(revealed))
+  }
+
+  private static func testOutcome(_ row: QueryResult, id: Int64) throws -> RecordedOutcome {
+    let outcome = try OutcomeRow(
+      id: id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: row.integer(0, 4), value: row.bytes(0, 5),
+      fields: row.bytes(0, 6), items: row.optionalBytes(0, 7), created: row.integer(0, 8), clientSeed: row.bytes(0, 2),
+      serverHash: row.bytes(0, 3)
+    ).outcome(mode: .test)
+    let draw = TestDrawID(account: AccountID(row.integer(0, 0)), digest: row.bytes(0, 1))
+    return RecordedOutcome(outcome: outcome, standing: .rehearsal(draw))
+  }
+
+  public func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool {
+    try await reading.read { connection in
+      try connection.run([
+        Query(.knowsHash) {
+          $0.bind(serverHash.bytes)
+          $0.bind(clientSeed.bytes)
+        }
+      ])[0].bytes(0, 0) == [1]
     }
   }
 
@@ -249,10 +303,44 @@ extension Statement {
   fileprivate static let totals = Statement(
     "totals", "SELECT (SELECT count(*) FROM accounts), (SELECT coalesce(sum(count), 0)::bigint FROM usage)")
 
+  /// The server hash of an outcome `o` of a chain `c`: that of its own epoch.
+  private static let hash = """
+    CASE o.epoch WHEN c.epoch THEN c.server_hash ELSE
+      (SELECT r.server_hash FROM revealed_seeds r
+       WHERE r.owner_id = o.owner_id AND r.chain_id = o.chain_id AND r.epoch = o.epoch)
+    END
+    """
+
+  fileprivate static let findOutcome = Statement(
+    "find-outcome",
+    """
+    SELECT o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, c.client_seed,
+      \(hash), r.server_seed, r.server_hash, r.cursor, r.nonce, r.revealed
+    FROM outcomes o JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id
+      LEFT JOIN revealed_seeds r ON r.owner_id = o.owner_id AND r.chain_id = o.chain_id AND r.epoch = o.epoch
+    WHERE o.id = $1::bigint
+    """)
+
+  fileprivate static let findTestOutcome = Statement(
+    "find-test-outcome",
+    """
+    SELECT account_id, digest, client_seed, server_hash, endpoint, value, fields, items, created
+    FROM test_outcomes WHERE id = $1::bigint
+    """)
+
+  fileprivate static let knowsHash = Statement(
+    "knows-hash",
+    """
+    SELECT EXISTS (SELECT 1 FROM chains WHERE server_hash = $1::bytea AND client_seed = $2::bytea)
+      OR EXISTS (SELECT 1 FROM revealed_seeds r JOIN chains c ON c.owner_id = r.owner_id AND c.id = r.chain_id
+                 WHERE r.server_hash = $1::bytea AND c.client_seed = $2::bytea)
+      OR EXISTS (SELECT 1 FROM test_outcomes WHERE server_hash = $1::bytea AND client_seed = $2::bytea)
+    """)
+
   fileprivate static let listOutcomes = Statement(
     "list-outcomes",
     """
-    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, c.server_hash
+    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, \(hash)
     FROM chains c JOIN outcomes o ON o.owner_id = c.owner_id AND o.chain_id = c.id
     WHERE c.owner_id = $1::bigint AND c.client_seed = $2::bytea AND (o.cursor, o.nonce) < ($3::bigint, $4::bigint)
     ORDER BY o.cursor DESC, o.nonce DESC LIMIT $5::bigint
@@ -262,7 +350,8 @@ extension Statement {
     "list-test-outcomes",
     """
     SELECT id, 0::bigint, 0::bigint, 0::bigint, 0::bigint, endpoint, value, fields, items, created, server_hash
-    FROM test_outcomes WHERE account_id = $1::bigint AND client_seed = $2::bytea ORDER BY id DESC LIMIT $3::bigint
+    FROM test_outcomes WHERE account_id = $1::bigint AND client_seed = $2::bytea AND length(digest) = 32
+    ORDER BY id DESC LIMIT $3::bigint
     """)
 
   fileprivate static let findKey = Statement(

@@ -77,8 +77,9 @@ enum Schema {
       )
       """,
 
-      // owner_id is an API key's id, or 0 for the chains anonymous callers share. drawn is when the last outcome was
-      // recorded: the next must not be earlier. Room is left on the pages, so that a move rewrites a row in its place.
+      // owner_id is an API key's id, 0 for the chains anonymous callers share, or -id for a commitment's. moved is when
+      // it last moved: what happens to it next must not be earlier. Room is left on the pages, so that a move rewrites a
+      // row in its place.
       """
       CREATE TABLE chains (
         owner_id bigint NOT NULL,
@@ -90,10 +91,47 @@ enum Schema {
         cursor bigint NOT NULL,
         nonce bigint NOT NULL,
         created bigint NOT NULL,
-        drawn bigint NOT NULL,
+        moved bigint NOT NULL,
         PRIMARY KEY (owner_id, client_seed)
       ) WITH (fillfactor = 60)
       """,
+      "CREATE INDEX chains_by_id ON chains (owner_id, id)",
+      "CREATE INDEX chains_by_hash ON chains (server_hash)",
+
+      // Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current
+      // epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
+      """
+      CREATE TABLE revealed_seeds (
+        owner_id bigint NOT NULL,
+        chain_id bigint NOT NULL,
+        epoch bigint NOT NULL,
+        server_seed bytea NOT NULL,
+        server_hash bytea NOT NULL,
+        cursor bigint NOT NULL,
+        nonce bigint NOT NULL,
+        revealed bigint NOT NULL,
+        PRIMARY KEY (owner_id, chain_id, epoch)
+      )
+      """,
+      "CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash)",
+
+      // A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
+      // owner_id is -chain_id.
+      """
+      CREATE TABLE commitments (
+        owner_id bigint NOT NULL,
+        chain_id bigint NOT NULL,
+        commit_id uuid NOT NULL UNIQUE,
+        sealed_seed bytea NOT NULL,
+        server_hash bytea NOT NULL,
+        created bigint NOT NULL,
+        expires bigint NOT NULL,
+        revealed bigint,
+        PRIMARY KEY (owner_id, chain_id)
+      )
+      """,
+      // What is swept, by when it may be.
+      "CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL",
 
       // No coordinate is used twice: here the database itself says so.
       """
@@ -131,6 +169,7 @@ enum Schema {
       """,
       "CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id)",
       "CREATE INDEX test_outcomes_by_id ON test_outcomes (id)",
+      "CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash)",
 
       // digest stands for account, mode and key, and makes the claim of one exclusive. It is 16 bytes, so a uuid, which
       // is compared faster than a bytea.

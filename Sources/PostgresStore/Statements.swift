@@ -18,7 +18,7 @@ extension Statement {
   static let lockChains = Statement(
     "lock-chains",
     """
-    SELECT n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.drawn
+    SELECT n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.moved
     FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS n (owner_id, client_seed, place)
     JOIN chains c ON c.owner_id = n.owner_id AND c.client_seed = n.client_seed
     ORDER BY n.place FOR UPDATE OF c
@@ -38,6 +38,14 @@ extension Statement {
     SELECT n.place, t.id, t.client_seed, t.server_hash, t.endpoint, t.value, t.fields, t.items, t.created
     FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS n (account_id, digest, place)
     JOIN test_outcomes t ON t.account_id = n.account_id AND t.digest = n.digest
+    """)
+
+  static let lockCommitments = Statement(
+    "lock-commitments",
+    """
+    SELECT n.place, c.chain_id, c.owner_id, c.sealed_seed, c.created, c.expires, c.revealed
+    FROM unnest($1::uuid[]) WITH ORDINALITY AS n (commit_id, place) JOIN commitments c ON c.commit_id = n.commit_id
+    ORDER BY n.place FOR UPDATE OF c
     """)
 
   /// What is little, in one: (0, now), (1, key) for each key that may be used, (2, account, day, count) for usage of
@@ -63,7 +71,7 @@ extension Statement {
   static let insertChains = Statement(
     "insert-chains",
     """
-    INSERT INTO chains (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, drawn)
+    INSERT INTO chains (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, moved)
     SELECT n.*, $10::bigint
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[],
       $8::bigint[], $9::bigint[]) AS n
@@ -72,9 +80,43 @@ extension Statement {
   static let moveChains = Statement(
     "move-chains",
     """
-    UPDATE chains c SET cursor = n.cursor, nonce = n.nonce, drawn = greatest(c.drawn, $5::bigint)
+    UPDATE chains c SET cursor = n.cursor, nonce = n.nonce, moved = $5::bigint
     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[]) AS n (owner_id, client_seed, cursor, nonce)
     WHERE c.owner_id = n.owner_id AND c.client_seed = n.client_seed
+    """)
+
+  static let rotateChains = Statement(
+    "rotate-chains",
+    """
+    UPDATE chains c SET epoch = n.epoch, sealed_seed = n.sealed_seed, server_hash = n.server_hash, cursor = n.cursor,
+      nonce = n.nonce, moved = $8::bigint
+    FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bigint[])
+      AS n (owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce)
+    WHERE c.owner_id = n.owner_id AND c.client_seed = n.client_seed
+    """)
+
+  static let insertRevealedSeeds = Statement(
+    "insert-revealed-seeds",
+    """
+    INSERT INTO revealed_seeds (owner_id, chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bigint[],
+      $8::bigint[])
+    """)
+
+  static let insertCommitments = Statement(
+    "insert-commitments",
+    """
+    INSERT INTO commitments (owner_id, chain_id, commit_id, sealed_seed, server_hash, created, expires)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bigint[])
+    """)
+
+  /// That one cannot be used twice follows from its outcome, whose coordinates cannot.
+  static let useCommitments = Statement(
+    "use-commitments",
+    """
+    UPDATE commitments c SET revealed = n.revealed
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS n (owner_id, chain_id, revealed)
+    WHERE c.owner_id = n.owner_id AND c.chain_id = n.chain_id AND c.revealed IS NULL
     """)
 
   static let insertOutcomes = Statement(
@@ -125,6 +167,15 @@ extension Statement {
     DELETE FROM idempotency WHERE (account_id, digest) IN (
       SELECT account_id, digest FROM idempotency WHERE created <= coalesce($1::bigint, \(now)) - $2::bigint
       ORDER BY created LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
+    """)
+
+  static let sweepCommitments = Statement(
+    "sweep-commitments",
+    """
+    DELETE FROM commitments WHERE (owner_id, chain_id) IN (
+      SELECT owner_id, chain_id FROM commitments
+      WHERE revealed IS NULL AND expires <= coalesce($1::bigint, \(now)) - $2::bigint
+      ORDER BY expires LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
     """)
 
   static let probe = Statement(

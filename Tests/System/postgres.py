@@ -15,10 +15,10 @@ FIELD, ROW = "\x1f", "\x1e"
 
 
 def programs():
-  """The folder of initdb, postgres and their kind; None if PostgreSQL's server is not installed."""
-  found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: int(path.split("/")[4]))
-  found += [path for path in [shutil.which("initdb")] if path]
-  return pathlib.Path(found[-1]).parent if found else None
+  """The folder of PostgreSQL's programs; None if PostgreSQL's server is not installed."""
+  found = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_ctl"), key=lambda path: int(path.split("/")[4]))
+  found = found or [path for path in [shutil.which("pg_ctl")] if path]
+  return pathlib.Path(found[-1]).resolve().parent if found else None
 
 
 def free_port():
