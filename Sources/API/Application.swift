@@ -25,15 +25,18 @@ public struct ServerParts: Sendable {
   public let renderer: OutcomeRenderer
   public let log: LineLog
   public let lifecycle: Lifecycle
+  public let merkle: MerkleParts
 
   public init(
-    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle
+    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle,
+    merkle: MerkleParts
   ) {
     self.store = store
     self.writer = writer
     self.renderer = renderer
     self.log = log
     self.lifecycle = lifecycle
+    self.merkle = merkle
   }
 }
 
@@ -50,6 +53,7 @@ public func buildApplication(
   let routes: [any Routes] = [
     DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
+    MerkleRoutes(parts: parts.merkle),
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
   let edge = Edge(
