@@ -55,6 +55,16 @@ let package = Package(
     // The ledger on PostgreSQL, shared by any number of servers.
     .target(name: "PostgresStore", dependencies: ["CPQ", "Ledger", "Fairness"], swiftSettings: settings),
 
+    // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day.
+    .target(
+      name: "Transparency",
+      dependencies: [
+        "Ledger", "Fairness", "JSON",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+
     // HTTP: routes, middleware, parameters. Knows no SQL.
     .target(
       name: "API",
@@ -74,7 +84,7 @@ let package = Package(
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Ledger", "SQLiteStore", "PostgresStore", "Fairness",
+        "API", "Transparency", "Ledger", "SQLiteStore", "PostgresStore", "Fairness", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -94,7 +104,10 @@ let package = Package(
       path: "bench/BareRoute"),
 
     // Tests. What drives a real server from outside is in Tests/System.
-    .target(name: "StoreConformance", dependencies: ["Ledger", "Fairness"], path: "Tests/StoreConformance"),
+    .target(
+      name: "StoreConformance",
+      dependencies: ["Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log")],
+      path: "Tests/StoreConformance"),
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),

@@ -9,7 +9,8 @@ import Synchronization
 ///
 /// What keeps groups apart that are worked on at once, by this server or another:
 ///
-/// - The group's accounts are locked first, whole groups at a time. That makes quotas exact, makes a second request under
+/// - The daily log is locked first, by all groups together: see ``Statement/shareLog``.
+/// - The group's accounts are locked next. That makes quotas exact, makes a second request under
 ///   an idempotency key wait for the first one's commit, and keeps keys from being revoked halfway. Everything an account
 ///   owns, but its chains' rows, needs no lock of its own.
 /// - Chains are locked next, and commitments: anonymous callers' have no account above them.
@@ -79,8 +80,8 @@ final class GroupWriter: Sendable {
 
   /// The first of `count` numbers that nobody else has or will have.
   ///
-  /// They are taken from the database in large blocks and given out in order. The statement commits by itself, without
-  /// waiting for the disk: the group's own commit comes after it in the log, so numbers are never used that a crash could
+  /// They are taken from the database in large blocks and given out in order, in a transaction of their own that does not
+  /// wait for the disk: the group's own commit comes after it in the log, so numbers are never used that a crash could
   /// bring back.
   private func take(_ count: Int, of counter: Counter, on connection: Connection) throws -> Int64 {
     let count = Int64(count)
@@ -92,11 +93,14 @@ final class GroupWriter: Sendable {
     if let ready { return ready }
     let size = max(4_096, count * 2)
     let first = try connection.run([
+      Query(.begin),
+      Query(.doNotWait),
       Query(.reserve) {
         $0.bind(text: counter.rawValue)
         $0.bind(size)
-      }
-    ])[0]
+      },
+      Query(.commit),
+    ])[2]
     guard first.count == 1 else { throw StoreFailure("the table of counters has no row for \(counter)") }
     let start = first.integer(0, 0)
     // What is left of the old block is let go: numbers in use rise.
@@ -118,7 +122,7 @@ final class GroupWriter: Sendable {
     let testDraws = Array(needs.testDraws)
     let commitments = needs.commitments.sorted()
 
-    var queries = [Query(.begin)]
+    var queries = [Query(.begin), Query(.shareLog)]
     func add(_ statement: Statement, _ bind: (inout Parameters) -> Void) -> Int {
       queries.append(Query(statement, bind))
       return queries.count - 1

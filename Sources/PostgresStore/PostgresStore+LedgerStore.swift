@@ -63,7 +63,7 @@ extension PostgresStore: LedgerStore {
   }
 
   /// Does something of one statement that is not a group's.
-  private func care<Result>(_ body: (Connection) throws -> Result) throws(StoreFailure) -> Result {
+  func care<Result>(_ body: (Connection) throws -> Result) throws(StoreFailure) -> Result {
     do {
       return try caring.withSession { try $0.use(body) }
     } catch {

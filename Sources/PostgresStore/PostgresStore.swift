@@ -15,6 +15,8 @@ public final class PostgresStore: Sendable {
   let caring: SessionPool
   let reading: Readers
   let clock: (@Sendable () -> Milliseconds)?
+  let shortIDs: ShortIDs
+  let target: ConnectionTarget
 
   /// Connects, makes or upgrades the tables as needed, and checks the master key.
   ///
@@ -26,6 +28,8 @@ public final class PostgresStore: Sendable {
     _ target: ConnectionTarget, masterKey: MasterKey, clock: (@Sendable () -> Milliseconds)? = nil
   ) throws {
     self.clock = clock
+    self.target = target
+    shortIDs = ShortIDs(masterKey: masterKey)
     groups = GroupWriter(vault: masterKey.vault, clock: clock)
     func sessions(_ count: Int) -> [Session] {
       (0..<count).map { _ in Session(target: target, prepare: Self.prepare) }
@@ -63,7 +67,7 @@ public final class PostgresStore: Sendable {
   /// What every connection is told first. An outcome that was answered must outlive a crash, whatever the database's
   /// setting is; a statement or a wait for a lock ends before the callers' patience does; and a server that vanishes in
   /// mid-transaction does not hold up the others for long.
-  private static func prepare(_ connection: Connection) throws {
+  static func prepare(_ connection: Connection) throws {
     try connection.run([
       Query(
         Statement(

@@ -151,6 +151,8 @@ enum Schema {
       )
       """,
       "CREATE INDEX outcomes_by_id ON outcomes (id)",
+      // Servers take their numbers in blocks, so ids do not rise with time; a day's outcomes are found by this.
+      "CREATE INDEX outcomes_by_time ON outcomes (created, id)",
 
       """
       CREATE TABLE test_outcomes (
@@ -200,6 +202,38 @@ enum Schema {
         count bigint NOT NULL,
         PRIMARY KEY (account_id, day, endpoint, slot)
       ) WITH (fillfactor = 50)
+      """,
+
+      // The daily log. A day's row is made when the day is sealed: from then on nothing is recorded before its end. Its
+      // other columns are filled in once, when it is published; the root stays NULL for a day without outcomes.
+      """
+      CREATE TABLE merkle_days (
+        day bigint PRIMARY KEY,
+        root bytea,
+        leaf_count bigint,
+        previous_root bytea,
+        signature bytea,
+        published bigint
+      )
+      """,
+
+      // Up to 256 neighbouring hashes of one level of a day's tree.
+      """
+      CREATE TABLE merkle_tiles (
+        day bigint NOT NULL,
+        level bigint NOT NULL,
+        number bigint NOT NULL,
+        hashes bytea NOT NULL,
+        PRIMARY KEY (day, level, number)
+      )
+      """,
+
+      // Where in its day's tree an outcome stands.
+      """
+      CREATE TABLE merkle_leaves (
+        outcome_id bigint PRIMARY KEY,
+        leaf bigint NOT NULL
+      )
       """,
     ]
   ]

@@ -1,6 +1,8 @@
 /// The write path's statements. Lists come as arrays, one for each column.
 extension Statement {
-  /// Sets numbers aside. Its commit is not waited for: see ``GroupWriter``.
+  static let doNotWait = Statement("do-not-wait", "SET LOCAL synchronous_commit = off")
+
+  /// Sets numbers aside.
   static let reserve = Statement(
     "reserve",
     """
@@ -8,6 +10,11 @@ extension Statement {
     """)
 
   // MARK: Load, each in the order the rows were asked for
+
+  /// Held by every group to its end, by any number at once. Sealing a day takes the lock for itself alone, and so waits
+  /// for the groups that have taken their time from before. The number is "fairlog " in ASCII.
+  static let shareLog = Statement("share-log", "SELECT pg_advisory_xact_lock_shared(7377296385242064672)")
+  static let holdLog = Statement("hold-log", "SELECT pg_advisory_xact_lock(7377296385242064672)")
 
   static let lockAccounts = Statement(
     "lock-accounts",
@@ -48,12 +55,14 @@ extension Statement {
     ORDER BY n.place FOR UPDATE OF c
     """)
 
-  /// What is little, in one: (0, now), (1, key) for each key that may be used, (2, account, day, count) for usage of
+  /// What is little, in one: (0, now), now being in no day that is sealed, (1, key) for each key that may be used, (2, account, day, count) for usage of
   /// today and, should the clock be behind, of days to come.
   static let selectFacts = Statement(
     "select-facts",
     """
-    WITH clock AS (SELECT coalesce($3::bigint, \(now)) AS now)
+    WITH clock AS (
+      SELECT greatest(
+        coalesce($3::bigint, \(now)), (SELECT (max(day) + 1) * 86400000 FROM merkle_days)) AS now)
     SELECT 0::bigint, now, 0::bigint, 0::bigint FROM clock
     UNION ALL
     SELECT 1, id, 0, 0 FROM api_keys

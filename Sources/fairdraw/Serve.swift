@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Transparency
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -86,11 +87,14 @@ struct Serve: AsyncParsableCommand {
       masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, commitmentLifetime: Milliseconds(commitTTL))
     let writer = LedgerWriter(store: store, decider: decider)
     let lifecycle = Lifecycle(version: Fairdraw.version)
+    let signer = try RootSigner(masterKey: masterKey)
+    let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
     let application = buildApplication(
       server,
       ServerParts(
         store: store, writer: writer, renderer: decider.renderer, verifier: OutcomeVerifier(masterKey: masterKey),
-        log: log, lifecycle: lifecycle),
+        log: log, lifecycle: lifecycle,
+        merkle: MerkleParts(store: store, shortIDs: ShortIDs(masterKey: masterKey), publicKey: signer.publicKey)),
       logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
@@ -98,7 +102,7 @@ struct Serve: AsyncParsableCommand {
     do {
       try await ServiceGroup(
         configuration: ServiceGroupConfiguration(
-          services: [ShutdownNotice(lifecycle: lifecycle), application],
+          services: [ShutdownNotice(lifecycle: lifecycle), DailyLog(publisher: publisher), application],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
       ).run()
     } catch {
@@ -156,6 +160,15 @@ private struct ShutdownNotice: Service {
   func run() async throws {
     try await gracefulShutdown()
     lifecycle.beginShutdown()
+  }
+}
+
+/// Publishes each day's root until the server stops. What it cannot finish then is done after the next start.
+private struct DailyLog: Service {
+  let publisher: MerklePublisher
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { await publisher.run() }
   }
 }
 

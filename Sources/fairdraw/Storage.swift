@@ -29,14 +29,14 @@ struct StorageOptions: ParsableArguments {
   var masterKeyFile: String?
 
   /// Opens the store, making folder, database and master key if they are not there.
-  func open() throws -> (store: any LedgerStore, masterKey: MasterKey, place: String) {
+  func open() throws -> (store: any LedgerStore & TransparencyStore, masterKey: MasterKey, place: String) {
     switch try databaseSetting() {
     case .sqlite(let path): try openSQLite(path)
     case .postgres(let target): try openPostgres(target)
     }
   }
 
-  private func openSQLite(_ path: URL) throws -> (store: any LedgerStore, masterKey: MasterKey, place: String) {
+  private func openSQLite(_ path: URL) throws -> (store: any LedgerStore & TransparencyStore, masterKey: MasterKey, place: String) {
     let masterKey = try self.masterKey(in: path.deletingLastPathComponent()) { keyFile in
       // A new key would not open a database that exists.
       guard FileManager.default.fileExists(atPath: path.path) else { return }
@@ -54,7 +54,7 @@ struct StorageOptions: ParsableArguments {
 
   private func openPostgres(
     _ target: ConnectionTarget
-  ) throws -> (store: any LedgerStore, masterKey: MasterKey, place: String) {
+  ) throws -> (store: any LedgerStore & TransparencyStore, masterKey: MasterKey, place: String) {
     let place = target.place
     let (masterKey, keyFile) = try self.masterKey(in: folder()) { keyFile in
       do {

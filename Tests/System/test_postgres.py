@@ -326,7 +326,7 @@ def test_a_revoked_key_is_revoked_everywhere(fleet):
   assert [server.draw("ints", {"clientSeed": "x"}, key=key).status for server in servers] == [401, 401, 401]
   for server in servers:
     wait_until(
-      lambda: server.get("/api/outcomes", {"clientSeed": "x"}, key=key).status == 401, "reading is refused too", timeout=5)
+      lambda: server.get("/api/listOutcomes", {"clientSeed": "x"}, key=key).status == 401, "reading is refused too", timeout=5)
 
 
 def test_opposite_orders_do_not_deadlock(fleet, cluster):

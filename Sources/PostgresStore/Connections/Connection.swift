@@ -24,7 +24,6 @@ final class Connection {
     self.handle = handle
     guard PQstatus(handle) == CONNECTION_OK else {
       let reason = target.redacting(String(cString: PQerrorMessage(handle)))
-      PQfinish(handle)
       throw PostgresFailure("no connection to PostgreSQL: \(reason)", isConnectionLost: true)
     }
     // Without a receiver libpq would write notices to standard error.
@@ -103,6 +102,9 @@ final class Connection {
   /// The warnings that came with the last ``run(_:patience:)``.
   var warnings: [String] { notices.warnings }
 
+  /// What ends the statement under way, from any thread; nil without memory for it.
+  func canceller() -> Canceller? { PQgetCancel(handle).map(Canceller.init) }
+
   private func send(_ query: Query) throws {
     let parameters = query.parameters
     let count = parameters.ranges.count
@@ -164,5 +166,20 @@ final class Connection {
     }
     let reason = String(cString: PQerrorMessage(handle)).split(separator: "\n").first.map(String.init)
     return PostgresFailure("the connection to PostgreSQL broke: \(reason ?? "no reason given")", isConnectionLost: true)
+  }
+}
+
+/// Ends what a connection is doing. Its handle is a copy of what it takes to reach the server, and libpq lets any thread
+/// use it (PQcancel, https://www.postgresql.org/docs/15/libpq-cancel.html); nothing changes it before `deinit`.
+final class Canceller: @unchecked Sendable {
+  private let handle: OpaquePointer
+
+  fileprivate init(_ handle: OpaquePointer) { self.handle = handle }
+
+  deinit { PQfreeCancel(handle) }
+
+  func cancel() {
+    var message = [CChar](repeating: 0, count: 256)
+    PQcancel(handle, &message, Int32(message.count))
   }
 }
