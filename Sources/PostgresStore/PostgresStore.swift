@@ -42,6 +42,9 @@ public final class PostgresStore: Sendable {
         try Self.checkEncoding(session)
         try Schema.migrate(session)
         try Self.check(masterKey, session)
+        guard try session.use({ try $0.run([Query(.importMark)])[0].count == 0 }) else { throw UnfinishedImport() }
+      } catch let error as UnfinishedImport {
+        throw StoreFailure(error)
       } catch let error as PostgresFailure {
         throw StoreFailure(error)
       }
@@ -93,7 +96,7 @@ public final class PostgresStore: Sendable {
     ])
   }
 
-  private static func checkEncoding(_ session: Session) throws {
+  static func checkEncoding(_ session: Session) throws {
     let encoding = try session.use {
       try $0.run([Query(Statement("encoding", "SELECT current_setting('server_encoding')"))])[0].text(0, 0)
     }
@@ -103,7 +106,7 @@ public final class PostgresStore: Sendable {
   }
 
   /// The first server's key becomes the database's.
-  private static func check(_ masterKey: MasterKey, _ session: Session) throws {
+  static func check(_ masterKey: MasterKey, _ session: Session) throws {
     let known = try session.transaction { connection in
       let results = try connection.run([
         Query(

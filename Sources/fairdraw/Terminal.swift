@@ -33,4 +33,18 @@ enum Terminal {
     word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
       ? word : "'" + word.replacing("'", with: "'\\''") + "'"
   }
+
+  /// A line on standard error that says how far something has come; nothing unless that is a terminal.
+  static func progress(_ what: String, _ done: Int, of total: Int) {
+    guard isatty(STDERR_FILENO) == 1 else { return }
+    let width = 30
+    let filled = total == 0 ? width : min(width, done * width / total)
+    let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
+    error.write("\r[\(bar)] \(total == 0 ? 100 : done * 100 / total) %  \(what)\u{1B}[K")
+  }
+
+  /// Takes the line away.
+  static func endProgress() {
+    if isatty(STDERR_FILENO) == 1 { error.write("\r\u{1B}[K") }
+  }
 }

@@ -13,6 +13,7 @@ struct Parameters {
     case bytea = 17
     case int8 = 20
     case int2 = 21
+    case text = 25
     case uuid = 2950
   }
 
@@ -43,6 +44,23 @@ struct Parameters {
         $0.append(bigEndian: Int32(8))
         $0.append(bigEndian: integer)
       }
+    }
+  }
+
+  /// `bigint[]` with nulls in it.
+  mutating func bind(_ integers: some Collection<Int64?>) {
+    array(of: .int8, count: integers.count) {
+      for integer in integers {
+        $0.append(bigEndian: Int32(integer == nil ? -1 : 8))
+        if let integer { $0.append(bigEndian: integer) }
+      }
+    }
+  }
+
+  /// `text[]`, of UTF-8.
+  mutating func bind(texts: some Collection<[UInt8]>) {
+    array(of: .text, count: texts.count) {
+      for text in texts { $0.append(element: text) }
     }
   }
 
