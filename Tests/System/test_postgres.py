@@ -206,7 +206,8 @@ def check_ledger(fleet, answers=()):
     SELECT coalesce(u.account_id, o.account_id), u.n, o.n
     FROM (SELECT account_id, sum(count) n FROM usage GROUP BY account_id) u
     FULL JOIN (SELECT coalesce(k.account_id, 0) account_id, count(*) n
-      FROM outcomes LEFT JOIN api_keys k ON k.id = owner_id GROUP BY 1) o ON o.account_id = u.account_id
+      FROM outcomes p LEFT JOIN commitments m ON m.chain_id = -p.owner_id
+      LEFT JOIN api_keys k ON k.id = coalesce(m.owner_id, p.owner_id) GROUP BY 1) o ON o.account_id = u.account_id
     WHERE u.n IS DISTINCT FROM o.n""")
   assert usage == [], "usage must count every outcome once"
 
@@ -560,3 +561,90 @@ def test_a_password_is_shown_nowhere(fleet, tmp_path, how):
               re.sub(r":\d+/", ":1/", url)]:
     done = cli("account", "list", data=tmp_path / "bad", env={"FAIRDRAW_DATABASE": bad})
     assert done.returncode != 0 and "sesame" not in done.stdout + done.stderr and "zz" not in done.stderr, done
+
+
+# Moving from SQLite
+
+
+def full_ledger(serve):
+  """A server over a file with something of everything, and what it answered."""
+  server = serve()
+  account = server.account()
+  keys = [server.key(account), server.key(), server.key(account, "test")]
+  answers = []
+  for number in range(30):
+    for key in [None, *keys]:
+      claim = f"claim-{number}" if key else None
+      query = {"clientSeed": f"seed-{number % 4}", "count": 3}
+      answers.append((query, key, claim, server.get("/api/ints", query, key=key, idempotency=claim)))
+  assert {answer.status for *_, answer in answers} == {200}
+  rotated = server.post("/api/rotate", {"clientSeed": "seed-0"}, key=keys[0])
+  assert rotated.status == 200, rotated
+  commitments = [server.post("/api/commit", {}, key=keys[0]).json()["commitId"] for _ in range(2)]
+  revealed = server.post(
+    "/api/reveal", {"commitId": commitments[0], "endpoint": "ints", "clientSeed": "mine"}, key=keys[0])
+  assert revealed.status == 200, revealed
+  return server, keys, answers, (commitments, revealed)
+
+
+def exact_outcome(response):
+  """An outcome as it was drawn: its permalink begins with where the server is now."""
+  return {name: value for name, value in response.json().items() if name != "permalink"}
+
+
+def test_a_ledger_moves(serve, fleet, tmp_path):
+  old, keys, answers, (commitments, revealed) = full_ledger(serve)
+  next_nonces = {(seed, key): old.nonce(seed, key) for seed in ["seed-0", "seed-1"] for key in [None, *keys[:2]]}
+  assert old.stop() == 0
+  source = f"sqlite:{old.database}"
+  done = cli("migrate", "--from", source, "--to", fleet.url)
+  assert done.returncode == 0, done.stderr
+  assert re.search(r"^\d+ rows are in postgres://", done.stderr), done.stderr
+  again = cli("migrate", "--from", source, "--to", fleet.url)
+  assert again.returncode == 1 and "has a ledger already" in again.stderr
+
+  fleet.key_file.write_text((old.data / "master.key").read_text())
+  servers = fleet.start(2)
+  for query, key, claim, answer in answers:
+    if claim:
+      replay = servers[0].get("/api/ints", query, key=key, idempotency=claim)
+      assert replay.replayed and replay.body == answer.body
+    outcome = answer.json()
+    found = servers[1].get("/api/verifyShortId", {"shortId": outcome["shortId"]})
+    assert found.status == 200, found
+    listed = servers[1].get("/api/outcome", {"clientSeed": outcome["clientSeed"], "nonce": outcome["nonce"]}, key=key)
+    assert listed.status == 200 and exact_outcome(listed) == exact_outcome(answer)
+  for (seed, key), nonce in next_nonces.items():
+    drawn = servers[0].get("/api/ints", {"clientSeed": seed}, key=key).json()
+    assert drawn["nonce"] == nonce
+  assert servers[0].get("/api/ints", {"clientSeed": "fresh"}, key=keys[0]).status == 200
+  for commitment, status in zip(commitments, [409, 200]):
+    assert servers[0].post(
+      "/api/reveal", {"commitId": commitment, "endpoint": "ints", "clientSeed": "mine"}, key=keys[0]).status == status
+  ids = [int(number) for (number,) in fleet.sql("SELECT id FROM outcomes UNION ALL SELECT id FROM test_outcomes")]
+  assert len(ids) == len(set(ids))
+  check_ledger(fleet)
+
+
+def test_a_move_that_was_cut_short_goes_on(serve, fleet):
+  old, _, answers, _ = full_ledger(serve)
+  assert old.stop() == 0
+  source = f"sqlite:{old.database}"
+  assert cli("migrate", "--from", source, "--to", fleet.url).returncode == 0
+  # As it is in the middle: some tables are whole, one is half there, the rest is missing.
+  fleet.sql("DELETE FROM idempotency")
+  fleet.sql("DELETE FROM usage")
+  fleet.sql("DELETE FROM outcomes WHERE id > 40")
+  fleet.sql("INSERT INTO meta (name, value) VALUES ('import', '')")
+  refused = cli("serve", "--port", "0", data=old.data, env={"FAIRDRAW_DATABASE": fleet.url})
+  assert refused.returncode == 1 and "being moved" in refused.stderr
+  done = cli("migrate", "--from", source, "--to", fleet.url)
+  assert done.returncode == 0, done.stderr
+  assert fleet.number("SELECT count(*) FROM outcomes") == old.sql("SELECT count(*) FROM outcomes")[0][0]
+  check_ledger(fleet)
+
+  # A row that is not what it was is noticed.
+  fleet.sql("INSERT INTO meta (name, value) VALUES ('import', '')")
+  fleet.sql("UPDATE outcomes SET value = '[1]' WHERE id = 1")
+  done = cli("migrate", "--from", source, "--to", fleet.url)
+  assert done.returncode == 1 and "outcomes differs" in done.stderr
