@@ -112,6 +112,9 @@ let package = Package(
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
     .testTarget(
+      name: "TransparencyTests",
+      dependencies: ["Transparency", "Ledger", "Fairness", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(
       name: "SQLiteStoreTests",
       dependencies: [
         "SQLiteStore", "StoreConformance", "Ledger", "Fairness", .product(name: "GRDBSQLite", package: "GRDB.swift"),

@@ -22,7 +22,9 @@ struct Fairdraw: AsyncParsableCommand {
       command line wins.
       """,
     version: version,
-    subcommands: [Serve.self, AccountCommand.self, KeyCommand.self, MigrateCommand.self])
+    subcommands: [
+      Serve.self, AccountCommand.self, KeyCommand.self, MerkleCommand.self, AuditCommand.self, MigrateCommand.self,
+    ])
 }
 
 @main

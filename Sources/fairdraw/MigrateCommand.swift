@@ -64,8 +64,7 @@ struct MigrateCommand: AsyncParsableCommand {
     } catch let failure as CommandFailure {
       throw failure
     } catch {
-      Terminal.endProgress()
-      throw CommandFailure("the ledger was not moved into \(target.place): \(error)")
+        throw CommandFailure("the ledger was not moved into \(target.place): \(error)")
     }
     print(
       """
@@ -78,6 +77,8 @@ struct MigrateCommand: AsyncParsableCommand {
   private static func move(_ source: SQLiteExport, into destination: PostgresImport) throws -> Int {
     let counts = try LedgerTable.all.map { try source.count($0) }
     let total = counts.reduce(0, +)
+    let bar = ProgressBar(total: total)
+    defer { bar.clear() }
     var done = 0
     for (table, count) in zip(LedgerTable.all, counts) {
       // Rows go over in order, a batch whole or not at all, so what is there are the first ones.
@@ -87,18 +88,17 @@ struct MigrateCommand: AsyncParsableCommand {
       try source.rows(of: table, skipping: present, atOnce: rowsAtOnce) { rows in
         try destination.append(rows, to: table)
         done += rows.count
-        Terminal.progress("copying \(table.name)", done, of: total)
+        bar.show(done, "copying \(table.name)")
       }
     }
     done = 0
     for table in LedgerTable.all {
       try compare(table, source, destination) { rows in
         done += rows
-        Terminal.progress("comparing \(table.name)", done, of: total)
+        bar.show(done, "comparing \(table.name)")
       }
     }
     try destination.finish()
-    Terminal.endProgress()
     return total
   }
 

@@ -22,6 +22,10 @@ import Testing
     try await check.run { try open($0) }
   }
 
+  @Test(arguments: StoreConformance.transparencyChecks) func conformsAsALog(_ check: StoreCheck) async throws {
+    try await check.run { try open($0) }
+  }
+
   // MARK: The master key
 
   @Test func anotherMasterKeyIsRefused() async throws {

@@ -52,7 +52,7 @@ final class Session: @unchecked Sendable {
     do {
       return try body(connection)
     } catch {
-      if (error as? PostgresFailure)?.isConnectionLost ?? true { discard() }
+      if (error as? PostgresFailure)?.isConnectionLost == true { discard() }
       throw error
     }
   }
