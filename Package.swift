@@ -50,6 +50,22 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // libpq, PostgreSQL's client library, as the system has it.
+    .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+
+    // The ledger on PostgreSQL, shared by any number of servers.
+    .target(name: "PostgresStore", dependencies: ["CPQ", "Ledger", "Fairness"], swiftSettings: settings),
+
+    // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day.
+    .target(
+      name: "Transparency",
+      dependencies: [
+        "Ledger", "Fairness", "JSON",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+
     // HTTP: routes, middleware, parameters. Knows no SQL.
     .target(
       name: "API",
@@ -73,7 +89,7 @@ let package = Package(
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Ledger", "SQLiteStore", "Fairness",
+        "API", "Transparency", "Ledger", "SQLiteStore", "PostgresStore", "Fairness", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -93,15 +109,23 @@ let package = Package(
       path: "bench/BareRoute"),
 
     // Tests. What drives a real server from outside is in Tests/System.
-    .target(name: "StoreConformance", dependencies: ["Ledger", "Fairness"], path: "Tests/StoreConformance"),
+    .target(
+      name: "StoreConformance",
+      dependencies: ["Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log")],
+      path: "Tests/StoreConformance"),
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
+    .testTarget(
+      name: "TransparencyTests",
+      dependencies: ["Transparency", "Ledger", "Fairness", .product(name: "Logging", package: "swift-log")]),
     .testTarget(
       name: "SQLiteStoreTests",
       dependencies: [
         "SQLiteStore", "StoreConformance", "Ledger", "Fairness", .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
+    .testTarget(
+      name: "PostgresStoreTests", dependencies: ["PostgresStore", "StoreConformance", "Ledger", "Fairness"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -78,6 +78,8 @@ compile() {
   need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
   need g++ compgen -G '/usr/lib/gcc/*/*/libstdc++.so'
   need libsqlite3-dev test -e /usr/include/sqlite3.h
+  need libpq-dev compgen -G '/usr/include/{postgresql/,}libpq-fe.h'
+  need pkg-config command -v pkg-config
   install_missing
   # Resolving writes Package.resolved, which would be newer than a stamp taken before.
   [[ -e $root/Package.resolved ]] || swift package --package-path "$root" resolve >&2 || return

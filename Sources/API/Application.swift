@@ -24,17 +24,22 @@ public struct ServerParts: Sendable {
   public let store: any LedgerStore
   public let writer: LedgerWriter
   public let renderer: OutcomeRenderer
+  public let verifier: OutcomeVerifier
   public let log: LineLog
   public let lifecycle: Lifecycle
+  public let merkle: MerkleParts
 
   public init(
-    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle
+    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, verifier: OutcomeVerifier, log: LineLog,
+    lifecycle: Lifecycle, merkle: MerkleParts
   ) {
     self.store = store
     self.writer = writer
     self.renderer = renderer
+    self.verifier = verifier
     self.log = log
     self.lifecycle = lifecycle
+    self.merkle = merkle
   }
 }
 
@@ -51,6 +56,8 @@ public func buildApplication(
   let ledgerRoutes = DrawRoutes.routes + SeedRoutes.routes + [BatchRoute.route]
   let routes: [any Routes] = [
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
+    VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
+    MerkleRoutes(parts: parts.merkle),
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
   let admission = Admission(

@@ -22,7 +22,9 @@ struct Fairdraw: AsyncParsableCommand {
       command line wins.
       """,
     version: version,
-    subcommands: [Serve.self, AccountCommand.self, KeyCommand.self])
+    subcommands: [
+      Serve.self, AccountCommand.self, KeyCommand.self, MerkleCommand.self, AuditCommand.self, MigrateCommand.self,
+    ])
 }
 
 @main
@@ -30,6 +32,7 @@ enum Main {
   static func main() async {
     // The database and its key are for nobody else's eyes.
     umask(0o077)
+    ProcessTitle.hidePasswords()
     // Tasks then run on the event loops themselves: no hand-over between two pools of threads on every request.
     NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
     do {

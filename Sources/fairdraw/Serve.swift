@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Transparency
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -42,6 +43,11 @@ struct Serve: AsyncParsableCommand {
   var rateLimitPerMinute: Int?
 
   @Option(
+    name: .customLong("commit-ttl-ms"),
+    help: ArgumentHelp("How long a commitment may wait to be revealed. (default: 600000)", valueName: "milliseconds"))
+  var commitTTLMs: Int?
+
+  @Option(
     help: ArgumentHelp(
       "Proxies whose X-Forwarded-For is believed, as CIDR blocks with commas between them.", valueName: "blocks"))
   var trustedProxies: String?
@@ -66,6 +72,7 @@ struct Serve: AsyncParsableCommand {
       return network
     }
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
+    let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
     let level = try logLevelSetting()
     let givenURL = try publicURLSetting()
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
@@ -76,12 +83,18 @@ struct Serve: AsyncParsableCommand {
     let log = LineLog()
     defer { log.close() }
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
-    let decider = Decider(masterKey: masterKey, publicURL: url, defaultDailyQuota: quota)
+    let decider = Decider(
+      masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, commitmentLifetime: Milliseconds(commitTTL))
     let writer = LedgerWriter(store: store, decider: decider)
     let lifecycle = Lifecycle(version: Fairdraw.version)
+    let signer = try RootSigner(masterKey: masterKey)
+    let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
     let application = buildApplication(
       server,
-      ServerParts(store: store, writer: writer, renderer: decider.renderer, log: log, lifecycle: lifecycle),
+      ServerParts(
+        store: store, writer: writer, renderer: decider.renderer, verifier: OutcomeVerifier(masterKey: masterKey),
+        log: log, lifecycle: lifecycle,
+        merkle: MerkleParts(store: store, shortIDs: ShortIDs(masterKey: masterKey), publicKey: signer.publicKey)),
       logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
@@ -89,7 +102,7 @@ struct Serve: AsyncParsableCommand {
     do {
       try await ServiceGroup(
         configuration: ServiceGroupConfiguration(
-          services: [ShutdownNotice(lifecycle: lifecycle), application],
+          services: [ShutdownNotice(lifecycle: lifecycle), DailyLog(publisher: publisher), application],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
       ).run()
     } catch {
@@ -147,6 +160,15 @@ private struct ShutdownNotice: Service {
   func run() async throws {
     try await gracefulShutdown()
     lifecycle.beginShutdown()
+  }
+}
+
+/// Publishes each day's root until the server stops. What it cannot finish then is done after the next start.
+private struct DailyLog: Service {
+  let publisher: MerklePublisher
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { await publisher.run() }
   }
 }
 

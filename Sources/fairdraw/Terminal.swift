@@ -1,5 +1,6 @@
 import Foundation
 import Ledger
+import Synchronization
 
 /// Writing for a person at a terminal.
 enum Terminal {
@@ -32,5 +33,31 @@ enum Terminal {
   static func quoted(_ word: String) -> String {
     word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
       ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+  }
+}
+
+/// How far something has come, on one line of standard error that is written over; only if that is a terminal.
+final class ProgressBar: Sendable {
+  private let total: Int
+  private let isShown = isatty(STDERR_FILENO) == 1
+  private let last = Mutex("")
+
+  init(total: Int) { self.total = total }
+
+  /// - Parameter what: what is being done, in a few words.
+  func show(_ count: Int, _ what: String = "") {
+    guard isShown, total > 0 else { return }
+    let percent = min(count * 100 / total, 100)
+    let bar = String(repeating: "#", count: percent / 2).padding(toLength: 50, withPad: " ", startingAt: 0)
+    let line = "\r[\(bar)] \(percent) %  \(what)\u{1B}[K"
+    let isNew = last.withLock { last in
+      defer { last = line }
+      return line != last
+    }
+    if isNew { print(line, terminator: "", to: &Terminal.error) }
+  }
+
+  func clear() {
+    if isShown { print("\r\u{1B}[K", terminator: "", to: &Terminal.error) }
   }
 }

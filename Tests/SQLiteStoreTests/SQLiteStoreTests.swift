@@ -31,6 +31,13 @@ import Testing
     }
   }
 
+  @Test(arguments: StoreConformance.transparencyChecks) func conformsAsALog(_ check: StoreCheck) async throws {
+    let file = file
+    try await check.run {
+      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
+    }
+  }
+
   // MARK: Durability
 
   /// With `synchronous = FULL` a commit is over when the write-ahead log is on the disk; with anything less it is

@@ -25,6 +25,18 @@ struct FairdrawContext: InitializableFromSource {
   }
 }
 
+extension FairdrawContext {
+  /// Reads from a store; when it fails, the log is told why and the client to come back.
+  func reading<Result>(_ body: () async throws(StoreFailure) -> Result) async throws -> Result {
+    do throws(StoreFailure) {
+      return try await body()
+    } catch {
+      record.note { $0.fault = error.description }
+      throw Refusal.unavailable
+    }
+  }
+}
+
 /// What one request's log line will say.
 final class RequestRecord: Sendable {
   let started = ContinuousClock.now
