@@ -39,9 +39,13 @@ public struct ServerParts: Sendable {
 
 /// Puts the HTTP server together.
 ///
-/// - Parameter onServerRunning: called with the address once connections are accepted.
+/// - Parameters:
+///   - further: routes beside the API's own.
+///   - errorPage: what a browser is shown where the API would answer an error in JSON; nil shows it the JSON.
+///   - onServerRunning: called with the address once connections are accepted.
 public func buildApplication(
-  _ configuration: ServerConfiguration, _ parts: ServerParts, logger: Logger,
+  _ configuration: ServerConfiguration, _ parts: ServerParts, further: [any Routes] = [], errorPage: ErrorPage? = nil,
+  logger: Logger,
   onServerRunning: @escaping @Sendable (SocketAddress?) async -> Void
 ) -> some ApplicationProtocol {
   let responseTimes = ResponseTimes()
@@ -53,11 +57,11 @@ public func buildApplication(
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
   let edge = Edge(
-    routes: RouteTable(routes.flatMap(\.routes)),
+    routes: RouteTable((routes + further).flatMap(\.routes)),
     admission: Admission(
       keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
       trustedProxies: configuration.trustedProxies),
-    log: parts.log, responseTimes: responseTimes)
+    log: parts.log, responseTimes: responseTimes, errorPage: errorPage)
 
   return Application(
     responder: edge,

@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Website
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -79,10 +80,11 @@ struct Serve: AsyncParsableCommand {
     let decider = Decider(masterKey: masterKey, publicURL: url, defaultDailyQuota: quota)
     let writer = LedgerWriter(store: store, decider: decider)
     let lifecycle = Lifecycle(version: Fairdraw.version)
+    let website = try Website(store: store, renderer: decider.renderer, publicURL: url)
     let application = buildApplication(
       server,
       ServerParts(store: store, writer: writer, renderer: decider.renderer, log: log, lifecycle: lifecycle),
-      logger: Logger(label: "fairdraw")
+      further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
     }

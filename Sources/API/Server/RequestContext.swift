@@ -4,7 +4,7 @@ import NIOCore
 import Synchronization
 
 /// What a request carries on its way to its route.
-struct FairdrawContext: InitializableFromSource {
+public struct FairdrawContext: InitializableFromSource {
   let record: RequestRecord
   /// The event loop of the request's connection.
   let eventLoop: any EventLoop
@@ -12,15 +12,18 @@ struct FairdrawContext: InitializableFromSource {
   /// Settled by ``Edge`` before anything else sees the request.
   var target = Target.root
   /// What the braces of the route's path stand for, as it was sent: not percent-decoded.
-  var captures: [String: Substring] = [:]
+  public internal(set) var captures: [String: Substring] = [:]
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
-  init(source: ApplicationRequestContextSource) {
+  public init(source: ApplicationRequestContextSource) {
     record = RequestRecord()
     eventLoop = source.channel.eventLoop
     peer = source.channel.remoteAddress
   }
+
+  /// Says in the log why this request met a fault.
+  public func note(fault: String) { record.note { $0.fault = fault } }
 }
 
 /// What one request's log line will say.
