@@ -23,15 +23,18 @@ public struct ServerParts: Sendable {
   public let store: any LedgerStore
   public let writer: LedgerWriter
   public let renderer: OutcomeRenderer
+  public let verifier: OutcomeVerifier
   public let log: LineLog
   public let lifecycle: Lifecycle
 
   public init(
-    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle
+    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, verifier: OutcomeVerifier, log: LineLog,
+    lifecycle: Lifecycle
   ) {
     self.store = store
     self.writer = writer
     self.renderer = renderer
+    self.verifier = verifier
     self.log = log
     self.lifecycle = lifecycle
   }
@@ -54,6 +57,7 @@ public func buildApplication(
   let routes: [any Routes] = [
     DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
+    VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
   let edge = Edge(

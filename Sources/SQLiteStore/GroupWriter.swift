@@ -13,10 +13,12 @@ final class GroupWriter {
   private let clock: @Sendable () -> Milliseconds
 
   private let begin, commit, rollback, dataVersion: Statement
-  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome: Statement
+  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome,
+    selectCommitment: Statement
   private let selectLastOutcome, selectLastChain: Statement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: Statement
+  private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: Statement
 
   private var memory: Memory?
   private var latest: Milliseconds = 0
@@ -60,13 +62,33 @@ final class GroupWriter {
       """
       SELECT max(coalesce((SELECT max(id) FROM outcomes), 0), coalesce((SELECT max(id) FROM test_outcomes), 0))
       """)
-    selectLastChain = try prepare("SELECT coalesce(max(id), 0) FROM chains")
+    selectLastChain = try prepare(
+      """
+      SELECT max(coalesce((SELECT max(id) FROM chains), 0), coalesce((SELECT max(chain_id) FROM commitments), 0))
+      """)
+    selectCommitment = try prepare(
+      """
+      SELECT chain_id, owner_id, sealed_seed, created, expires, revealed FROM commitments WHERE commit_id = ?
+      """)
     insertChain = try prepare(
       """
       INSERT INTO chains (id, owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce, created)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
     moveChain = try prepare("UPDATE chains SET cursor = ?, nonce = ? WHERE id = ?")
+    rotateChain = try prepare(
+      "UPDATE chains SET epoch = ?, sealed_seed = ?, server_hash = ?, cursor = ?, nonce = ? WHERE id = ?")
+    insertRevealedSeed = try prepare(
+      """
+      INSERT INTO revealed_seeds (chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
+      """)
+    insertCommitment = try prepare(
+      """
+      INSERT INTO commitments (chain_id, commit_id, owner_id, sealed_seed, server_hash, created, expires)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
+      """)
+    useCommitment = try prepare("UPDATE commitments SET revealed = ? WHERE chain_id = ? AND revealed IS NULL")
     insertOutcome = try prepare(
       """
       INSERT INTO outcomes (id, chain_id, epoch, cursor, nonce, endpoint, value, fields, items, created)
@@ -94,6 +116,11 @@ final class GroupWriter {
       """
       DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?
       """)
+    sweepCommitments = try prepare(
+      """
+      DELETE FROM commitments WHERE chain_id IN
+        (SELECT chain_id FROM commitments WHERE revealed IS NULL AND expires <= ? ORDER BY expires LIMIT ?)
+      """)
   }
 
   /// Drops what is remembered, so that the next group reads it anew.
@@ -110,14 +137,19 @@ final class GroupWriter {
     }
   }
 
-  /// Deletes expired records, `limit` at the most; returns how many there were.
-  func sweepExpired(limit: Int) throws -> Int {
+  /// Deletes expired records and commitments, `limit` of each at the most; returns whether there may be more.
+  func sweepExpired(limit: Int) throws -> Bool {
     try transaction {
       try sweep.run {
         $0.bind(limit)
         $0.bind(now() - IdempotencyRecord.lifetime)
       }
-      return Int(sqlite3_changes64(connection))
+      let records = sqlite3_changes64(connection)
+      try sweepCommitments.run {
+        $0.bind(now() - Commitment.afterlife)
+        $0.bind(limit)
+      }
+      return max(records, sqlite3_changes64(connection)) >= limit
     }
   }
 
@@ -159,6 +191,7 @@ final class GroupWriter {
     for key in needs.chains { snapshot.chains[key] = try chain(key, &memory) }
     for scope in needs.claims { snapshot.records[scope] = try record(scope) }
     for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
+    for id in needs.commitments { snapshot.commitments[id] = try commitment(id) }
     self.memory = memory
     return snapshot
   }
@@ -229,6 +262,23 @@ final class GroupWriter {
     return chain
   }
 
+  private func commitment(_ id: CommitID) throws -> Commitment? {
+    let row = try selectCommitment.first {
+      $0.bind(id.bytes)
+    } read: {
+      (
+        chain: $0.integer(0), owner: $0.integer(1), sealed: $0.bytes(2), created: $0.integer(3), expires: $0.integer(4),
+        revealed: $0.isNull(5) ? nil : $0.integer(5)
+      )
+    }
+    return try row.map {
+      let opened = try vault.open($0.sealed, context: Self.sealingContext(chain: $0.chain, epoch: 0))
+      return Commitment(
+        id: id, chain: $0.chain, owner: ChainOwner($0.owner), active: ActiveSeed(try ServerSeed(hex: opened)),
+        created: $0.created, expires: $0.expires, revealed: $0.revealed)
+    }
+  }
+
   private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
     try selectRecord.first {
       $0.bind(scope.digest)
@@ -265,8 +315,7 @@ final class GroupWriter {
     guard var memory, !changes.isEmpty else { return }
     self.memory = nil
     for chain in changes.newChains {
-      let sealed = try vault.seal(
-        chain.active.seed.ascii, context: Self.sealingContext(chain: chain.id, epoch: chain.epoch))
+      let sealed = try seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
       try insertChain.run {
         $0.bind(chain.id)
         $0.bind(chain.key.owner.rawValue)
@@ -279,7 +328,52 @@ final class GroupWriter {
         $0.bind(chain.created)
       }
       memory.chains.insert(chain, for: chain.key)
-      memory.lastChain = chain.id
+      memory.lastChain = max(memory.lastChain, chain.id)
+    }
+    for chain in changes.rotatedChains {
+      let sealed = try seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
+      try rotateChain.run {
+        $0.bind(chain.epoch)
+        $0.bind(sealed)
+        $0.bind(chain.active.hash.bytes)
+        $0.bind(chain.cursor)
+        $0.bind(chain.nonce)
+        $0.bind(chain.id)
+      }
+      memory.chains.insert(chain, for: chain.key)
+    }
+    for seed in changes.revealedSeeds {
+      try insertRevealedSeed.run {
+        $0.bind(seed.chain)
+        $0.bind(seed.epoch)
+        $0.bind(seed.seed.ascii)
+        $0.bind(seed.hash.bytes)
+        $0.bind(seed.cursor)
+        $0.bind(seed.nonce)
+        $0.bind(seed.revealed)
+      }
+    }
+    for commitment in changes.newCommitments {
+      let sealed = try seal(commitment.active.seed, chain: commitment.chain, epoch: 0)
+      try insertCommitment.run {
+        $0.bind(commitment.chain)
+        $0.bind(commitment.id.bytes)
+        $0.bind(commitment.owner.rawValue)
+        $0.bind(sealed)
+        $0.bind(commitment.active.hash.bytes)
+        $0.bind(commitment.created)
+        $0.bind(commitment.expires)
+      }
+      memory.lastChain = max(memory.lastChain, commitment.chain)
+    }
+    for commitment in changes.usedCommitments {
+      try useCommitment.run {
+        $0.bind(commitment.revealed ?? 0)
+        $0.bind(commitment.chain)
+      }
+      guard sqlite3_changes64(connection) == 1 else {
+        throw StoreFailure("commitment \(commitment.id) cannot be used twice")
+      }
     }
     for chain in changes.movedChains {
       try moveChain.run {
@@ -352,6 +446,10 @@ final class GroupWriter {
       $0.bind(record.reply.body)
       $0.bind(record.created)
     }
+  }
+
+  private func seal(_ seed: ServerSeed, chain: Int64, epoch: Int) throws -> [UInt8] {
+    try vault.seal(seed.ascii, context: Self.sealingContext(chain: chain, epoch: epoch))
   }
 
   /// What a server seed is sealed for: it opens nowhere else.

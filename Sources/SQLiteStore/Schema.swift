@@ -102,7 +102,8 @@ enum Schema {
     migrator.registerMigration("2") { db in
       try db.execute(
         sql: """
-          -- Server seeds that are no secret any more. A chain's row holds the seed of its current epoch, these the others.
+          -- Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current
+          -- epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
           CREATE TABLE revealed_seeds (
             chain_id INTEGER NOT NULL,
             epoch INTEGER NOT NULL,
@@ -126,6 +127,13 @@ enum Schema {
             expires INTEGER NOT NULL,
             revealed INTEGER
           ) STRICT;
+          -- What is swept, by when it may be.
+          CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL;
+
+          -- Who holds a server hash may ask whether it is known here.
+          CREATE INDEX chains_by_hash ON chains (server_hash);
+          CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash);
+          CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash);
           """)
     }
     return migrator

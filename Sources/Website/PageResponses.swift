@@ -46,7 +46,7 @@ enum PageResponses {
       headers[.contentType] = nil
       return Response(status: .notModified, headers: headers)
     }
-    return Response(headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
   }
 
   /// An entity tag made from the bytes.

@@ -9,6 +9,8 @@ import Ledger
 /// Everything that does not depend on the ledger is rendered once, at the start.
 public struct Website: Routes {
   private let store: any LedgerStore
+  private let renderer: OutcomeRenderer
+  private let verifier: OutcomeVerifier
   private let templates: Templates
   private let assets: Assets
   private let layout: Layout
@@ -19,8 +21,12 @@ public struct Website: Routes {
 
   /// - Parameter publicURL: where people reach the server, without a slash at its end.
   /// - Throws: if a template or the API's description is broken, which a build that passed its tests never is.
-  public init(store: any LedgerStore, renderer: OutcomeRenderer, publicURL: String) throws {
+  public init(
+    store: any LedgerStore, renderer: OutcomeRenderer, verifier: OutcomeVerifier, publicURL: String
+  ) throws {
     self.store = store
+    self.renderer = renderer
+    self.verifier = verifier
     templates = try Templates()
     assets = Assets()
     layout = Layout(templates: templates, assets: assets)
@@ -77,21 +83,30 @@ public struct Website: Routes {
   // MARK: Outcomes
 
   @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let (outcome, verdict) = try await recorded(context)
-    return PageResponses.page(outcomePage.html(outcome, verdict), for: request)
+    let record = try await recorded(context)
+    return PageResponses.page(outcomePage.html(record.outcome, verifier.verdict(on: record)), for: request)
   }
 
   @Sendable private func preview(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let (outcome, _) = try await recorded(context)
-    guard let png = try await previews.png(of: outcome, templates: templates) else {
+    let record = try await recorded(context)
+    guard let png = try await previews.png(of: record.outcome, templates: templates) else {
       throw Refusal(503, "Too many pictures are being made; try again in a moment.", code: "overloaded", retryAfter: 2)
     }
     return PageResponses.response(
       png, type: "image/png", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: png), for: request)
   }
 
-  private func recorded(_ context: FairdrawContext) async throws -> (Outcome, Verdict) {
-    throw Self.noSuchDraw
+  private func recorded(_ context: FairdrawContext) async throws -> RecordedOutcome {
+    guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else { throw Self.noSuchDraw }
+    let record: RecordedOutcome?
+    do throws(StoreFailure) {
+      record = try await store.recordedOutcome(id: id)
+    } catch {
+      context.note(fault: error.description)
+      throw Refusal.unavailable
+    }
+    guard let record else { throw Self.noSuchDraw }
+    return record
   }
 
   private static let nothingHere = Refusal(404, "There is nothing at this address.")

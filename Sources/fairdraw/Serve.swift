@@ -43,6 +43,11 @@ struct Serve: AsyncParsableCommand {
   var rateLimitPerMinute: Int?
 
   @Option(
+    name: .customLong("commit-ttl-ms"),
+    help: ArgumentHelp("How long a commitment may wait to be revealed. (default: 600000)", valueName: "milliseconds"))
+  var commitTTLMs: Int?
+
+  @Option(
     help: ArgumentHelp(
       "Proxies whose X-Forwarded-For is believed, as CIDR blocks with commas between them.", valueName: "blocks"))
   var trustedProxies: String?
@@ -67,6 +72,7 @@ struct Serve: AsyncParsableCommand {
       return network
     }
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
+    let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
     let level = try logLevelSetting()
     let givenURL = try publicURLSetting()
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
@@ -77,13 +83,16 @@ struct Serve: AsyncParsableCommand {
     let log = LineLog()
     defer { log.close() }
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
-    let decider = Decider(masterKey: masterKey, publicURL: url, defaultDailyQuota: quota)
+    let decider = Decider(
+      masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, commitmentLifetime: Milliseconds(commitTTL))
     let writer = LedgerWriter(store: store, decider: decider)
     let lifecycle = Lifecycle(version: Fairdraw.version)
-    let website = try Website(store: store, renderer: decider.renderer, publicURL: url)
+    let verifier = OutcomeVerifier(masterKey: masterKey)
+    let website = try Website(store: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
     let application = buildApplication(
       server,
-      ServerParts(store: store, writer: writer, renderer: decider.renderer, log: log, lifecycle: lifecycle),
+      ServerParts(
+        store: store, writer: writer, renderer: decider.renderer, verifier: verifier, log: log, lifecycle: lifecycle),
       further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)

@@ -61,14 +61,16 @@ struct OutcomeRoutes: Routes {
     return (cursor, nonce)
   }
 
-  private func reading<Result>(
-    _ context: FairdrawContext, _ body: () async throws(StoreFailure) -> Result
-  ) async throws -> Result {
-    do throws(StoreFailure) {
-      return try await body()
-    } catch {
-      context.record.note { $0.fault = error.description }
-      throw Refusal.unavailable
-    }
+}
+
+/// Reads from the store. A failure is for the log; the client is told to come back.
+func reading<Result>(
+  _ context: FairdrawContext, _ body: () async throws(StoreFailure) -> Result
+) async throws(Refusal) -> Result {
+  do throws(StoreFailure) {
+    return try await body()
+  } catch {
+    context.record.note { $0.fault = error.description }
+    throw .unavailable
   }
 }

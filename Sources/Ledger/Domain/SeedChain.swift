@@ -44,8 +44,8 @@ public struct SeedChain: Sendable {
   public let id: Int64
   public let key: ChainKey
   /// How often the chain was rotated: 0 for its first server seed.
-  public let epoch: Int
-  public let active: ActiveSeed
+  public private(set) var epoch: Int
+  public private(set) var active: ActiveSeed
   public var cursor: Int64
   public var nonce: Int64
   public let created: Milliseconds
@@ -60,5 +60,11 @@ public struct SeedChain: Sendable {
     self.cursor = cursor
     self.nonce = nonce
     self.created = created
+  }
+
+  /// Gives the chain its next server seed. Its coordinates go on, so that none is ever used twice.
+  mutating func rotate(to next: ActiveSeed) {
+    epoch += 1
+    active = next
   }
 }

@@ -3,18 +3,6 @@ import Foundation
 import JSON
 import Ledger
 
-/// What is known of an outcome's verification, in the words the page uses.
-struct Verdict: Sendable {
-  enum State: String, Sendable {
-    case good, bad, open = ""
-  }
-  let state: State
-  let title: String
-  let reason: String
-  /// The revealed seed, in hex.
-  let serverSeed: String?
-}
-
 /// `/o/{shortId}`: one outcome, drawn for its kind, with all that it takes to check it.
 struct OutcomePage {
   let layout: Layout
@@ -34,7 +22,7 @@ struct OutcomePage {
     let created = Date(timeIntervalSince1970: Double(outcome.created) / 1000).ISO8601Format()
     var values: [String: Any] = [
       "kind": Self.kind(outcome.endpoint), "drawing": drawing.html,
-      "state": verdict.state.rawValue, "verdict": verdict.title, "reason": verdict.reason,
+      "state": Self.state(verdict), "verdict": Self.title(verdict), "reason": verdict.reason,
       "shortId": shortID, "clientSeed": HTML.shown(clientSeed),
       "copyClientSeed": HTML.copyButton(clientSeed, label: "client seed"),
       "serverHash": serverHash, "copyServerHash": HTML.copyButton(serverHash, label: "server hash"),
@@ -43,16 +31,34 @@ struct OutcomePage {
       "created": created,
       "createdText": created.replacing("T", with: " ").replacing("Z", with: " UTC"), "isTest": outcome.mode == .test,
     ]
-    if let seed = verdict.serverSeed {
+    if let seed = verdict.serverSeed.map({ String(decoding: $0.ascii, as: UTF8.self) }) {
       values["revealed"] = ["serverSeed": seed, "copy": HTML.copyButton(seed, label: "server seed")]
     }
     if json.count <= Self.shownJSON { values["json"] = HTML.shown(String(decoding: json, as: UTF8.self)) }
     return layout.html(
       .init(
         title: "\(Self.kind(outcome.endpoint)) \(shortID) – Fairdraw",
-        description: "\(plain(drawing.summary)). Client seed \(plain(clientSeed).shortened(to: 60)). \(verdict.title).",
+        description: "\(plain(drawing.summary)). Client seed \(plain(clientSeed).shortened(to: 60)). \(Self.title(verdict)).",
         body: layout.templates.render("outcome", values), script: "outcome.js",
         previewURL: "\(publicURL)/o/\(shortID)"))
+  }
+
+  /// The class that colours it.
+  private static func state(_ verdict: Verdict) -> String {
+    switch verdict.code {
+    case .revealed: "good"
+    case .notRevealed, .rehearsal: "open"
+    case .hashMismatch, .outcomeMismatch, .badParameters: "bad"
+    }
+  }
+
+  private static func title(_ verdict: Verdict) -> String {
+    switch verdict.code {
+    case .revealed: "Verified"
+    case .notRevealed: "Committed, not revealed yet"
+    case .rehearsal: "A rehearsal, drawn with a test key"
+    case .hashMismatch, .outcomeMismatch, .badParameters: "Not verified"
+    }
   }
 
   static func kind(_ endpoint: Endpoint) -> String {
