@@ -1,8 +1,8 @@
 /// Text for HTML. Everything here works on bytes or scalars, never on `Character`s: a quotation mark with a combining accent
 /// after it is one `Character` and equal to no quotation mark, but to a browser it still ends an attribute.
-enum HTML {
+package enum HTML {
   /// `text` for element content or a quoted attribute: it stands for itself, whatever it holds.
-  static func escape(_ text: some StringProtocol) -> String {
+  package static func escape(_ text: some StringProtocol) -> String {
     var out: [UInt8] = []
     out.reserveCapacity(text.utf8.count + 16)
     for byte in text.utf8 {
@@ -22,7 +22,7 @@ enum HTML {
 
   /// Anyone's text as a person should see it: kept apart from the direction of the text around it, and with characters that
   /// cannot be seen, or would reorder what can, named by their numbers.
-  static func shown(_ text: some StringProtocol) -> String {
+  package static func shown(_ text: some StringProtocol) -> String {
     var out = "<bdi class=\"text\">"
     var plain = ""
     for scalar in text.unicodeScalars {

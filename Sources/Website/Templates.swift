@@ -2,11 +2,11 @@ import Foundation
 import Mustache
 
 /// The pages' templates, compiled once. A broken one keeps the server from starting.
-struct Templates: Sendable {
+package struct Templates: Sendable {
   private let library: MustacheLibrary
 
   /// The file names' stems are the templates' names.
-  static let sources: [String: [UInt8]] = [
+  package static let sources: [String: [UInt8]] = [
     "layout": PackageResources.layout_mustache,
     "home": PackageResources.home_mustache,
     "parameters": PackageResources.parameters_mustache,
@@ -21,7 +21,7 @@ struct Templates: Sendable {
   ]
 
   /// - Throws: ``BrokenTemplate``.
-  init(_ sources: [String: [UInt8]] = Self.sources) throws {
+  package init(_ sources: [String: [UInt8]] = Self.sources) throws {
     MustacheContentTypes.register(ByteEscapedHTML(), named: "PAGE")
     var library = MustacheLibrary()
     for (name, source) in sources {
@@ -35,17 +35,17 @@ struct Templates: Sendable {
   }
 
   /// - Precondition: there is a template of that name.
-  func render(_ name: String, _ values: [String: Any]) -> String {
+  package func render(_ name: String, _ values: [String: Any]) -> String {
     guard let text = library.render(values, withTemplate: name) else { preconditionFailure("there is no template \(name)") }
     return text
   }
 }
 
 /// A template that is no Mustache.
-struct BrokenTemplate: Error, CustomStringConvertible {
-  let name: String
-  let reason: String
-  var description: String { "the page template \"\(name)\" is broken: \(reason)" }
+package struct BrokenTemplate: Error, CustomStringConvertible {
+  package let name: String
+  package let reason: String
+  package var description: String { "the page template \"\(name)\" is broken: \(reason)" }
 }
 
 /// swift-mustache escapes `Character` by `Character`, which lets a quotation mark with an accent through: see ``HTML``.

@@ -60,7 +60,7 @@ form.addEventListener("submit", async (event) => {
     steps.append(step("Drawn", kept ? "good" : "bad",
       (await drawing(drawn.shortId)) ?? element("p", {}, hex(JSON.stringify(drawn.outcome))),
       element("p", {}, kept ? "Drawn under the same hash. " : "The seed was rotated between the two requests. ",
-        "Its page is ", element("a", { href: `/o/${drawn.shortId}` }, drawn.permalink))));
+        "Its page is ", element("a", { href: `/o/${drawn.shortId}` }, `/o/${drawn.shortId}`))));
     steps.append(revealStep(seed, drawn));
     result.replaceChildren(steps);
   } catch (error) {

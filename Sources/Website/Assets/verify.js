@@ -35,15 +35,16 @@ function table(head, rows) {
 }
 
 /** The trace as rows: the bytes, the number they are, what becomes of it. */
-function numbers(steps) {
+function numbers(steps, { endpoint, params }) {
   const rows = [];
+  const offset = endpoint === "dice" ? 1 : endpoint === "ints" ? params.min : 0;
   const last = () => rows[rows.length - 1] ?? rows[rows.push(["", "", ""]) - 1];
   const add = (text) => (last()[2] += (last()[2] ? "; " : "") + text);
   for (const made of steps) {
     switch (made.step) {
       case "word": rows.push([hex(made.bytes), String(made.word), ""]); break;
       case "float32": add(`÷ 2³² = ${made.value}`); break;
-      case "below": add(`× ${made.n} ÷ 2³², without the fraction = ${made.value}`); break;
+      case "below": add(`× ${made.n} ÷ 2³², without the fraction = ${made.value}` + (offset ? `, + ${offset} = ${offset + made.value}` : "")); break;
       case "rejected": add(`dropped, so that all ${made.n} results are equally likely`); break;
       case "float53": rows.push([hex(made.bytes), "", `>> 11, ÷ 2⁵³ = ${made.value}`]); break;
       case "bytes": rows.push([hex(made.bytes), "", "as they are"]); break;
@@ -103,7 +104,7 @@ async function check(outcome, serverSeed, { items, params } = {}) {
       element("p", {}, "HMAC-SHA256 with the server seed as its key. The message is client seed, nonce and block number; the first byte is number ",
         String(outcome.cursor % 32), " of block ", String(Math.floor(outcome.cursor / 32)), "."),
       table(["message", "32 bytes"], blocks.map((made) => [shown(made.message), hex(made.digest)]))));
-    list.append(step("Numbers from the bytes", "good", table(["bytes", "word", "gives"], numbers(steps))));
+    list.append(step("Numbers from the bytes", "good", table(["bytes", "word", "gives"], numbers(steps, { endpoint: outcome.endpoint, params: params ?? outcome }))));
     const value = outcome.endpoint === "pick" ? valued.value.outcome : valued.value;
     list.append(step("The values", !knowsOutcome ? "" : differs.length ? "bad" : "good", json(value),
       differs.length > 0 && element("p", {}, "The draw's record says something else for ", differs.map((one) => one.name).join(", "), ":"),

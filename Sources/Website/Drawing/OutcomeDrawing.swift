@@ -5,16 +5,16 @@ import Ledger
 /// An outcome as its kind wants to be seen: dice as dice, a shuffle as a list of moves, samples on their range.
 ///
 /// It draws a bounded amount, however large the outcome: what is left out is in the JSON, and the drawing says so.
-struct OutcomeDrawing {
+package struct OutcomeDrawing {
   /// The drawing, as HTML.
-  let html: String
+  package let html: String
   /// The outcome in a few words, for a title or a preview.
-  let summary: String
+  package let summary: String
 
   /// About how many bytes a list of items may take.
   private static let budget = 9_000
 
-  init(_ outcome: Outcome) {
+  package init(_ outcome: Outcome) {
     let value = Self.parse(outcome.value)
     let fields = Fields(outcome.fields)
     switch outcome.endpoint {
@@ -44,11 +44,13 @@ struct OutcomeDrawing {
     }
   }
 
-  private static func list(_ numbers: [(text: String, number: Double)]) -> String {
+  /// One value in large type above its plot; several below it.
+  private static func list(_ numbers: [(text: String, number: Double)], _ plot: String, _ label: String) -> String {
+    let caption = "<p class=\"quiet small\">\(HTML.escape(label)).</p>"
     if let only = numbers.first, numbers.count == 1 {
-      return "<p class=\"big\(only.text.utf8.count > 12 ? " long" : "")\">\(HTML.escape(only.text))</p>"
+      return "<p class=\"big\(only.text.utf8.count > 12 ? " long" : "")\">\(HTML.escape(only.text))</p>" + plot + caption
     }
-    return "<ol class=\"values\">" + numbers.map { "<li>\(HTML.escape($0.text))</li>" }.joined() + "</ol>"
+    return plot + caption + "<ol class=\"values\">" + numbers.map { "<li>\(HTML.escape($0.text))</li>" }.joined() + "</ol>"
   }
 
   private static func summary(_ numbers: [(text: String, number: Double)]) -> String {
@@ -62,14 +64,14 @@ struct OutcomeDrawing {
     let high = fields.number("max") ?? 0
     let label = "\(drawn.count == 1 ? "An integer" : "\(drawn.count) integers") from \(fields.raw("min")) to \(fields.raw("max"))"
     let plot = Plot(low: low, high: high, marks: drawn.map(\.number), ends: (fields.raw("min"), fields.raw("max")), label: label)
-    return (list(drawn) + plot.svg + "<p class=\"quiet small\">\(HTML.escape(label)), both included.</p>", summary(drawn))
+    return (list(drawn, plot.html, "\(label), both included"), summary(drawn))
   }
 
   private static func floats(_ value: JSONValue?) -> (String, String) {
     let drawn = numbers(value)
     let label = "\(drawn.count == 1 ? "A number" : "\(drawn.count) numbers") from 0 up to, but not including, 1"
     let plot = Plot(low: 0, high: 1, marks: drawn.map(\.number), ends: ("0", "1"), label: label)
-    return (list(drawn) + plot.svg + "<p class=\"quiet small\">\(label).</p>", summary(drawn))
+    return (list(drawn, plot.html, label), summary(drawn))
   }
 
   private static func samples(_ value: JSONValue?, _ fields: Fields) -> (String, String) {
@@ -81,7 +83,7 @@ struct OutcomeDrawing {
     let plot = Plot.distribution(
       distribution, mean: fields.number("mean") ?? 0, stddev: fields.number("stddev") ?? 1,
       lambda: fields.number("lambda") ?? 1, samples: drawn.map(\.number), label: label)
-    return (list(drawn) + (plot?.svg ?? "") + "<p class=\"quiet small\">\(HTML.escape(label)).</p>", summary(drawn))
+    return (list(drawn, plot?.html ?? "", label), summary(drawn))
   }
 
   // MARK: Dice
@@ -154,7 +156,7 @@ struct OutcomeDrawing {
       if weights.count == items.count, let weight = Double(weights[place]), total > 0, total.isFinite {
         let part = weight / total
         share = "weight \(weights[place]), \(percent(part))"
-        bar = "<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"bar\" width=\"\(Plot.round(part * 100))\" height=\"4\" rx=\"1\"/></svg>"
+        bar = "<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"bar\" width=\"\(Plot.round(part * 100))\" height=\"4\"/></svg>"
       }
       if isPicked { share = "picked" + (share.isEmpty ? "" : ", ") + share }
       return

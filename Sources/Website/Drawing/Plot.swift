@@ -2,7 +2,8 @@ import Foundation
 
 /// Values on their range, as a line with a mark for each, and over it the density they were drawn from, if one is given.
 struct Plot {
-  let svg: String
+  /// The picture and, as text below it, the ends of its range.
+  let html: String
 
   private static let width = 640.0
   private static let margin = 14.0
@@ -11,10 +12,10 @@ struct Plot {
   ///
   /// - Parameter ends: what is written at the two ends.
   init(low: Double, high: Double, marks: [Double], ends: (String, String), label: String) {
-    svg = Self.draw(low: low, high: high, marks: marks, ends: ends, density: [], label: label)
+    html = Self.draw(low: low, high: high, marks: marks, ends: ends, density: [], label: label)
   }
 
-  private init(svg: String) { self.svg = svg }
+  private init(html: String) { self.html = html }
 
   /// Samples under their density; nil where the numbers are too large to be drawn.
   static func distribution(
@@ -49,7 +50,7 @@ struct Plot {
     }
     guard points.allSatisfy({ $0.1.isFinite }) else { return nil }
     return Plot(
-      svg: draw(
+      html: draw(
         low: low, high: high, marks: samples, ends: (short(max(low, name == "normal" ? low : 0)), short(high)),
         density: points, label: label))
   }
@@ -59,8 +60,8 @@ struct Plot {
   ) -> String {
     let span = high - low
     func place(_ x: Double) -> String { round(margin + (span > 0 ? (x - low) / span : 0.5) * (width - 2 * margin)) }
-    let height = density.isEmpty ? 64.0 : 170.0
-    let axis = height - 28
+    let height = density.isEmpty ? 36.0 : 150.0
+    let axis = height - 14
     var out = "<svg viewBox=\"0 0 640 \(round(height))\" role=\"img\" aria-label=\"\(HTML.escape(label))\">"
     if !density.isEmpty {
       let points = density.map { "\(place($0.0)),\(round(axis - 12 - $0.1 * (axis - 24)))" }.joined(separator: " ")
@@ -71,10 +72,8 @@ struct Plot {
     for mark in marks {
       out += "<path class=\"mark\" d=\"M\(place(mark)) \(round(axis - 8))v16\"/>"
     }
-    out += "<text class=\"label\" x=\"\(round(margin))\" y=\"\(round(height - 3))\" font-size=\"13\">\(HTML.escape(ends.0))</text>"
-    out +=
-      "<text class=\"label\" x=\"\(round(width - margin))\" y=\"\(round(height - 3))\" font-size=\"13\" text-anchor=\"end\">\(HTML.escape(ends.1))</text>"
-    return out + "</svg>"
+    out += "</svg><p class=\"ends\" aria-hidden=\"true\"><span>\(HTML.escape(ends.0))</span><span>\(HTML.escape(ends.1))</span></p>"
+    return out
   }
 
   /// Two digits after the point at most: enough for a picture.

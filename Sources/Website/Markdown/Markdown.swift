@@ -1,22 +1,22 @@
 /// The part of Markdown that this project's own documents use, as HTML: headings, paragraphs, flat lists, fenced and
 /// indented code, tables, and inline code, links, emphasis and backslash escapes. It renders documents that are built in,
 /// never anyone's input; all text is escaped all the same, and HTML is not passed through.
-struct Markdown {
+package struct Markdown {
   /// A heading, as a table of contents needs it.
-  struct Heading: Equatable {
-    let level: Int
-    let text: String
+  package struct Heading: Equatable {
+    package let level: Int
+    package let text: String
     /// What a link names it by; the same as on GitHub.
-    let anchor: String
+    package let anchor: String
   }
 
-  private(set) var html = ""
-  private(set) var headings: [Heading] = []
+  package private(set) var html = ""
+  package private(set) var headings: [Heading] = []
 
   /// Turns a link's address as written into the one to follow; nil leaves its text alone.
   private let resolve: (String) -> String?
 
-  init(_ source: String, resolve: @escaping (String) -> String? = { $0 }) {
+  package init(_ source: String, resolve: @escaping (String) -> String? = { $0 }) {
     self.resolve = resolve
     var lines = source.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)[...]
     while let line = lines.first {

@@ -4,9 +4,9 @@ import JSON
 import Ledger
 
 /// The picture that a link to an outcome is shown with: 1200 × 630, as SVG and as PNG.
-enum PreviewPicture {
+package enum PreviewPicture {
   /// The picture's SVG. Every text in it is short and fit for XML, whatever the outcome holds.
-  static func svg(_ outcome: Outcome, templates: Templates) -> String {
+  package static func svg(_ outcome: Outcome, templates: Templates) -> String {
     let drawing = OutcomeDrawing(outcome)
     let dice = dice(of: outcome)
     let text = fit(drawing.summary)
@@ -62,12 +62,12 @@ enum PreviewPicture {
   }
 
   /// Why a picture could not be made; for the log.
-  struct Failure: Error, CustomStringConvertible {
-    let description: String
+  package struct Failure: Error, CustomStringConvertible {
+    package let description: String
   }
 
   /// Renders SVG to PNG with librsvg. Blocks for some tens of milliseconds.
-  static func png(_ svg: String) throws(Failure) -> [UInt8] {
+  package static func png(_ svg: String) throws(Failure) -> [UInt8] {
     var error: UnsafeMutablePointer<GError>?
     let source = Array(svg.utf8)
     guard let handle = rsvg_handle_new_from_data(source, gsize(source.count), &error) else {
