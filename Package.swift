@@ -50,6 +50,16 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day.
+    .target(
+      name: "Transparency",
+      dependencies: [
+        "Ledger", "Fairness", "JSON",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+
     // HTTP: routes, middleware, parameters. Knows no SQL.
     .target(
       name: "API",
@@ -87,7 +97,7 @@ let package = Package(
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Website", "Ledger", "SQLiteStore", "Fairness",
+        "API", "Website", "Transparency", "Ledger", "SQLiteStore", "Fairness", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -107,10 +117,14 @@ let package = Package(
       path: "bench/BareRoute"),
 
     // Tests. What drives a real server from outside is in Tests/System.
-    .target(name: "StoreConformance", dependencies: ["Ledger", "Fairness"], path: "Tests/StoreConformance"),
+    .target(
+      name: "StoreConformance",
+      dependencies: ["Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log")],
+      path: "Tests/StoreConformance"),
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
+    .testTarget(name: "WebsiteTests", dependencies: ["Website", "Ledger", "Fairness"]),
     .testTarget(
       name: "SQLiteStoreTests",
       dependencies: [

@@ -26,10 +26,11 @@ public struct ServerParts: Sendable {
   public let verifier: OutcomeVerifier
   public let log: LineLog
   public let lifecycle: Lifecycle
+  public let merkle: MerkleParts
 
   public init(
     store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, verifier: OutcomeVerifier, log: LineLog,
-    lifecycle: Lifecycle
+    lifecycle: Lifecycle, merkle: MerkleParts
   ) {
     self.store = store
     self.writer = writer
@@ -37,6 +38,7 @@ public struct ServerParts: Sendable {
     self.verifier = verifier
     self.log = log
     self.lifecycle = lifecycle
+    self.merkle = merkle
   }
 }
 
@@ -58,6 +60,7 @@ public func buildApplication(
     DrawRoutes(gate: gate), BatchRoute(gate: gate), SeedRoutes(gate: gate),
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
     VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
+    MerkleRoutes(parts: parts.merkle),
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
   let edge = Edge(

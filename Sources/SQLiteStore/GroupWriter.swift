@@ -8,14 +8,14 @@ import Ledger
 /// another connection did (the command line, say); then everything is forgotten and read again. A failed group is
 /// followed by forgetting too. Owned by ``SQLiteStore``, which lets one thread in at a time.
 final class GroupWriter {
-  private let connection: OpaquePointer
+  let connection: OpaquePointer
   private let vault: Vault
   private let clock: @Sendable () -> Milliseconds
 
   private let begin, commit, rollback, dataVersion: Statement
   private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome,
     selectCommitment: Statement
-  private let selectLastOutcome, selectLastChain: Statement
+  private let selectLastOutcome, selectLastChain, selectLatest: Statement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: Statement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: Statement
@@ -65,6 +65,13 @@ final class GroupWriter {
     selectLastChain = try prepare(
       """
       SELECT max(coalesce((SELECT max(id) FROM chains), 0), coalesce((SELECT max(chain_id) FROM commitments), 0))
+      """)
+    // The end of the last sealed day, and when the last outcome was drawn.
+    selectLatest = try prepare(
+      """
+      SELECT max(
+        coalesce((SELECT (max(day) + 1) * 86400000 FROM merkle_days), 0),
+        coalesce((SELECT created FROM outcomes ORDER BY id DESC LIMIT 1), 0))
       """)
     selectCommitment = try prepare(
       """
@@ -160,7 +167,19 @@ final class GroupWriter {
     }
   }
 
-  private func transaction<Result>(_ body: () throws -> Result) throws -> Result {
+  /// Closes a day: nothing is recorded before its end any more, see ``now()``.
+  ///
+  /// - Throws: ``DayNotOver``; a failure of SQLite's.
+  func seal(_ day: Day) throws {
+    try transaction {
+      guard now() >= day.end else { throw DayNotOver(day) }
+      try Statement(connection, "INSERT INTO merkle_days (day) VALUES (?) ON CONFLICT DO NOTHING").run {
+        $0.bind(day.number)
+      }
+    }
+  }
+
+  func transaction<Result>(_ body: () throws -> Result) throws -> Result {
     try begin.run()
     do {
       let result = try body()
@@ -174,7 +193,9 @@ final class GroupWriter {
     }
   }
 
-  /// The time, never earlier than it was: a clock that is set back must not put an outcome before its predecessor.
+  /// The time, never earlier than it was: a clock that is set back must not put an outcome before its predecessor, or into
+  /// a day of the log that is closed. That holds over restarts and for other processes too: whoever finds the database
+  /// changed reads, under the write lock, how far its time has come (``recall()``).
   private func now() -> Milliseconds {
     latest = max(latest, clock())
     return latest
@@ -183,8 +204,12 @@ final class GroupWriter {
   // MARK: Load
 
   private func load(_ needs: Needs) throws -> Snapshot {
+    var memory = try recall()
     let now = now()
-    var memory = try recall(today: Day(of: now))
+    if memory.day != Day(of: now) {
+      memory.day = Day(of: now)
+      memory.accounts.removeAll()
+    }
     var snapshot = Snapshot(now: now, nextOutcome: memory.lastOutcome + 1, nextChain: memory.lastChain + 1)
     for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
     for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
@@ -196,19 +221,16 @@ final class GroupWriter {
     return snapshot
   }
 
-  private func recall(today: Day) throws -> Memory {
+  private func recall() throws -> Memory {
     let version = try dataVersion.first { $0.integer(0) } ?? 0
-    if var memory, memory.dataVersion == version {
+    if let memory, memory.dataVersion == version {
       self.memory = nil  // so that the caller's copy is the only one, and changes in place
-      if memory.day != today {
-        memory.day = today
-        memory.accounts.removeAll()
-      }
       return memory
     }
+    latest = max(latest, try selectLatest.first { $0.integer(0) } ?? 0)
     return Memory(
       dataVersion: version, lastOutcome: try selectLastOutcome.first { $0.integer(0) } ?? 0,
-      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: today)
+      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: Day(of: latest))
   }
 
   private func isLive(_ key: KeyID, _ memory: inout Memory) throws -> Bool {

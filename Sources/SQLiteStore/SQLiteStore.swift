@@ -10,9 +10,10 @@ import Ledger
 public final class SQLiteStore: Sendable {
   let pool: DatabasePool
   let clock: @Sendable () -> Milliseconds
+  let shortIDs: ShortIDs
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
-  private nonisolated(unsafe) let writer: GroupWriter
+  nonisolated(unsafe) let writer: GroupWriter
 
   /// Opens the file, making or upgrading its tables as needed.
   ///
@@ -26,6 +27,7 @@ public final class SQLiteStore: Sendable {
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) }
   ) throws {
     self.clock = clock
+    shortIDs = ShortIDs(masterKey: masterKey)
     var configuration = Configuration()
     configuration.label = "fairdraw"
     configuration.maximumReaderCount = 4

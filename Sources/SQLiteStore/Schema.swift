@@ -136,6 +136,36 @@ enum Schema {
           CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash);
           """)
     }
+    migrator.registerMigration("3") { db in
+      try db.execute(
+        sql: """
+          -- The daily log. A day's row is made when the day is sealed: from then on nothing is recorded before its end. Its
+          -- other columns are filled in once, when it is published; the root stays NULL for a day without outcomes.
+          CREATE TABLE merkle_days (
+            day INTEGER PRIMARY KEY,
+            root BLOB,
+            leaf_count INTEGER,
+            previous_root BLOB,
+            signature BLOB,
+            published INTEGER
+          ) STRICT;
+
+          -- Up to 256 neighbouring hashes of one level of a day's tree.
+          CREATE TABLE merkle_tiles (
+            day INTEGER NOT NULL,
+            level INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            hashes BLOB NOT NULL,
+            PRIMARY KEY (day, level, number)
+          ) STRICT;
+
+          -- Where in its day's tree an outcome stands.
+          CREATE TABLE merkle_leaves (
+            outcome_id INTEGER PRIMARY KEY,
+            leaf INTEGER NOT NULL
+          ) STRICT;
+          """)
+    }
     return migrator
   }
 }

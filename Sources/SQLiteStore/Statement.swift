@@ -39,6 +39,18 @@ final class Statement {
     return try step() ? read(Columns(handle: handle)) : nil
   }
 
+  /// Runs the statement and hands each of its rows to `read`.
+  func all<Row>(
+    _ bind: (inout Parameters) -> Void = { _ in }, read: (borrowing Columns) -> Row
+  ) throws(SQLiteFailure) -> [Row] {
+    defer { sqlite3_reset(handle) }
+    var parameters = Parameters(handle: handle)
+    bind(&parameters)
+    var rows: [Row] = []
+    while try step() { rows.append(read(Columns(handle: handle))) }
+    return rows
+  }
+
   private func step() throws(SQLiteFailure) -> Bool {
     switch sqlite3_step(handle) {
     case SQLITE_ROW: return true

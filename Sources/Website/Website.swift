@@ -9,6 +9,7 @@ import Ledger
 /// Everything that does not depend on the ledger is rendered once, at the start.
 public struct Website: Routes {
   private let store: any LedgerStore
+  private let log: any TransparencyStore
   private let renderer: OutcomeRenderer
   private let verifier: OutcomeVerifier
   private let templates: Templates
@@ -22,9 +23,11 @@ public struct Website: Routes {
   /// - Parameter publicURL: where people reach the server, without a slash at its end.
   /// - Throws: if a template or the API's description is broken, which a build that passed its tests never is.
   public init(
-    store: any LedgerStore, renderer: OutcomeRenderer, verifier: OutcomeVerifier, publicURL: String
+    store: any LedgerStore, log: any TransparencyStore, renderer: OutcomeRenderer, verifier: OutcomeVerifier,
+    publicURL: String
   ) throws {
     self.store = store
+    self.log = log
     self.renderer = renderer
     self.verifier = verifier
     templates = try Templates()
@@ -43,11 +46,6 @@ public struct Website: Routes {
         title: "Verify a draw – Fairdraw",
         description: "Compute a draw again in this browser, from its seeds, with every step shown.",
         body: templates.render("verify", ["assets": assets.path]), script: "verify.js", section: "/verify"))
-    pages["/transparency"] = layout.html(
-      .init(
-        title: "Transparency – Fairdraw",
-        description: "Each day's draws under one published root, and proofs that a draw is among them.",
-        body: templates.render("transparency", [:]), script: "transparency.js", section: "/transparency"))
     fixedPages = pages
   }
 
@@ -58,6 +56,7 @@ public struct Website: Routes {
       Route("/assets/{hash}/{name}", .get, .head, readsKey: false, handler: asset),
       Route("/o/{shortId}", .get, .head, readsKey: false, handler: outcome),
       Route("/o/{shortId}/og.png", .get, .head, readsKey: false, handler: preview),
+      Route("/transparency", .get, .head, readsKey: false, handler: transparency),
       Route("/robots.txt", .get, .head, readsKey: false, handler: robots),
     ]
   }
@@ -80,6 +79,15 @@ public struct Website: Routes {
       for: request)
   }
 
+  // MARK: Roots
+
+  @Sendable private func transparency(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let days = try await context.reading { () throws(StoreFailure) in
+      try await log.publishedDays(before: nil, limit: TransparencyPage.mostDays)
+    }
+    return PageResponses.page(TransparencyPage(layout: layout).html(days), for: request)
+  }
+
   // MARK: Outcomes
 
   @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
@@ -98,13 +106,7 @@ public struct Website: Routes {
 
   private func recorded(_ context: FairdrawContext) async throws -> RecordedOutcome {
     guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else { throw Self.noSuchDraw }
-    let record: RecordedOutcome?
-    do throws(StoreFailure) {
-      record = try await store.recordedOutcome(id: id)
-    } catch {
-      context.note(fault: error.description)
-      throw Refusal.unavailable
-    }
+    let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
     guard let record else { throw Self.noSuchDraw }
     return record
   }

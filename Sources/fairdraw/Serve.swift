@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Transparency
 import Website
 
 struct Serve: AsyncParsableCommand {
@@ -88,11 +89,15 @@ struct Serve: AsyncParsableCommand {
     let writer = LedgerWriter(store: store, decider: decider)
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey)
-    let website = try Website(store: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
+    let signer = try RootSigner(masterKey: masterKey)
+    let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
+    let website = try Website(
+      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
     let application = buildApplication(
       server,
       ServerParts(
-        store: store, writer: writer, renderer: decider.renderer, verifier: verifier, log: log, lifecycle: lifecycle),
+        store: store, writer: writer, renderer: decider.renderer, verifier: verifier, log: log, lifecycle: lifecycle,
+        merkle: MerkleParts(store: store, shortIDs: ShortIDs(masterKey: masterKey), publicKey: signer.publicKey)),
       further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
@@ -100,7 +105,7 @@ struct Serve: AsyncParsableCommand {
     do {
       try await ServiceGroup(
         configuration: ServiceGroupConfiguration(
-          services: [ShutdownNotice(lifecycle: lifecycle), application],
+          services: [ShutdownNotice(lifecycle: lifecycle), DailyLog(publisher: publisher), application],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
       ).run()
     } catch {
@@ -158,6 +163,15 @@ private struct ShutdownNotice: Service {
   func run() async throws {
     try await gracefulShutdown()
     lifecycle.beginShutdown()
+  }
+}
+
+/// Publishes each day's root until the server stops. What it cannot finish then is done after the next start.
+private struct DailyLog: Service {
+  let publisher: MerklePublisher
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { await publisher.run() }
   }
 }
 

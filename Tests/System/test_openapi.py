@@ -17,7 +17,7 @@ KNOWN_PATHS = [
   *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
   *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/2026-01-01", "merkle/2026-01-01/leaves")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics")),
-  *("/", "/openapi.json", "/api", "/api/openapi.json", "/o/0123456789", "/o/0123456789/og.png", "/metrics", "/health", "/docs", "/debug"),
+  *("/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
 
 

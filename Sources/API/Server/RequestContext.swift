@@ -21,9 +21,18 @@ public struct FairdrawContext: InitializableFromSource {
     eventLoop = source.channel.eventLoop
     peer = source.channel.remoteAddress
   }
+}
 
-  /// Says in the log why this request met a fault.
-  public func note(fault: String) { record.note { $0.fault = fault } }
+extension FairdrawContext {
+  /// Reads from a store; when it fails, the log is told why and the client to come back.
+  public func reading<Result>(_ body: () async throws(StoreFailure) -> Result) async throws(Refusal) -> Result {
+    do throws(StoreFailure) {
+      return try await body()
+    } catch {
+      record.note { $0.fault = error.description }
+      throw .unavailable
+    }
+  }
 }
 
 /// What one request's log line will say.

@@ -3,7 +3,6 @@ import { ask, element, hex, quiet, reason, shown, step, verdict } from "./common
 import { checkProof } from "./fairdraw-verify.js";
 
 const result = document.getElementById("result");
-const list = document.getElementById("roots-list");
 const field = (id) => document.getElementById(id);
 
 // ---------------------------------------------------------------------------------------------------------
@@ -37,44 +36,14 @@ function signatureWords(signed) {
     : element("span", { class: "bad-text" }, "✗ the signature does not fit");
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// The roots
-
-const day = (milliseconds) => new Date(milliseconds).toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
-
-async function details(root) {
-  const facts = [
-    ["Root", root.root ? hex(root.root) : "empty: no draws that day"],
-    ["Draws", String(root.leafCount)],
-    ["Levels", String(root.treeHeight)],
-    ["Published", day(root.publishedAt)],
-    ["Root before", root.previousRoot ? hex(root.previousRoot) : "none"],
-    ["Signature", root.signature ? hex(root.signature) : "none"],
-    ["Checked here", signatureWords(await isSigned(root))],
-  ];
-  const made = element("dl", { class: "facts" }, facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
-  return [made, element("p", {}, element("a", { href: `/api/merkle/${root.date}/leaves` }, "All leaf hashes of the day"))];
-}
-
-function row(root) {
-  const made = element("details", {}, element("summary", {}, root.date, ` · ${root.leafCount} draw${root.leafCount === 1 ? "" : "s"} `));
-  made.addEventListener("toggle", async () => {
-    if (made.open && made.children.length === 1) made.append(...(await details(root)));
-  });
-  return made;
-}
-
-async function showRoots() {
-  const answer = await ask("/api/merkle");
-  if (!answer.ok || !Array.isArray(answer.body?.roots)) {
-    list.replaceChildren(quiet("The roots cannot be had just now: ", shown(reason(answer))));
-  } else if (answer.body.roots.length === 0) {
-    list.replaceChildren(quiet("No root has been published yet. The first comes after midnight UTC, for the day that ended."));
-  } else {
-    const [latest] = answer.body.roots;
-    if (!field("date").value) field("date").value = latest.date;
-    list.replaceChildren(...answer.body.roots.map(row));
-  }
+// A day's signature is checked when the day is opened.
+for (const day of document.querySelectorAll("details.day")) {
+  const { date, root, leafCount, previousRoot, signature } = day.dataset;
+  const checked = day.querySelector(".checked");
+  checked.textContent = "…";
+  day.addEventListener("toggle", async () => {
+    if (day.open) checked.replaceChildren(signatureWords(await isSigned({ date, root, leafCount, previousRoot, signature })));
+  }, { once: true });
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -151,5 +120,4 @@ for (const [id, way] of [["by-draw", byDraw], ["by-proof", byProof]]) {
 
 const query = new URLSearchParams(location.search);
 if (query.has("shortId")) field("shortId").value = query.get("shortId");
-if (query.has("date")) field("date").value = query.get("date");
-await showRoots();
+field("date").value = query.get("date") ?? document.querySelector("details.day")?.dataset.date ?? "";

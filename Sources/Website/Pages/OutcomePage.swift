@@ -19,7 +19,7 @@ struct OutcomePage {
     let shortID = String(decoding: renderer.append(outcome, to: &json), as: UTF8.self)
     let clientSeed = outcome.clientSeed.description
     let serverHash = hex(outcome.serverHash.bytes)
-    let created = Date(timeIntervalSince1970: Double(outcome.created) / 1000).ISO8601Format()
+    let created = Date(milliseconds: outcome.created)
     var values: [String: Any] = [
       "kind": Self.kind(outcome.endpoint), "drawing": drawing.html,
       "state": Self.state(verdict), "verdict": Self.title(verdict), "reason": verdict.reason,
@@ -28,8 +28,8 @@ struct OutcomePage {
       "serverHash": serverHash, "copyServerHash": HTML.copyButton(serverHash, label: "server hash"),
       "nonce": outcome.nonce, "cursor": outcome.cursor, "endpoint": outcome.endpoint.name,
       "parameters": Fields(outcome.fields).simple.map { ["name": $0.name, "value": $0.text] },
-      "created": created,
-      "createdText": created.replacing("T", with: " ").replacing("Z", with: " UTC"), "isTest": outcome.mode == .test,
+      "created": created.ISO8601Format(), "createdText": created.readable, "day": Day(of: outcome.created).description,
+      "isTest": outcome.mode == .test,
     ]
     if let seed = verdict.serverSeed.map({ String(decoding: $0.ascii, as: UTF8.self) }) {
       values["revealed"] = ["serverSeed": seed, "copy": HTML.copyButton(seed, label: "server seed")]
