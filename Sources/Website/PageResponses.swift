@@ -21,10 +21,19 @@ enum PageResponses {
   ]
 
   /// A page, to be asked for anew each time, and answered with a 304 where it is the one that the browser has.
-  static func page(_ html: String, for request: Request) -> Response {
-    let bytes = Array(html.utf8)
-    return response(
-      bytes, type: "text/html; charset=utf-8", cacheControl: "no-cache", tag: tag(of: bytes), for: request)
+  struct Page: Sendable {
+    private let bytes: [UInt8]
+    private let tag: String
+
+    init(_ html: String) {
+      bytes = Array(html.utf8)
+      tag = PageResponses.tag(of: bytes)
+    }
+
+    func response(to request: Request) -> Response {
+      PageResponses.response(
+        bytes, type: "text/html; charset=utf-8", cacheControl: "no-cache", tag: tag, for: request)
+    }
   }
 
   /// A page that says what went wrong; never kept.
@@ -36,7 +45,9 @@ enum PageResponses {
   }
 
   /// Any bytes with a known tag.
-  static func response(_ bytes: [UInt8], type: String, cacheControl: String, tag: String, for request: Request) -> Response {
+  static func response(_ bytes: [UInt8], type: String, cacheControl: String, tag: String, for request: Request)
+    -> Response
+  {
     var headers = fields(type: type, cacheControl: cacheControl)
     headers[.eTag] = tag
     let known = request.headers[values: .ifNoneMatch].joined(separator: ",").split(separator: ",").map {

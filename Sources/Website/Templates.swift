@@ -36,7 +36,9 @@ package struct Templates: Sendable {
 
   /// - Precondition: there is a template of that name.
   package func render(_ name: String, _ values: [String: Any]) -> String {
-    guard let text = library.render(values, withTemplate: name) else { preconditionFailure("there is no template \(name)") }
+    guard let text = library.render(values, withTemplate: name) else {
+      preconditionFailure("there is no template \(name)")
+    }
     return text
   }
 }

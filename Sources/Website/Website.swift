@@ -18,7 +18,7 @@ public struct Website: Routes {
   private let outcomePage: OutcomePage
   private let previews = PreviewRenderer()
   /// Pages that are the same for everyone, by address.
-  private let fixedPages: [String: String]
+  private let fixedPages: [String: PageResponses.Page]
 
   /// - Parameter publicURL: where people reach the server, without a slash at its end.
   /// - Throws: if a template or the API's description is broken, which a build that passed its tests never is.
@@ -46,12 +46,12 @@ public struct Website: Routes {
         title: "Verify a draw – Fairdraw",
         description: "Compute a draw again in this browser, from its seeds, with every step shown.",
         body: templates.render("verify", ["assets": assets.path]), script: "verify.js", section: "/verify"))
-    fixedPages = pages
+    fixedPages = pages.mapValues { PageResponses.Page($0) }
   }
 
   public var routes: [Route] {
-    fixedPages.map { path, html in
-      Route(path, .get, .head, readsKey: false) { request, _ in PageResponses.page(html, for: request) }
+    fixedPages.map { path, page in
+      Route(path, .get, .head, readsKey: false) { request, _ in page.response(to: request) }
     } + [
       Route("/assets/{hash}/{name}", .get, .head, readsKey: false, handler: asset),
       Route("/o/{shortId}", .get, .head, readsKey: false, handler: outcome),
@@ -73,7 +73,7 @@ public struct Website: Routes {
   }
 
   @Sendable private func robots(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let text = Array("User-agent: *\nDisallow: /api/\nDisallow: /o/\n".utf8)
+    let text = Array("User-agent: *\nDisallow: /api/\n".utf8)
     return PageResponses.response(
       text, type: "text/plain; charset=utf-8", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: text),
       for: request)
@@ -85,14 +85,14 @@ public struct Website: Routes {
     let days = try await context.reading { () throws(StoreFailure) in
       try await log.publishedDays(before: nil, limit: TransparencyPage.mostDays)
     }
-    return PageResponses.page(TransparencyPage(layout: layout).html(days), for: request)
+    return PageResponses.Page(TransparencyPage(layout: layout).html(days)).response(to: request)
   }
 
   // MARK: Outcomes
 
   @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let record = try await recorded(context)
-    return PageResponses.page(outcomePage.html(record.outcome, verifier.verdict(on: record)), for: request)
+    return PageResponses.Page(outcomePage.html(record.outcome, verifier.verdict(on: record))).response(to: request)
   }
 
   @Sendable private func preview(_ request: Request, _ context: FairdrawContext) async throws -> Response {
@@ -105,14 +105,17 @@ public struct Website: Routes {
   }
 
   private func recorded(_ context: FairdrawContext) async throws -> RecordedOutcome {
-    guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else { throw Self.noSuchDraw }
+    guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else {
+      throw Self.noSuchDraw
+    }
     let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
     guard let record else { throw Self.noSuchDraw }
     return record
   }
 
   private static let nothingHere = Refusal(404, "There is nothing at this address.")
-  private static let noSuchDraw = Refusal(404, "No draw has this short id. Ids are ten letters and digits; every one of them counts.")
+  private static let noSuchDraw = Refusal(
+    404, "No draw has this short id. Ids are ten letters and digits; every one of them counts.")
 
   // MARK: Errors
 
@@ -129,7 +132,8 @@ public struct Website: Routes {
       var values: [String: Any] = ["heading": heading, "message": refusal.error]
       if refusal.status >= 500 { values["requestID"] = requestID }
       let html = layout.html(
-        .init(title: "\(heading) – Fairdraw", description: refusal.error, body: layout.templates.render("error", values)))
+        .init(
+          title: "\(heading) – Fairdraw", description: refusal.error, body: layout.templates.render("error", values)))
       return PageResponses.errorPage(html, status: refusal.status)
     }
   }

@@ -5,7 +5,7 @@ import sys
 import tempfile
 
 from browser import Browser
-from harness import Server
+from harness import Server, wait_until
 
 DRAWS = {
   "dice": {"notation": "5d6+2"},
@@ -34,6 +34,12 @@ PAGES = {
 def main(folder):
   folder.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory() as scratch, Server(pathlib.Path(scratch) / "data") as server:
+    # A day that has ended, so that there is a root.
+    logged = [server.post("/api/floats", {"clientSeed": f"yesterday:{number}"}).json()["shortId"] for number in range(11)]
+    server.stop()
+    server.alter("UPDATE outcomes SET created = created - 86400000")
+    server.start()
+    wait_until(lambda: server.get("/api/merkle").json()["roots"], "a root is published")
     pages = dict(PAGES)
     for name, parameters in DRAWS.items():
       answer = server.post(f"/api/{name.split('-')[0]}", {"clientSeed": f"demo:{name}", **parameters})
@@ -59,17 +65,22 @@ def main(folder):
             browser.open(path)
             if name == "verify-result":
               browser.wait("#result .verdict")
-            if name == "transparency":
-              browser.wait("#roots-list :not(:empty)")
             browser.screenshot(folder / f"{name}-{width}-{scheme}.png")
           browser.open("/")
           browser.click("#draw button")
           browser.wait("#result .steps")
           browser.screenshot(folder / f"home-drawn-{width}-{scheme}.png")
+          browser.open(f"/transparency?shortId={logged[4]}")
+          browser.click("details.day summary")
+          browser.wait(".checked", "signature")
+          browser.click("#by-draw button")
+          browser.wait("#result .verdict")
+          browser.screenshot(folder / f"transparency-checked-{width}-{scheme}.png")
           browser.open("/verify")
           browser.click("input[value=by-seeds]")
           browser.fill("#serverSeed", "c790304acfb23bdf99d11f01d548d43fc8d8d6b5d89ee87dead53eec523b85a1")
           browser.fill("#serverHash", "0" * 64)
+          browser.fill("#clientSeed", "raffle-7")
           browser.click("#by-seeds button")
           browser.wait("#result .verdict")
           browser.screenshot(folder / f"verify-failed-{width}-{scheme}.png")

@@ -18,7 +18,8 @@ import Website
 
   @Test func aDieOfSixHasPips() throws {
     let drawing = OutcomeDrawing(
-      try outcome(.dice, #"{"notation":"2d6+1","rolls":[3,5],"modifier":1,"total":9}"#, #""count":2,"sides":6,"modifier":1"#))
+      try outcome(
+        .dice, #"{"notation":"2d6+1","rolls":[3,5],"modifier":1,"total":9}"#, #""count":2,"sides":6,"modifier":1"#))
     #expect(count("class=\"pip\"", in: drawing.html) == 8)
     #expect(drawing.html.contains("aria-label=\"3 of 6\""))
     #expect(drawing.html.contains("3 + 5 + 1 = 9"))
@@ -36,7 +37,8 @@ import Website
   }
 
   @Test func aShuffleShowsMoves() throws {
-    let drawing = OutcomeDrawing(try outcome(.shuffle, #"["c","b","a","a"]"#, #""count":4"#, items: #""a","b","a","c""#))
+    let drawing = OutcomeDrawing(
+      try outcome(.shuffle, #"["c","b","a","a"]"#, #""count":4"#, items: #""a","b","a","c""#))
     let moves = drawing.html.ranges(of: "class=\"from\">").map { drawing.html[$0.upperBound...].prefix { $0 != "<" } }
     #expect(moves == ["from 4", "stayed", "from 1", "from 3"])
   }
@@ -110,14 +112,20 @@ import Website
       try outcome(.gaussian, "[\(numbers)]", #""distribution":"normal","mean":0,"stddev":1,"count":100"#))
     let rolls = Array(repeating: "6", count: 100).joined(separator: ",")
     let dice = OutcomeDrawing(
-      try outcome(.dice, #"{"notation":"100d6","rolls":[\#(rolls)],"modifier":0,"total":600}"#, #""count":100,"sides":6,"modifier":0"#))
+      try outcome(
+        .dice, #"{"notation":"100d6","rolls":[\#(rolls)],"modifier":0,"total":600}"#,
+        #""count":100,"sides":6,"modifier":0"#))
     for drawing in [shuffle, pick, samples, dice] { #expect(drawing.html.utf8.count < 24_000) }
   }
 
-  @Test(arguments: ["plain", "<b>&\"'\u{301}", "\u{1}\u{B}\u{202E}\u{FEFF}", "\u{FFFE}\u{FFFF}", String(repeating: "\u{1F600}", count: 64)])
+  @Test(arguments: [
+    "plain", "<b>&\"'\u{301}", "\u{1}\u{B}\u{202E}\u{FEFF}", "\u{FFFE}\u{FFFF}",
+    String(repeating: "\u{1F600}", count: 64),
+  ])
   func aPreviewIsMadeOfAnyText(text: String) throws {
     let templates = try Templates()
-    let json = "\"\(text.unicodeScalars.map { $0.value < 32 ? "\\u00" + ($0.value < 16 ? "0" : "") + String($0.value, radix: 16) : $0 == "\"" ? "\\\"" : String($0) }.joined())\""
+    let json =
+      "\"\(text.unicodeScalars.map { $0.value < 32 ? "\\u00" + ($0.value < 16 ? "0" : "") + String($0.value, radix: 16) : $0 == "\"" ? "\\\"" : String($0) }.joined())\""
     for outcome in [
       try outcome(.pick, json, #""index":0,"weights":null,"count":1"#, items: json, clientSeed: text),
       try outcome(

@@ -28,8 +28,10 @@ import Website
 
   @Test func aCopyButtonHoldsTheTextItself() {
     let button = HTML.copyButton("a\"\u{301}><b>", label: "client seed")
-    #expect(button.utf8.elementsEqual(
-      "<button type=\"button\" class=\"copy\" data-copy=\"a&quot;\u{301}&gt;&lt;b&gt;\" aria-label=\"Copy the client seed\">Copy</button>".utf8))
+    #expect(
+      button.utf8.elementsEqual(
+        "<button type=\"button\" class=\"copy\" data-copy=\"a&quot;\u{301}&gt;&lt;b&gt;\" aria-label=\"Copy the client seed\">Copy</button>"
+          .utf8))
   }
 }
 

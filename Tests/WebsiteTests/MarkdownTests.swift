@@ -19,7 +19,9 @@ import Website
   }
 
   @Test func codeIsLeftAlone() {
-    #expect(html("```sh\ncurl <a> *b*\n\n# c\n```\nd") == "<pre tabindex=\"0\"><code>curl &lt;a&gt; *b*\n\n# c</code></pre>\n<p>d</p>\n")
+    #expect(
+      html("```sh\ncurl <a> *b*\n\n# c\n```\nd")
+        == "<pre tabindex=\"0\"><code>curl &lt;a&gt; *b*\n\n# c</code></pre>\n<p>d</p>\n")
     #expect(html("    a\n\n      b\n\nc") == "<pre tabindex=\"0\"><code>a\n\n  b</code></pre>\n<p>c</p>\n")
     #expect(html("`a*b*` and ``c`d``") == "<p><code>a*b*</code> and <code>c`d</code></p>\n")
   }

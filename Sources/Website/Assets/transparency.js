@@ -95,7 +95,7 @@ async function check(proof, noted) {
 async function byDraw() {
   const name = field("shortId").value.trim().replace(/^.*\/o\//, "");
   const answer = await ask(`/api/merkle/${encodeURIComponent(field("date").value.trim())}/proof/${encodeURIComponent(name)}`);
-  if (!answer.ok) return show(verdict("bad", "No proof", shown(reason(answer))));
+  if (!answer.ok) return show(verdict("", "No proof to be had", shown(reason(answer))));
   await check(answer.body);
 }
 

@@ -95,9 +95,9 @@ async function check(outcome, serverSeed, { items, params } = {}) {
   if (computedHash) {
     list.append(step("The server seed's hash", hashFails ? "bad" : knowsHash ? "good" : "",
       element("p", {}, "SHA-256 of ", hex(serverSeed), " is ", hex(computedHash)),
-      element("p", {}, !knowsHash ? "No published hash was given to compare it with."
-        : hashFails ? ["The published hash is another one: ", hex(String(outcome.serverHash)), ". This is not the seed that the server had committed to."]
-        : "That is the published hash: the seed was fixed before the draw.")));
+      element("p", {}, !knowsHash ? "No hash was given to compare it with."
+        : hashFails ? ["The draw's hash is another one: ", hex(String(outcome.serverHash)), ". This is not the seed that the server had committed to."]
+        : "That is the draw's hash. If it is also the one that you were shown before the draw, the seed was fixed by then.")));
   }
   if (valued) {
     list.append(step("Blocks of bytes", "good",
@@ -119,7 +119,7 @@ async function check(outcome, serverSeed, { items, params } = {}) {
   ].filter(Boolean);
   const words = wrong.map((text) => text[0].toUpperCase() + text.slice(1) + ".");
   if (wrong.length) show(verdict("bad", "Not verified", ...words.map(shown)), list);
-  else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", "The seed has the published hash, and gives the recorded values."), list);
+  else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", "The seed has the draw's hash, and gives the recorded values."), list);
   else show(verdict("", "Computed", "These are the values of these seeds. " + (knowsHash ? "" : "Compare the hash with the one that was published before the draw. ")
     + (knowsOutcome ? "" : "Compare the values with the ones that were drawn.")), list);
 }

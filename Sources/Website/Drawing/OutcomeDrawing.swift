@@ -48,9 +48,11 @@ package struct OutcomeDrawing {
   private static func list(_ numbers: [(text: String, number: Double)], _ plot: String, _ label: String) -> String {
     let caption = "<p class=\"quiet small\">\(HTML.escape(label)).</p>"
     if let only = numbers.first, numbers.count == 1 {
-      return "<p class=\"big\(only.text.utf8.count > 12 ? " long" : "")\">\(HTML.escape(only.text))</p>" + plot + caption
+      return "<p class=\"big\(only.text.utf8.count > 12 ? " long" : "")\">\(HTML.escape(only.text))</p>" + plot
+        + caption
     }
-    return plot + caption + "<ol class=\"values\">" + numbers.map { "<li>\(HTML.escape($0.text))</li>" }.joined() + "</ol>"
+    return plot + caption + "<ol class=\"values\(numbers.count > 12 ? " many" : "")\">"
+      + numbers.map { "<li>\(HTML.escape($0.text))</li>" }.joined() + "</ol>"
   }
 
   private static func summary(_ numbers: [(text: String, number: Double)]) -> String {
@@ -62,8 +64,10 @@ package struct OutcomeDrawing {
     let drawn = numbers(value)
     let low = fields.number("min") ?? 0
     let high = fields.number("max") ?? 0
-    let label = "\(drawn.count == 1 ? "An integer" : "\(drawn.count) integers") from \(fields.raw("min")) to \(fields.raw("max"))"
-    let plot = Plot(low: low, high: high, marks: drawn.map(\.number), ends: (fields.raw("min"), fields.raw("max")), label: label)
+    let label =
+      "\(drawn.count == 1 ? "An integer" : "\(drawn.count) integers") from \(fields.raw("min")) to \(fields.raw("max"))"
+    let plot = Plot(
+      low: low, high: high, marks: drawn.map(\.number), ends: (fields.raw("min"), fields.raw("max")), label: label)
     return (list(drawn, plot.html, "\(label), both included"), summary(drawn))
   }
 
@@ -156,7 +160,8 @@ package struct OutcomeDrawing {
       if weights.count == items.count, let weight = Double(weights[place]), total > 0, total.isFinite {
         let part = weight / total
         share = "weight \(weights[place]), \(percent(part))"
-        bar = "<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"bar\" width=\"\(Plot.round(part * 100))\" height=\"4\"/></svg>"
+        bar =
+          "<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"bar\" width=\"\(Plot.round(part * 100))\" height=\"4\"/></svg>"
       }
       if isPicked { share = "picked" + (share.isEmpty ? "" : ", ") + share }
       return

@@ -35,23 +35,32 @@ struct Plot {
       high = max(greatest, 6 / lambda)
       density = { exp(-lambda * $0) }
     default:
-      high = max(greatest + 1, (lambda + 4 * lambda.squareRoot()).rounded(.up), 4)
+      high = max(greatest, (lambda + 4 * lambda.squareRoot()).rounded(.up), 4) + 0.5
       let mode = lambda.rounded(.down)
       let logMode = mode * log(lambda) - lgamma(mode + 1)
-      density = { exp($0.rounded() * log(lambda) - lgamma($0.rounded() + 1) - logMode) }
+      density = { exp($0 * log(lambda) - lgamma($0 + 1) - logMode) }
       low = -0.5
     }
     if high <= low { high = low + 1 }
     guard low.isFinite, high.isFinite, (high - low).isFinite, high > low else { return nil }
-    let steps = 120
-    let points = (0...steps).map { step in
-      let x = low + (high - low) * Double(step) / Double(steps)
-      return (x, density(x))
+    let points: [(Double, Double)]
+    if name == "poisson" {
+      // A bar for each count, half a unit to both sides.
+      points = (0...Int(min(high, 200))).flatMap { count in
+        [(Double(count) - 0.5, density(Double(count))), (min(Double(count) + 0.5, high), density(Double(count)))]
+      }
+    } else {
+      let steps = 120
+      points = (0...steps).map { step in
+        let x = low + (high - low) * Double(step) / Double(steps)
+        return (x, density(x))
+      }
     }
     guard points.allSatisfy({ $0.1.isFinite }) else { return nil }
     return Plot(
       html: draw(
-        low: low, high: high, marks: samples, ends: (short(max(low, name == "normal" ? low : 0)), short(high)),
+        low: low, high: high, marks: samples,
+        ends: name == "poisson" ? ("0", short(high - 0.5)) : (short(low), short(high)),
         density: points, label: label))
   }
 
@@ -72,7 +81,8 @@ struct Plot {
     for mark in marks {
       out += "<path class=\"mark\" d=\"M\(place(mark)) \(round(axis - 8))v16\"/>"
     }
-    out += "</svg><p class=\"ends\" aria-hidden=\"true\"><span>\(HTML.escape(ends.0))</span><span>\(HTML.escape(ends.1))</span></p>"
+    out +=
+      "</svg><p class=\"ends\" aria-hidden=\"true\"><span>\(HTML.escape(ends.0))</span><span>\(HTML.escape(ends.1))</span></p>"
     return out
   }
 

@@ -73,7 +73,8 @@ package struct Markdown {
 
   /// What GitHub makes of a heading: lowercase, spaces as hyphens, punctuation dropped.
   static func anchor(_ text: String) -> String {
-    String(text.lowercased().compactMap { $0 == " " ? "-" : $0.isLetter || $0.isNumber || "-_".contains($0) ? $0 : nil })
+    String(
+      text.lowercased().compactMap { $0 == " " ? "-" : $0.isLetter || $0.isNumber || "-_".contains($0) ? $0 : nil })
   }
 
   private mutating func table(_ lines: inout ArraySlice<String>) {
@@ -219,7 +220,9 @@ package struct Markdown {
       guard after.first == "(", let end = after.firstIndex(of: ")") else { return nil }
       let address = after[after.index(after: after.startIndex)..<end]
       guard !address.contains(where: \.isWhitespace) else { return nil }
-      return (String(text[text.index(after: text.startIndex)..<index]), String(address), after[after.index(after: end)...])
+      return (
+        String(text[text.index(after: text.startIndex)..<index]), String(address), after[after.index(after: end)...]
+      )
     }
     return nil
   }

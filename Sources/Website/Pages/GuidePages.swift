@@ -26,7 +26,9 @@ struct GuidePages: Sendable {
     Guide(
       name: "verifiers", summary: "The two small programs that compute a draw again.",
       source: PackageResources.verifiers_md),
-    Guide(name: "api", summary: "The reference in prose: keys, errors, limits, every field.", source: PackageResources.api_md),
+    Guide(
+      name: "api", summary: "The reference in prose: keys, errors, limits, every field.",
+      source: PackageResources.api_md),
     Guide(name: "operations", summary: "For whoever runs a server.", source: PackageResources.operations_md),
   ]
 
@@ -35,7 +37,12 @@ struct GuidePages: Sendable {
 
   init(layout: Layout) {
     let rendered = Self.guides.map { guide in
-      (guide, Markdown(String(decoding: guide.source, as: UTF8.self)) { Self.resolve($0, from: guide.name, assets: layout.assets) })
+      (
+        guide,
+        Markdown(String(decoding: guide.source, as: UTF8.self)) {
+          Self.resolve($0, from: guide.name, assets: layout.assets)
+        }
+      )
     }
     let titles = rendered.map { guide, document in (guide, document.headings.first?.text ?? guide.name) }
     func contents(current: String?) -> [[String: Any]] {

@@ -30,6 +30,7 @@ struct OutcomePage {
       "parameters": Fields(outcome.fields).simple.map { ["name": $0.name, "value": $0.text] },
       "created": created.ISO8601Format(), "createdText": created.readable, "day": Day(of: outcome.created).description,
       "isTest": outcome.mode == .test,
+      "canBeVerified": outcome.mode == .live || verdict.serverSeed != nil,
     ]
     if let seed = verdict.serverSeed.map({ String(decoding: $0.ascii, as: UTF8.self) }) {
       values["revealed"] = ["serverSeed": seed, "copy": HTML.copyButton(seed, label: "server seed")]
@@ -38,7 +39,8 @@ struct OutcomePage {
     return layout.html(
       .init(
         title: "\(Self.kind(outcome.endpoint)) \(shortID) – Fairdraw",
-        description: "\(plain(drawing.summary)). Client seed \(plain(clientSeed).shortened(to: 60)). \(Self.title(verdict)).",
+        description:
+          "\(plain(drawing.summary)). Client seed \(plain(clientSeed).shortened(to: 60)). \(Self.title(verdict)).",
         body: layout.templates.render("outcome", values), script: "outcome.js",
         previewURL: "\(publicURL)/o/\(shortID)"))
   }

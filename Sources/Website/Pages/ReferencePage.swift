@@ -12,7 +12,9 @@ struct ReferencePage {
       (item.members ?? []).compactMap { method, operation -> (tag: String, values: [String: Any])? in
         guard operation.kind == .object else { return nil }
         let tag = operation["tags"]?.elements()?.first?.text ?? ""
-        return (tag, self.operation(String(decoding: path, as: UTF8.self), String(decoding: method, as: UTF8.self), operation))
+        return (
+          tag, self.operation(String(decoding: path, as: UTF8.self), String(decoding: method, as: UTF8.self), operation)
+        )
       }
     }
     let groups = (document["tags"]?.elements() ?? []).compactMap { tag -> [String: Any]? in
@@ -40,7 +42,8 @@ struct ReferencePage {
     }
     return [
       "id": id, "method": method.uppercased(), "path": path, "summary": operation["summary"]?.text ?? "",
-      "description": operation["description"]?.text ?? "", "parameters": parameters, "hasParameters": !parameters.isEmpty,
+      "description": operation["description"]?.text ?? "", "parameters": parameters,
+      "hasParameters": !parameters.isEmpty,
       "properties": properties, "hasProperties": !properties.isEmpty, "responses": responses, "isGet": method == "get",
       "inputs": parameters.filter { $0["isInput"] as? Bool == true },
     ]
@@ -61,10 +64,14 @@ struct ReferencePage {
 
   /// What an input is filled with: an example; else, where something must stand there, the default.
   private static func example(_ parameter: JSONValue, _ schema: JSONValue?, isRequired: Bool) -> String {
-    guard let example = parameter["example"] ?? schema?["example"] ?? schema?["examples"]?.elements()?.first ?? schema?["default"],
+    guard
+      let example = parameter["example"] ?? schema?["example"] ?? schema?["examples"]?.elements()?.first
+        ?? schema?["default"],
       example.kind != .null
     else { return "" }
-    if let list = example.elements() { return list.map { $0.text ?? String(decoding: $0.raw, as: UTF8.self) }.joined(separator: ",") }
+    if let list = example.elements() {
+      return list.map { $0.text ?? String(decoding: $0.raw, as: UTF8.self) }.joined(separator: ",")
+    }
     return example.text ?? String(decoding: example.raw, as: UTF8.self)
   }
 

@@ -25,14 +25,16 @@ package enum PreviewPicture {
       "preview",
       [
         "kind": OutcomePage.kind(outcome.endpoint), "lines": lines, "dice": dice,
-        "clientSeed": fit(outcome.clientSeed.description).shortened(to: 50), "serverHash": hex(outcome.serverHash.bytes),
+        "clientSeed": fit(outcome.clientSeed.description).shortened(to: 50),
+        "serverHash": hex(outcome.serverHash.bytes),
       ])
   }
 
   /// Up to seven dice, side by side; more than that is told in numbers alone.
   private static func dice(of outcome: Outcome) -> [[String: Any]] {
     guard outcome.endpoint == .dice, let sides = Fields(outcome.fields).integer("sides"),
-      let rolls = (try? JSONText(outcome.value))?.root["rolls"]?.elements()?.compactMap({ $0.number.flatMap(Int.init) }),
+      let rolls = (try? JSONText(outcome.value))?.root["rolls"]?.elements()?.compactMap({ $0.number.flatMap(Int.init) }
+      ),
       (1...7).contains(rolls.count)
     else { return [] }
     return rolls.enumerated().map { place, roll in
