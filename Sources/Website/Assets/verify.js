@@ -219,7 +219,7 @@ for (const form of forms) {
     try {
       await ways[form.id]();
     } catch (error) {
-      show(verdict("bad", "Not verified", shown(error.message)));
+      show(verdict("bad", "Not checked", shown(error.message)));
     } finally {
       button.disabled = false;
     }
