@@ -23,6 +23,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.0.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
   ],
   targets: [
@@ -85,11 +86,29 @@ let package = Package(
       resources: [.embedInCode("openapi.json")],
       swiftSettings: settings),
 
+    // The pages people read: outcomes, verification, transparency, the guides. Knows no SQL.
+    .target(
+      name: "Website",
+      dependencies: [
+        "API", "Ledger", "Fairness", "JSON", "CRSVG",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Mustache", package: "swift-mustache"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      resources: [.embedInCode("Templates"), .embedInCode("Assets"), .embedInCode("Guides")],
+      swiftSettings: settings),
+
+    // librsvg and cairo, which draw the preview pictures.
+    .systemLibrary(name: "CRSVG", pkgConfig: "librsvg-2.0", providers: [.apt(["librsvg2-dev"])]),
+
     // The command line and the wiring.
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Transparency", "Ledger", "SQLiteStore", "PostgresStore", "Fairness", "JSON",
+        "API", "Website", "Transparency", "Ledger", "SQLiteStore", "PostgresStore", "Fairness", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -116,6 +135,7 @@ let package = Package(
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
+    .testTarget(name: "WebsiteTests", dependencies: ["Website", "Ledger", "Fairness"]),
     .testTarget(
       name: "TransparencyTests",
       dependencies: ["Transparency", "Ledger", "Fairness", .product(name: "Logging", package: "swift-log")]),

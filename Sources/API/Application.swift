@@ -45,9 +45,13 @@ public struct ServerParts: Sendable {
 
 /// Puts the HTTP server together.
 ///
-/// - Parameter onServerRunning: called with the address once connections are accepted.
+/// - Parameters:
+///   - further: routes beside the API's own.
+///   - errorPage: what a browser is shown where the API would answer an error in JSON; nil shows it the JSON.
+///   - onServerRunning: called with the address once connections are accepted.
 public func buildApplication(
-  _ configuration: ServerConfiguration, _ parts: ServerParts, logger: Logger,
+  _ configuration: ServerConfiguration, _ parts: ServerParts, further: [any Routes] = [], errorPage: ErrorPage? = nil,
+  logger: Logger,
   onServerRunning: @escaping @Sendable (SocketAddress?) async -> Void
 ) -> some ApplicationProtocol {
   let responseTimes = ResponseTimes()
@@ -65,8 +69,8 @@ public func buildApplication(
     trustedProxies: configuration.trustedProxies)
   let completion = Completion(log: parts.log, responseTimes: responseTimes)
   let edge = Edge(
-    routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + routes.flatMap(\.routes)), admission: admission,
-    completion: completion)
+    routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
+    admission: admission, completion: completion, errorPage: errorPage)
   let service = LedgerService(routes: ledgerRoutes, admission: admission, gate: gate, completion: completion)
 
   return Application(

@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Transparency
+import Website
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -87,15 +88,17 @@ struct Serve: AsyncParsableCommand {
       masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, commitmentLifetime: Milliseconds(commitTTL))
     let writer = LedgerWriter(store: store, decider: decider)
     let lifecycle = Lifecycle(version: Fairdraw.version)
+    let verifier = OutcomeVerifier(masterKey: masterKey)
     let signer = try RootSigner(masterKey: masterKey)
     let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
+    let website = try Website(
+      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
     let application = buildApplication(
       server,
       ServerParts(
-        store: store, writer: writer, renderer: decider.renderer, verifier: OutcomeVerifier(masterKey: masterKey),
-        log: log, lifecycle: lifecycle,
+        store: store, writer: writer, renderer: decider.renderer, verifier: verifier, log: log, lifecycle: lifecycle,
         merkle: MerkleParts(store: store, shortIDs: ShortIDs(masterKey: masterKey), publicKey: signer.publicKey)),
-      logger: Logger(label: "fairdraw")
+      further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
     }

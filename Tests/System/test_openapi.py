@@ -18,7 +18,7 @@ KNOWN_PATHS = [
   *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/{date}")),
   *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcome}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics")),
-  *("/", "/openapi.json", "/api", "/api/openapi.json", "/o/0123456789", "/o/0123456789/og.png", "/metrics", "/health", "/docs", "/debug"),
+  *("/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
 
 

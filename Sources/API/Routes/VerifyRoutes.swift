@@ -23,7 +23,7 @@ struct VerifyRoutes: Routes {
     guard let hash = try? ServerHash(hex: String(decoding: text, as: UTF8.self)) else {
       throw Refusal.badRequest("serverHash must be 64 hexadecimal digits")
     }
-    let isKnown = try await reading(context) { () throws(StoreFailure) in
+    let isKnown = try await context.reading { () throws(StoreFailure) in
       try await store.isKnown(hash, clientSeed: clientSeed)
     }
     var body: [UInt8] = []
@@ -45,7 +45,7 @@ struct VerifyRoutes: Routes {
     guard let id = renderer.shortIDs.decode(text) else {
       throw Refusal.badRequest("shortId must be ten letters and digits of ASCII")
     }
-    let record = try await reading(context) { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
+    let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
     guard let record else { throw Refusal(404, "There is no outcome of this shortId.") }
     var body: [UInt8] = []
     renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
