@@ -230,7 +230,7 @@ final class PostgresDayDraft: DayDraft {
   }
 
   /// Runs `body` on the draft's own connection. That is not made anew: what it has sorted would be gone.
-  private func failing<Result>(
+  private func failing<Result: Sendable>(
     _ body: (inout State, Connection) throws -> Result
   ) throws(StoreFailure) -> Result {
     do {

@@ -140,19 +140,16 @@ import Testing
     let today = Day(of: test.now)
     #expect(throws: DayNotOver.self) { try store.openDay(today) }
     let isSealed = Mutex(false)
-    let sealing = Mutex<Thread?>(nil)
     let group = [draw(test.alice)]
     let done = DispatchSemaphore(value: 0)
     var entropy = SystemRandomNumberGenerator()
     let decision = try store.commit(Needs(of: group)) { snapshot in
       test.now = today.end + 1
-      let thread = Thread {
+      Thread.detachNewThread {
         _ = try? store.openDay(today)
         isSealed.withLock { $0 = true }
         done.signal()
       }
-      sealing.withLock { $0 = thread }
-      thread.start()
       // It stands in line for the lock.
       for _ in 0..<500 {
         if let waiting = try? cluster.psql(
