@@ -103,8 +103,10 @@ def test_draw_follow_the_permalink_reveal_and_verify(browser, endpoint):
   browser.open("/")
   browser.choose("#endpoint", endpoint)
   browser.click("#draw button")
-  browser.wait("#result ol.steps button").click()
-  browser.wait("#result a.button", "Verify it").click()
+  browser.wait("#result ol.steps button")
+  browser.click("#result ol.steps button")
+  browser.wait("#result a.button", "Verify it")
+  browser.click("#result a.button")
   assert "Verified" in browser.wait("#result .verdict").text
   assert [state for _, state in steps(browser)] == ["good"] * 4
 
