@@ -57,18 +57,14 @@ extension SQLiteStore: LedgerStore {
     let rows: [Row]
     switch caller.mode {
     case .live:
-      // Nonce and cursor only ever grow, so this order is also the order of age.
+      let chain = try Row.fetchOne(
+        db, sql: "SELECT id, epoch, server_hash FROM chains WHERE owner_id = ? AND client_seed = ?",
+        arguments: [caller.chainOwner.rawValue, seed])
+      guard let chain else { return [] }
       rows = try Row.fetchAll(
-        db,
-        sql: """
-          SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
-                 \(Self.hash)
-          FROM chains c JOIN outcomes o ON o.chain_id = c.id
-          WHERE c.owner_id = ? AND c.client_seed = ? AND (o.cursor, o.nonce) < (?, ?)
-          ORDER BY o.cursor DESC, o.nonce DESC LIMIT ?
-          """,
+        db, sql: pageOfOutcomes,
         arguments: [
-          caller.chainOwner.rawValue, seed, before?.cursor ?? .max, before?.nonce ?? .max, limit,
+          chain[1] as Int64, chain[2] as Data, chain[0] as Int64, before?.cursor ?? .max, before?.nonce ?? .max, limit,
         ])
     case .test:
       // A test outcome has no coordinates but 0:0, and nothing comes before those.
@@ -92,12 +88,24 @@ extension SQLiteStore: LedgerStore {
     }
   }
 
-  /// The server hash of an outcome `o` of a chain `c`: that of its own epoch.
-  private static let hash = """
-    CASE o.epoch WHEN c.epoch THEN c.server_hash ELSE
+  /// A chain's outcomes before some coordinates, newest first: nonce and cursor only ever grow, so the order of coordinates
+  /// is also the order of age. It walks an index from where the page begins, however long the chain is. (Joined to its
+  /// chain, the planner might come to sort it.)
+  package static let pageOfOutcomes = """
+    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
+           \(hash(epoch: "?", serverHash: "?"))
+    FROM outcomes o WHERE o.chain_id = ? AND (o.cursor, o.nonce) < (?, ?)
+    ORDER BY o.cursor DESC, o.nonce DESC LIMIT ?
+    """
+
+  /// The server hash of an outcome `o`, that of its own epoch, given where its chain stands.
+  private static func hash(epoch: String, serverHash: String) -> String {
+    """
+    CASE o.epoch WHEN \(epoch) THEN \(serverHash) ELSE
       (SELECT r.server_hash FROM revealed_seeds r WHERE r.chain_id = o.chain_id AND r.epoch = o.epoch)
     END
     """
+  }
 
   private static func bytes(_ data: Data) -> [UInt8] { Array(data) }
 
@@ -110,7 +118,7 @@ extension SQLiteStore: LedgerStore {
       db,
       sql: """
         SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
-               c.client_seed, \(hash), r.server_seed, r.server_hash, r.cursor, r.nonce, r.revealed
+               c.client_seed, \(hash(epoch: "c.epoch", serverHash: "c.server_hash")), r.server_seed, r.server_hash, r.cursor, r.nonce, r.revealed
         FROM outcomes o JOIN chains c ON c.id = o.chain_id
           LEFT JOIN revealed_seeds r ON r.chain_id = o.chain_id AND r.epoch = o.epoch
         WHERE o.id = ?

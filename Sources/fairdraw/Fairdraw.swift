@@ -22,7 +22,7 @@ struct Fairdraw: AsyncParsableCommand {
       command line wins.
       """,
     version: version,
-    subcommands: [Serve.self, AccountCommand.self, KeyCommand.self])
+    subcommands: [Serve.self, AccountCommand.self, KeyCommand.self, VerifyCommand.self])
 }
 
 @main

@@ -274,6 +274,58 @@ import Testing
     #expect(times == [then + 1, then, then])
   }
 
+  // MARK: Long chains
+
+  @Test func aHundredThousandOutcomesAreReadPageByPage() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(commitment(test.alice), draw(.anonymous))
+    let count = 100_000
+    // Written by SQL, as a group would: a rotation after 30 000, the cursor moved on after 60 000.
+    try sqlite3(
+      file,
+      """
+      BEGIN;
+      CREATE TEMP TABLE c AS SELECT id FROM chains WHERE owner_id > 0;
+      WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < \(count))
+      INSERT INTO outcomes (id, chain_id, epoch, cursor, nonce, endpoint, value, fields, created)
+        SELECT 10 + i, c.id, i >= 30000, i >= 60000, i, 2, CAST('[1]' AS BLOB),
+               CAST('"min":1,"max":100,"count":1' AS BLOB), 0 FROM n, c;
+      INSERT INTO revealed_seeds
+        SELECT id, 0, CAST('\(String(repeating: "0", count: 64))' AS BLOB), randomblob(32), 0, 30000, 0 FROM c;
+      COMMIT;
+      """)
+    try sqlite3(file, "UPDATE chains SET epoch = 1, cursor = 1, nonce = \(count) WHERE owner_id > 0")
+    var nonce = Int64(count)
+    var before: (cursor: Int64, nonce: Int64)?
+    var hashes: [ServerHash] = []
+    var pages = 0
+    while true {
+      let page = try await test.store.outcomes(of: test.alice, clientSeed: seed("test"), before: before, limit: 1000)
+      guard let last = page.last else { break }
+      for outcome in page {
+        nonce -= 1
+        #expect(outcome.nonce == nonce && outcome.cursor == (nonce >= 60000 ? 1 : 0))
+        if hashes.last != outcome.serverHash { hashes.append(outcome.serverHash) }
+      }
+      before = (last.cursor, last.nonce)
+      pages += 1
+    }
+    #expect(nonce == 0 && pages == 100)
+    #expect(hashes.count == 2 && hashes[0] != hashes[1])
+  }
+
+  /// Every page takes the same time: the plan searches indices and neither scans nor sorts.
+  @Test func aPageIsReadFromAnIndexInItsOrder() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    for analyzed in [false, true] {
+      if analyzed { try sqlite3(file, "ANALYZE") }
+      let plan = try sqlite3(file, "EXPLAIN QUERY PLAN \(SQLiteStore.pageOfOutcomes)")
+      #expect(plan.contains("SEARCH o USING INDEX") || plan.contains("SEARCH o USING PRIMARY KEY"), "\(plan)")
+      #expect(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "\(plan)")
+    }
+  }
+
   // MARK: Opening
 
   @Test func whatIsNoDatabaseIsNotOpened() throws {
