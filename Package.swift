@@ -126,9 +126,13 @@ let package = Package(
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
     .testTarget(name: "WebsiteTests", dependencies: ["Website", "Ledger", "Fairness"]),
     .testTarget(
+      name: "TransparencyTests",
+      dependencies: ["Transparency", "Ledger", "Fairness", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(
       name: "SQLiteStoreTests",
       dependencies: [
-        "SQLiteStore", "StoreConformance", "Ledger", "Fairness", .product(name: "GRDBSQLite", package: "GRDB.swift"),
+        "SQLiteStore", "StoreConformance", "Transparency", "Ledger", "Fairness",
+        .product(name: "GRDBSQLite", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -48,3 +48,22 @@ enum Terminal {
       ? word : "'" + word.replacing("'", with: "'\\''") + "'"
   }
 }
+
+/// How far something has come, on one line of standard error that is written over; only if that is a terminal.
+final class ProgressBar: Sendable {
+  private let total: Int
+  private let isShown = isatty(STDERR_FILENO) == 1
+
+  init(total: Int) { self.total = total }
+
+  func show(_ count: Int) {
+    guard isShown, total > 0, count % max(total / 100, 1) == 0 else { return }
+    let percent = min(count * 100 / total, 100)
+    let bar = String(repeating: "#", count: percent / 2).padding(toLength: 50, withPad: " ", startingAt: 0)
+    print("\r[\(bar)] \(percent) %", terminator: "", to: &Terminal.error)
+  }
+
+  func clear() {
+    if isShown { print("\r\u{1B}[K", terminator: "", to: &Terminal.error) }
+  }
+}

@@ -41,7 +41,7 @@ private func tiled(_ leaves: [MerkleHash]) -> (root: MerkleHash?, tiles: [Merkle
   return (root, Dictionary(uniqueKeysWithValues: tiles.map { ($0.place, $0) }))
 }
 
-private func proof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Place: MerkleTile]) -> InclusionProof? {
+private func treeProof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Place: MerkleTile]) -> InclusionProof? {
   let places = MerkleShape(leafCount: leafCount).tilesOfProof(for: index)
   return InclusionProof(index: index, leafCount: leafCount, tiles: places.compactMap { tiles[$0] })
 }
@@ -79,7 +79,7 @@ private func proof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Place: 
       let (tiledRoot, tiles) = tiled(leaves.prefix(count).map(hash))
       #expect(tiledRoot == root)
       for index in 0..<count {
-        let proof = try #require(proof(of: index, count, tiles))
+        let proof = try #require(treeProof(of: index, count, tiles))
         let expected = naive.siblings(of: index).map(hash)
         #expect(proof.siblings == expected, "leaf \(index) of \(count)")
         #expect(throws: Never.self) { try proof.verify(hash(leaves[index]), root: try #require(root)) }
@@ -101,8 +101,10 @@ private func proof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Place: 
       #expect(tile.hashes.map(\.bytes) == Array(naive.levels[place.level].dropFirst(place.number * 256).prefix(256)))
     }
     var random = SplitMix64(state: announcedSeed())
-    for index in [0, 1, count / 2, count - 2, count - 1] + (0..<50).map({ _ in Int.random(in: 0..<count, using: &random) }) {
-      let proof = try #require(proof(of: index, count, tiles))
+    for index in [0, 1, count / 2, count - 2, count - 1]
+      + (0..<50).map({ _ in Int.random(in: 0..<count, using: &random) })
+    {
+      let proof = try #require(treeProof(of: index, count, tiles))
       #expect(proof.siblings.map(\.bytes) == naive.siblings(of: index))
       #expect(throws: Never.self) { try proof.verify(hash(leaves[index]), root: try #require(root)) }
     }
@@ -138,7 +140,7 @@ private func proof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Place: 
 @Suite struct InclusionProofTests {
   private let leaves = (0..<7).map { hash(leaf($0)) }
   private var root: MerkleHash { tiled(leaves).root! }
-  private func proof(_ index: Int) -> InclusionProof { FairnessTests.proof(of: index, 7, tiled(leaves).tiles)! }
+  private func proof(_ index: Int) -> InclusionProof { treeProof(of: index, 7, tiled(leaves).tiles)! }
 
   @Test func anotherLeafIndexOrRootIsRefused() {
     let good = proof(2)
@@ -199,7 +201,8 @@ private func proof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Place: 
     throws -> LogLeaf
   {
     LogLeaf(
-      clientSeed: try ClientSeed(clientSeed), cursor: cursor, nonce: nonce, serverHash: fixedSeed.hash, created: created)
+      clientSeed: try ClientSeed(clientSeed), cursor: cursor, nonce: nonce, serverHash: fixedSeed.hash, created: created
+    )
   }
 
   @Test func isWrittenInOneWay() throws {

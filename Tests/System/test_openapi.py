@@ -15,10 +15,19 @@ OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for met
 # Paths of the whole contract. What the document leaves out, the server must not have.
 KNOWN_PATHS = [
   *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
-  *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/2026-01-01", "merkle/2026-01-01/leaves")),
+  *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/{date}")),
+  *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcome}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics")),
   *("/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
+
+
+# What stands for the braces of a path in a request.
+SEGMENTS = {"date": "2026-01-01", "outcome": "round-1:0:7"}
+
+
+def address(path, **segments):
+  return path.format(**{**SEGMENTS, **segments})
 
 
 def resolve(node):
@@ -125,7 +134,7 @@ def test_answers_with_an_outcome_are_closed():
 @pytest.mark.parametrize("path", KNOWN_PATHS)
 def test_the_server_has_exactly_the_documented_routes(server, path):
   """An unsupported method on a path that exists is a 405 whose Allow tells what is supported; else it is a 404."""
-  response = server.request("PATCH", path)
+  response = server.request("PATCH", address(path))
   if path not in DOCUMENT["paths"]:
     assert response.status == 404, response
     return
@@ -278,6 +287,8 @@ def sample(path, method):
     return None, {"draws": [{"endpoint": "ints", "params": parameters}]}
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
+  if path.startswith("/api/merkle"):
+    parameters = {}
   return (parameters, None) if method == "get" else (None, parameters)
 
 
@@ -296,15 +307,18 @@ def send(server, path, method, change=None, **rest):
   query, body = sample(path, method)
   if change:
     (query if body is None else body).update(change)
-  return server.request(method.upper(), path, query, body=body, **rest)
+  return server.request(method.upper(), address(path), query, body=body, **rest)
 
 
-@pytest.mark.parametrize("path, method", KEYED)
+@pytest.mark.parametrize("path, method", [o for o in KEYED if "400" in operation(*o)["responses"]])
 def test_400(server, path, method):
   if path == "/api/commit":
     response = server.post(path, "{")
+  elif "{date}" in path:
+    # A path's segments are judged once it is known that the caller may ask.
+    response = server.get(address(path, date="2026-02-30"), key=server.key())
   else:
-    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}}
+    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}}
     response = send(server, path, method, change.get(path, {"clientSeed": ""}))
   assert response.status == 400
   assert conforms(response, path, method)
@@ -321,7 +335,7 @@ def test_401_and_403(server, account, path, method):
 
 @pytest.mark.parametrize("path, method", OPERATIONS)
 def test_405(server, path, method):
-  response = server.request("DELETE", path)
+  response = server.request("DELETE", address(path))
   assert response.status == 405
   assert conforms(response, path, method)
 
@@ -360,7 +374,7 @@ def test_413(server, path, method):
 
 @pytest.mark.parametrize("path, method", [o for o in KEYED if o[1] == "get"])
 def test_414(server, path, method):
-  response = server.raw_get(f"{path}?unknown={'x' * 33000}".encode())
+  response = server.raw_get(f"{address(path)}?unknown={'x' * 33000}".encode())
   assert response.status == 414
   assert conforms(response, path, method)
 
