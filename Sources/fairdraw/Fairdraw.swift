@@ -23,7 +23,8 @@ struct Fairdraw: AsyncParsableCommand {
       """,
     version: version,
     subcommands: [
-      Serve.self, AccountCommand.self, KeyCommand.self, MerkleCommand.self, AuditCommand.self, MigrateCommand.self,
+      Serve.self, AccountCommand.self, KeyCommand.self, VerifyCommand.self, MerkleCommand.self, AuditCommand.self,
+      MigrateCommand.self,
     ])
 }
 

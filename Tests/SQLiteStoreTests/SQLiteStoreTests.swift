@@ -283,6 +283,35 @@ import Transparency
     #expect(times == [then + 1, then, then])
   }
 
+  // MARK: Long chains
+
+  @Test func aHundredThousandOutcomesAreReadPageByPage() async throws {
+    let test = try await storeUnderTest()
+    let count = 100_000
+    for group in 0..<100 {
+      if group == 30 { try test.settle(rotate(test.alice)) }
+      if group == 60 { try test.settle(move(test.alice)) }
+      try test.settle((0..<1000).map { _ in draw(test.alice) } + [draw(.anonymous)])
+    }
+    var nonce = Int64(count)
+    var before: (cursor: Int64, nonce: Int64)?
+    var hashes: [ServerHash] = []
+    var pages = 0
+    while true {
+      let page = try await test.store.outcomes(of: test.alice, clientSeed: seed("test"), before: before, limit: 1000)
+      guard let last = page.last else { break }
+      for outcome in page {
+        nonce -= 1
+        #expect(outcome.nonce == nonce && outcome.cursor == (nonce >= 60000 ? 1 : 0))
+        if hashes.last != outcome.serverHash { hashes.append(outcome.serverHash) }
+      }
+      before = (last.cursor, last.nonce)
+      pages += 1
+    }
+    #expect(nonce == 0 && pages == 100)
+    #expect(hashes.count == 2 && hashes[0] != hashes[1])
+  }
+
   // MARK: The daily log
 
   private func publish(_ test: StoreUnderTest, through day: Day) throws -> SQLiteStore {

@@ -32,6 +32,7 @@ class Browser:
     self.driver.set_script_timeout(TIMEOUT)
     self.base = None
     self.resize(self.DESKTOP)
+    self.scheme("light")
 
   def close(self):
     self.driver.quit()
@@ -45,7 +46,9 @@ class Browser:
     self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
   def scheme(self, name):
-    self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+    """Light or dark; and without motion, so that nothing is looked at half-way."""
+    self.cdp("Emulation.setEmulatedMedia", features=[
+      {"name": "prefers-color-scheme", "value": name}, {"name": "prefers-reduced-motion", "value": "reduce"}])
 
   # Looking
 

@@ -206,6 +206,61 @@ def test_chain_and_lookups(server, account, client_seed, mode):
   assert conforms(ask("/api/incrementCursor"), "/api/incrementCursor", "get")
 
 
+@pytest.mark.parametrize("mode", [None, "live", "test"])
+def test_revealing_and_verifying(server, account, client_seed, mode):
+  key = server.key(account, mode) if mode else None
+  short_ids = []
+  for endpoint in DRAWS:
+    for parameters in FORMS[endpoint]:
+      response = server.draw(endpoint, {**parameters, "clientSeed": client_seed}, "POST", key=key)
+      short_ids.append(response.json()["shortId"])
+      server_hash = response.json()["serverHash"]
+  def look_up():
+    for short_id in short_ids:
+      assert conforms(server.get("/api/verifyShortId", {"shortId": short_id}, key=key), "/api/verifyShortId", "get")
+    for known in (server_hash, "0" * 64):
+      response = server.get("/api/verifyServerHash", {"clientSeed": client_seed, "serverHash": known}, key=key)
+      assert conforms(response, "/api/verifyServerHash", "get")
+  look_up()
+  rotated = server.post("/api/rotate", {"clientSeed": client_seed}, key=key)
+  assert rotated.status == (403 if mode == "test" else 200)
+  assert conforms(rotated, "/api/rotate", "post")
+  for endpoint, params in (("floats", {}), ("ints", {"count": 3, "min": -3})):
+    committed = server.post("/api/commit", key=key)
+    assert conforms(committed, "/api/commit", "post")
+    body = {"commitId": committed.json()["commitId"], "clientSeed": client_seed, "endpoint": endpoint, "params": params}
+    validator(operation("/api/reveal", "post")["requestBody"]["content"]["application/json"]["schema"]).validate(body)
+    for status in (200, 409):
+      revealed = server.post("/api/reveal", body, key=key)
+      assert revealed.status == status
+      assert conforms(revealed, "/api/reveal", "post")
+      short_ids.append(revealed.json().get("shortId", short_ids[-1]))
+  look_up()
+
+
+def test_what_is_not_there(server, client_seed):
+  for path, response in (
+    ("/api/rotate", server.post("/api/rotate", {"clientSeed": client_seed})),
+    ("/api/reveal", server.post("/api/reveal", sample("/api/reveal", "post")[1])),
+    ("/api/verifyShortId", server.get("/api/verifyShortId", {"shortId": "0000000000"})),
+  ):
+    assert response.status == 404
+    assert conforms(response, path, "get" if path == "/api/verifyShortId" else "post")
+
+
+def test_410(tmp_path):
+  with Server(tmp_path / "data", FAIRDRAW_COMMIT_TTL_MS=1) as server:
+    body = sample("/api/reveal", "post")[1]
+    prepare(server, "/api/reveal", body)
+    for _ in range(1000):
+      response = server.post("/api/reveal", body)
+      if response.status == 410:
+        assert conforms(response, "/api/reveal", "post")
+        return
+      prepare(server, "/api/reveal", body)  # it was revealed within its millisecond
+  raise AssertionError("nothing ever expired")
+
+
 @pytest.mark.parametrize("path", ["/api/health", "/api/public-metrics", "/openapi.json"])
 def test_system(server, path):
   response = server.get(path)
@@ -217,9 +272,17 @@ def test_system(server, path):
 
 
 def sample(path, method):
-  """A good request of an operation: (query, body)."""
+  """A good request of an operation: (query, body). A rotation and a reveal are good only after `prepare`."""
   name = path.split("/")[-1]
   parameters = {"clientSeed": unique("sample"), **REQUIRED.get(name, {})}
+  if name == "commit":
+    return None, {}
+  if name == "reveal":
+    return None, {"commitId": "3f2b8c1e-6a0d-4e7b-9c55-0d1f6a2e8b47", "endpoint": "ints", **parameters}
+  if name == "verifyServerHash":
+    parameters["serverHash"] = "0" * 64
+  if name == "verifyShortId":
+    parameters["shortId"] = "0123456789"
   if name == "batch":
     return None, {"draws": [{"endpoint": "ints", "params": parameters}]}
   if name == "outcome":
@@ -232,6 +295,14 @@ def sample(path, method):
 KEYED = [(path, method) for path, method in OPERATIONS if operation(path, method)["security"]]
 
 
+def prepare(server, path, body, key=None):
+  """Makes what a rotation or a reveal needs to be there."""
+  if path == "/api/rotate":
+    assert server.draw("ints", {"clientSeed": body["clientSeed"]}, key=key).status == 200
+  if path == "/api/reveal":
+    body["commitId"] = server.post("/api/commit", key=key).json()["commitId"]
+
+
 def send(server, path, method, change=None, **rest):
   query, body = sample(path, method)
   if change:
@@ -241,12 +312,14 @@ def send(server, path, method, change=None, **rest):
 
 @pytest.mark.parametrize("path, method", [o for o in KEYED if "400" in operation(*o)["responses"]])
 def test_400(server, path, method):
-  if "{date}" in path:
+  if path == "/api/commit":
+    response = server.post(path, "{")
+  elif "{date}" in path:
     # A path's segments are judged once it is known that the caller may ask.
     response = server.get(address(path, date="2026-02-30"), key=server.key())
   else:
-    change = {"/api/batch": {"draws": []}, "/api/merkle": {"limit": 0}}.get(path, {"clientSeed": ""})
-    response = send(server, path, method, change)
+    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}}
+    response = send(server, path, method, change.get(path, {"clientSeed": ""}))
   assert response.status == 400
   assert conforms(response, path, method)
 
@@ -270,15 +343,21 @@ def test_405(server, path, method):
 @pytest.mark.parametrize("path, method", [o for o in KEYED if any(resolve(p)["name"] == "Idempotency-Key" for p in operation(*o).get("parameters", []))])
 def test_409_wherever_an_idempotency_key_is_documented(server, account, path, method):
   key = server.key(account)
-  ask = lambda: send(server, path, method, key=key, idempotency="once")  # each sample has a clientSeed of its own
-  assert ask().status == 200
+  def ask():
+    query, body = sample(path, method)  # each sample has a clientSeed of its own
+    prepare(server, path, body, key)
+    if path == "/api/commit":
+      body["unknown"] = unique()
+    return server.request(method.upper(), path, query, body=body, key=key, idempotency="once")
+  response = ask()
+  assert response.status == 200 and conforms(response, path, method)
   response = ask()
   assert response.status == 409
   assert conforms(response, path, method)
 
 
 def test_idempotency_is_documented_wherever_it_is_kept():
-  accept = {f"/api/{endpoint}" for endpoint in DRAWS} | {"/api/batch"}
+  accept = {f"/api/{endpoint}" for endpoint in (*DRAWS, "batch", "rotate", "commit", "reveal")}
   for path, method in OPERATIONS:
     documented = any(resolve(p)["name"] == "Idempotency-Key" for p in operation(path, method).get("parameters", []))
     assert documented == (path in accept)

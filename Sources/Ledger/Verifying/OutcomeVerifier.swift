@@ -16,14 +16,32 @@ public struct OutcomeVerifier: Sendable {
     case .revealed(let revealed):
       return Verdict(check(outcome, against: revealed.seed) ?? .revealed, serverSeed: revealed.seed)
     case .rehearsal(let id):
+      let seed = testSeed(id, outcome.clientSeed)
       // The seed of a commitment was revealed with its outcome; the others never are.
-      if let commitment = id.commitment {
-        let seed = testSeeds.seed(account: id.account, commitment: commitment).seed
-        return Verdict(check(outcome, against: seed) ?? .revealed, serverSeed: seed)
-      }
-      let seed = testSeeds.seed(account: id.account, clientSeed: outcome.clientSeed).seed
-      return Verdict(check(outcome, against: seed) ?? .rehearsal)
+      return id.commitment == nil
+        ? Verdict(check(outcome, against: seed) ?? .rehearsal)
+        : Verdict(check(outcome, against: seed) ?? .revealed, serverSeed: seed)
     }
+  }
+
+  /// The server seed that an outcome can be checked with here: a revealed one, or one of test mode, which is nobody
+  /// else's to know. Nil while it is secret.
+  public func seed(of record: RecordedOutcome) -> ServerSeed? {
+    switch record.standing {
+    case .inUse: nil
+    case .revealed(let revealed): revealed.seed
+    case .rehearsal(let id): testSeed(id, record.outcome.clientSeed)
+    }
+  }
+
+  private func testSeed(_ id: TestDrawID, _ clientSeed: ClientSeed) -> ServerSeed {
+    let seed =
+      if let commitment = id.commitment {
+        testSeeds.seed(account: id.account, commitment: commitment)
+      } else {
+        testSeeds.seed(account: id.account, clientSeed: clientSeed)
+      }
+    return seed.seed
   }
 
   /// What is wrong with `outcome` if it was drawn from `seed`; nil for nothing.
@@ -50,7 +68,7 @@ public struct Verdict: Sendable, Equatable {
   /// The seed the draw was made from, if it has been revealed.
   public let serverSeed: ServerSeed?
 
-  init(_ code: Code, serverSeed: ServerSeed? = nil) {
+  public init(_ code: Code, serverSeed: ServerSeed? = nil) {
     self.code = code
     self.serverSeed = serverSeed
   }

@@ -5,9 +5,19 @@ struct Die {
   let sides: Int
   let shows: Int
 
-  /// Inline SVG, to be styled by the page: classes `die` and `pip`.
-  var svg: String {
-    "<svg viewBox=\"0 0 64 64\" role=\"img\" aria-label=\"\(shows) of \(sides)\">\(shape)</svg>"
+  /// Inline SVG, to be styled by the page: classes `die` and `pip`. Where there are many dice of six, each refers to its
+  /// face in ``faces(of:)``.
+  func svg(refersToFace: Bool = false) -> String {
+    let content = refersToFace ? "<use href=\"#face-\(shows)\"/>" : shape
+    return "<svg viewBox=\"0 0 64 64\" role=\"img\" aria-label=\"\(shows) of \(sides)\">\(content)</svg>"
+  }
+
+  /// The faces of a die of six that are among `rolls`, each drawn once, to be referred to.
+  static func faces(of rolls: [Int]) -> String {
+    let symbols = Set(rolls).sorted().map {
+      "<symbol id=\"face-\($0)\" viewBox=\"0 0 64 64\">\(Die(sides: 6, shows: $0).shape)</symbol>"
+    }
+    return "<svg hidden aria-hidden=\"true\">\(symbols.joined())</svg>"
   }
 
   /// The shapes alone, in a square of 64.

@@ -44,12 +44,12 @@ package struct OutcomeDrawing {
     }
   }
 
-  /// One value in large type above its plot; several below it.
+  /// Few digits in large type above their plot; more of them as a list below it.
   private static func list(_ numbers: [(text: String, number: Double)], _ plot: String, _ label: String) -> String {
     let caption = "<p class=\"quiet small\">\(HTML.escape(label)).</p>"
-    if let only = numbers.first, numbers.count == 1 {
-      return "<p class=\"big\(only.text.utf8.count > 12 ? " long" : "")\">\(HTML.escape(only.text))</p>" + plot
-        + caption
+    let joined = numbers.map(\.text).joined(separator: ", ")
+    if numbers.count == 1 || joined.utf8.count <= 24 {
+      return "<p class=\"big\(joined.utf8.count > 12 ? " long" : "")\">\(HTML.escape(joined))</p>" + plot + caption
     }
     return plot + caption + "<ol class=\"values\(numbers.count > 12 ? " many" : "")\">"
       + numbers.map { "<li>\(HTML.escape($0.text))</li>" }.joined() + "</ol>"
@@ -99,14 +99,15 @@ package struct OutcomeDrawing {
     let modifier = member("modifier")?.number ?? "0"
     let total = member("total")?.number ?? ""
     let notation = member("notation")?.string.map { String(decoding: $0, as: UTF8.self) } ?? ""
-    let faces = rolls.map { "<li>\(Die(sides: Int(sides), shows: $0).svg)</li>" }.joined()
+    let isShared = sides == 6 && rolls.count > 6
+    let faces = rolls.map { "<li>\(Die(sides: Int(sides), shows: $0).svg(refersToFace: isShared))</li>" }.joined()
     let sum = rolls.map(String.init).joined(separator: " + ")
     let plus = modifier == "0" ? "" : modifier.hasPrefix("-") ? " − \(modifier.dropFirst())" : " + \(modifier)"
     let isSum = rolls.count > 1 || modifier != "0"
     let formula = isSum && rolls.count <= 30 ? "<p class=\"quiet small\">\(sum)\(plus) = \(total)</p>" : ""
     let html =
       (isSum ? "<p class=\"big\">\(HTML.escape(total))</p>" : "")
-      + "<ul class=\"dice\(rolls.count > 12 ? " many" : "")\">\(faces)</ul>" + formula
+      + (isShared ? Die.faces(of: rolls) : "") + "<ul class=\"dice\(rolls.count > 12 ? " many" : "")\">\(faces)</ul>" + formula
     return (html, isSum && rolls.count <= 8 ? "\(notation): \(sum)\(plus) = \(total)" : "\(notation): \(total)")
   }
 

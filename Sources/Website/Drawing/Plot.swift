@@ -43,17 +43,19 @@ struct Plot {
     }
     if high <= low { high = low + 1 }
     guard low.isFinite, high.isFinite, (high - low).isFinite, high > low else { return nil }
-    let points: [(Double, Double)]
+    var points: [(Double, Double)] = []
     if name == "poisson" {
       // A bar for each count, half a unit to both sides.
-      points = (0...Int(min(high, 200))).flatMap { count in
-        [(Double(count) - 0.5, density(Double(count))), (min(Double(count) + 0.5, high), density(Double(count)))]
+      for count in 0...Int(min(high, 200)) {
+        let bar = density(Double(count))
+        points.append((Double(count) - 0.5, bar))
+        points.append((min(Double(count) + 0.5, high), bar))
       }
     } else {
-      let steps = 120
-      points = (0...steps).map { step in
-        let x = low + (high - low) * Double(step) / Double(steps)
-        return (x, density(x))
+      let steps = 120.0
+      for step in stride(from: 0, through: steps, by: 1) {
+        let x = low + (high - low) * step / steps
+        points.append((x, density(x)))
       }
     }
     guard points.allSatisfy({ $0.1.isFinite }) else { return nil }

@@ -18,8 +18,8 @@ struct GuidePages: Sendable {
       name: "batches", summary: "Up to fifty draws in one request, and what a partial failure means.",
       source: PackageResources.batches_md),
     Guide(
-      name: "auditing", summary: "A day's draws, a root, a signature, and how to check all three.",
-      source: PackageResources.auditing_md),
+      name: "transparency", summary: "The daily log: a root, a signature, proofs, and how to audit a day.",
+      source: PackageResources.transparency_md),
     Guide(
       name: "derivation", summary: "The mathematics, complete: how values follow from seeds.",
       source: PackageResources.derivation_md),
