@@ -142,7 +142,8 @@ struct MemoryLedger: Sendable {
         Issue.record("chain \(chain.id) goes from \(last) to \(place)")
       }
       positions[chain.id] = place
-      if outcome.serverHash != seed(of: chain, epoch: outcome.epoch)?.hash || outcome.clientSeed != chain.key.clientSeed {
+      if outcome.serverHash != seed(of: chain, epoch: outcome.epoch)?.hash || outcome.clientSeed != chain.key.clientSeed
+      {
         Issue.record("outcome \(outcome.id) was not drawn from its chain")
       }
       // No draw was made from a seed after it was told, but the one it was told with.

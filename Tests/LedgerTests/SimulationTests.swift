@@ -284,7 +284,8 @@ struct Simulation {
     try check(
       ledger.chains.count == model.next.count + revealed[.live, default: 0], "chains that nobody asked for")
     try check(
-      ledger.testOutcomes.count == rehearsals.count + revealed[.test, default: 0], "test outcomes that nobody asked for")
+      ledger.testOutcomes.count == rehearsals.count + revealed[.test, default: 0], "test outcomes that nobody asked for"
+    )
     try check(decision.changes.records.count == model.runs - runsBefore, "records that nobody asked for")
     let changes = decision.changes
     for chain in changes.newChains + changes.movedChains + changes.rotatedChains {

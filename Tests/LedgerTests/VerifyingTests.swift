@@ -93,35 +93,36 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    (Endpoint.floats, "[0]", "", nil, "count"),
-    (.floats, "[0]", "\"count\":0", nil, "count"),
-    (.floats, "[0]", "\"count\":101", nil, "count"),
-    (.floats, "[0]", "\"count\":1.5", nil, "count"),
-    (.floats, "[0]", "\"count\":\"1\"", nil, "count"),
-    (.floats, "[0]", "\"count\":1,\"count\":1", nil, "count"),
-    (.floats, "[0]", "\"count\":1,", nil, "fields"),
-    (.floats, "[0", "\"count\":1", nil, "outcome"),
-    (.ints, "[0]", "\"min\":1,\"count\":1", nil, "max"),
-    (.ints, "[0]", "\"min\":2,\"max\":1,\"count\":1", nil, "max"),
-    (.ints, "[0]", "\"min\":1e300,\"max\":1,\"count\":1", nil, "min"),
-    (.shuffle, "[]", "\"count\":1", nil, "items"),
-    (.shuffle, "[]", "\"count\":1", "", "items"),
-    (.shuffle, "[]", "\"count\":1", "1,", "items"),
-    (.pick, "1", "\"index\":0,\"weights\":[1,2],\"count\":1", "1", "weights"),
-    (.pick, "1", "\"index\":0,\"weights\":[-1],\"count\":1", "1", "weights"),
-    (.pick, "1", "\"index\":0,\"weights\":[1e999],\"count\":1", "1", "weights"),
-    (.pick, "1", "\"index\":0,\"weights\":[null],\"count\":1", "1", "weights"),
-    (.pick, "1", "\"index\":0,\"count\":1", "1", "weights"),
-    (.bytes, "\"00\"", "\"encoding\":\"utf8\",\"count\":1", nil, "encoding"),
-    (.bytes, "\"00\"", "\"encoding\":\"hex\",\"count\":1025", nil, "count"),
-    (.dice, "[1]", "\"count\":1", nil, "outcome"),
-    (.dice, "{}", "\"count\":1", nil, "notation"),
-    (.dice, "{\"notation\":\"1d1\"}", "\"count\":1", nil, "notation"),
-    (.gaussian, "[0]", "\"distribution\":\"cauchy\",\"count\":1", nil, "distribution"),
-    (.gaussian, "[0]", "\"distribution\":\"normal\",\"mean\":0,\"stddev\":0,\"count\":1", nil, "stddev"),
-    (.gaussian, "[0]", "\"distribution\":\"poisson\",\"lambda\":101,\"count\":1", nil, "lambda"),
-  ] as [(Endpoint, String, String, String?, String)])
+  @Test(
+    arguments: [
+      (Endpoint.floats, "[0]", "", nil, "count"),
+      (.floats, "[0]", "\"count\":0", nil, "count"),
+      (.floats, "[0]", "\"count\":101", nil, "count"),
+      (.floats, "[0]", "\"count\":1.5", nil, "count"),
+      (.floats, "[0]", "\"count\":\"1\"", nil, "count"),
+      (.floats, "[0]", "\"count\":1,\"count\":1", nil, "count"),
+      (.floats, "[0]", "\"count\":1,", nil, "fields"),
+      (.floats, "[0", "\"count\":1", nil, "outcome"),
+      (.ints, "[0]", "\"min\":1,\"count\":1", nil, "max"),
+      (.ints, "[0]", "\"min\":2,\"max\":1,\"count\":1", nil, "max"),
+      (.ints, "[0]", "\"min\":1e300,\"max\":1,\"count\":1", nil, "min"),
+      (.shuffle, "[]", "\"count\":1", nil, "items"),
+      (.shuffle, "[]", "\"count\":1", "", "items"),
+      (.shuffle, "[]", "\"count\":1", "1,", "items"),
+      (.pick, "1", "\"index\":0,\"weights\":[1,2],\"count\":1", "1", "weights"),
+      (.pick, "1", "\"index\":0,\"weights\":[-1],\"count\":1", "1", "weights"),
+      (.pick, "1", "\"index\":0,\"weights\":[1e999],\"count\":1", "1", "weights"),
+      (.pick, "1", "\"index\":0,\"weights\":[null],\"count\":1", "1", "weights"),
+      (.pick, "1", "\"index\":0,\"count\":1", "1", "weights"),
+      (.bytes, "\"00\"", "\"encoding\":\"utf8\",\"count\":1", nil, "encoding"),
+      (.bytes, "\"00\"", "\"encoding\":\"hex\",\"count\":1025", nil, "count"),
+      (.dice, "[1]", "\"count\":1", nil, "outcome"),
+      (.dice, "{}", "\"count\":1", nil, "notation"),
+      (.dice, "{\"notation\":\"1d1\"}", "\"count\":1", nil, "notation"),
+      (.gaussian, "[0]", "\"distribution\":\"cauchy\",\"count\":1", nil, "distribution"),
+      (.gaussian, "[0]", "\"distribution\":\"normal\",\"mean\":0,\"stddev\":0,\"count\":1", nil, "stddev"),
+      (.gaussian, "[0]", "\"distribution\":\"poisson\",\"lambda\":101,\"count\":1", nil, "lambda"),
+    ] as [(Endpoint, String, String, String?, String)])
   func whatNoDrawCanHaveAnsweredIsNamed(
     _ endpoint: Endpoint, _ value: String, _ fields: String, _ items: String?, _ name: String
   ) {
@@ -205,7 +206,8 @@ import Testing
     let seeds = decider.testSeeds
     let alike = try ClientSeed(id.bytes)
     #expect(
-      seeds.seed(account: AccountID(1), commitment: id).seed != seeds.seed(account: AccountID(1), clientSeed: alike).seed)
+      seeds.seed(account: AccountID(1), commitment: id).seed
+        != seeds.seed(account: AccountID(1), clientSeed: alike).seed)
     #expect(
       seeds.seed(account: AccountID(1), commitment: id).seed != seeds.seed(account: AccountID(2), commitment: id).seed)
   }
@@ -224,7 +226,9 @@ import Testing
     var body: [UInt8] = []
     decider.renderer.append(outcome, with: verdict(outcome), to: &body)
     let members = try object(body)
-    for (name, value) in try object(plain) { #expect(members[name].map { Array($0.raw) } == Array(value.raw), "\(name)") }
+    for (name, value) in try object(plain) {
+      #expect(members[name].map { Array($0.raw) } == Array(value.raw), "\(name)")
+    }
     #expect(members["verified"].map { text($0.raw) } == "true")
     #expect(members["serverSeed"]?.string == Self.secret.ascii)
     #expect(members["items"].map { text($0.raw) } == outcome.items.map { "[\(text($0))]" })

@@ -85,8 +85,10 @@ extension StoreConformance {
       for reopens in [false, true] {
         if reopens { try await test.reopen() }
         let found = try test.snapshot(group).commitments
-        #expect(found.mapValues(CommitmentState.init) == Dictionary(
-          uniqueKeysWithValues: made.map { ($0.id, CommitmentState($0)) }))
+        #expect(
+          found.mapValues(CommitmentState.init)
+            == Dictionary(
+              uniqueKeysWithValues: made.map { ($0.id, CommitmentState($0)) }))
       }
       let unknown = CommitID(bytes: Array(repeating: 7, count: 16))
       #expect(try test.snapshot(reveal(test.alice, unknown)).commitments.isEmpty)

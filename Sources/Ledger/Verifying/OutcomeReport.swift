@@ -115,7 +115,9 @@ public struct OutcomeReport: Sendable {
 
   /// The endpoint's own fields. Those that were used to derive the values cannot be wrong by themselves, and are not listed.
   private mutating func compareFields(_ claim: RecordedParameters, with derived: [UInt8]) throws(InvalidParameter) {
-    guard let fields = (try? JSONText([UInt8(ascii: "{")] + derived + [UInt8(ascii: "}")]).root)?.members else { return }
+    guard let fields = (try? JSONText([UInt8(ascii: "{")] + derived + [UInt8(ascii: "}")]).root)?.members else {
+      return
+    }
     for field in fields {
       let name = String(decoding: field.name, as: UTF8.self)
       let isRight = compare(name, Array(field.value.raw), try claim.value(name))
