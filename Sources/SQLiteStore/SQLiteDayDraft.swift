@@ -181,10 +181,14 @@ final class SQLiteDayDraft: DayDraft {
     }
   }
 
-  private func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay, _ db: Database) throws -> PublishedDay {
+  private func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay, _ db: Database) throws
+    -> PublishedDay
+  {
     if let published = try PublishedDay.fetch(db, day) { return published }
     let previous = try PublishedDay.fetch(db, day.previous)
-    if previous == nil, try Row.fetchOne(db, sql: "SELECT 1 FROM merkle_days WHERE published IS NOT NULL LIMIT 1") != nil {
+    if previous == nil,
+      try Row.fetchOne(db, sql: "SELECT 1 FROM merkle_days WHERE published IS NOT NULL LIMIT 1") != nil
+    {
       throw StoreFailure("\(day.previous) is not published yet, and comes before \(day)")
     }
     let made = try make(previous?.root)
@@ -193,7 +197,8 @@ final class SQLiteDayDraft: DayDraft {
         UPDATE merkle_days SET root = ?, leaf_count = ?, previous_root = ?, signature = ?, published = ? WHERE day = ?
         """,
       arguments: [
-        made.root.map { Data($0.bytes) }, made.leafCount, made.previousRoot.map { Data($0.bytes) }, Data(made.signature),
+        made.root.map { Data($0.bytes) }, made.leafCount, made.previousRoot.map { Data($0.bytes) },
+        Data(made.signature),
         made.publishedAt, day.number,
       ])
     return made

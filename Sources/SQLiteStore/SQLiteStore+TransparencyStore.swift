@@ -55,7 +55,9 @@ extension SQLiteStore: TransparencyStore {
       }
       guard let row else { return nil }
       let leaf = try LogLeaf(row: row)
-      guard let day = try PublishedDay.fetch(db, Day(of: leaf.created)) else { return FoundOutcome(leaf: leaf, place: nil) }
+      guard let day = try PublishedDay.fetch(db, Day(of: leaf.created)) else {
+        return FoundOutcome(leaf: leaf, place: nil)
+      }
       let index = try Int.fetchOne(
         db, sql: "SELECT leaf FROM merkle_leaves WHERE outcome_id = ?", arguments: [row["id"] as Int64])
       guard let index, index < day.leafCount else {
@@ -186,7 +188,8 @@ extension PublishedDay {
     func hash(_ column: String) throws -> MerkleHash? { try (row[column] as Data?).map { try MerkleHash(bytes: $0) } }
     self.init(
       day: Day(number: row["day"]), root: try hash("root"), leafCount: row["leaf_count"],
-      previousRoot: try hash("previous_root"), signature: Array(row["signature"] as Data), publishedAt: row["published"])
+      previousRoot: try hash("previous_root"), signature: Array(row["signature"] as Data), publishedAt: row["published"]
+    )
   }
 }
 

@@ -140,7 +140,9 @@ public struct DayAudit {
     return findings
   }
 
-  private func compare<Value: Equatable>(_ name: String, claimed: Value, computed: Value, _ unit: String = "") -> Finding {
+  private func compare<Value: Equatable>(_ name: String, claimed: Value, computed: Value, _ unit: String = "")
+    -> Finding
+  {
     Finding(
       name, note: unit.isEmpty ? "\(computed)" : "\(computed) \(unit)",
       fault: claimed == computed ? nil : "the day claims \(claimed), and its leaves give \(computed)")

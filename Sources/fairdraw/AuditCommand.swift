@@ -2,7 +2,6 @@ import ArgumentParser
 import Fairness
 import Foundation
 import Ledger
-import SQLiteStore
 import Synchronization
 import Transparency
 
@@ -57,7 +56,8 @@ struct AuditCommand: AsyncParsableCommand {
       }
     }
     if let url {
-      guard let parts = URLComponents(string: url), ["http", "https"].contains(parts.scheme), parts.host?.isEmpty == false
+      guard let parts = URLComponents(string: url), ["http", "https"].contains(parts.scheme),
+        parts.host?.isEmpty == false
       else { throw ValidationError("--url must be like https://draws.example.com, not \"\(url)\".") }
     }
   }
@@ -98,7 +98,9 @@ struct AuditCommand: AsyncParsableCommand {
     }
     if let own {
       if own.ofOtherDays > 0 { print("note: \(own.ofOtherDays) of the outcomes are of other days.") }
-      if own.ofTestMode > 0 { print("note: \(own.ofTestMode) of the outcomes are of test keys, which are not in the log.") }
+      if own.ofTestMode > 0 {
+        print("note: \(own.ofTestMode) of the outcomes are of test keys, which are not in the log.")
+      }
     }
     if pinned == nil { print("note: \(source.name) named the key itself; pin it with --public-key.") }
     guard findings.allSatisfy({ $0.fault == nil }) else {
@@ -146,7 +148,7 @@ private protocol AuditSource: Sendable {
 
 /// The database of this machine.
 private struct DatabaseSource: AuditSource {
-  private let store: SQLiteStore
+  private let store: any TransparencyStore
   private let signer: RootSigner
   let name = "the database"
 
@@ -187,7 +189,9 @@ private struct FileSource: AuditSource {
   let rootFile: String
   var name: String { rootFile }
 
-  func claim(of day: Day) throws -> DayClaim? { try fairdraw.claim(of: day, in: try readFile(rootFile), from: rootFile) }
+  func claim(of day: Day) throws -> DayClaim? {
+    try fairdraw.claim(of: day, in: try readFile(rootFile), from: rootFile)
+  }
 
   func root(before day: Day) throws -> DayAudit.Previous {
     guard let previous = try claim(of: day.previous) else { return .unknown }
@@ -238,7 +242,8 @@ private struct ServerSource: AuditSource {
 
   func publicKey() async throws -> [UInt8] {
     let answer = try await http.get("/api/merkle/key")
-    guard answer.status == 200, let text = answer.text("publicKey"), let key = Data(base64Encoded: text), key.count == 32
+    guard answer.status == 200, let text = answer.text("publicKey"), let key = Data(base64Encoded: text),
+      key.count == 32
     else {
       throw CommandFailure("\(name) did not tell its key, but answered \(answer.status)")
     }

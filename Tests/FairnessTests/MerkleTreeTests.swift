@@ -101,7 +101,9 @@ private func treeProof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Pla
       #expect(tile.hashes.map(\.bytes) == Array(naive.levels[place.level].dropFirst(place.number * 256).prefix(256)))
     }
     var random = SplitMix64(state: announcedSeed())
-    for index in [0, 1, count / 2, count - 2, count - 1] + (0..<50).map({ _ in Int.random(in: 0..<count, using: &random) }) {
+    for index in [0, 1, count / 2, count - 2, count - 1]
+      + (0..<50).map({ _ in Int.random(in: 0..<count, using: &random) })
+    {
       let proof = try #require(treeProof(of: index, count, tiles))
       #expect(proof.siblings.map(\.bytes) == naive.siblings(of: index))
       #expect(throws: Never.self) { try proof.verify(hash(leaves[index]), root: try #require(root)) }
@@ -199,7 +201,8 @@ private func treeProof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Pla
     throws -> LogLeaf
   {
     LogLeaf(
-      clientSeed: try ClientSeed(clientSeed), cursor: cursor, nonce: nonce, serverHash: fixedSeed.hash, created: created)
+      clientSeed: try ClientSeed(clientSeed), cursor: cursor, nonce: nonce, serverHash: fixedSeed.hash, created: created
+    )
   }
 
   @Test func isWrittenInOneWay() throws {

@@ -162,7 +162,8 @@ extension StoreConformance {
       test.now += hour
       let answered = try late.publish { _ in
         PublishedDay(
-          day: newYearsDay, root: try! MerkleHash(bytes: wrong), leafCount: 1, previousRoot: nil, signature: wrong + wrong,
+          day: newYearsDay, root: try! MerkleHash(bytes: wrong), leafCount: 1, previousRoot: nil,
+          signature: wrong + wrong,
           publishedAt: 0)
       }
       #expect(answered == published)
@@ -266,7 +267,8 @@ extension StoreConformance {
       let mine = try await test.leaves(of: test.alice, on: newYearsDay)
       #expect(mine.map(\.leaf) == outcomes.map(\.leaf))
       for placed in mine {
-        let found = try #require(try await test.log.find(.id(try #require(outcomes.first { $0.leaf == placed.leaf }).id)))
+        let found = try #require(
+          try await test.log.find(.id(try #require(outcomes.first { $0.leaf == placed.leaf }).id)))
         #expect(found.place?.index == placed.index)
       }
       #expect(Set(mine.map(\.index)).count == 4 && mine.allSatisfy { $0.index < published.leafCount })
@@ -333,7 +335,8 @@ extension StoreUnderTest {
 
   fileprivate var publisher: MerklePublisher {
     MerklePublisher(
-      store: log, signer: try! signer, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: { self.now })
+      store: log, signer: try! signer, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      clock: { self.now })
   }
 
   /// Publishes up to a day; the day as it can then be read.

@@ -93,16 +93,23 @@ def draw_some(server, count=7):
   return outcomes, live
 
 
+def stop_time(server):
+  """Stops the server and has all its outcomes drawn at one moment, so that no midnight lies between them; the moment."""
+  server.stop()
+  server.alter("UPDATE outcomes SET created = (SELECT min(created) FROM outcomes)")
+  return server.sql("SELECT DISTINCT created FROM outcomes")[0][0]
+
+
 def shift(server, days=1, where="1"):
   """Puts recorded outcomes into the past. The server must be stopped."""
   server.alter(f"UPDATE outcomes SET created = created - {days * DAY} WHERE {where}")
 
 
 def into_the_past(server, outcomes, days=1):
-  server.stop()
+  created = stop_time(server) - days * DAY
   shift(server, days)
   server.start()
-  return [{**outcome, "created": outcome["created"] - days * DAY} for outcome in outcomes]
+  return [{**outcome, "created": created} for outcome in outcomes]
 
 
 def published(server, date):
@@ -137,7 +144,6 @@ def logged(tmp_path_factory):
   with harness.Server(tmp_path_factory.mktemp("logged") / "data") as server:
     outcomes, key = draw_some(server)
     outcomes = into_the_past(server, outcomes)
-    outcomes = [outcome for outcome in outcomes if day_of(outcome["created"]) == day_of(outcomes[0]["created"])]
     date = day_of(outcomes[0]["created"])
     published(server, date)
     yield server, date, outcomes, key
@@ -296,17 +302,17 @@ def test_a_log_that_has_not_begun_is_an_empty_list(serve):
 def test_missed_days_are_caught_up_on_the_empty_ones_too(serve):
   server = serve()
   outcomes, _ = draw_some(server, 4)
-  server.stop()
+  created = stop_time(server)
   (last,) = server.sql("SELECT max(id) FROM outcomes")[0]
   shift(server, 5, f"id <= {last // 2}")
   shift(server, 1, f"id > {last // 2}")
   server.start()
-  newest = day_of(outcomes[-1]["created"] - DAY)
+  newest = day_of(created - DAY)
   published(server, newest)
   roots = server.get("/api/merkle").json()["roots"]
   dates = [root["date"] for root in roots if root["date"] <= newest]
   assert dates == [day_before(newest, days) for days in range(len(dates))]
-  assert dates[-1] == day_of(outcomes[0]["created"] - 5 * DAY)
+  assert dates[-1] == day_of(created - 5 * DAY)
   roots = [root for root in roots if root["date"] <= newest]
   assert sum(root["leafCount"] for root in roots) == len(outcomes)
   assert [root["root"] == "" for root in roots[1:4]] == [True] * 3
@@ -359,7 +365,6 @@ def fill(server, count):
     FROM n JOIN outcomes o ON o.id = 1 + i % (SELECT max(id) FROM outcomes)
     ORDER BY i
     """, count)
-  server.alter("UPDATE outcomes SET created = (SELECT min(created) FROM outcomes)")
   shift(server)
 
 
@@ -377,7 +382,7 @@ def expected_leaves(server):
 def test_killed_while_it_publishes_it_begins_again(serve, rng):
   server = serve()
   drawn = [server.draw("ints", {"clientSeed": f"seed-{number}"}).json() for number in range(10)]
-  server.stop()
+  stop_time(server)
   fill(server, 20_000)
   expected = expected_leaves(server)
   assert len(expected) == 20_010
@@ -412,12 +417,11 @@ def test_killed_while_it_publishes_it_begins_again(serve, rng):
 
 def test_publishing_by_hand(serve):
   server = serve()
-  outcomes, _ = draw_some(server, 3)
-  server.stop()
-  (last,) = server.sql("SELECT max(id) FROM outcomes")[0]
+  draw_some(server, 3)
+  created = stop_time(server)
   shift(server, 4, "id <= 2")
   shift(server, 1, "id > 2")
-  date = day_of(outcomes[-1]["created"] - DAY)
+  date = day_of(created - DAY)
   first = server.cli("merkle", "publish", "--date", date, check=True)
   assert len(first.stdout.strip()) == 64
   assert day_before(date) in first.stderr  # the days before it were missing
@@ -543,13 +547,13 @@ def test_tampered_roots_are_refused(logged, kept):
 
 def test_the_chain_to_the_day_before_is_checked(serve, tmp_path):
   server = serve()
-  outcomes, _ = draw_some(server, 3)
-  server.stop()
+  draw_some(server, 3)
+  created = stop_time(server)
   (last,) = server.sql("SELECT max(id) FROM outcomes")[0]
   shift(server, 2, f"id <= {last // 2}")
   shift(server, 1, f"id > {last // 2}")
   server.start()
-  date = day_of(outcomes[-1]["created"] - DAY)
+  date = day_of(created - DAY)
   published(server, date)
   assert not audit("--day", date, "--url", base(server))[1]
   roots = server.get("/api/merkle").json()

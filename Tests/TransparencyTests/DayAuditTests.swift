@@ -10,11 +10,14 @@ private let signer = try! RootSigner(masterKey: masterKey)
 private func outcome(_ number: Int) -> LogLeaf {
   LogLeaf(
     clientSeed: try! ClientSeed("seed \(number)"), cursor: 0, nonce: Int64(number),
-    serverHash: try! ServerHash(bytes: [UInt8](repeating: UInt8(number), count: 32)), created: day.start + Int64(number))
+    serverHash: try! ServerHash(bytes: [UInt8](repeating: UInt8(number), count: 32)), created: day.start + Int64(number)
+  )
 }
 
 /// A day of `count` outcomes, as it is published.
-private func published(_ count: Int, previousRoot: MerkleHash? = nil) throws -> (day: PublishedDay, leaves: [MerkleHash]) {
+private func published(_ count: Int, previousRoot: MerkleHash? = nil) throws -> (
+  day: PublishedDay, leaves: [MerkleHash]
+) {
   let leaves = (0..<count).map { outcome($0).hash }
   var tree = MerkleTree()
   for leaf in leaves { tree.append(leaf) }
@@ -84,7 +87,9 @@ private func faults(
     #expect(faults(try claim(("\"previousRoot\":\"\"", "\"previousRoot\":\"\(root)\"")), leaves) == ["signature"])
     let signature = Data(published.signature).base64EncodedString()
     #expect(faults(try claim((signature, "nonsense")), leaves) == ["signature"])
-    #expect(faults(DayClaim(published), leaves, key: try RootSigner(masterKey: MasterKey(bytes: Array(2...33))).publicKey) == ["signature"])
+    #expect(
+      faults(DayClaim(published), leaves, key: try RootSigner(masterKey: MasterKey(bytes: Array(2...33))).publicKey)
+        == ["signature"])
   }
 
   @Test func theDayBeforeIsHeldAgainstIt() throws {
@@ -147,7 +152,10 @@ private func faults(
     #expect(own.leaves.count == 1 && own.ofOtherDays == 1 && own.ofTestMode == 1)
   }
 
-  @Test(arguments: ["{", "[1]", "17", "{}", "{\"clientSeed\":\"a\"}", "{\"canonical\":\"a|b\"}", "[{\"clientSeed\":\"a\",\"serverHash\":\"00\"}]"])
+  @Test(arguments: [
+    "{", "[1]", "17", "{}", "{\"clientSeed\":\"a\"}", "{\"canonical\":\"a|b\"}",
+    "[{\"clientSeed\":\"a\",\"serverHash\":\"00\"}]",
+  ])
   func whatIsNoOutcomeIsRefused(file: String) {
     #expect(throws: OwnOutcomes.Unreadable.self) { try own(file) }
   }
@@ -156,7 +164,9 @@ private func faults(
 
   @Test func aRootIsFoundAmongSeveral() throws {
     let (published, _) = try published(1)
-    let both = Array("{\"roots\":[".utf8) + json(published, ("2026-02-28", "2026-03-01")) + [UInt8(ascii: ",")] + json(published) + Array("]}".utf8)
+    let both =
+      Array("{\"roots\":[".utf8) + json(published, ("2026-02-28", "2026-03-01")) + [UInt8(ascii: ",")] + json(published)
+      + Array("]}".utf8)
     #expect(try DayClaim.find(day, in: both) == DayClaim(published))
     #expect(try DayClaim.find(day.next, in: both)?.date == "2026-03-01")
     #expect(try DayClaim.find(day.previous, in: both) == nil)
@@ -182,7 +192,10 @@ private func faults(
 
   @Test func aLineThatIsNoHashIsNamed() throws {
     let good = outcome(1).hash.description
-    for bad in ["", "x" + good.dropFirst(), String(good.dropLast()), good + "0", good + "\r", String(repeating: "0", count: 10_000)] {
+    for bad in [
+      "", "x" + good.dropFirst(), String(good.dropLast()), good + "0", good + "\r",
+      String(repeating: "0", count: 10_000),
+    ] {
       var lines = LeafLines()
       #expect(throws: LeafLines.Unreadable(line: 2), "\(bad)") {
         try lines.read("\(good)\n\(bad)\n\(good)\n".utf8) { _ in }

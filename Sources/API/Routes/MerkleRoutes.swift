@@ -171,7 +171,8 @@ struct MerkleRoutes: Routes {
     }
     do throws(InvalidParameter) {
       let clientSeed = try ClientSeed(text[..<first])
-      return .coordinates(ChainKey(owner: context.caller.chainOwner, clientSeed: clientSeed), cursor: cursor, nonce: nonce)
+      return .coordinates(
+        ChainKey(owner: context.caller.chainOwner, clientSeed: clientSeed), cursor: cursor, nonce: nonce)
     } catch {
       throw .badRequest(error.message)
     }
