@@ -612,7 +612,7 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
     outcome = answer.json()
     found = servers[1].get("/api/verifyShortId", {"shortId": outcome["shortId"]})
     assert found.status == 200, found
-    listed = servers[1].get("/api/outcome", {"clientSeed": outcome["clientSeed"], "nonce": outcome["nonce"]}, key=key)
+    listed = servers[1].get("/api/outcome", {name: outcome[name] for name in ("clientSeed", "cursor", "nonce")}, key=key)
     assert listed.status == 200 and exact_outcome(listed) == exact_outcome(answer)
   for (seed, key), nonce in next_nonces.items():
     drawn = servers[0].get("/api/ints", {"clientSeed": seed}, key=key).json()
