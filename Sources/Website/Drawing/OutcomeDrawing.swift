@@ -107,7 +107,8 @@ package struct OutcomeDrawing {
     let formula = isSum && rolls.count <= 30 ? "<p class=\"quiet small\">\(sum)\(plus) = \(total)</p>" : ""
     let html =
       (isSum ? "<p class=\"big\">\(HTML.escape(total))</p>" : "")
-      + (isShared ? Die.faces(of: rolls) : "") + "<ul class=\"dice\(rolls.count > 12 ? " many" : "")\">\(faces)</ul>" + formula
+      + (isShared ? Die.faces(of: rolls) : "") + "<ul class=\"dice\(rolls.count > 12 ? " many" : "")\">\(faces)</ul>"
+      + formula
     return (html, isSum && rolls.count <= 8 ? "\(notation): \(sum)\(plus) = \(total)" : "\(notation): \(total)")
   }
 
