@@ -64,8 +64,8 @@ def fill(path, count):
     database.execute(
       """
       WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2 - 1)
-      INSERT INTO outcomes (id, chain_id, epoch, cursor, nonce, endpoint, value, fields, created)
-      SELECT i + 1, chain_id, epoch, cursor, i / ?1, endpoint, value, fields, created
+      INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, created)
+      SELECT i + 1, chain_id, 0, 0, epoch, cursor, i / ?1, endpoint, value, fields, created
       FROM n JOIN outcomes ON id = 1 + i % ?1 ORDER BY i
       """, (chains, count))
     (created,) = database.execute("SELECT min(created) FROM outcomes").fetchone()

@@ -335,7 +335,7 @@ def test_a_published_root_is_never_rewritten(serve):
   before = published(server, date)
   # Somebody slips an outcome into that day.
   server.stop()
-  server.alter("INSERT INTO outcomes SELECT (SELECT max(id) FROM outcomes) + 1, chain_id, epoch, cursor, nonce + 1000, endpoint, value, fields, items, created FROM outcomes WHERE id = 1")
+  server.alter("INSERT INTO outcomes SELECT (SELECT max(id) FROM outcomes) + 1, chain_id, previous, jump, epoch, cursor, nonce + 1000, endpoint, value, fields, items, created FROM outcomes WHERE id = 1")
   server.start()
   server.draw("ints")
   assert server.cli("merkle", "publish", "--date", date, check=True).stdout.strip() == before["root"]
@@ -359,8 +359,8 @@ def fill(server, count):
   server.alter(
     """
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-    INSERT INTO outcomes (id, chain_id, epoch, cursor, nonce, endpoint, value, fields, created)
-    SELECT (SELECT max(id) FROM outcomes) + i, o.chain_id, o.epoch, o.cursor, 1000000 + (i * 7919) % 1000003, o.endpoint, o.value,
+    INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, created)
+    SELECT (SELECT max(id) FROM outcomes) + i, o.chain_id, 0, 0, o.epoch, o.cursor, 1000000 + (i * 7919) % 1000003, o.endpoint, o.value,
            o.fields, o.created
     FROM n JOIN outcomes o ON o.id = 1 + i % (SELECT max(id) FROM outcomes)
     ORDER BY i
