@@ -8,6 +8,7 @@ public struct LeafLines: Sendable {
 
   public struct Unreadable: Error, Sendable, Equatable, CustomStringConvertible {
     public let line: Int
+    public init(line: Int) { self.line = line }
     public var description: String { "line \(line) of the leaf hashes is not 64 hexadecimal characters" }
   }
 

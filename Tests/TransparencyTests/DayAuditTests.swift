@@ -15,7 +15,7 @@ private func outcome(_ number: Int) -> LogLeaf {
 }
 
 /// A day of `count` outcomes, as it is published.
-private func published(_ count: Int, previousRoot: MerkleHash? = nil) throws -> (
+private func makeDay(_ count: Int, previousRoot: MerkleHash? = nil) throws -> (
   day: PublishedDay, leaves: [MerkleHash]
 ) {
   let leaves = (0..<count).map { outcome($0).hash }
@@ -55,14 +55,14 @@ private func faults(
 
 @Suite struct DayAuditTests {
   @Test(arguments: [0, 1, 2, 3, 300]) func anHonestDayHolds(count: Int) throws {
-    let (published, leaves) = try published(count)
+    let (published, leaves) = try makeDay(count)
     let claim = try #require(try DayClaim.find(day, in: json(published)))
     #expect(claim == DayClaim(published))
     #expect(faults(claim, leaves).isEmpty)
   }
 
   @Test func changedLeavesAreNoticed() throws {
-    let (published, leaves) = try published(10)
+    let (published, leaves) = try makeDay(10)
     let claim = DayClaim(published)
     var swapped = leaves
     swapped.swapAt(3, 4)
@@ -71,12 +71,12 @@ private func faults(
     #expect(faults(claim, []) == ["leafCount", "treeHeight", "root"])
     #expect(faults(claim, leaves + [leaves[9]]) == ["leafCount", "root"])
     // Three leaves and the same with the last twice have one root; the count tells them apart.
-    let three = try self.published(3)
+    let three = try makeDay(3)
     #expect(faults(DayClaim(three.day), three.leaves + [three.leaves[2]]) == ["leafCount"])
   }
 
   @Test func changedClaimsAreNoticed() throws {
-    let (published, leaves) = try published(10)
+    let (published, leaves) = try makeDay(10)
     func claim(_ changes: (String, String)) throws -> DayClaim {
       try #require(try DayClaim.find(day, in: json(published, changes)))
     }
@@ -94,18 +94,18 @@ private func faults(
 
   @Test func theDayBeforeIsHeldAgainstIt() throws {
     let before = MerkleHash.leaf([1])
-    let (published, leaves) = try published(2, previousRoot: before)
+    let (published, leaves) = try makeDay(2, previousRoot: before)
     #expect(faults(DayClaim(published), leaves, previous: .root(before.description)).isEmpty)
     #expect(faults(DayClaim(published), leaves, previous: .root(MerkleHash.leaf([2]).description)) == ["previousRoot"])
     #expect(faults(DayClaim(published), leaves, previous: .root("")) == ["previousRoot"])
     #expect(faults(DayClaim(published), leaves, previous: .none) == ["previousRoot"])
-    let first = try self.published(2)
+    let first = try makeDay(2)
     #expect(faults(DayClaim(first.day), first.leaves, previous: .none).isEmpty)
     #expect(faults(DayClaim(first.day), first.leaves, previous: .root("")).isEmpty)
   }
 
   @Test func whatDiffersIsSaid() throws {
-    let (published, leaves) = try published(10)
+    let (published, leaves) = try makeDay(10)
     var audit = DayAudit(DayClaim(published))
     for leaf in leaves.dropLast() { audit.add(leaf) }
     let findings = audit.findings(previous: .unknown, publicKey: signer.publicKey)
@@ -126,7 +126,7 @@ private func faults(
   }
 
   @Test func ownOutcomesAreLookedFor() throws {
-    let (published, leaves) = try published(10)
+    let (published, leaves) = try makeDay(10)
     let texts = [2, 7].map { answer(outcome($0)) }
     let canonical = "{\"index\":3,\"canonical\":\"\(String(decoding: outcome(3).canonical, as: UTF8.self))\"}"
     for file in [
@@ -163,7 +163,7 @@ private func faults(
   // MARK: Reading
 
   @Test func aRootIsFoundAmongSeveral() throws {
-    let (published, _) = try published(1)
+    let (published, _) = try makeDay(1)
     let both =
       Array("{\"roots\":[".utf8) + json(published, ("2026-02-28", "2026-03-01")) + [UInt8(ascii: ",")] + json(published)
       + Array("]}".utf8)
