@@ -280,12 +280,12 @@ extension StoreConformance {
       let writer = LedgerWriter(store: test.store, decider: test.decider)
       let callers: [Caller] = [test.alice, test.aliceToo, .anonymous]
       test.now = newYear + day - 40
-      let isOver = Mutex(false)
+      let isOver = Flag()
       try await withThrowingTaskGroup(of: Void.self) { group in
         for (index, caller) in callers.enumerated() {
           group.addTask {
             var count = 0
-            while !isOver.withLock({ $0 }) {
+            while !isOver.isRaised {
               let reply = try await writer.submit(draw(caller, "seed \(count % (7 + index))"))
               #expect(reply.status == 200)
               count += 1
@@ -294,7 +294,7 @@ extension StoreConformance {
           }
         }
         group.addTask {
-          defer { isOver.withLock { $0 = true } }
+          defer { isOver.raise() }
           while Day(of: test.now) == newYearsDay { try await Task.sleep(for: .milliseconds(1)) }
           try test.publish(newYearsDay)
         }
@@ -400,4 +400,11 @@ extension StoreUnderTest {
       try proof.verify(outcome.leaf.hash, root: try #require(published.root))
     }
   }
+}
+
+/// Something that happens once, and is looked for from elsewhere.
+private final class Flag: Sendable {
+  private let value = Mutex(false)
+  var isRaised: Bool { value.withLock { $0 } }
+  func raise() { value.withLock { $0 = true } }
 }
