@@ -280,12 +280,12 @@ extension StoreConformance {
       let writer = LedgerWriter(store: test.store, decider: test.decider)
       let callers: [Caller] = [test.alice, test.aliceToo, .anonymous]
       test.now = newYear + day - 40
-      let isOver = Mutex(false)
+      let isOver = Flag()
       try await withThrowingTaskGroup(of: Void.self) { group in
         for (index, caller) in callers.enumerated() {
           group.addTask {
             var count = 0
-            while !isOver.withLock({ $0 }) {
+            while !isOver.isSet {
               let reply = try await writer.submit(draw(caller, "seed \(count % (7 + index))"))
               #expect(reply.status == 200)
               count += 1
@@ -294,7 +294,7 @@ extension StoreConformance {
           }
         }
         group.addTask {
-          defer { isOver.withLock { $0 = true } }
+          defer { isOver.set() }
           while Day(of: test.now) == newYearsDay { try await Task.sleep(for: .milliseconds(1)) }
           try test.publish(newYearsDay)
         }
@@ -320,6 +320,14 @@ extension StoreConformance {
       try await test.expect(try test.publish(newYearsDay), holds: outcomes)
     },
   ]
+}
+
+/// Set once, by one task for others.
+private final class Flag: Sendable {
+  private let state = Mutex(false)
+
+  var isSet: Bool { state.withLock { $0 } }
+  func set() { state.withLock { $0 = true } }
 }
 
 private let newYearsDay = Day(of: newYear)
