@@ -23,16 +23,16 @@ final class Cluster: Sendable {
     let script = """
       cd "$1" || exit
       PATH="$(pg_config --bindir 2>/dev/null):$(echo /usr/lib/postgresql/*/bin | tr ' ' '\\n' | tail -1):$PATH"
-      initdb --pgdata data --auth trust --username postgres --encoding UTF8 --no-locale --no-sync >log 2>&1 || exit
-      postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c max_connections=300 -c shared_buffers=32MB \
+      $2 initdb --pgdata data --auth trust --username postgres --encoding UTF8 --no-locale --no-sync >log 2>&1 || exit
+      $2 postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c max_connections=300 -c shared_buffers=32MB \
         >>log 2>&1 &
       read -r _
       kill -QUIT $!
       wait
       rm -rf "$1"
       """
-    let words = (isRoot ? ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] : []) + ["sh", "-c"]
-    shell.arguments = words + [script, "cluster", folder.path]
+    let user = isRoot ? "setpriv --reuid=postgres --regid=postgres --clear-groups" : ""
+    shell.arguments = ["sh", "-c", script, "cluster", folder.path, user]
     let leash = Pipe()
     shell.standardInput = leash
     shell.standardOutput = FileHandle.nullDevice

@@ -285,7 +285,7 @@ extension StoreConformance {
         for (index, caller) in callers.enumerated() {
           group.addTask {
             var count = 0
-            while !isOver.isRaised {
+            while !isOver.isSet {
               let reply = try await writer.submit(draw(caller, "seed \(count % (7 + index))"))
               #expect(reply.status == 200)
               count += 1
@@ -294,7 +294,7 @@ extension StoreConformance {
           }
         }
         group.addTask {
-          defer { isOver.raise() }
+          defer { isOver.set() }
           while Day(of: test.now) == newYearsDay { try await Task.sleep(for: .milliseconds(1)) }
           try test.publish(newYearsDay)
         }
@@ -320,6 +320,14 @@ extension StoreConformance {
       try await test.expect(try test.publish(newYearsDay), holds: outcomes)
     },
   ]
+}
+
+/// Set once, by one task for others.
+private final class Flag: Sendable {
+  private let state = Mutex(false)
+
+  var isSet: Bool { state.withLock { $0 } }
+  func set() { state.withLock { $0 = true } }
 }
 
 private let newYearsDay = Day(of: newYear)
@@ -400,11 +408,4 @@ extension StoreUnderTest {
       try proof.verify(outcome.leaf.hash, root: try #require(published.root))
     }
   }
-}
-
-/// Something that happens once, and is looked for from elsewhere.
-private final class Flag: Sendable {
-  private let value = Mutex(false)
-  var isRaised: Bool { value.withLock { $0 } }
-  func raise() { value.withLock { $0 = true } }
 }
