@@ -327,7 +327,7 @@ final class GroupWriter {
         $0.bind(chain.nonce)
         $0.bind(chain.created)
       }
-      memory.chains.insert(chain, for: chain.key)
+      if !chain.key.owner.isNobody { memory.chains.insert(chain, for: chain.key) }
       memory.lastChain = max(memory.lastChain, chain.id)
     }
     for chain in changes.rotatedChains {
