@@ -400,7 +400,7 @@ final class GroupWriter {
         $0.bind(trail.bytes)
         $0.bind(chain.created)
       }
-      memory.chains.insert(StoredChain(chain, trail), for: chain.key)
+      if !chain.key.owner.isNobody { memory.chains.insert(StoredChain(chain, trail), for: chain.key) }
       memory.lastChain = max(memory.lastChain, chain.id)
     }
     for chain in changes.rotatedChains {

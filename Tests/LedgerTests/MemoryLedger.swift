@@ -86,7 +86,7 @@ struct MemoryLedger: Sendable {
       }
     }
     for chain in changes.newChains {
-      let isNew = chain.key.owner.rawValue < 0 || chainNumbers.insert(chain.id).inserted
+      let isNew = chain.key.owner.isNobody || chainNumbers.insert(chain.id).inserted
       if chains.updateValue(chain, forKey: chain.key) != nil || !isNew { Issue.record("chain \(chain.id) made twice") }
     }
     for seed in changes.revealedSeeds {
@@ -197,7 +197,7 @@ struct MemoryLedger: Sendable {
     let rotations = chains.values.reduce(0) { $0 + $1.epoch }
     let live = commitments.values.filter { byID[$0.chain] != nil }
     #expect(revealedSeeds.count == rotations + live.count)
-    #expect(live.count == chains.keys.filter { $0.owner.rawValue < 0 }.count)
+    #expect(live.count == chains.keys.filter(\.owner.isNobody).count)
     for commitment in commitments.values {
       let chain = byID[commitment.chain]
       let revealed = revealedSeeds[Epoch(chain: commitment.chain, number: 0)]

@@ -290,7 +290,7 @@ struct Simulation {
     let changes = decision.changes
     for chain in changes.newChains + changes.movedChains + changes.rotatedChains {
       let used = Model.Position(nonce: 1)
-      let expected = chain.key.owner.rawValue < 0 ? used : model.next[chain.key] ?? Model.Position(epoch: -1)
+      let expected = chain.key.owner.isNobody ? used : model.next[chain.key] ?? Model.Position(epoch: -1)
       try check(
         (chain.epoch, chain.cursor, chain.nonce) == (expected.epoch, expected.cursor, expected.nonce),
         "chain \(chain.id) should stand at \(expected)")

@@ -25,7 +25,8 @@ import Testing
       DrawRequest(clientSeed: name, generator: .shuffle(items: 1), items: ItemList(json: ["[1,[2]]"])),
       DrawRequest(clientSeed: name, generator: .shuffle(items: 1000), items: long),
       DrawRequest(clientSeed: name, generator: .pick(items: 4, weights: nil), items: items),
-      DrawRequest(clientSeed: name, generator: .pick(items: 4, weights: [0.1, 0, 1e300, 5e-324]), items: items),
+      DrawRequest(
+        clientSeed: name, generator: .pick(items: 4, weights: [0.1, 0, 1e300, .leastNonzeroMagnitude]), items: items),
       DrawRequest(clientSeed: name, generator: .pick(items: 1000, weights: nil), items: long),
       DrawRequest(clientSeed: name, generator: .bytes(count: 1), encoding: .hex),
       DrawRequest(clientSeed: name, generator: .bytes(count: 1024), encoding: .base64),

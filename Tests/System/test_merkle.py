@@ -578,7 +578,7 @@ def test_a_database_whose_log_was_tampered_with_is_refused(serve):
   published(server, date)
   server.stop()
   assert not audit("--day", date, "--data", server.data)[1]
-  server.alter("UPDATE merkle_tiles SET hashes = zeroblob(32) || substr(hashes, 33) WHERE level = 0")
+  server.alter("UPDATE merkle_tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE level = 0")
   assert audit("--day", date, "--data", server.data)[1] == {"root"}
   server.alter("UPDATE merkle_days SET leaf_count = leaf_count + 1")
   assert {"leafCount", "signature"} <= audit("--day", date, "--data", server.data)[1]

@@ -70,10 +70,11 @@ public struct Commitment: Sendable {
 
   public func isExpired(at now: Milliseconds) -> Bool { now >= expires }
 
-  /// The chain it becomes when it is revealed with `clientSeed`. No caller owns it, so no caller can draw from it.
+  /// The chain it becomes when it is revealed with `clientSeed`.
   func chain(clientSeed: ClientSeed) -> SeedChain {
     SeedChain(
-      id: chain, key: ChainKey(owner: ChainOwner(-chain), clientSeed: clientSeed), epoch: 0, active: active, cursor: 0,
+      id: chain, key: ChainKey(owner: .nobody(chain: chain), clientSeed: clientSeed), epoch: 0, active: active,
+      cursor: 0,
       nonce: 0, created: created)
   }
 }

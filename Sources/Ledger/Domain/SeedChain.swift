@@ -1,11 +1,15 @@
 import Fairness
 
-/// Whose chains: a live API key's, or the ones all anonymous callers share.
+/// Whose chains: a live API key's, the ones all anonymous callers share, or nobody's, which commitments become.
 public struct ChainOwner: Hashable, Comparable, Sendable {
   public let rawValue: Int64
   public init(_ rawValue: Int64) { self.rawValue = rawValue }
   public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
   public static let anonymous = ChainOwner(0)
+
+  /// The owner of the chain that a commitment becomes: nobody, so that nobody draws from it again.
+  static func nobody(chain: Int64) -> ChainOwner { ChainOwner(-chain) }
+  public var isNobody: Bool { rawValue < 0 }
 }
 
 /// What a chain is found by. Identity is bytes: client seeds that only look alike are different chains.
