@@ -53,7 +53,7 @@ package enum HTML {
   }
 
   /// A button that copies `text`, whole and as it is.
-  static func copyButton(_ text: String, label: String) -> String {
+  package static func copyButton(_ text: String, label: String) -> String {
     "<button type=\"button\" class=\"copy\" data-copy=\"\(escape(text))\" aria-label=\"Copy the \(escape(label))\">Copy</button>"
   }
 }
