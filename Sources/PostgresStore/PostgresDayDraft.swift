@@ -189,7 +189,9 @@ final class PostgresDayDraft: DayDraft {
   ) throws -> PublishedDay {
     // Whoever publishes the same day waits here, and then finds it published.
     try connection.run([
-      Query(Statement("lock-day", "SELECT 1 FROM merkle_days WHERE day = $1::bigint FOR UPDATE")) { $0.bind(day.number) }
+      Query(Statement("lock-day", "SELECT 1 FROM merkle_days WHERE day = $1::bigint FOR UPDATE")) {
+        $0.bind(day.number)
+      }
     ])
     if let published = try PublishedDay.fetch(connection, day) { return published }
     let previous = try PublishedDay.fetch(connection, day.previous)

@@ -46,8 +46,10 @@ public final class PostgresImport {
   public func count(_ table: LedgerTable) throws -> Int {
     try failing { session in
       try session.use {
-        Int(try $0.run([Query(Statement("count-\(table.name)", "SELECT count(*) FROM \(table.name)"))],
-          patience: .seconds(3600))[0].integer(0, 0))
+        Int(
+          try $0.run(
+            [Query(Statement("count-\(table.name)", "SELECT count(*) FROM \(table.name)"))],
+            patience: .seconds(3600))[0].integer(0, 0))
       }
     }
   }

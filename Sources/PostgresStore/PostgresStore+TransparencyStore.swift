@@ -151,7 +151,9 @@ extension PublishedDay {
   }
 
   init(row: Int, of result: QueryResult) throws {
-    func hash(_ column: Int) throws -> MerkleHash? { try result.optionalBytes(row, column).map { try MerkleHash(bytes: $0) } }
+    func hash(_ column: Int) throws -> MerkleHash? {
+      try result.optionalBytes(row, column).map { try MerkleHash(bytes: $0) }
+    }
     self.init(
       day: Day(number: result.integer(row, 0)), root: try hash(1), leafCount: Int(result.integer(row, 2)),
       previousRoot: try hash(3), signature: result.bytes(row, 4), publishedAt: result.integer(row, 5))
@@ -216,7 +218,8 @@ extension Statement {
     "find-place", "SELECT leaf FROM merkle_leaves WHERE outcome_id = $1::bigint")
 
   fileprivate static let findTile = Statement(
-    "find-tile", "SELECT hashes FROM merkle_tiles WHERE day = $1::bigint AND level = $2::bigint AND number = $3::bigint")
+    "find-tile", "SELECT hashes FROM merkle_tiles WHERE day = $1::bigint AND level = $2::bigint AND number = $3::bigint"
+  )
 
   fileprivate static let listLeafTiles = Statement(
     "list-leaf-tiles",

@@ -29,7 +29,9 @@ enum Schema {
           try connection.run([Query(Statement("migration-\(version)-\(number)", sql))], patience: .seconds(3600))
         }
         try connection.run([
-          Query(Statement("migration-done", "INSERT INTO migrations (version) VALUES ($1)")) { $0.bind(Int64(version + 1)) }
+          Query(Statement("migration-done", "INSERT INTO migrations (version) VALUES ($1)")) {
+            $0.bind(Int64(version + 1))
+          }
         ])
       }
     }

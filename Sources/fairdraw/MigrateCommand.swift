@@ -64,7 +64,7 @@ struct MigrateCommand: AsyncParsableCommand {
     } catch let failure as CommandFailure {
       throw failure
     } catch {
-        throw CommandFailure("the ledger was not moved into \(target.place): \(error)")
+      throw CommandFailure("the ledger was not moved into \(target.place): \(error)")
     }
     print(
       """

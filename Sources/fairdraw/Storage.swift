@@ -36,7 +36,9 @@ struct StorageOptions: ParsableArguments {
     }
   }
 
-  private func openSQLite(_ path: URL) throws -> (store: any LedgerStore & TransparencyStore, masterKey: MasterKey, place: String) {
+  private func openSQLite(_ path: URL) throws -> (
+    store: any LedgerStore & TransparencyStore, masterKey: MasterKey, place: String
+  ) {
     let masterKey = try self.masterKey(in: path.deletingLastPathComponent()) { keyFile in
       // A new key would not open a database that exists.
       guard FileManager.default.fileExists(atPath: path.path) else { return }

@@ -13,7 +13,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "postgres://u:s3cret@h:notaport:1/x", "postgres://u:s3%zz@h/x", "postgres://u:s3cret@h/x?no=1", "mysql://u:s3cret@h",
+    "postgres://u:s3cret@h:notaport:1/x", "postgres://u:s3%zz@h/x", "postgres://u:s3cret@h/x?no=1",
+    "mysql://u:s3cret@h",
     "postgres:", "postgres://[::1/x",
   ])
   func aBadURLIsNotRepeated(_ url: String) {

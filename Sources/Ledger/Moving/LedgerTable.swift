@@ -56,7 +56,8 @@ public struct LedgerTable: Sendable {
       "outcomes", by: "id",
       columns: [
         "id": .integer, "owner_id": .integer, "chain_id": .integer, "epoch": .integer, "cursor": .integer,
-        "nonce": .integer, "endpoint": .integer, "value": .bytes, "fields": .bytes, "items": .bytes, "created": .integer,
+        "nonce": .integer, "endpoint": .integer, "value": .bytes, "fields": .bytes, "items": .bytes,
+        "created": .integer,
       ]),
     LedgerTable(
       "test_outcomes", by: "id",

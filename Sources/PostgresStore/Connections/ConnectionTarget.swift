@@ -28,7 +28,9 @@ public struct ConnectionTarget: Sendable {
   public static func secret(in argument: String) -> [Int]? {
     let bytes = Array(argument.utf8)
     guard argument.contains("postgres://") || argument.contains("postgresql://"),
-      let scheme = argument.range(of: "://").map({ argument.utf8.distance(from: argument.startIndex, to: $0.upperBound) })
+      let scheme = argument.range(of: "://").map({
+        argument.utf8.distance(from: argument.startIndex, to: $0.upperBound)
+      })
     else { return nil }
     var secret: [Int] = []
     let authority = bytes[scheme...].prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
