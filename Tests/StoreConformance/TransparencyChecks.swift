@@ -396,7 +396,7 @@ extension StoreUnderTest {
 
     var leaves: [MerkleHash] = []
     while true {
-      let tiles = try await log.leafTiles(of: published.day, first: leaves.count / 256, limit: 2)
+      let tiles = try await log.leafTiles(of: published.day, first: (leaves.count + 255) / 256, limit: 2)
       if tiles.isEmpty { break }
       leaves += tiles.flatMap(\.hashes)
     }
