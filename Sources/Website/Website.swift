@@ -54,6 +54,8 @@ public struct Website: Routes {
       Route(path, .get, .head, readsKey: false) { request, _ in page.response(to: request) }
     } + [
       Route("/assets/{hash}/{name}", .get, .head, readsKey: false, handler: asset),
+      // Where browsers look for it when what they show is no page of ours.
+      Route("/favicon.ico", .get, .head, readsKey: false, handler: icon),
       Route("/o/{shortId}", .get, .head, readsKey: false, handler: outcome),
       Route("/o/{shortId}/og.png", .get, .head, readsKey: false, handler: preview),
       Route("/transparency", .get, .head, readsKey: false, handler: transparency),
@@ -69,6 +71,12 @@ public struct Website: Routes {
     let isCurrent = context.captures["hash"].map { $0 == assets.hash } == true
     return PageResponses.response(
       asset.bytes, type: asset.type, cacheControl: isCurrent ? "public, max-age=31536000, immutable" : "no-cache",
+      tag: "\"\(assets.hash)\"", for: request)
+  }
+
+  @Sendable private func icon(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    PageResponses.response(
+      PackageResources.icon_svg, type: "image/svg+xml", cacheControl: "public, max-age=86400",
       tag: "\"\(assets.hash)\"", for: request)
   }
 
