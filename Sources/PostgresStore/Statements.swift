@@ -120,12 +120,13 @@ extension Statement {
     """)
 
   /// That one cannot be used twice follows from its outcome, whose coordinates cannot.
+  /// The commit travels with it, so that it must fail by itself where a commitment was used before: it divides by zero.
   static let useCommitments = Statement(
     "use-commitments",
     """
-    UPDATE commitments c SET revealed = n.revealed
+    UPDATE commitments c SET revealed = n.revealed / CASE WHEN c.revealed IS NULL THEN 1 ELSE 0 END
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS n (owner_id, chain_id, revealed)
-    WHERE c.owner_id = n.owner_id AND c.chain_id = n.chain_id AND c.revealed IS NULL
+    WHERE c.owner_id = n.owner_id AND c.chain_id = n.chain_id
     """)
 
   static let insertOutcomes = Statement(

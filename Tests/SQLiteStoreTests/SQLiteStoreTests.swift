@@ -289,16 +289,16 @@ import Transparency
     let test = try await storeUnderTest()
     let count = 100_000
     for group in 0..<100 {
-      if group == 30 { try test.settle(rotate(test.alice)) }
-      if group == 60 { try test.settle(move(test.alice)) }
-      try test.settle((0..<1000).map { _ in draw(test.alice) } + [draw(.anonymous)])
+      if group == 30 { try test.settle(rotate(.anonymous)) }
+      if group == 60 { try test.settle(move(.anonymous)) }
+      try test.settle((0..<1000).map { _ in draw(.anonymous) } + [draw(.anonymous, "other")])
     }
     var nonce = Int64(count)
     var before: (cursor: Int64, nonce: Int64)?
     var hashes: [ServerHash] = []
     var pages = 0
     while true {
-      let page = try await test.store.outcomes(of: test.alice, clientSeed: seed("test"), before: before, limit: 1000)
+      let page = try await test.store.outcomes(of: .anonymous, clientSeed: seed("test"), before: before, limit: 1000)
       guard let last = page.last else { break }
       for outcome in page {
         nonce -= 1
