@@ -14,6 +14,20 @@ import Website
       created: 1_716_566_400_000)
   }
 
+  /// The text as a JSON string. By scalars: a quotation mark with an accent is a `Character` of its own.
+  private func quoted(_ text: String) -> String {
+    var json = "\""
+    for scalar in text.unicodeScalars {
+      if scalar.value < 32 {
+        json += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+      } else {
+        if scalar == "\"" { json += "\\" }
+        json.unicodeScalars.append(scalar)
+      }
+    }
+    return json + "\""
+  }
+
   private func count(_ part: String, in text: String) -> Int { text.ranges(of: part).count }
 
   @Test func aDieOfSixHasPips() throws {
@@ -88,7 +102,7 @@ import Website
 
   @Test(arguments: ["<script>alert(1)</script>", "\"\u{301}onload=x", "\u{202E}abc", "]]>"])
   func itemsAreText(item: String) throws {
-    let json = "\"\(item.replacing("\"", with: "\\\""))\""
+    let json = quoted(item)
     for drawing in [
       OutcomeDrawing(try outcome(.shuffle, "[\(json)]", #""count":1"#, items: json)),
       OutcomeDrawing(try outcome(.pick, json, #""index":0,"weights":[1],"count":1"#, items: json)),
@@ -124,8 +138,7 @@ import Website
   ])
   func aPreviewIsMadeOfAnyText(text: String) throws {
     let templates = try Templates()
-    let json =
-      "\"\(text.unicodeScalars.map { $0.value < 32 ? "\\u00" + ($0.value < 16 ? "0" : "") + String($0.value, radix: 16) : $0 == "\"" ? "\\\"" : String($0) }.joined())\""
+    let json = quoted(text)
     for outcome in [
       try outcome(.pick, json, #""index":0,"weights":null,"count":1"#, items: json, clientSeed: text),
       try outcome(
