@@ -23,6 +23,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.0.0"),
     .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
   ],
@@ -66,6 +67,22 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // libpq, PostgreSQL's client library, as the system has it.
+    .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+
+    // The ledger on PostgreSQL, shared by any number of servers.
+    .target(name: "PostgresStore", dependencies: ["CPQ", "Ledger", "Fairness"], swiftSettings: settings),
+
+    // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day.
+    .target(
+      name: "Transparency",
+      dependencies: [
+        "Ledger", "Fairness", "JSON",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+
     // HTTP: routes, middleware, parameters. Knows no SQL.
     .target(
       name: "API",
@@ -85,11 +102,29 @@ let package = Package(
       resources: [.embedInCode("openapi.json")],
       swiftSettings: settings),
 
+    // The pages people read: outcomes, verification, transparency, the guides. Knows no SQL.
+    .target(
+      name: "Website",
+      dependencies: [
+        "API", "Ledger", "Fairness", "JSON", "CRSVG",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Mustache", package: "swift-mustache"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      resources: [.embedInCode("Templates"), .embedInCode("Assets"), .embedInCode("Guides")],
+      swiftSettings: settings),
+
+    // librsvg and cairo, which draw the preview pictures.
+    .systemLibrary(name: "CRSVG", pkgConfig: "librsvg-2.0", providers: [.apt(["librsvg2-dev"])]),
+
     // The command line and the wiring.
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Webhooks", "Ledger", "SQLiteStore", "Fairness",
+        "API", "Website", "Webhooks", "Transparency", "Ledger", "SQLiteStore", "PostgresStore", "Fairness", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -109,10 +144,17 @@ let package = Package(
       path: "bench/BareRoute"),
 
     // Tests. What drives a real server from outside is in Tests/System.
-    .target(name: "StoreConformance", dependencies: ["Ledger", "Fairness"], path: "Tests/StoreConformance"),
+    .target(
+      name: "StoreConformance",
+      dependencies: ["Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log")],
+      path: "Tests/StoreConformance"),
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
+    .testTarget(name: "WebsiteTests", dependencies: ["Website", "Ledger", "Fairness"]),
+    .testTarget(
+      name: "TransparencyTests",
+      dependencies: ["Transparency", "Ledger", "Fairness", .product(name: "Logging", package: "swift-log")]),
     .testTarget(
       name: "APITests",
       dependencies: [
@@ -132,8 +174,11 @@ let package = Package(
     .testTarget(
       name: "SQLiteStoreTests",
       dependencies: [
-        "SQLiteStore", "StoreConformance", "Ledger", "Fairness", .product(name: "GRDBSQLite", package: "GRDB.swift"),
+        "SQLiteStore", "StoreConformance", "Transparency", "Ledger", "Fairness",
+        .product(name: "GRDBSQLite", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
       ]),
+    .testTarget(
+      name: "PostgresStoreTests", dependencies: ["PostgresStore", "StoreConformance", "Ledger", "Fairness"]),
   ],
   swiftLanguageModes: [.v6]
 )

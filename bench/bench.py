@@ -283,6 +283,8 @@ def machine(folder):
 def arguments():
   parser = argparse.ArgumentParser(
     prog="bin/bench", description="Measures the server against a bare route and checks what it stored.")
+  parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite",
+            help="what the servers run over; postgres compares with pgbench instead (sqlite)")
   parser.add_argument("--rounds", type=int, default=3, help="how often each row is measured (3)")
   parser.add_argument("--seconds", type=int, default=8, help="how long each time (8)")
   parser.add_argument("--warmup", type=int, default=2, help="seconds before the first round, each row (2)")
@@ -300,6 +302,9 @@ def arguments():
 
 def main():
   options = arguments()
+  if options.database == "postgres":
+    import bench_postgres
+    return bench_postgres.main(options)
   SCRATCH.mkdir(parents=True, exist_ok=True)
   options.data.mkdir(parents=True, exist_ok=True)
   with ExitStack() as stack:
@@ -369,6 +374,8 @@ def main():
 
 
 if __name__ == "__main__":
+  # As a module, so that there is one Failure however this file is imported.
+  from bench import Failure, main
   try:
     sys.exit(main())
   except Failure as failure:

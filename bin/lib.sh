@@ -14,6 +14,13 @@ die() { say "$*"; exit 1; }
 missing=()
 need() { local package=$1; shift; "$@" >/dev/null 2>&1 || missing+=("$package"); }
 
+# What drives a real browser; call it with the array `python` set.
+need_browser() {
+  need chromium command -v chromium
+  need chromium-driver test -x /usr/bin/chromedriver
+  need python3-selenium "${python[@]}" -c 'import selenium'
+}
+
 # Installs what `need` noted as missing, or says how.
 install_missing() {
   ((${#missing[@]})) || return 0
@@ -78,6 +85,10 @@ compile() {
   need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
   need g++ compgen -G '/usr/lib/gcc/*/*/libstdc++.so'
   need libsqlite3-dev test -e /usr/include/sqlite3.h
+  need pkg-config command -v pkg-config  # which finds libpq and librsvg
+  need libpq-dev compgen -G '/usr/include/{postgresql/,}libpq-fe.h'
+  need librsvg2-dev test -e /usr/include/librsvg-2.0/librsvg/rsvg.h
+  need fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
   install_missing
   # Resolving writes Package.resolved, which would be newer than a stamp taken before.
   [[ -e $root/Package.resolved ]] || swift package --package-path "$root" resolve >&2 || return
@@ -85,13 +96,14 @@ compile() {
   swift build --package-path "$root" -c release "$@" >&2 && mv "$stamp.new" "$stamp"
 }
 
-build_fairdraw() { build fairdraw "$root/.build/release/fairdraw" "$root/Sources" -- --product fairdraw; }
+# The pages have the documents and the verifiers built in.
+build_fairdraw() { build fairdraw "$root/.build/release/fairdraw" "$root/Sources" "$root/docs" -- --product fairdraw; }
 build_bare_route() {
   build bare-route "$root/.build/release/bare-route" "$root/bench/BareRoute" -- --product bare-route
 }
 
 # Product by product: a build without --product also compiles what our libraries' packages have besides.
 build_tests() {
-  build tests "$root/.build/release/fairdrawPackageTests.xctest" "$root/Sources" "$root/Tests" \
+  build tests "$root/.build/release/fairdrawPackageTests.xctest" "$root/Sources" "$root/docs" "$root/Tests" \
     -- --product fairdrawPackageTests
 }

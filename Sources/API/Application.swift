@@ -24,28 +24,36 @@ public struct ServerParts: Sendable {
   public let store: any LedgerStore
   public let writer: LedgerWriter
   public let renderer: OutcomeRenderer
+  public let verifier: OutcomeVerifier
   public let log: LineLog
   public let lifecycle: Lifecycle
+  public let merkle: MerkleParts
   public let metrics: Metrics
 
   public init(
-    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, log: LineLog, lifecycle: Lifecycle,
-    metrics: Metrics = Metrics()
+    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, verifier: OutcomeVerifier, log: LineLog,
+    lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics()
   ) {
     self.store = store
     self.writer = writer
     self.renderer = renderer
+    self.verifier = verifier
     self.log = log
     self.lifecycle = lifecycle
+    self.merkle = merkle
     self.metrics = metrics
   }
 }
 
 /// Puts the HTTP server together.
 ///
-/// - Parameter onServerRunning: called with the address once connections are accepted.
+/// - Parameters:
+///   - further: routes beside the API's own.
+///   - errorPage: what a browser is shown where the API would answer an error in JSON; nil shows it the JSON.
+///   - onServerRunning: called with the address once connections are accepted.
 public func buildApplication(
-  _ configuration: ServerConfiguration, _ parts: ServerParts, logger: Logger,
+  _ configuration: ServerConfiguration, _ parts: ServerParts, further: [any Routes] = [], errorPage: ErrorPage? = nil,
+  logger: Logger,
   onServerRunning: @escaping @Sendable (SocketAddress?) async -> Void
 ) -> some ApplicationProtocol {
   let responseTimes = ResponseTimes()
@@ -59,6 +67,8 @@ public func buildApplication(
   let routes: [any Routes] = [
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
     StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, desk: streams),
+    VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
+    MerkleRoutes(parts: parts.merkle),
     SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
   ]
   let admission = Admission(
@@ -66,8 +76,8 @@ public func buildApplication(
     trustedProxies: configuration.trustedProxies)
   let completion = Completion(log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
   let edge = Edge(
-    routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + routes.flatMap(\.routes)), admission: admission,
-    completion: completion)
+    routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
+    admission: admission, completion: completion, errorPage: errorPage)
   let service = LedgerService(routes: ledgerRoutes, admission: admission, gate: gate, completion: completion)
 
   return Application(

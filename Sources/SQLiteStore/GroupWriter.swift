@@ -8,16 +8,18 @@ import Ledger
 /// another connection did (the command line, say); then everything is forgotten and read again. A failed group is
 /// followed by forgetting too. Owned by ``SQLiteStore``, which lets one thread in at a time.
 final class GroupWriter {
-  private let connection: OpaquePointer
+  let connection: OpaquePointer
   private let vault: Vault
   private let clock: @Sendable () -> Milliseconds
 
   private let begin, commit, rollback, dataVersion: Statement
-  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome: Statement
-  private let selectLastOutcome, selectLastChain: Statement
+  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome,
+    selectCommitment: Statement
+  private let selectLastOutcome, selectLastChain, selectLatest: Statement
   private let selectWebhooks, insertDelivery: Statement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: Statement
+  private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: Statement
 
   private var memory: Memory?
   private var latest: Milliseconds = 0
@@ -88,7 +90,21 @@ final class GroupWriter {
       SELECT id FROM webhook_endpoints WHERE account_id = ? AND disabled IS NULL AND deleted IS NULL ORDER BY id
       """)
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
-    selectLastChain = try prepare("SELECT coalesce(max(id), 0) FROM chains")
+    selectLastChain = try prepare(
+      """
+      SELECT max(coalesce((SELECT max(id) FROM chains), 0), coalesce((SELECT max(chain_id) FROM commitments), 0))
+      """)
+    selectCommitment = try prepare(
+      """
+      SELECT chain_id, owner_id, sealed_seed, created, expires, revealed FROM commitments WHERE commit_id = ?
+      """)
+    // The end of the last sealed day, and when the last outcome was drawn.
+    selectLatest = try prepare(
+      """
+      SELECT max(
+        coalesce((SELECT (max(day) + 1) * 86400000 FROM merkle_days), 0),
+        coalesce((SELECT created FROM outcomes ORDER BY id DESC LIMIT 1), 0))
+      """)
     insertChain = try prepare(
       """
       INSERT INTO chains (id, owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce, trail, created)
@@ -97,6 +113,22 @@ final class GroupWriter {
     // No coordinate is used twice: a chain moves on only from where the outcomes in hand were drawn.
     moveChain = try prepare(
       "UPDATE chains SET cursor = ?, nonce = ?, trail = ? WHERE id = ? AND cursor = ? AND nonce = ?")
+    rotateChain = try prepare(
+      """
+      UPDATE chains SET epoch = ?, sealed_seed = ?, server_hash = ?, cursor = ?, nonce = ?, trail = ?
+      WHERE id = ? AND cursor = ? AND nonce = ? AND epoch = ?
+      """)
+    insertRevealedSeed = try prepare(
+      """
+      INSERT INTO revealed_seeds (chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
+      """)
+    insertCommitment = try prepare(
+      """
+      INSERT INTO commitments (chain_id, commit_id, owner_id, sealed_seed, server_hash, created, expires)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
+      """)
+    useCommitment = try prepare("UPDATE commitments SET revealed = ? WHERE chain_id = ? AND revealed IS NULL")
     insertOutcome = try prepare(
       """
       INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, items, created)
@@ -124,6 +156,11 @@ final class GroupWriter {
       """
       DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?
       """)
+    sweepCommitments = try prepare(
+      """
+      DELETE FROM commitments WHERE chain_id IN
+        (SELECT chain_id FROM commitments WHERE revealed IS NULL AND expires <= ? ORDER BY expires LIMIT ?)
+      """)
   }
 
   /// Drops what is remembered, so that the next group reads it anew.
@@ -140,14 +177,19 @@ final class GroupWriter {
     }
   }
 
-  /// Deletes expired records, `limit` at the most; returns how many there were.
-  func sweepExpired(limit: Int) throws -> Int {
+  /// Deletes expired records and commitments, `limit` of each at the most; returns whether there may be more.
+  func sweepExpired(limit: Int) throws -> Bool {
     try transaction {
       try sweep.run {
         $0.bind(limit)
         $0.bind(now() - IdempotencyRecord.lifetime)
       }
-      return Int(sqlite3_changes64(connection))
+      let records = sqlite3_changes64(connection)
+      try sweepCommitments.run {
+        $0.bind(now() - Commitment.afterlife)
+        $0.bind(limit)
+      }
+      return max(records, sqlite3_changes64(connection)) >= limit
     }
   }
 
@@ -158,7 +200,19 @@ final class GroupWriter {
     }
   }
 
-  private func transaction<Result>(_ body: () throws -> Result) throws -> Result {
+  /// Closes a day: nothing is recorded before its end any more, see ``now()``.
+  ///
+  /// - Throws: ``DayNotOver``; a failure of SQLite's.
+  func seal(_ day: Day) throws {
+    try transaction {
+      guard now() >= day.end else { throw DayNotOver(day) }
+      try Statement(connection, "INSERT INTO merkle_days (day) VALUES (?) ON CONFLICT DO NOTHING").run {
+        $0.bind(day.number)
+      }
+    }
+  }
+
+  func transaction<Result>(_ body: () throws -> Result) throws -> Result {
     try begin.run()
     do {
       let result = try body()
@@ -172,7 +226,9 @@ final class GroupWriter {
     }
   }
 
-  /// The time, never earlier than it was: a clock that is set back must not put an outcome before its predecessor.
+  /// The time, never earlier than it was: a clock that is set back must not put an outcome before its predecessor, or into
+  /// a day of the log that is closed. That holds over restarts and for other processes too: whoever finds the database
+  /// changed reads, under the write lock, how far its time has come (``recall()``).
   private func now() -> Milliseconds {
     latest = max(latest, clock())
     return latest
@@ -181,14 +237,19 @@ final class GroupWriter {
   // MARK: Load
 
   private func load(_ needs: Needs) throws -> Snapshot {
+    var memory = try recall()
     let now = now()
-    var memory = try recall(today: Day(of: now))
+    if memory.day != Day(of: now) {
+      memory.day = Day(of: now)
+      memory.accounts.removeAll()
+    }
     var snapshot = Snapshot(now: now, nextOutcome: memory.lastOutcome + 1, nextChain: memory.lastChain + 1)
     for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
     for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
     for key in needs.chains { snapshot.chains[key] = try chain(key, &memory)?.chain }
     for scope in needs.claims { snapshot.records[scope] = try record(scope) }
     for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
+    for id in needs.commitments { snapshot.commitments[id] = try commitment(id) }
     for account in needs.webhookAccounts {
       let endpoints = try webhooks(account, &memory)
       if !endpoints.isEmpty { snapshot.webhooks[account] = endpoints }
@@ -197,19 +258,16 @@ final class GroupWriter {
     return snapshot
   }
 
-  private func recall(today: Day) throws -> Memory {
+  private func recall() throws -> Memory {
     let version = try dataVersion.first { $0.integer(0) } ?? 0
-    if var memory, memory.dataVersion == version {
+    if let memory, memory.dataVersion == version {
       self.memory = nil  // so that the caller's copy is the only one, and changes in place
-      if memory.day != today {
-        memory.day = today
-        memory.accounts.removeAll()
-      }
       return memory
     }
+    latest = max(latest, try selectLatest.first { $0.integer(0) } ?? 0)
     return Memory(
       dataVersion: version, lastOutcome: try selectLastOutcome.first { $0.integer(0) } ?? 0,
-      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: today)
+      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: Day(of: latest))
   }
 
   private func isLive(_ key: KeyID, _ memory: inout Memory) throws -> Bool {
@@ -245,11 +303,10 @@ final class GroupWriter {
 
   private func webhooks(_ account: AccountID, _ memory: inout Memory) throws -> [WebhookEndpointID] {
     if let known = memory.webhooks.value(for: account) { return known }
-    var endpoints: [WebhookEndpointID] = []
-    try selectWebhooks.forEach {
+    let endpoints = try selectWebhooks.all {
       $0.bind(account.rawValue)
     } read: {
-      endpoints.append(WebhookEndpointID($0.integer(0)))
+      WebhookEndpointID($0.integer(0))
     }
     memory.webhooks.insert(endpoints, for: account)
     return endpoints
@@ -275,6 +332,23 @@ final class GroupWriter {
     let stored = StoredChain(chain, trail)
     memory.chains.insert(stored, for: key)
     return stored
+  }
+
+  private func commitment(_ id: CommitID) throws -> Commitment? {
+    let row = try selectCommitment.first {
+      $0.bind(id.bytes)
+    } read: {
+      (
+        chain: $0.integer(0), owner: $0.integer(1), sealed: $0.bytes(2), created: $0.integer(3), expires: $0.integer(4),
+        revealed: $0.isNull(5) ? nil : $0.integer(5)
+      )
+    }
+    return try row.map {
+      let opened = try vault.open($0.sealed, context: Self.sealingContext(chain: $0.chain, epoch: 0))
+      return Commitment(
+        id: id, chain: $0.chain, owner: ChainOwner($0.owner), active: ActiveSeed(try ServerSeed(hex: opened)),
+        created: $0.created, expires: $0.expires, revealed: $0.revealed)
+    }
   }
 
   private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
@@ -335,8 +409,7 @@ final class GroupWriter {
     }
     for chain in changes.newChains {
       let trail = chains[chain.id]?.trail ?? OutcomeTrail()
-      let sealed = try vault.seal(
-        chain.active.seed.ascii, context: Self.sealingContext(chain: chain.id, epoch: chain.epoch))
+      let sealed = try seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
       try insertChain.run {
         $0.bind(chain.id)
         $0.bind(chain.key.owner.rawValue)
@@ -349,14 +422,62 @@ final class GroupWriter {
         $0.bind(trail.bytes)
         $0.bind(chain.created)
       }
-      memory.chains.insert(StoredChain(chain, trail), for: chain.key)
-      memory.lastChain = chain.id
+      if !chain.key.owner.isNobody { memory.chains.insert(StoredChain(chain, trail), for: chain.key) }
+      memory.lastChain = max(memory.lastChain, chain.id)
+    }
+    for chain in changes.rotatedChains {
+      let known = try before(chain, in: chains)
+      let sealed = try seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
+      try rotateChain.run {
+        $0.bind(chain.epoch)
+        $0.bind(sealed)
+        $0.bind(chain.active.hash.bytes)
+        $0.bind(chain.cursor)
+        $0.bind(chain.nonce)
+        $0.bind(known.trail.bytes)
+        $0.bind(chain.id)
+        $0.bind(known.chain.cursor)
+        $0.bind(known.chain.nonce)
+        $0.bind(known.chain.epoch)
+      }
+      try expectOneChange(of: chain)
+      memory.chains.insert(StoredChain(chain, known.trail), for: chain.key)
+    }
+    for seed in changes.revealedSeeds {
+      try insertRevealedSeed.run {
+        $0.bind(seed.chain)
+        $0.bind(seed.epoch)
+        $0.bind(seed.seed.ascii)
+        $0.bind(seed.hash.bytes)
+        $0.bind(seed.cursor)
+        $0.bind(seed.nonce)
+        $0.bind(seed.revealed)
+      }
+    }
+    for commitment in changes.newCommitments {
+      let sealed = try seal(commitment.active.seed, chain: commitment.chain, epoch: 0)
+      try insertCommitment.run {
+        $0.bind(commitment.chain)
+        $0.bind(commitment.id.bytes)
+        $0.bind(commitment.owner.rawValue)
+        $0.bind(sealed)
+        $0.bind(commitment.active.hash.bytes)
+        $0.bind(commitment.created)
+        $0.bind(commitment.expires)
+      }
+      memory.lastChain = max(memory.lastChain, commitment.chain)
+    }
+    for commitment in changes.usedCommitments {
+      try useCommitment.run {
+        $0.bind(commitment.revealed ?? 0)
+        $0.bind(commitment.chain)
+      }
+      guard sqlite3_changes64(connection) == 1 else {
+        throw StoreFailure("commitment \(commitment.id) cannot be used twice")
+      }
     }
     for chain in changes.movedChains {
-      guard let known = chains[chain.id], known.next <= (chain.cursor, chain.nonce), known.next.nonce == chain.nonce
-      else {
-        throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
-      }
+      let known = try before(chain, in: chains)
       try moveChain.run {
         $0.bind(chain.cursor)
         $0.bind(chain.nonce)
@@ -365,9 +486,7 @@ final class GroupWriter {
         $0.bind(known.chain.cursor)
         $0.bind(known.chain.nonce)
       }
-      guard sqlite3_changes64(connection) == 1 else {
-        throw StoreFailure("chain \(chain.id) is not where the group was decided from")
-      }
+      try expectOneChange(of: chain)
       memory.chains.insert(StoredChain(chain, known.trail), for: chain.key)
     }
     for delivery in changes.deliveries {
@@ -422,8 +541,22 @@ final class GroupWriter {
       (chain.cursor, chain.nonce) = (0, 0)  // where every chain begins
       chains[chain.id] = StoredChain(chain, OutcomeTrail())
     }
-    for moved in changes.movedChains { chains[moved.id] = try chain(moved.key, &memory) }
+    for moved in changes.movedChains + changes.rotatedChains { chains[moved.id] = try chain(moved.key, &memory) }
     return chains
+  }
+
+  /// A changed chain as it was, with the trail it has now: it has moved by what was drawn from it, and by nothing else.
+  private func before(_ chain: SeedChain, in chains: [Int64: StoredChain]) throws(StoreFailure) -> StoredChain {
+    guard let known = chains[chain.id], known.next.nonce == chain.nonce, known.next.cursor <= chain.cursor else {
+      throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
+    }
+    return known
+  }
+
+  private func expectOneChange(of chain: SeedChain) throws(StoreFailure) {
+    guard sqlite3_changes64(connection) == 1 else {
+      throw StoreFailure("chain \(chain.id) is not where the group was decided from")
+    }
   }
 
   private func insert(_ record: IdempotencyRecord) throws(SQLiteFailure) {
@@ -438,6 +571,10 @@ final class GroupWriter {
       $0.bind(record.reply.body)
       $0.bind(record.created)
     }
+  }
+
+  private func seal(_ seed: ServerSeed, chain: Int64, epoch: Int) throws -> [UInt8] {
+    try vault.seal(seed.ascii, context: Self.sealingContext(chain: chain, epoch: epoch))
   }
 
   /// What a server seed is sealed for: it opens nowhere else.

@@ -11,9 +11,10 @@ public final class SQLiteStore: Sendable {
   let pool: DatabasePool
   let clock: @Sendable () -> Milliseconds
   let vault: Vault
+  let shortIDs: ShortIDs
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
-  private nonisolated(unsafe) let writer: GroupWriter
+  nonisolated(unsafe) let writer: GroupWriter
 
   /// Opens the file, making or upgrading its tables as needed.
   ///
@@ -28,6 +29,7 @@ public final class SQLiteStore: Sendable {
   ) throws {
     self.clock = clock
     vault = masterKey.vault
+    shortIDs = ShortIDs(masterKey: masterKey)
     var configuration = Configuration()
     configuration.label = "fairdraw"
     configuration.maximumReaderCount = 4

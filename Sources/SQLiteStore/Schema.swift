@@ -103,7 +103,8 @@ enum Schema {
     migrator.registerMigration("2") { db in
       try db.execute(
         sql: """
-          -- Server seeds that are no secret any more. A chain's row holds the seed of its current epoch, these the others.
+          -- Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current
+          -- epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
           CREATE TABLE revealed_seeds (
             chain_id INTEGER NOT NULL,
             epoch INTEGER NOT NULL,
@@ -126,6 +127,43 @@ enum Schema {
             created INTEGER NOT NULL,
             expires INTEGER NOT NULL,
             revealed INTEGER
+          ) STRICT;
+          -- What is swept, by when it may be.
+          CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL;
+
+          -- Who holds a server hash may ask whether it is known here.
+          CREATE INDEX chains_by_hash ON chains (server_hash);
+          CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash);
+          CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash);
+          """)
+    }
+    migrator.registerMigration("3") { db in
+      try db.execute(
+        sql: """
+          -- The daily log. A day's row is made when the day is sealed: from then on nothing is recorded before its end. Its
+          -- other columns are filled in once, when it is published; the root stays NULL for a day without outcomes.
+          CREATE TABLE merkle_days (
+            day INTEGER PRIMARY KEY,
+            root BLOB,
+            leaf_count INTEGER,
+            previous_root BLOB,
+            signature BLOB,
+            published INTEGER
+          ) STRICT;
+
+          -- Up to 256 neighbouring hashes of one level of a day's tree.
+          CREATE TABLE merkle_tiles (
+            day INTEGER NOT NULL,
+            level INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            hashes BLOB NOT NULL,
+            PRIMARY KEY (day, level, number)
+          ) STRICT;
+
+          -- Where in its day's tree an outcome stands.
+          CREATE TABLE merkle_leaves (
+            outcome_id INTEGER PRIMARY KEY,
+            leaf INTEGER NOT NULL
           ) STRICT;
           """)
     }

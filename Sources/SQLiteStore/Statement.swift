@@ -40,13 +40,15 @@ final class Statement {
   }
 
   /// Runs the statement and hands each of its rows to `read`.
-  func forEach(
-    _ bind: (inout Parameters) -> Void = { _ in }, read: (borrowing Columns) -> Void
-  ) throws(SQLiteFailure) {
+  func all<Row>(
+    _ bind: (inout Parameters) -> Void = { _ in }, read: (borrowing Columns) -> Row
+  ) throws(SQLiteFailure) -> [Row] {
     defer { sqlite3_reset(handle) }
     var parameters = Parameters(handle: handle)
     bind(&parameters)
-    while try step() { read(Columns(handle: handle)) }
+    var rows: [Row] = []
+    while try step() { rows.append(read(Columns(handle: handle))) }
+    return rows
   }
 
   private func step() throws(SQLiteFailure) -> Bool {

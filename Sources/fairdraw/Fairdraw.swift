@@ -22,7 +22,10 @@ struct Fairdraw: AsyncParsableCommand {
       command line wins.
       """,
     version: version,
-    subcommands: [Serve.self, AccountCommand.self, KeyCommand.self, WebhookCommand.self])
+    subcommands: [
+      Serve.self, AccountCommand.self, KeyCommand.self, WebhookCommand.self, VerifyCommand.self, MerkleCommand.self,
+      AuditCommand.self, MigrateCommand.self,
+    ])
 }
 
 @main
@@ -30,6 +33,7 @@ enum Main {
   static func main() async {
     // The database and its key are for nobody else's eyes.
     umask(0o077)
+    ProcessTitle.hidePasswords()
     // Tasks then run on the event loops themselves: no hand-over between two pools of threads on every request.
     NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
     do {

@@ -7,7 +7,9 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Transparency
 import Webhooks
+import Website
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -41,6 +43,11 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp(
       "Requests a minute for an address without a live key; 0 is no limit. (default: 120)", valueName: "n"))
   var rateLimitPerMinute: Int?
+
+  @Option(
+    name: .customLong("commit-ttl-ms"),
+    help: ArgumentHelp("How long a commitment may wait to be revealed. (default: 600000)", valueName: "milliseconds"))
+  var commitTTLMs: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -78,6 +85,7 @@ struct Serve: AsyncParsableCommand {
       return network
     }
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
+    let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
     let level = try logLevelSetting()
     let givenURL = try publicURLSetting()
     let metricsPort = try Settings.integer("metrics-port", metricsPort, in: 1...65535)
@@ -91,22 +99,28 @@ struct Serve: AsyncParsableCommand {
     let log = LineLog()
     defer { log.close() }
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
-    let decider = Decider(masterKey: masterKey, publicURL: url, defaultDailyQuota: quota)
+    let decider = Decider(
+      masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, commitmentLifetime: Milliseconds(commitTTL))
+    let shortIDs = ShortIDs(masterKey: masterKey)
     let worker = DeliveryWorker(
-      store: store,
-      client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
-      renderer: EventRenderer(shortIDs: ShortIDs(masterKey: masterKey)), logger: Logger(label: "webhooks"))
+      store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
+      renderer: EventRenderer(shortIDs: shortIDs), logger: Logger(label: "webhooks"))
     let writer = LedgerWriter(store: store, decider: decider) { worker.notify() }
     let lifecycle = Lifecycle(version: Fairdraw.version)
+    let verifier = OutcomeVerifier(masterKey: masterKey)
+    let signer = try RootSigner(masterKey: masterKey)
+    let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
+    let website = try Website(
+      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
     let parts = ServerParts(
-      store: store, writer: writer, renderer: decider.renderer, log: log, lifecycle: lifecycle)
+      store: store, writer: writer, renderer: decider.renderer, verifier: verifier, log: log, lifecycle: lifecycle,
+      merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey))
     let application = buildApplication(
-      server, parts,
-      logger: Logger(label: "fairdraw")
+      server, parts, further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
     }
-    var services: [any Service] = [worker, application]
+    var services: [any Service] = [DailyLog(publisher: publisher), worker, application]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {
       places += ", or on \(metricsHost):\(metricsPort) for its metrics"
@@ -178,6 +192,15 @@ private struct ShutdownNotice: Service {
   func run() async throws {
     try await gracefulShutdown()
     lifecycle.beginShutdown()
+  }
+}
+
+/// Publishes each day's root until the server stops. What it cannot finish then is done after the next start.
+private struct DailyLog: Service {
+  let publisher: MerklePublisher
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { await publisher.run() }
   }
 }
 

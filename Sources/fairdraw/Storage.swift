@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Ledger
+import PostgresStore
 import SQLiteStore
 
 /// Where the data is: the options every command has.
@@ -14,30 +15,36 @@ struct StorageOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The database, as sqlite:PATH.", discussion: "Default: fairdraw.db in the data folder.", valueName: "url"))
+      "The database, as sqlite:PATH or postgres://USER@HOST/NAME.",
+      discussion: "Default: fairdraw.db in the data folder.", valueName: "url"))
   var database: String?
 
   @Option(
     help: ArgumentHelp(
       "The file with the master key, which seals every server seed.",
       discussion:
-        "Default: master.key beside the database, made on first use. Back it up: without it the database is of no use.",
+        "Default: master.key beside the database or, with PostgreSQL, in the data folder; made on first use. Back it up: "
+        + "without it the database is of no use.",
       valueName: "path"))
   var masterKeyFile: String?
 
   /// Opens the store, making folder, database and master key if they are not there.
-  func open() throws -> (store: SQLiteStore, masterKey: MasterKey, place: String) {
-    let path = try databasePath()
-    let folder = path.deletingLastPathComponent()
-    do {
-      try FileManager.default.createDirectory(
-        at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch {
-      throw CommandFailure("the folder \(folder.path) cannot be made: \(error.localizedDescription)")
+  func open() throws -> (store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String) {
+    switch try databaseSetting() {
+    case .sqlite(let path): try openSQLite(path)
+    case .postgres(let target): try openPostgres(target)
     }
-    let keyFile = Settings.text("master-key-file", masterKeyFile).map { URL(fileURLWithPath: $0) }
-    let masterKey = try MasterKeyFile.read(
-      keyFile ?? folder.appendingPathComponent("master.key"), makingIfMissing: keyFile == nil, besideDatabase: path)
+  }
+
+  private func openSQLite(_ path: URL) throws -> (
+    store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String
+  ) {
+    let masterKey = try self.masterKey(in: path.deletingLastPathComponent()) { keyFile in
+      // A new key would not open a database that exists.
+      guard FileManager.default.fileExists(atPath: path.path) else { return }
+      throw CommandFailure(
+        "the database \(path.path) is there but its master key \(keyFile.path) is not: put the key file back")
+    }.key
     do {
       return (try SQLiteStore(path: path.path, masterKey: masterKey), masterKey, "sqlite:\(path.path)")
     } catch let error as WrongMasterKey {
@@ -47,14 +54,75 @@ struct StorageOptions: ParsableArguments {
     }
   }
 
-  private func databasePath() throws -> URL {
+  private func openPostgres(
+    _ target: ConnectionTarget
+  ) throws -> (store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String) {
+    let place = target.place
+    let (masterKey, keyFile) = try self.masterKey(in: folder()) { keyFile in
+      do {
+        guard try PostgresStore.masterKeyFingerprint(of: target) != nil else { return }
+      } catch {
+        throw CommandFailure("the database \(place) cannot be opened: \(error)")
+      }
+      throw CommandFailure(
+        "the database \(place) has a master key already, and there is none at \(keyFile.path): copy it there from a "
+          + "server that uses the database")
+    }
+    do {
+      return (try PostgresStore(target, masterKey: masterKey), masterKey, place)
+    } catch is MasterKeyMismatch {
+      throw CommandFailure(
+        "the database \(place) belongs to another master key than the one in \(keyFile.path): put there a copy of the "
+          + "key file of a server that uses the database")
+    } catch {
+      throw CommandFailure("the database \(place) cannot be opened: \(error)")
+    }
+  }
+
+  /// The master key: the one in the file that was named, else in `folder`.
+  ///
+  /// - Parameter mayMake: throws if a new key must not be made; asked when there is none.
+  private func masterKey(
+    in folder: URL, mayMake: (_ keyFile: URL) throws -> Void
+  ) throws -> (key: MasterKey, file: URL) {
+    do {
+      try FileManager.default.createDirectory(
+        at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw CommandFailure("the folder \(folder.path) cannot be made: \(error.localizedDescription)")
+    }
+    if let named = Settings.text("master-key-file", masterKeyFile).map({ URL(fileURLWithPath: $0) }) {
+      return (try MasterKeyFile.read(named), named)
+    }
+    let file = folder.appendingPathComponent("master.key")
+    if !FileManager.default.fileExists(atPath: file.path) {
+      try mayMake(file)
+      try MasterKeyFile.make(file)
+    }
+    return (try MasterKeyFile.read(file), file)
+  }
+
+  private enum Database {
+    case sqlite(URL)
+    case postgres(ConnectionTarget)
+  }
+
+  private func databaseSetting() throws -> Database {
     guard let url = Settings.text("database", database) else {
-      return folder().appendingPathComponent("fairdraw.db")
+      return .sqlite(folder().appendingPathComponent("fairdraw.db"))
+    }
+    if ConnectionTarget.isTarget(url) {
+      do {
+        return .postgres(try ConnectionTarget(url: url))
+      } catch {
+        throw ValidationError("--database (FAIRDRAW_DATABASE): \(error).")
+      }
     }
     guard url.hasPrefix("sqlite:"), url.utf8.count > "sqlite:".utf8.count else {
-      throw ValidationError("--database (FAIRDRAW_DATABASE) must be sqlite:PATH, not \"\(url)\".")
+      // The value is not repeated: it may hold a password.
+      throw ValidationError("--database (FAIRDRAW_DATABASE) must be sqlite:PATH or postgres://….")
     }
-    return URL(fileURLWithPath: String(url.dropFirst("sqlite:".count)))
+    return .sqlite(URL(fileURLWithPath: String(url.dropFirst("sqlite:".count))))
   }
 
   private func folder() -> URL {
@@ -73,16 +141,9 @@ struct StorageOptions: ParsableArguments {
 
 /// The master key on disk: 64 hexadecimal characters and a line feed, readable by its owner alone.
 enum MasterKeyFile {
-  /// - Parameter makingIfMissing: whether a new key may be made; never for a file somebody named, since a missing one is
-  ///   then a mistake, and never beside a database that exists, since a new key would not open it.
-  static func read(_ file: URL, makingIfMissing: Bool, besideDatabase database: URL) throws -> MasterKey {
-    if !FileManager.default.fileExists(atPath: file.path) {
-      guard makingIfMissing else { throw CommandFailure("there is no master key file at \(file.path)") }
-      guard !FileManager.default.fileExists(atPath: database.path) else {
-        throw CommandFailure(
-          "the database \(database.path) is there but its master key \(file.path) is not: put the key file back")
-      }
-      try make(file)
+  static func read(_ file: URL) throws -> MasterKey {
+    guard FileManager.default.fileExists(atPath: file.path) else {
+      throw CommandFailure("there is no master key file at \(file.path)")
     }
     let text: String
     do {
@@ -98,7 +159,7 @@ enum MasterKeyFile {
   }
 
   /// Two processes may start at once; the one that creates the file decides, and the other reads it.
-  private static func make(_ file: URL) throws {
+  static func make(_ file: URL) throws {
     var random = SystemRandomNumberGenerator()
     let text =
       (0..<MasterKey.size).map { _ in

@@ -1,5 +1,6 @@
 import Foundation
 import Ledger
+import Synchronization
 
 /// Writing for a person at a terminal.
 enum Terminal {
@@ -28,16 +29,49 @@ enum Terminal {
     return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"
   }
 
-  /// Somebody else's text, at most 200 characters of it, without what could move the cursor.
-  static func oneLine(_ bytes: [UInt8]) -> String {
-    let text = String(decoding: bytes, as: UTF8.self)
-    return String(
-      text.unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : Character($0) })
+  /// Text from elsewhere, made safe to print: characters that a terminal would obey, or that would show the text in
+  /// another order, are written as their code points.
+  static func printable(_ text: String) -> String {
+    var shown = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars {
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator:
+        shown.append(contentsOf: "\\u{\(String(scalar.value, radix: 16))}".unicodeScalars)
+      default: shown.append(scalar)
+      }
+    }
+    return String(shown)
   }
 
   /// A word as a shell reads it.
   static func quoted(_ word: String) -> String {
     word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
       ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+  }
+}
+
+/// How far something has come, on one line of standard error that is written over; only if that is a terminal.
+final class ProgressBar: Sendable {
+  private let total: Int
+  private let isShown = isatty(STDERR_FILENO) == 1
+  private let last = Mutex("")
+
+  init(total: Int) { self.total = total }
+
+  /// - Parameter what: what is being done, in a few words.
+  func show(_ count: Int, _ what: String = "") {
+    guard isShown, total > 0 else { return }
+    let percent = min(count * 100 / total, 100)
+    let bar = String(repeating: "#", count: percent / 2).padding(toLength: 50, withPad: " ", startingAt: 0)
+    let line = "\r[\(bar)] \(percent) %  \(what)\u{1B}[K"
+    let isNew = last.withLock { last in
+      defer { last = line }
+      return line != last
+    }
+    if isNew { print(line, terminator: "", to: &Terminal.error) }
+  }
+
+  func clear() {
+    if isShown { print("\r\u{1B}[K", terminator: "", to: &Terminal.error) }
   }
 }

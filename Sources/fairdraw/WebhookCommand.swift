@@ -139,7 +139,7 @@ struct WebhookCommand: AsyncParsableCommand {
         for attempt in delivery.attempts {
           let status = attempt.status.map(String.init) ?? "no answer"
           print("    \(Terminal.time(attempt.at))  \(status)  \(attempt.latency) ms  \(attempt.error ?? "delivered")")
-          let answer = Terminal.oneLine(attempt.answer)
+          let answer = Terminal.printable(String(String(decoding: attempt.answer, as: UTF8.self).prefix(200)))
           if attempt.error != nil, !answer.isEmpty { print("      \(answer)") }
         }
       }
@@ -215,5 +215,5 @@ struct WebhookArgument: ParsableArguments {
 private func administeringWebhooks<Result>(
   _ storage: StorageOptions, _ body: (any DeliveryStore) throws -> Result
 ) throws -> Result {
-  try administering(try storage.open().store, body)
+  try administering(try storage.open().store as any DeliveryStore, body)
 }

@@ -73,6 +73,129 @@ import Testing
     #expect(changes.isEmpty)
   }
 
+  // MARK: Rotation
+
+  private func rotate(_ caller: Caller, _ claim: IdempotencyClaim? = nil) -> Submission {
+    Submission(caller: caller, claim: claim, operation: .rotate(seed("test")))
+  }
+
+  @Test mutating func whatHasNoOutcomeIsNotRotated() throws {
+    #expect(try refusal(server.answer(rotate(live))) == "404 -")
+    _ = server.answer(Submission(caller: live, operation: .seed(seed("test"))))
+    _ = server.answer(Submission(caller: live, operation: .incrementCursor(seed("test"))))
+    let (replies, changes) = server.decide(rotate(live), rotate(test), rotate(.live(2, account: 1)))
+    #expect(try replies.map(refusal) == ["404 -", "403 test_mode_forbidden", "404 -"])
+    #expect(changes.isEmpty)
+  }
+
+  @Test mutating func aRotationTellsOneSeedAndPromisesTheNext() throws {
+    var promised = try object(server.answer(Submission(caller: live, operation: .seed(seed("test")))).body)
+    _ = server.answer(draw(live))
+    for nonce in 1...2 {
+      let body = try object(server.answer(rotate(live)).body)
+      let revealed = try object(Array(try #require(body["revealed"]).raw))
+      let next = try object(Array(try #require(body["next"]).raw))
+      #expect(revealed["serverHash"]?.string == promised["serverHash"]?.string)
+      #expect(try ServerSeed(hex: revealed["serverSeed"]?.string ?? []).hash.hex == revealed["serverHash"]?.string)
+      #expect(revealed["nonce"]?.number == "\(nonce)" && next["nonce"]?.number == "\(nonce)")
+      #expect(next["rotatedAt"]?.number == "\(server.now)")
+      #expect(next["serverHash"]?.string != revealed["serverHash"]?.string)
+      let drawn = try object(server.answer(draw(live)).body)
+      #expect(drawn["serverHash"]?.string == next["serverHash"]?.string && drawn["nonce"]?.number == "\(nonce)")
+      promised = next
+    }
+    server.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test mutating func aGroupRotatesInItsOrder() throws {
+    let (replies, changes) = server.decide(draw(live), rotate(live), draw(live), rotate(live), draw(live), rotate(test))
+    #expect(replies.map(\.status) == [200, 200, 200, 200, 200, 403])
+    #expect(changes.outcomes.map(\.epoch) == [0, 1, 2] && changes.outcomes.map(\.nonce) == [0, 1, 2])
+    #expect(changes.revealedSeeds.map(\.nonce) == [1, 2])
+    #expect(changes.outcomes.map(\.serverHash).prefix(2) == changes.revealedSeeds.map(\.hash)[...])
+    #expect(changes.newChains.map(\.epoch) == [2] && changes.rotatedChains.isEmpty && changes.movedChains.isEmpty)
+    let later = server.decide(rotate(live), rotate(live, live.claim("again")), rotate(live, live.claim("again")))
+    #expect(later.changes.rotatedChains.map(\.epoch) == [4] && later.changes.movedChains.isEmpty)
+    #expect(later.replies.map(\.isReplay) == [false, false, true])
+    server.ledger.audit(defaultQuota: 0)
+  }
+
+  // MARK: Commit and reveal
+
+  private mutating func commit(_ caller: Caller) -> CommitID {
+    server.decide(Submission(caller: caller, operation: .commit)).changes.newCommitments[0].id
+  }
+
+  private func reveal(
+    _ caller: Caller, _ id: CommitID, _ claim: IdempotencyClaim? = nil, _ clientSeed: String = "test"
+  ) -> Submission {
+    Submission(caller: caller, claim: claim, operation: .reveal(id, .ints(clientSeed)))
+  }
+
+  @Test mutating func aCommitmentIsItsOwners() throws {
+    let callers: [Caller] = [.anonymous, live, .live(2, account: 1), test]
+    for owner in callers {
+      let id = commit(owner)
+      for caller in callers where caller != owner {
+        let (replies, changes) = server.decide(reveal(caller, id))
+        #expect(try refusal(replies[0]) == "403 commitment_not_yours" && changes.isEmpty)
+      }
+      #expect(server.answer(reveal(owner, id)).status == 200)
+      #expect(try refusal(server.answer(reveal(owner, id))) == "409 commitment_used")
+    }
+    server.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test mutating func aCommitmentLivesForItsTime() throws {
+    let first = commit(live)
+    let second = commit(live)
+    server.now += 599_999
+    #expect(server.answer(reveal(live, first)).status == 200)
+    server.now += 1
+    // Used before it expired: that is the better answer.
+    let (replies, changes) = server.decide(reveal(live, first), reveal(live, second))
+    #expect(try replies.map(refusal) == ["409 commitment_used", "410 commitment_expired"])
+    #expect(changes.isEmpty)
+    let unknown = CommitID(bytes: Array(repeating: 1, count: 16))
+    #expect(try refusal(server.answer(reveal(live, unknown))) == "404 unknown_commitment")
+  }
+
+  @Test mutating func aCommitmentWaitsForTheQuota() throws {
+    server.now = newYear - 1000
+    let id = commit(live)
+    for _ in 0..<3 { _ = server.answer(draw(live)) }
+    let late = reveal(live, id, live.claim("late"))
+    #expect(try refusal(server.answer(late)) == "429 quota_exceeded")
+    server.now = newYear
+    let (replies, changes) = server.decide(late, late)
+    #expect(replies.map(\.status) == [200, 200] && replies.map(\.isReplay) == [false, true])
+    #expect(changes.usage == [UsageKey(account: AccountID(1), day: Day(of: newYear), endpoint: .ints): 1])
+    server.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test mutating func ofManyRevealsInAGroupTheFirstCounts() throws {
+    let id = commit(live)
+    let (replies, changes) = server.decide(reveal(live, id, nil, "a"), reveal(live, id, nil, "b"), draw(live, "a"))
+    #expect(try replies.map(refusal) == ["200 -", "409 commitment_used", "200 -"])
+    #expect(changes.outcomes.map(\.nonce) == [0, 0] && Set(changes.outcomes.map(\.chain)).count == 2)
+    #expect(changes.usedCommitments.map(\.id) == [id] && changes.newChains.count == 2)
+    let members = try object(replies[0].body)
+    #expect(members["serverSeed"]?.string == changes.revealedSeeds[0].seed.ascii)
+    #expect(members["commitId"]?.string == bytes(id.description))
+  }
+
+  @Test mutating func testCommitmentsAreFree() throws {
+    for _ in 0..<3 { _ = server.answer(draw(live)) }
+    let id = commit(test)
+    let (replies, changes) = server.decide(reveal(test, id))
+    let members = try object(replies[0].body)
+    #expect(members["mode"]?.string == bytes("test"))
+    #expect(changes.testOutcomes.map(\.outcome.nonce) == [0] && changes.outcomes.isEmpty && changes.newChains.isEmpty)
+    #expect(changes.usage.isEmpty && changes.revealedSeeds.isEmpty)
+    let seed = decider.testSeeds.seed(account: AccountID(1), commitment: id).seed
+    #expect(members["serverSeed"]?.string == seed.ascii)
+  }
+
   // MARK: Quota
 
   @Test mutating func theQuotaEndsAtMidnight() throws {
@@ -234,15 +357,20 @@ import Testing
       Submission(caller: test, operation: .seed(seed("d"))),
       Submission(caller: .live(2, account: 1), operation: .incrementCursor(seed("e"))),
       Submission(caller: .live(2, account: 1), operation: .refuse(.badRequest("no"))),
+      Submission(caller: live, operation: .rotate(seed("f"))), Submission(caller: test, operation: .rotate(seed("g"))),
+      Submission(caller: live, operation: .commit), Submission(caller: test, operation: .commit),
+      reveal(live, CommitID(bytes: Array(1...16)), nil, "h"), reveal(test, CommitID(bytes: Array(2...17)), nil, "h"),
     ])
     func chain(_ owner: Int64, _ clientSeed: String) -> ChainKey {
       ChainKey(owner: ChainOwner(owner), clientSeed: seed(clientSeed))
     }
     #expect(needs.keys == [KeyID(1), KeyID(2), KeyID(3)])
     #expect(needs.accounts == [AccountID(1)])
-    #expect(needs.chains == [chain(0, "a"), chain(1, "a"), chain(1, "b"), chain(1, "c"), chain(2, "e")])
+    #expect(needs.chains == [chain(0, "a"), chain(1, "a"), chain(1, "b"), chain(1, "c"), chain(2, "e"), chain(1, "f")])
+    #expect(needs.commitments == [CommitID(bytes: Array(1...16)), CommitID(bytes: Array(2...17))])
+    #expect(needs.newChains == 6 + 2)
     #expect(needs.claims == [live.claim("k").scope, test.claim("k").scope])
     #expect(needs.testDraws.count == 1)
-    #expect(needs.outcomes == 5)
+    #expect(needs.outcomes == 7)
   }
 }

@@ -89,6 +89,8 @@ final class FaultyStore: LedgerStore {
   func outcome(
     of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
   ) async throws(StoreFailure) -> Outcome? { throw unused }
+  func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? { throw unused }
+  func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool { throw unused }
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) { throw unused }
   func ping() async throws(StoreFailure) {}
   func createAccount(name: String, dailyQuota: Int?) throws -> Account { throw unused }

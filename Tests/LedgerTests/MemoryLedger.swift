@@ -14,15 +14,24 @@ struct MemoryLedger: Sendable {
   private(set) var testOutcomes: [TestDrawID: Outcome] = [:]
   private(set) var records: [IdempotencyScope: IdempotencyRecord] = [:]
   private(set) var usage: [UsageKey: Int] = [:]
+  private(set) var revealedSeeds: [Epoch: RevealedSeed] = [:]
+  private(set) var commitments: [CommitID: Commitment] = [:]
   /// Each account's enabled endpoints.
   var webhooks: [AccountID: [WebhookEndpointID]] = [:]
   private(set) var deliveries: [NewDelivery] = []
   private var numbers: [Place: Int] = [:]
+  /// Of every chain and commitment.
+  private var chainNumbers: Set<Int64> = []
 
   struct Place: Hashable {
     let chain: Int64
     let cursor: Int64
     let nonce: Int64
+  }
+
+  struct Epoch: Hashable {
+    let chain: Int64
+    let number: Int
   }
 
   mutating func addAccount(_ account: Int64, dailyQuota: Int?) { accounts[AccountID(account)] = .some(dailyQuota) }
@@ -36,10 +45,20 @@ struct MemoryLedger: Sendable {
     chains[key].flatMap { numbers[Place(chain: $0.id, cursor: cursor, nonce: nonce)] }.map { outcomes[$0] }
   }
 
+  /// The outcome that the commitment has become.
+  func outcome(of commitment: CommitID) -> Outcome? {
+    commitments[commitment].flatMap { numbers[Place(chain: $0.chain, cursor: 0, nonce: 0)] }.map { outcomes[$0] }
+  }
+
+  /// The server seed that `chain` drew from in an epoch of its own.
+  func seed(of chain: SeedChain, epoch: Int) -> ServerSeed? {
+    epoch == chain.epoch ? chain.active.seed : revealedSeeds[Epoch(chain: chain.id, number: epoch)]?.seed
+  }
+
   /// What `needs` names and nothing else, so that a decision that looks further goes wrong.
   func snapshot(_ needs: Needs, now: Milliseconds) -> Snapshot {
     var snapshot = Snapshot(
-      now: now, nextOutcome: Int64(outcomes.count + testOutcomes.count) + 1, nextChain: Int64(chains.count) + 1)
+      now: now, nextOutcome: Int64(outcomes.count + testOutcomes.count) + 1, nextChain: Int64(chainNumbers.count) + 1)
     snapshot.keys = liveKeys.intersection(needs.keys)
     for account in needs.accounts {
       guard let quota = accounts[account] else { continue }
@@ -51,6 +70,7 @@ struct MemoryLedger: Sendable {
     for key in needs.chains { snapshot.chains[key] = chains[key] }
     for scope in needs.claims { snapshot.records[scope] = records[scope] }
     for id in needs.testDraws { snapshot.testOutcomes[id] = testOutcomes[id] }
+    for id in needs.commitments { snapshot.commitments[id] = commitments[id] }
     for account in needs.webhookAccounts { snapshot.webhooks[account] = webhooks[account] }
     return snapshot
   }
@@ -63,8 +83,31 @@ struct MemoryLedger: Sendable {
         Issue.record("chain \(chain.id) moved before it was made")
       }
     }
-    for chain in changes.newChains where chains.updateValue(chain, forKey: chain.key) != nil {
-      Issue.record("chain \(chain.id) made twice")
+    for chain in changes.rotatedChains {
+      let before = chains.updateValue(chain, forKey: chain.key)
+      if before?.id != chain.id || before.map({ $0.epoch < chain.epoch }) != true {
+        Issue.record("chain \(chain.id) rotated from epoch \(before?.epoch ?? -1) to \(chain.epoch)")
+      }
+    }
+    for chain in changes.newChains {
+      let isNew = chain.key.owner.isNobody || chainNumbers.insert(chain.id).inserted
+      if chains.updateValue(chain, forKey: chain.key) != nil || !isNew { Issue.record("chain \(chain.id) made twice") }
+    }
+    for seed in changes.revealedSeeds {
+      let epoch = Epoch(chain: seed.chain, number: seed.epoch)
+      if revealedSeeds.updateValue(seed, forKey: epoch) != nil { Issue.record("\(epoch) revealed twice") }
+    }
+    for commitment in changes.newCommitments {
+      let isNew = chainNumbers.insert(commitment.chain).inserted
+      if commitments.updateValue(commitment, forKey: commitment.id) != nil || !isNew {
+        Issue.record("commitment \(commitment.id) made twice")
+      }
+    }
+    for commitment in changes.usedCommitments {
+      let before = commitments.updateValue(commitment, forKey: commitment.id)
+      if before == nil || before?.revealed != nil || commitment.revealed == nil {
+        Issue.record("commitment \(commitment.id) used twice")
+      }
     }
     for outcome in changes.outcomes {
       let place = Place(chain: outcome.chain, cursor: outcome.cursor, nonce: outcome.nonce)
@@ -97,31 +140,40 @@ struct MemoryLedger: Sendable {
     #expect(ids.sorted() == Array(1..<(Int64(ids.count) + 1)))
     #expect(Set(ids.map(shortIDs.encode)).count == ids.count)
 
-    // Coordinates: each chain's nonces run 0…n−1 in the order of its outcomes, its cursor only grows, and it stands
-    // after its last outcome. One seed each.
-    var positions: [Int64: (cursor: Int64, nonce: Int64)] = [:]
+    // Coordinates: each chain's nonces run 0…n−1 in the order of its outcomes over all its epochs, its cursor and its
+    // epoch only grow, and it stands after its last outcome.
+    var positions: [Int64: (epoch: Int, cursor: Int64, nonce: Int64)] = [:]
     let byID = Dictionary(uniqueKeysWithValues: chains.values.map { ($0.id, $0) })
-    #expect(Set(chains.values.map { $0.active.seed.description }).count == chains.count)
+    auditSeeds(byID)
+    let commitmentsByChain = Dictionary(uniqueKeysWithValues: commitments.values.map { ($0.chain, $0) })
     var used: [UsageKey: Int] = [:]
     for outcome in outcomes {
       guard let chain = byID[outcome.chain] else {
         Issue.record("outcome \(outcome.id) is of no chain")
         continue
       }
-      let last = positions[chain.id] ?? (cursor: 0, nonce: -1)
-      if outcome.nonce != last.nonce + 1 || outcome.cursor < last.cursor {
-        Issue.record("chain \(chain.id) goes from \(last) to \((outcome.cursor, outcome.nonce))")
+      let last = positions[chain.id] ?? (epoch: 0, cursor: 0, nonce: -1)
+      let place = (epoch: outcome.epoch, cursor: outcome.cursor, nonce: outcome.nonce)
+      if place.nonce != last.nonce + 1 || place.cursor < last.cursor || place.epoch < last.epoch {
+        Issue.record("chain \(chain.id) goes from \(last) to \(place)")
       }
-      positions[chain.id] = (outcome.cursor, outcome.nonce)
-      if outcome.serverHash != chain.active.hash || outcome.clientSeed != chain.key.clientSeed {
+      positions[chain.id] = place
+      if outcome.serverHash != seed(of: chain, epoch: outcome.epoch)?.hash || outcome.clientSeed != chain.key.clientSeed
+      {
         Issue.record("outcome \(outcome.id) was not drawn from its chain")
       }
-      let owner = chain.key.owner
+      // No draw was made from a seed after it was told, but the one it was told with.
+      if let revealed = revealedSeeds[Epoch(chain: chain.id, number: outcome.epoch)],
+        (outcome.cursor, outcome.nonce) >= (revealed.cursor, revealed.nonce)
+      {
+        Issue.record("outcome \(outcome.id) was drawn from a seed that was no secret")
+      }
+      let owner = commitmentsByChain[chain.id]?.owner ?? chain.key.owner
       let account = owner == .anonymous ? .anonymous : keyOwners[KeyID(owner.rawValue)] ?? AccountID(-1)
       used[UsageKey(account: account, day: Day(of: outcome.created), endpoint: outcome.endpoint), default: 0] += 1
     }
     for chain in chains.values {
-      let last = positions[chain.id] ?? (cursor: 0, nonce: -1)
+      let last = positions[chain.id] ?? (epoch: 0, cursor: 0, nonce: -1)
       if chain.nonce != last.nonce + 1 || chain.cursor < last.cursor {
         Issue.record("chain \(chain.id) stands at \((chain.cursor, chain.nonce)) after \(last)")
       }
@@ -137,5 +189,46 @@ struct MemoryLedger: Sendable {
       let quota = (accounts[AccountID(key[0])] ?? 0) ?? defaultQuota
       if count > quota { Issue.record("account \(key[0]) drew \(count) of \(quota) on day \(key[1])") }
     }
+  }
+
+  /// Every epoch of every chain has a seed of its own, known by its hash; every epoch but the last has been told, where
+  /// the next one went on; a commitment is one outcome, or none.
+  private func auditSeeds(_ byID: [Int64: SeedChain]) {
+    var seeds: [String] = []
+    for chain in chains.values {
+      var last = (cursor: Int64(0), nonce: Int64(0))
+      for epoch in 0..<chain.epoch {
+        guard let revealed = revealedSeeds[Epoch(chain: chain.id, number: epoch)] else {
+          Issue.record("epoch \(epoch) of chain \(chain.id) was not told")
+          continue
+        }
+        if revealed.seed.hash != revealed.hash || (revealed.cursor, revealed.nonce) < last {
+          Issue.record("epoch \(epoch) of chain \(chain.id) was told wrongly")
+        }
+        last = (revealed.cursor, revealed.nonce)
+        seeds.append(revealed.seed.description)
+      }
+      seeds.append(chain.active.seed.description)
+    }
+    let rotations = chains.values.reduce(0) { $0 + $1.epoch }
+    let live = commitments.values.filter { byID[$0.chain] != nil }
+    #expect(revealedSeeds.count == rotations + live.count)
+    #expect(live.count == chains.keys.filter(\.owner.isNobody).count)
+    for commitment in commitments.values {
+      let chain = byID[commitment.chain]
+      let revealed = revealedSeeds[Epoch(chain: commitment.chain, number: 0)]
+      if let chain {
+        if chain.key.owner.rawValue != -commitment.chain || chain.epoch != 0 || (chain.cursor, chain.nonce) != (0, 1)
+          || revealed?.seed != commitment.active.seed || revealed?.revealed != commitment.revealed
+          || commitment.revealed == nil
+        {
+          Issue.record("commitment \(commitment.id) became another chain")
+        }
+      } else {
+        if revealed != nil { Issue.record("commitment \(commitment.id) was told without a draw") }
+        seeds.append(commitment.active.seed.description)
+      }
+    }
+    #expect(Set(seeds).count == seeds.count)
   }
 }

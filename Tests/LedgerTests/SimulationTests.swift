@@ -23,6 +23,8 @@ struct Simulation {
   enum Event: CaseIterable {
     case drawn, rehearsed, replayed, conflict, quotaRefused, quotaRefusedInBatch, revoked, expired, midnight, setBack
     case told, crashBeforeStore, crashBeforeReply, sameGroupTwice, noChain, seeded, moved, fullBatch
+    case rotated, nothingToRotate, drawnAfterRotation, committed, revealed, revealedInTestMode
+    case unknownCommitment, foreignCommitment, usedCommitment, expiredCommitment, quotaRefusedReveal
   }
 
   private(set) var ledger = MemoryLedger()
@@ -41,6 +43,8 @@ struct Simulation {
   private var old: [Submission] = []
   /// Whose senders have seen the server crash.
   private var unanswered: [Submission] = []
+  /// What callers know to reveal.
+  private var commitments: [(id: CommitID, caller: Caller)] = []
   /// The first answers of claims, by the number of the submission that ran.
   private var firstAnswers: [Int: Reply] = [:]
   /// Every claim whose request has run.
@@ -165,28 +169,38 @@ struct Simulation {
   }
 
   private mutating func newSubmission() -> Submission {
-    let caller =
+    let operation = operation()
+    var caller: Caller =
       random.chance(20) ? .anonymous : random.chance(0.3) ? Self.unknownKey : random.pick(callers)
+    if case .reveal(let id, _) = operation, random.chance(85), let own = commitments.last(where: { $0.id == id }) {
+      caller = own.caller
+    }
     var claim: IdempotencyClaim?
     if caller != .anonymous, random.chance(70) {
       nextClaim += 1
       claim = caller.claim("request-\(nextClaim)", fingerprint: random.bytes(32))
     }
-    return Submission(caller: caller, claim: claim, operation: operation())
+    return Submission(caller: caller, claim: claim, operation: operation)
   }
 
   private mutating func operation() -> Ledger.Operation {
     switch random.int(1...100) {
-    case ...60: return .draw(random.drawRequest(Self.clientSeeds))
-    case ...75:
+    case ...55: return .draw(random.drawRequest(Self.clientSeeds))
+    case ...68:
       let count = random.chance(2) ? maximumBatchSize : random.int(1...6)
       if count == maximumBatchSize { seen.insert(.fullBatch) }
       return .batch(
         (0..<count).map { _ in
           random.chance(15) ? .refused("items required") : .draw(random.drawRequest(Self.clientSeeds))
         })
-    case ...83: return .seed(random.pick(Self.clientSeeds))
-    case ...91: return .incrementCursor(random.chance(10) ? seed("nobody's") : random.pick(Self.clientSeeds))
+    case ...74: return .seed(random.pick(Self.clientSeeds))
+    case ...80: return .incrementCursor(random.chance(10) ? seed("nobody's") : random.pick(Self.clientSeeds))
+    case ...84: return .rotate(random.chance(10) ? seed("nobody's") : random.pick(Self.clientSeeds))
+    case ...89: return .commit
+    case ...96:
+      let known = commitments.randomElement(using: &random)?.id
+      let id = random.chance(3) ? nil : known
+      return .reveal(id ?? CommitID(bytes: random.bytes(16)), random.drawRequest(Self.clientSeeds))
     default: return .refuse(.badRequest("count must be a whole number from 1 to 100"))
     }
   }
@@ -213,6 +227,10 @@ struct Simulation {
       && a.changes.testOutcomes.map(\.outcome) == b.changes.testOutcomes.map(\.outcome)
       && a.changes.newChains.map(Chain.init) == b.changes.newChains.map(Chain.init)
       && a.changes.movedChains.map(Chain.init) == b.changes.movedChains.map(Chain.init)
+      && a.changes.rotatedChains.map(Chain.init) == b.changes.rotatedChains.map(Chain.init)
+      && a.changes.revealedSeeds == b.changes.revealedSeeds
+      && a.changes.newCommitments.map(Promise.init) == b.changes.newCommitments.map(Promise.init)
+      && a.changes.usedCommitments.map(Promise.init) == b.changes.usedCommitments.map(Promise.init)
     try check(same, "the same snapshot, group and entropy were decided differently")
   }
 
@@ -230,6 +248,22 @@ struct Simulation {
     }
   }
 
+  private struct Promise: Equatable {
+    let id: CommitID
+    let chain: Int64
+    let owner: ChainOwner
+    let seed: ServerSeed
+    let times: [Milliseconds?]
+
+    init(_ commitment: Commitment) {
+      id = commitment.id
+      chain = commitment.chain
+      owner = commitment.owner
+      seed = commitment.active.seed
+      times = [commitment.created, commitment.expires, commitment.revealed]
+    }
+  }
+
   /// Holds the group, which has been stored, against what the model says of its submissions one by one.
   private mutating func compare(_ group: [Submission], _ decision: Decision) throws {
     try check(decision.replies.count == group.count, "\(group.count) submissions, \(decision.replies.count) replies")
@@ -240,6 +274,9 @@ struct Simulation {
       let answer = model.answer(submission, number: number, now: now)
       do {
         try compare(reply, answer, to: submission.caller)
+        if case .single(.refused(429, _, _)) = answer, case .reveal = submission.operation {
+          seen.insert(.quotaRefusedReveal)
+        }
       } catch {
         throw Divergence(description: "submission \(number), \(submission), was answered \(text(reply.body)): \(error)")
       }
@@ -253,15 +290,23 @@ struct Simulation {
     }
     // And nothing else has changed.
     try check(ledger.outcomes.count == model.drawn, "outcomes that nobody asked for")
-    try check(ledger.chains.count == model.next.count, "chains that nobody asked for")
-    try check(ledger.testOutcomes.count == rehearsals.count, "test outcomes that nobody asked for")
+    let revealed = model.revealed
+    try check(
+      ledger.chains.count == model.next.count + revealed[.live, default: 0], "chains that nobody asked for")
+    try check(
+      ledger.testOutcomes.count == rehearsals.count + revealed[.test, default: 0], "test outcomes that nobody asked for"
+    )
     try check(decision.changes.records.count == model.runs - runsBefore, "records that nobody asked for")
-    let deliveries = ledger.deliveries(for: decision.changes.outcomes)
-    try check(decision.changes.deliveries == deliveries, "should make \(deliveries.count) deliveries")
+    let changes = decision.changes
+    let deliveries = ledger.deliveries(for: changes.outcomes)
+    try check(changes.deliveries == deliveries, "should make \(deliveries.count) deliveries")
     if !deliveries.isEmpty { seen.insert(.told) }
-    for chain in decision.changes.newChains + decision.changes.movedChains {
-      let expected = model.next[chain.key] ?? (-1, -1)
-      try check((chain.cursor, chain.nonce) == expected, "chain \(chain.id) should stand at \(expected)")
+    for chain in changes.newChains + changes.movedChains + changes.rotatedChains {
+      let used = Model.Position(nonce: 1)
+      let expected = chain.key.owner.isNobody ? used : model.next[chain.key] ?? Model.Position(epoch: -1)
+      try check(
+        (chain.epoch, chain.cursor, chain.nonce) == (expected.epoch, expected.cursor, expected.nonce),
+        "chain \(chain.id) should stand at \(expected)")
     }
   }
 
@@ -285,7 +330,13 @@ struct Simulation {
       case "idempotency_replay": seen.insert(.conflict)
       case "invalid_api_key": seen.insert(.revoked)
       case "quota_exceeded": seen.insert(.quotaRefused)
-      default: if error == nil, status == 400 { seen.insert(.noChain) }
+      case "unknown_commitment": seen.insert(.unknownCommitment)
+      case "commitment_not_yours": seen.insert(.foreignCommitment)
+      case "commitment_used": seen.insert(.usedCommitment)
+      case "commitment_expired": seen.insert(.expiredCommitment)
+      default:
+        if error == nil, status == 400 { seen.insert(.noChain) }
+        if status == 404 { seen.insert(.nothingToRotate) }
       }
     case .single(let part):
       let outcome = try outcome(part)
@@ -309,17 +360,70 @@ struct Simulation {
           try check(result.raw.elementsEqual(expected), "should hold \(text(expected))")
         }
       }
-    case .chain(let key, let clientSeed, let cursor, let nonce, let moved):
+    case .chain(let key, let clientSeed, let position, let moved):
       let members = try object(reply.body)
       let chain = key.flatMap { ledger.chains[$0] }
-      let hash = chain?.active.hash ?? decider.testSeeds.seed(account: caller.account, clientSeed: clientSeed).hash
+      let hash =
+        chain.flatMap { ledger.seed(of: $0, epoch: position.epoch)?.hash }
+        ?? decider.testSeeds.seed(account: caller.account, clientSeed: clientSeed).hash
       try check(
         reply.status == 200 && members["clientSeed"]?.string == clientSeed.bytes
-          && members["serverHash"]?.string == hash.hex && members["cursor"]?.number == "\(cursor)"
-          && members["nonce"]?.number == "\(nonce)"
+          && members["serverHash"]?.string == hash.hex && members["cursor"]?.number == "\(position.cursor)"
+          && members["nonce"]?.number == "\(position.nonce)"
           && members["created"]?.number == (moved ? chain.map { "\($0.created)" } : nil),
-        "should be the chain at \(cursor):\(nonce) under \(hash)")
+        "should be the chain at \(position) under \(hash)")
       seen.insert(moved ? .moved : .seeded)
+    case .rotated(let key, let position):
+      let chain = ledger.chains[key]
+      guard let old = chain.flatMap({ ledger.seed(of: $0, epoch: position.epoch) }),
+        let new = chain.flatMap({ ledger.seed(of: $0, epoch: position.epoch + 1) })
+      else { throw Divergence(description: "there are no two seeds from \(position) on") }
+      var clientSeed: [UInt8] = []
+      clientSeed.append(jsonString: key.clientSeed.bytes)
+      let at = "\"cursor\":\(position.cursor),\"nonce\":\(position.nonce)"
+      let expected =
+        "{\"clientSeed\":\(text(clientSeed)),"
+        + "\"revealed\":{\"serverSeed\":\"\(old.description)\",\"serverHash\":\"\(old.hash)\",\(at)},"
+        + "\"next\":{\"serverHash\":\"\(new.hash)\",\(at),\"rotatedAt\":\(now)}}"
+      try check(reply == Reply(status: 200, body: bytes(expected)), "should be \(expected)")
+      seen.insert(.rotated)
+    case .committed:
+      let members = try object(reply.body)
+      guard let id = members["commitId"]?.string.flatMap({ CommitID(text($0)) }),
+        let commitment = ledger.commitments[id]
+      else { throw Divergence(description: "no commitment was made") }
+      let expected =
+        "{\"commitId\":\"\(id)\",\"serverHash\":\"\(commitment.active.hash)\",\"expiresAt\":\(now + 600_000)}"
+      try check(reply == Reply(status: 200, body: bytes(expected)), "should be \(expected)")
+      try check(commitment.owner == caller.chainOwner && commitment.created == now, "should be of its caller, and new")
+      if caller.mode == .test {
+        let seed = decider.testSeeds.seed(account: caller.account, commitment: id).seed
+        try check(commitment.active.seed == seed, "should be the test seed")
+      }
+      model.learn(id, of: caller, now: now)
+      if commitments.count < 60 {
+        commitments.append((id, caller))
+      } else {
+        commitments[random.int(0...59)] = (id, caller)
+      }
+      seen.insert(.committed)
+    case .revealed(let id, let request):
+      guard let commitment = ledger.commitments[id] else { throw Divergence(description: "no such commitment") }
+      let test = TestDrawID(account: caller.account, digest: id.bytes)
+      guard let outcome = caller.mode == .live ? ledger.outcome(of: id) : ledger.testOutcomes[test] else {
+        throw Divergence(description: "nothing was recorded")
+      }
+      try check(
+        outcome.created == now && outcome.mode == caller.mode && commitment.revealed == now
+          && (outcome.epoch, outcome.cursor, outcome.nonce) == (0, 0, 0),
+        "should be of now, at 0:0")
+      try rederive(outcome, of: request, from: commitment.active.seed)
+      var body: [UInt8] = []
+      let shortID = decider.renderer.append(outcome, to: &body)
+      body.removeLast()
+      body += bytes(",\"serverSeed\":\"\(commitment.active.seed.description)\",\"commitId\":\"\(id)\"}")
+      try check(reply == Reply(status: 200, body: body, shortID: shortID), "should be \(text(body))")
+      seen.insert(caller.mode == .live ? .revealed : .revealedInTestMode)
     case .again: break
     }
   }
@@ -333,13 +437,15 @@ struct Simulation {
   /// The stored outcome of a draw, derived again.
   private mutating func outcome(_ part: Model.Part) throws -> Outcome {
     switch part {
-    case .drawn(let key, let cursor, let nonce, let request):
-      guard let outcome = ledger.outcome(key, cursor: cursor, nonce: nonce), let chain = ledger.chains[key] else {
-        throw Divergence(description: "nothing was recorded at \(cursor):\(nonce)")
-      }
-      try check(outcome.created == now && outcome.mode == .live, "should be of now, and live")
-      try rederive(outcome, of: request, from: chain.active.seed)
-      seen.insert(.drawn)
+    case .drawn(let key, let position, let request):
+      guard let outcome = ledger.outcome(key, cursor: position.cursor, nonce: position.nonce),
+        let seed = ledger.chains[key].flatMap({ ledger.seed(of: $0, epoch: position.epoch) })
+      else { throw Divergence(description: "nothing was recorded at \(position)") }
+      try check(
+        outcome.created == now && outcome.mode == .live && outcome.epoch == position.epoch,
+        "should be of now, live, and of epoch \(position.epoch)")
+      try rederive(outcome, of: request, from: seed)
+      seen.insert(position.epoch > 0 ? .drawnAfterRotation : .drawn)
       return outcome
     case .rehearsed(let account, let request):
       let caller = Caller.key(KeyID(0), account, .test)

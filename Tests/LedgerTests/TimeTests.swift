@@ -13,6 +13,36 @@ import Testing
     #expect(Day.secondsLeft(at: moment) == secondsLeft)
   }
 
+  @Test(
+    arguments: [
+      ("1970-01-01", 0), ("1969-12-31", -1), ("2000-02-29", 11016), ("2000-03-01", 11017), ("2026-01-01", 20454),
+      ("2100-02-28", 47540), ("2100-03-01", 47541), ("0001-01-01", -719_162), ("9999-12-31", 2_932_896),
+    ] as [(String, Int64)])
+  func daysAreWrittenByTheCalendar(_ text: String, _ number: Int64) {
+    #expect(Day(text) == Day(number: number))
+    #expect(Day(number: number).description == text)
+  }
+
+  @Test func daysFollowOneAnother() {
+    var texts: Set<String> = []
+    for number in -1000..<50_000 as Range<Int64> {
+      let day = Day(number: number)
+      #expect(Day(day.description) == day)
+      #expect(Day(of: day.start) == day && Day(of: day.end - 1) == day && Day(of: day.end) == day.next)
+      #expect(day.next.previous == day)
+      texts.insert(day.description)
+    }
+    #expect(texts.count == 51_000)
+  }
+
+  @Test(
+    arguments: [
+      "", "2026", "2026-02-30", "2026-02-29", "2100-02-29", "2026-13-01", "2026-00-01", "2026-01-00", "2026-01-32",
+      "2026-1-1", "2026-01-1", "26-01-01", "2026/01/01", "2026-01-01 ", " 2026-01-01", "+026-01-01", "2026-01-01T00:00",
+      "0000-01-01", "２026-01-01", "2026-0x-01", "-026-01-01",
+    ])
+  func whatIsNoDayIsNotRead(_ text: String) { #expect(Day(text) == nil) }
+
   @Test func recordsLiveForADay() {
     let scope = IdempotencyScope(account: AccountID(1), mode: .live, key: [1])
     let record = IdempotencyRecord(

@@ -1,9 +1,11 @@
 import Fairness
 import Foundation
 import Ledger
+import Logging
 import SQLiteStore
 import StoreConformance
 import Testing
+import Transparency
 
 @Suite(.timeLimit(.minutes(1))) struct SQLiteStoreTests {
   private let folder = try! TemporaryFolder()
@@ -25,6 +27,13 @@ import Testing
   }
 
   @Test(arguments: StoreConformance.checks) func conforms(_ check: StoreCheck) async throws {
+    let file = file
+    try await check.run {
+      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
+    }
+  }
+
+  @Test(arguments: StoreConformance.transparencyChecks) func conformsAsALog(_ check: StoreCheck) async throws {
     let file = file
     try await check.run {
       try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
@@ -272,6 +281,101 @@ import Testing
     #expect(try test.settle(draw(test.alice)).snapshot.now == then + 1)
     let times = try await test.outcomes(test.alice).map(\.created)
     #expect(times == [then + 1, then, then])
+  }
+
+  // MARK: Long chains
+
+  @Test func aHundredThousandOutcomesAreReadPageByPage() async throws {
+    let test = try await storeUnderTest()
+    let count = 100_000
+    for group in 0..<100 {
+      if group == 30 { try test.settle(rotate(.anonymous)) }
+      if group == 60 { try test.settle(move(.anonymous)) }
+      try test.settle((0..<1000).map { _ in draw(.anonymous) } + [draw(.anonymous, "other")])
+    }
+    var nonce = Int64(count)
+    var before: (cursor: Int64, nonce: Int64)?
+    var hashes: [ServerHash] = []
+    var pages = 0
+    while true {
+      let page = try await test.store.outcomes(of: .anonymous, clientSeed: seed("test"), before: before, limit: 1000)
+      guard let last = page.last else { break }
+      for outcome in page {
+        nonce -= 1
+        #expect(outcome.nonce == nonce && outcome.cursor == (nonce >= 60000 ? 1 : 0))
+        if hashes.last != outcome.serverHash { hashes.append(outcome.serverHash) }
+      }
+      before = (last.cursor, last.nonce)
+      pages += 1
+    }
+    #expect(nonce == 0 && pages == 100)
+    #expect(hashes.count == 2 && hashes[0] != hashes[1])
+  }
+
+  // MARK: The daily log
+
+  private func publish(_ test: StoreUnderTest, through day: Day) throws -> SQLiteStore {
+    let store = try #require(test.store as? SQLiteStore)
+    let publisher = MerklePublisher(
+      store: store, signer: try RootSigner(masterKey: StoreUnderTest.masterKey),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: { test.now })
+    try publisher.publish(through: day)
+    return store
+  }
+
+  /// A chain carries the hash of its last seed only; an outcome keeps the one it was drawn under.
+  @Test func anOutcomeIsLoggedUnderTheSeedItWasDrawnWith() async throws {
+    let test = try await storeUnderTest()
+    let drawn = try test.settle(draw(test.alice), draw(test.alice, "other")).changes.outcomes
+    try sqlite3(
+      file,
+      """
+      INSERT INTO revealed_seeds (chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
+        SELECT id, epoch, x'', server_hash, cursor, nonce, 0 FROM chains WHERE client_seed = CAST('test' AS BLOB);
+      UPDATE chains SET epoch = 1, server_hash = zeroblob(32) WHERE client_seed = CAST('test' AS BLOB);
+      """)
+    test.now += day
+    let store = try publish(test, through: Day(of: newYear))
+    for outcome in drawn {
+      let found = try #require(try await store.find(.id(outcome.id)))
+      #expect(found.leaf.serverHash == outcome.serverHash && found.place != nil)
+    }
+  }
+
+  @Test func anOutcomeWhoseHashIsLostKeepsItsDayFromBeingPublished() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice), draw(test.alice, "other"))
+    test.now += day
+    try sqlite3(file, "UPDATE chains SET epoch = 1 WHERE client_seed = CAST('test' AS BLOB)")
+    #expect(throws: StoreFailure.self) { try publish(test, through: Day(of: newYear)) }
+    try sqlite3(file, "UPDATE chains SET epoch = 0; CREATE TABLE kept AS SELECT * FROM chains; DELETE FROM chains")
+    #expect(throws: StoreFailure.self) { try publish(test, through: Day(of: newYear)) }
+    try sqlite3(file, "INSERT INTO chains SELECT * FROM kept")
+    let store = try publish(test, through: Day(of: newYear))
+    #expect(try await store.publishedDay(Day(of: newYear))?.leafCount == 2)
+  }
+
+  /// Outcomes need not be numbered without gaps: test outcomes take numbers too, and an operator may skip some.
+  @Test func aDayIsFoundAmongIdsWithGaps() async throws {
+    let test = try await storeUnderTest()
+    for round in 0..<6 {
+      try test.settle((0..<3).map { draw(test.alice, "seed \($0)") })
+      if round % 2 == 0 {
+        try sqlite3(file, "UPDATE outcomes SET id = id + 1000000000 WHERE id = (SELECT max(id) FROM outcomes)")
+      }
+      test.now += day / 2
+    }
+    let store = try publish(test, through: Day(of: test.now).previous)
+    #expect(try await store.publishedDays(before: nil, limit: 9).map(\.leafCount) == [6, 6, 3])
+  }
+
+  /// As the command line does beside a server: the server's writer heeds what another process has sealed.
+  @Test func anotherProcessMaySealADay() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    let ahead = try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey) { newYear + day }
+    _ = try ahead.openDay(Day(of: newYear))
+    #expect(try test.settle(draw(test.alice)).changes.outcomes[0].created == newYear + day)
   }
 
   // MARK: Opening

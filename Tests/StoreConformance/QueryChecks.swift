@@ -1,3 +1,4 @@
+import Fairness
 import Ledger
 import Testing
 
@@ -69,6 +70,85 @@ extension StoreConformance {
       #expect(try await rehearsed(0, 0) == test0)
       #expect(try await rehearsed(0, 1) == nil)
       #expect(try await rehearsed(1, 0) == nil)
+    },
+
+    StoreCheck("pages lead on across rotations and cursors, without a gap or a repeat") { test in
+      let batch = Submission(
+        caller: test.alice, operation: .batch((0..<maximumBatchSize).map { _ in .draw(.ints("test")) }))
+      for round in 0..<12 {
+        try test.settle([batch, draw(test.aliceToo)])
+        if round % 3 == 1 { try test.settle(rotate(test.alice)) }
+        if round % 4 == 2 { try test.settle(move(test.alice), rotate(test.alice), draw(test.alice)) }
+        test.now += 1
+      }
+      let count = 12 * maximumBatchSize + 3
+      var seen: [Outcome] = []
+      var before: (cursor: Int64, nonce: Int64)?
+      while true {
+        let page = try await test.store.outcomes(
+          of: test.alice, clientSeed: seed("test"), before: before, limit: 77)
+        guard let last = page.last else { break }
+        #expect(page.count == min(77, count - seen.count))
+        seen += page
+        before = (last.cursor, last.nonce)
+      }
+      #expect(seen.map(\.nonce) == (0..<Int64(count)).reversed())
+      #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.cursor >= $1.cursor && $0.epoch >= $1.epoch })
+      #expect(seen.first?.cursor == 3 && seen.first?.epoch == 7)
+      // Each epoch has a hash of its own.
+      #expect(Set(seen.map(\.serverHash)).count == Set(seen.map(\.epoch)).count)
+    },
+
+    StoreCheck("any outcome is found by its number, with what has become of its seed") { test in
+      var recorded: [RecordedOutcome] = []
+      let requests = try DrawRequest.each("test")
+      let drawn = try test.settle(requests.map { Submission(caller: test.alice, operation: .draw($0)) }).changes
+      let rotated = try test.settle(rotate(test.alice)).changes.revealedSeeds[0]
+      recorded += drawn.outcomes.map { RecordedOutcome(outcome: $0, standing: .revealed(rotated)) }
+      for caller in [test.alice, test.bob, .anonymous] {
+        let changes = try test.settle(draw(caller)).changes
+        recorded += changes.outcomes.map { RecordedOutcome(outcome: $0, standing: .inUse($0.serverHash)) }
+      }
+      let test0 = try test.settle(requests.map { Submission(caller: test.aliceTest, operation: .draw($0)) }).changes
+      recorded += test0.testOutcomes.map { RecordedOutcome(outcome: $0.outcome, standing: .rehearsal($0.id)) }
+      for reopens in [false, true] {
+        if reopens { try await test.reopen() }
+        for record in recorded {
+          #expect(try await test.store.recordedOutcome(id: record.outcome.id) == record)
+        }
+      }
+      let last = recorded.map(\.outcome.id).max()!
+      for id in [.min, -1, 0, last + 1, last + 1_000_000, 839_299_365_868_340_223, .max] as [Int64] {
+        #expect(try await test.store.recordedOutcome(id: id) == nil)
+      }
+      // All of them are what their seeds give.
+      let verifier = OutcomeVerifier(masterKey: StoreUnderTest.masterKey)
+      #expect(recorded.map { verifier.verdict(on: $0).isVerified } == recorded.map { _ in true })
+      #expect(Set(recorded.map { verifier.verdict(on: $0).code }) == [.revealed, .notRevealed, .rehearsal])
+    },
+
+    StoreCheck("a server hash is known for its own client seed, before and after its seed is told") { test in
+      func isKnown(_ hash: ServerHash, _ clientSeed: String = "test") async throws -> Bool {
+        try await test.store.isKnown(hash, clientSeed: seed(clientSeed))
+      }
+      let chain = try test.settle(commitment(test.alice)).changes.newChains[0]
+      #expect(try await isKnown(chain.active.hash))
+      try test.settle(draw(test.alice))
+      let next = try test.settle(rotate(test.alice)).changes.rotatedChains[0]
+      let promise = try test.settle(commit(test.alice)).changes.newCommitments[0]
+      #expect(try await isKnown(promise.active.hash) == false)  // it has no client seed yet
+      try test.settle(reveal(test.alice, promise.id))
+      let rehearsed = try test.settle(draw(test.aliceTest)).changes.testOutcomes[0].outcome
+      let hashes = [chain.active.hash, next.active.hash, promise.active.hash, rehearsed.serverHash]
+      #expect(Set(hashes).count == 4)
+      for reopens in [false, true] {
+        if reopens { try await test.reopen() }
+        for hash in hashes {
+          #expect(try await isKnown(hash))
+          #expect(try await isKnown(hash, "other") == false)
+        }
+      }
+      #expect(try await isKnown(ServerSeed(bytes: Array(0..<32)).hash) == false)
     },
 
     StoreCheck("callers see their own outcomes only") { test in

@@ -137,6 +137,16 @@ package func commitment(_ caller: Caller, _ clientSeed: String = "test") -> Subm
   Submission(caller: caller, operation: .seed(seed(clientSeed)))
 }
 
+package func rotate(_ caller: Caller, _ clientSeed: String = "test") -> Submission {
+  Submission(caller: caller, operation: .rotate(seed(clientSeed)))
+}
+
+package func commit(_ caller: Caller) -> Submission { Submission(caller: caller, operation: .commit) }
+
+package func reveal(_ caller: Caller, _ id: CommitID, _ clientSeed: String = "test") -> Submission {
+  Submission(caller: caller, operation: .reveal(id, .ints(clientSeed)))
+}
+
 extension DrawRequest {
   static func ints(_ clientSeed: String, count: Int = 1) -> DrawRequest {
     DrawRequest(clientSeed: seed(clientSeed), generator: .ints(count: count, min: 1, max: 100))
@@ -183,6 +193,7 @@ struct LedgerState: Equatable {
   let chains: [ChainKey: ChainState]
   let records: [IdempotencyScope: IdempotencyRecord]
   let testOutcomes: [TestDrawID: Outcome]
+  let commitments: [CommitID: CommitmentState]
 
   init(_ snapshot: Snapshot) {
     keys = snapshot.keys
@@ -190,6 +201,7 @@ struct LedgerState: Equatable {
     chains = snapshot.chains.mapValues(ChainState.init)
     records = snapshot.records
     testOutcomes = snapshot.testOutcomes
+    commitments = snapshot.commitments.mapValues(CommitmentState.init)
   }
 }
 

@@ -43,6 +43,12 @@ def client_seed(request):
 
 
 @pytest.fixture
+def idempotency():
+  """An idempotency key no other test uses."""
+  return harness.unique("key")
+
+
+@pytest.fixture
 def account(server):
   return server.account()
 

@@ -317,7 +317,8 @@ class Server:
   def footprint(self):
     """Everything a refused request must leave as it was."""
     return {
-      "chains": self.sql("SELECT count(*), total(nonce), total(cursor) FROM chains"),
+      "chains": self.sql("SELECT count(*), total(nonce), total(cursor), total(epoch) FROM chains"),
+      "commitments": self.sql("SELECT count(*), count(revealed) FROM commitments"),
       "outcomes": self.sql("SELECT count(*) FROM outcomes"),
       "usage": self.sql("SELECT total(count) FROM usage"),
     }

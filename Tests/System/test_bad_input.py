@@ -190,7 +190,7 @@ def test_percent_encoding_that_is_no_utf8(server, unchanged, name, bad):
 @pytest.mark.parametrize("body", [
   b'{"clientSeed": "a%sb"}', b'{"unknown": "a%sb"}', b'{"a%sb": 1}', b'{"items": ["a%sb"]}', b'{"draws": [{"endpoint": "%s"}]}'])
 def test_a_body_that_is_no_utf8(server, unchanged, body, bad):
-  for path in ("/api/floats", "/api/shuffle", "/api/batch"):
+  for path in ("/api/floats", "/api/shuffle", "/api/batch", "/api/rotate", "/api/commit", "/api/reveal"):
     refused(server.post(path, body % bad))
 
 
@@ -212,7 +212,7 @@ BAD_JSON = [
 ]
 
 
-@pytest.mark.parametrize("path", ["/api/floats", "/api/batch"])
+@pytest.mark.parametrize("path", ["/api/floats", "/api/batch", "/api/rotate", "/api/commit", "/api/reveal"])
 @pytest.mark.parametrize("body", BAD_JSON, ids=label)
 def test_bad_json(server, unchanged, path, body):
   refused(server.post(path, body))
@@ -340,6 +340,7 @@ ROUTES = {
   **{f"/api/{endpoint}": {"GET", "POST"} for endpoint in DRAWS},
   "/api/batch": {"POST"},
   **{path: {"GET"} for path in READS},
+  "/api/rotate": {"POST"}, "/api/commit": {"POST"}, "/api/reveal": {"POST"}, "/api/verifyServerHash": {"GET"}, "/api/verifyShortId": {"GET"},
   "/api/health": {"GET"}, "/api/public-metrics": {"GET"}, "/openapi.json": {"GET"},
 }
 
@@ -359,7 +360,7 @@ def test_wrong_methods(server, unchanged, path, method):
 def test_head_never_draws(server, unchanged, path):
   response = server.request("HEAD", target(path, {"clientSeed": "head", "items": "a,b", "notation": "2d6", "cursor": 0, "nonce": 0}))
   assert response.body == b""
-  if path.split("/")[-1] in DRAWS or path in ("/api/batch", "/api/incrementCursor", "/api/seed"):
+  if path.split("/")[-1] in DRAWS or path in ("/api/batch", "/api/incrementCursor", "/api/seed", "/api/rotate", "/api/commit", "/api/reveal"):
     assert response.status == 405, response
     assert "HEAD" not in response.header("Allow")
 

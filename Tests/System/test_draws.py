@@ -9,6 +9,8 @@ import pytest
 
 from harness import DRAWS, REQUIRED, exact, sha256_hex
 
+SAFE = 2**53 - 1
+
 COMMON = {
   "outcome", "shortId", "permalink", "serverHash", "clientSeed", "cursor", "nonce", "endpoint", "count", "created", "mode",
 }
@@ -414,11 +416,81 @@ def test_cors_opens_answers_and_errors_to_any_origin(server, path, status):
   assert {"shortid", "x-request-id", "server-timing", "idempotent-replayed", "retry-after"} <= exposed
 
 
-# Derivation
-#
-# Server seeds leave the server only when a chain is rotated, which it cannot be yet. Once it can: rotate, check
-# that the revealed seed hashes to the pinned serverHash, and derive every outcome above again with the `verifier`
-# fixture. Until then the derivation is held against the published vectors, and the answers against their shape.
+# Derivation: the chain is rotated, and what its seed gives is worked out by a program that shares no code with the server
+
+LONG = [{"number": number, "text": "\u00e9" * (number % 3)} for number in range(1000)]
+DERIVED = [
+  *[("floats", {"count": count}) for count in (1, 2, 7, 8, 9, 100)],
+  *[("ints", {"count": 100, "min": low, "max": high}) for low, high in INT_RANGES],
+  *[("ints", {"count": 100, "min": 1, "max": high}) for high in (2, 3, 6, 1000, 3_000_000_000, 2**31 + 1)],
+  ("shuffle", {"items": ["solo"]}), ("shuffle", {"items": ["a", "b"]}), ("shuffle", {"items": LONG}),
+  ("pick", {"items": ["solo"]}), ("pick", {"items": LONG}), ("pick", {"items": ["a", "b", "c"], "weights": [0.1, 0, 0.2]}),
+  ("pick", {"items": list(range(1000)), "weights": [1 / (i + 1) for i in range(1000)]}), ("pick", {"items": [1, 2], "weights": [1e-300, 1e300]}),
+  *[("bytes", {"count": count, "encoding": encoding}) for count in (1, 31, 32, 33, 1024) for encoding in ("hex", "base64")],
+  *[("dice", {"notation": notation}) for notation, *_ in NOTATIONS],
+  *[("gaussian", {"count": count, "mean": mean, "stddev": stddev}) for count, mean, stddev in ((1, 0, 1), (2, 100, 15), (99, -1e300, 1e300), (100, 0.1, 5e-324))],
+  *[("gaussian", {"count": 100, "distribution": "exponential", "lambda": rate}) for rate in (1e-300, 0.5, 1, 1e300)],
+  *[("gaussian", {"count": 100, "distribution": "poisson", "lambda": rate}) for rate in (1e-9, 0.5, 4.2, 100)],
+]
+
+
+def rotated(server, client_seed, key=None):
+  """The server seed of the chain so far."""
+  return drawn(server.post("/api/rotate", {"clientSeed": client_seed}, key=key))["revealed"]["serverSeed"]
+
+
+@pytest.mark.parametrize("client_seed_text", ["plain", "a:b:0", "\u00e9\U0001f3b2", "x" * 150])
+def test_every_outcome_follows_from_the_seed_it_was_committed_to(server, client_seed, verifier, client_seed_text):
+  seed = f"{client_seed}{client_seed_text}"
+  pinned = server.seed(seed)["serverHash"]
+  outcomes = []
+  for index, (endpoint, parameters) in enumerate(DERIVED):
+    if index % 10 == 9:
+      server.get("/api/incrementCursor", {"clientSeed": seed})
+    outcomes.append((drawn(server.draw(endpoint, {**parameters, "clientSeed": seed}, "POST")), parameters.get("items")))
+  server_seed = rotated(server, seed)
+  assert sha256_hex(server_seed) == pinned
+  for outcome, items in outcomes:
+    assert outcome["serverHash"] == pinned
+    report = verifier.verify(outcome, server_seed, items)
+    assert report["ok"], (outcome, report)
+
+
+def test_batches_follow_from_the_seed_too(server, client_seed, live_key, verifier):
+  draws = [{"endpoint": e, "params": {**p, "clientSeed": client_seed}} for e, p in DERIVED[:50]]
+  results = drawn(server.post("/api/batch", {"draws": draws}, key=live_key))["results"]
+  server_seed = rotated(server, client_seed, live_key)
+  for draw, result in zip(draws, results):
+    assert verifier.verify(result["outcome"], server_seed, draw["params"].get("items"))["ok"]
+
+
+def test_random_draws_follow_from_their_seeds(server, client_seed, verifier, rng):
+  """Over several seeds of one chain, at cursors of every kind, and with parameters that nobody chose."""
+  outcomes = []
+  seeds = {}
+  for _ in range(6):
+    for _ in range(rng.randrange(8)):
+      server.get("/api/incrementCursor", {"clientSeed": client_seed})
+    for _ in range(40):
+      endpoint = rng.choice(DRAWS)
+      items = [rng.choice(["a", 1, 2.5, None, [], {"k": 1}]) for _ in range(rng.randint(1, 30))]
+      low = rng.randint(-SAFE, SAFE - 2**32)
+      parameters = {
+        "floats": {"count": rng.randint(1, 100)},
+        "ints": {"count": rng.randint(1, 100), "min": low, "max": low + rng.randrange(2 ** rng.randint(0, 32))},
+        "shuffle": {"items": items},
+        "pick": {"items": items, "weights": rng.choice([None, [rng.random() + 1e-9 for _ in items]])},
+        "bytes": {"count": rng.randint(1, 100), "encoding": rng.choice(["hex", "base64"])},
+        "dice": {"notation": f"{rng.randint(1, 100)}d{rng.randint(2, 10**6)}{rng.choice(['', '+7', '-3'])}"},
+        "gaussian": rng.choice([{"mean": rng.gauss(0, 1e6), "stddev": rng.random() + 1e-9}, {"distribution": "exponential", "lambda": rng.random() + 1e-9},
+          {"distribution": "poisson", "lambda": rng.uniform(1e-9, 100)}]),
+      }[endpoint]
+      outcomes.append((drawn(server.draw(endpoint, {**parameters, "clientSeed": client_seed}, "POST")), items))
+    server_seed = rotated(server, client_seed)
+    seeds[sha256_hex(server_seed)] = server_seed
+  for outcome, items in outcomes:
+    report = verifier.verify(outcome, seeds[outcome["serverHash"]], items)
+    assert report["ok"], (outcome, report)
 
 
 def test_server_hash_stays_while_the_chain_lives(server, client_seed):

@@ -10,11 +10,6 @@ from harness import DRAWS, content_headers, same_answer, together, unique
 DAY = 24 * 3600 * 1000
 
 
-@pytest.fixture
-def idempotency():
-  return unique("key")
-
-
 def replays(first, again):
   """Whether `again` is `first` said again, and says so."""
   assert again.replayed, again

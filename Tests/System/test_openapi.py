@@ -15,10 +15,19 @@ OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for met
 # Paths of the whole contract. What the document leaves out, the server must not have.
 KNOWN_PATHS = [
   *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
-  *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/2026-01-01", "merkle/2026-01-01/leaves")),
+  *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/{date}")),
+  *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcome}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics")),
-  *("/", "/openapi.json", "/api", "/api/openapi.json", "/o/0123456789", "/o/0123456789/og.png", "/metrics", "/health", "/docs", "/debug"),
+  *("/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
+
+
+# What stands for the braces of a path in a request.
+SEGMENTS = {"date": "2026-01-01", "outcome": "round-1:0:7"}
+
+
+def address(path, **segments):
+  return path.format(**{**SEGMENTS, **segments})
 
 
 def resolve(node):
@@ -125,7 +134,7 @@ def test_answers_with_an_outcome_are_closed():
 @pytest.mark.parametrize("path", KNOWN_PATHS)
 def test_the_server_has_exactly_the_documented_routes(server, path):
   """An unsupported method on a path that exists is a 405 whose Allow tells what is supported; else it is a 404."""
-  response = server.request("PATCH", path)
+  response = server.request("PATCH", address(path))
   if path not in DOCUMENT["paths"]:
     assert response.status == 404, response
     return
@@ -197,6 +206,61 @@ def test_chain_and_lookups(server, account, client_seed, mode):
   assert conforms(ask("/api/incrementCursor"), "/api/incrementCursor", "get")
 
 
+@pytest.mark.parametrize("mode", [None, "live", "test"])
+def test_revealing_and_verifying(server, account, client_seed, mode):
+  key = server.key(account, mode) if mode else None
+  short_ids = []
+  for endpoint in DRAWS:
+    for parameters in FORMS[endpoint]:
+      response = server.draw(endpoint, {**parameters, "clientSeed": client_seed}, "POST", key=key)
+      short_ids.append(response.json()["shortId"])
+      server_hash = response.json()["serverHash"]
+  def look_up():
+    for short_id in short_ids:
+      assert conforms(server.get("/api/verifyShortId", {"shortId": short_id}, key=key), "/api/verifyShortId", "get")
+    for known in (server_hash, "0" * 64):
+      response = server.get("/api/verifyServerHash", {"clientSeed": client_seed, "serverHash": known}, key=key)
+      assert conforms(response, "/api/verifyServerHash", "get")
+  look_up()
+  rotated = server.post("/api/rotate", {"clientSeed": client_seed}, key=key)
+  assert rotated.status == (403 if mode == "test" else 200)
+  assert conforms(rotated, "/api/rotate", "post")
+  for endpoint, params in (("floats", {}), ("ints", {"count": 3, "min": -3})):
+    committed = server.post("/api/commit", key=key)
+    assert conforms(committed, "/api/commit", "post")
+    body = {"commitId": committed.json()["commitId"], "clientSeed": client_seed, "endpoint": endpoint, "params": params}
+    validator(operation("/api/reveal", "post")["requestBody"]["content"]["application/json"]["schema"]).validate(body)
+    for status in (200, 409):
+      revealed = server.post("/api/reveal", body, key=key)
+      assert revealed.status == status
+      assert conforms(revealed, "/api/reveal", "post")
+      short_ids.append(revealed.json().get("shortId", short_ids[-1]))
+  look_up()
+
+
+def test_what_is_not_there(server, client_seed):
+  for path, response in (
+    ("/api/rotate", server.post("/api/rotate", {"clientSeed": client_seed})),
+    ("/api/reveal", server.post("/api/reveal", sample("/api/reveal", "post")[1])),
+    ("/api/verifyShortId", server.get("/api/verifyShortId", {"shortId": "0000000000"})),
+  ):
+    assert response.status == 404
+    assert conforms(response, path, "get" if path == "/api/verifyShortId" else "post")
+
+
+def test_410(tmp_path):
+  with Server(tmp_path / "data", FAIRDRAW_COMMIT_TTL_MS=1) as server:
+    body = sample("/api/reveal", "post")[1]
+    prepare(server, "/api/reveal", body)
+    for _ in range(1000):
+      response = server.post("/api/reveal", body)
+      if response.status == 410:
+        assert conforms(response, "/api/reveal", "post")
+        return
+      prepare(server, "/api/reveal", body)  # it was revealed within its millisecond
+  raise AssertionError("nothing ever expired")
+
+
 @pytest.mark.parametrize("path", ["/api/health", "/api/public-metrics", "/openapi.json"])
 def test_system(server, path):
   response = server.get(path)
@@ -208,9 +272,17 @@ def test_system(server, path):
 
 
 def sample(path, method):
-  """A good request of an operation: (query, body)."""
+  """A good request of an operation: (query, body). A rotation and a reveal are good only after `prepare`."""
   name = path.split("/")[-1]
   parameters = {"clientSeed": unique("sample"), **REQUIRED.get(name, {})}
+  if name == "commit":
+    return None, {}
+  if name == "reveal":
+    return None, {"commitId": "3f2b8c1e-6a0d-4e7b-9c55-0d1f6a2e8b47", "endpoint": "ints", **parameters}
+  if name == "verifyServerHash":
+    parameters["serverHash"] = "0" * 64
+  if name == "verifyShortId":
+    parameters["shortId"] = "0123456789"
   if name == "batch":
     return None, {"draws": [{"endpoint": "ints", "params": parameters}]}
   if name == "stream":
@@ -219,22 +291,39 @@ def sample(path, method):
     parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
+  if path.startswith("/api/merkle"):
+    parameters = {}
   return (parameters, None) if method == "get" else (None, parameters)
 
 
 KEYED = [(path, method) for path, method in OPERATIONS if operation(path, method)["security"]]
 
 
+def prepare(server, path, body, key=None):
+  """Makes what a rotation or a reveal needs to be there."""
+  if path == "/api/rotate":
+    assert server.draw("ints", {"clientSeed": body["clientSeed"]}, key=key).status == 200
+  if path == "/api/reveal":
+    body["commitId"] = server.post("/api/commit", key=key).json()["commitId"]
+
+
 def send(server, path, method, change=None, **rest):
   query, body = sample(path, method)
   if change:
     (query if body is None else body).update(change)
-  return server.request(method.upper(), path, query, body=body, **rest)
+  return server.request(method.upper(), address(path), query, body=body, **rest)
 
 
-@pytest.mark.parametrize("path, method", KEYED)
+@pytest.mark.parametrize("path, method", [o for o in KEYED if "400" in operation(*o)["responses"]])
 def test_400(server, path, method):
-  response = send(server, path, method, {"draws": []} if path == "/api/batch" else {"clientSeed": ""})
+  if path == "/api/commit":
+    response = server.post(path, "{")
+  elif "{date}" in path:
+    # A path's segments are judged once it is known that the caller may ask.
+    response = server.get(address(path, date="2026-02-30"), key=server.key())
+  else:
+    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}}
+    response = send(server, path, method, change.get(path, {"clientSeed": ""}))
   assert response.status == 400
   assert conforms(response, path, method)
 
@@ -250,7 +339,7 @@ def test_401_and_403(server, account, path, method):
 
 @pytest.mark.parametrize("path, method", OPERATIONS)
 def test_405(server, path, method):
-  response = server.request("DELETE", path)
+  response = server.request("DELETE", address(path))
   assert response.status == 405
   assert conforms(response, path, method)
 
@@ -258,15 +347,21 @@ def test_405(server, path, method):
 @pytest.mark.parametrize("path, method", [o for o in KEYED if any(resolve(p)["name"] == "Idempotency-Key" for p in operation(*o).get("parameters", []))])
 def test_409_wherever_an_idempotency_key_is_documented(server, account, path, method):
   key = server.key(account)
-  ask = lambda: send(server, path, method, key=key, idempotency="once")  # each sample has a clientSeed of its own
-  assert ask().status == 200
+  def ask():
+    query, body = sample(path, method)  # each sample has a clientSeed of its own
+    prepare(server, path, body, key)
+    if path == "/api/commit":
+      body["unknown"] = unique()
+    return server.request(method.upper(), path, query, body=body, key=key, idempotency="once")
+  response = ask()
+  assert response.status == 200 and conforms(response, path, method)
   response = ask()
   assert response.status == 409
   assert conforms(response, path, method)
 
 
 def test_idempotency_is_documented_wherever_it_is_kept():
-  accept = {f"/api/{endpoint}" for endpoint in DRAWS} | {"/api/batch"}
+  accept = {f"/api/{endpoint}" for endpoint in (*DRAWS, "batch", "rotate", "commit", "reveal")}
   for path, method in OPERATIONS:
     documented = any(resolve(p)["name"] == "Idempotency-Key" for p in operation(path, method).get("parameters", []))
     assert documented == (path in accept)
@@ -283,7 +378,7 @@ def test_413(server, path, method):
 
 @pytest.mark.parametrize("path, method", [o for o in KEYED if o[1] == "get"])
 def test_414(server, path, method):
-  response = server.raw_get(f"{path}?unknown={'x' * 33000}".encode())
+  response = server.raw_get(f"{address(path)}?unknown={'x' * 33000}".encode())
   assert response.status == 414
   assert conforms(response, path, method)
 

@@ -423,7 +423,7 @@ export async function derive(inputs, trace = () => {}) {
 // Checks
 
 /** Whether two parsed JSON values are equal: numbers as doubles, object members in any order. */
-function sameJSON(a, b) {
+export function sameJSON(a, b) {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
@@ -504,8 +504,12 @@ async function merkleNode(left, right) {
  *
  * A proof brings its own root along, so it proves something only against a root from elsewhere: give that as
  * `root`. Given the `outcome`, the leaf must be that outcome's. Resolves to what verify() resolves to.
+ *
+ * `trace` is an array or a function as for derive(). The steps are leaf {canonical, hash}, then from the leaf up
+ * node {position, sibling, hash}: where the sibling stands, its hash, and the hash of the two together.
  */
-export async function checkProof(proof, { root, outcome } = {}) {
+export async function checkProof(proof, { root, outcome, trace = () => {} } = {}) {
+  const step = Array.isArray(trace) ? (made) => trace.push(made) : trace;
   const checks = new Checks();
   try {
     const leaf = dictionary(dictionary(proof, "proof").leaf, "leaf");
@@ -517,6 +521,7 @@ export async function checkProof(proof, { root, outcome } = {}) {
     const created = integer(leaf, "timestamp", 0, MAX_SAFE, "leaf.timestamp");
     const canonical = `${outcomeId}|${hexHash(leaf, "serverHash", "leaf.serverHash")}|${clientSeed}|${created}`;
     let node = await merkleLeaf(canonical);
+    step({ step: "leaf", canonical, hash: node });
     checks.same("outcomeId", outcomeId, proof.outcomeId);
     checks.same("leaf.canonical", canonical, leaf.canonical);
     checks.same("leaf.hash", node, leaf.hash);
@@ -544,6 +549,7 @@ export async function checkProof(proof, { root, outcome } = {}) {
         const sibling = hexHash(siblings[level], "hash", label);
         if (repeated) checks.same(label, node, sibling);
         node = position === "left" ? await merkleNode(sibling, node) : await merkleNode(node, sibling);
+        step({ step: "node", position, sibling, hash: node });
       }
       checks.same("root", node, proof.root);
       if (root !== undefined) checks.same("published root", node, root);

@@ -99,7 +99,8 @@ struct Admission: Sendable {
 }
 
 extension Refusal {
-  static let unavailable = Refusal(
+  /// The store failed: a retry may go better.
+  public static let unavailable = Refusal(
     503, "The database could not be used; try again, with the same Idempotency-Key if there was one.",
     code: "unavailable",
     retryAfter: 1)

@@ -204,8 +204,7 @@ final class LedgerConnection: ChannelDuplexHandler, RemovableChannelHandler {
     switch event {
     case ChannelEvent.inputClosed:
       switch state {
-      case .collecting: context.close(promise: nil)  // half a request
-      case .answering: end = .inputClosed
+      case .answering, .collecting: end = .inputClosed
       case .idle where held.isEmpty: context.fireUserInboundEventTriggered(event)
       case .forwarding where held.isEmpty: context.fireUserInboundEventTriggered(event)
       case .idle, .forwarding: end = .inputClosed

@@ -109,8 +109,11 @@ struct LedgerService: Sendable {
   /// The answer to bytes that are no HTTP request; the connection is of no use after it.
   func answer(toUnreadable error: HTTPParserError) -> Answer {
     let refusal =
-      error == .headerOverflow
-      ? Refusal(431, "The request's headers are too long.") : Refusal(400, "This is no HTTP/1.1 request.")
+      switch error {
+      case .headerOverflow: Refusal(431, "The request's headers are too long.")
+      case .invalidEOFState: Refusal(400, "The request's body could not be read to its end.")
+      default: Refusal(400, "This is no HTTP/1.1 request.")
+      }
     let body = refusal.body()
     return Answer(
       head: HTTPResponseHead(

@@ -6,7 +6,11 @@ import Ledger
 extension DrawRequest {
   /// - Throws: a 400 that names the parameter at fault.
   init(endpoint: Endpoint, parameters: Parameters) throws(Refusal) {
-    let clientSeed = try parameters.clientSeed()
+    try self.init(endpoint: endpoint, parameters: parameters, clientSeed: try parameters.clientSeed())
+  }
+
+  /// The same with a client seed that does not come with the parameters.
+  init(endpoint: Endpoint, parameters: Parameters, clientSeed: ClientSeed) throws(Refusal) {
     var items: ItemList?
     var encoding = BytesEncoding.hex
     let generator: Generator

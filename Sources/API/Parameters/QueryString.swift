@@ -27,9 +27,16 @@ enum QueryString {
     return pairs
   }
 
-  private static func decode(_ text: ArraySlice<UInt8>, of name: ArraySlice<UInt8>?) throws(Refusal) -> ArraySlice<
-    UInt8
-  > {
+  /// Decodes a segment of a path, where `+` is a plus sign.
+  ///
+  /// - Throws: the same, with `name` for what is at fault.
+  static func segment(_ text: Substring, called name: String) throws(Refusal) -> ArraySlice<UInt8> {
+    try decode(Array(text.utf8)[...], of: Array(name.utf8)[...], plusIsSpace: false)
+  }
+
+  private static func decode(
+    _ text: ArraySlice<UInt8>, of name: ArraySlice<UInt8>?, plusIsSpace: Bool = true
+  ) throws(Refusal) -> ArraySlice<UInt8> {
     // Most names and values are written as they are, and are used where they stand.
     if text.allSatisfy({ $0 < 0x80 && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "+") }) { return text }
     var bytes: [UInt8] = []
@@ -37,7 +44,7 @@ enum QueryString {
     var rest = text
     while let byte = rest.popFirst() {
       switch byte {
-      case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
+      case UInt8(ascii: "+") where plusIsSpace: bytes.append(UInt8(ascii: " "))
       case UInt8(ascii: "%"):
         guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
           throw .badRequest("\(label(name)) has a % that is not followed by two hexadecimal digits")

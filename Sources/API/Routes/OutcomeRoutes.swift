@@ -19,7 +19,7 @@ struct OutcomeRoutes: Routes {
     let clientSeed = try parameters.clientSeed()
     let limit = try parameters.integer("limit", default: Self.maximumPage, in: 1...Self.maximumPage)
     let before = try Self.coordinates(parameters)
-    let outcomes = try await reading(context) { () throws(StoreFailure) in
+    let outcomes = try await context.reading { () throws(StoreFailure) in
       try await store.outcomes(of: context.caller, clientSeed: clientSeed, before: before, limit: Int(limit))
     }
     var body: [UInt8] = [UInt8(ascii: "[")]
@@ -37,7 +37,7 @@ struct OutcomeRoutes: Routes {
     let range = 0...Limits.safeIntegers.upperBound
     guard let cursor = try parameters.integer("cursor", in: range) else { throw Refusal.badRequest("cursor required") }
     guard let nonce = try parameters.integer("nonce", in: range) else { throw Refusal.badRequest("nonce required") }
-    let outcome = try await reading(context) { () throws(StoreFailure) in
+    let outcome = try await context.reading { () throws(StoreFailure) in
       try await store.outcome(of: context.caller, clientSeed: clientSeed, cursor: cursor, nonce: nonce)
     }
     guard let outcome else {
@@ -61,14 +61,4 @@ struct OutcomeRoutes: Routes {
     return (cursor, nonce)
   }
 
-  private func reading<Result>(
-    _ context: FairdrawContext, _ body: () async throws(StoreFailure) -> Result
-  ) async throws -> Result {
-    do throws(StoreFailure) {
-      return try await body()
-    } catch {
-      context.record.note { $0.fault = error.description }
-      throw Refusal.unavailable
-    }
-  }
 }

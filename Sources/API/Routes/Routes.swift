@@ -2,13 +2,13 @@ import HTTPTypes
 import Hummingbird
 
 /// Some addresses and what answers them.
-protocol Routes {
+public protocol Routes: Sendable {
   var routes: [Route] { get }
 }
 
 /// One address.
-struct Route: Sendable {
-  typealias Handler = @Sendable (Request, FairdrawContext) async throws -> Response
+public struct Route: Sendable {
+  public typealias Handler = @Sendable (Request, FairdrawContext) async throws -> Response
 
   /// A segment in braces, `{date}`, stands for any one segment; its text is in ``FairdrawContext/captures``.
   let path: String
@@ -17,7 +17,7 @@ struct Route: Sendable {
   /// Whether callers are told apart by their keys, and counted against the rate limit.
   let readsKey: Bool
 
-  init(_ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, handler: @escaping Handler) {
+  public init(_ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, handler: @escaping Handler) {
     self.init(path, methods: methods, readsKey: readsKey, handler: handler)
   }
 

@@ -4,6 +4,9 @@ import JSON
 import Ledger
 import Synchronization
 
+/// The API's description in OpenAPI 3, as `/openapi.json` answers it.
+public let openAPIDocument = PackageResources.openapi_json
+
 /// How the server is: for load balancers, status pages and the curious. They read no key and take no rate-limit slot.
 struct SystemRoutes: Routes {
   let store: any LedgerStore
@@ -15,7 +18,7 @@ struct SystemRoutes: Routes {
     [
       Route("/api/health", .get, .head, readsKey: false, handler: health),
       Route("/api/public-metrics", .get, .head, readsKey: false, handler: publicMetrics),
-      Route("/openapi.json", .get, .head, readsKey: false) { _, _ in .json(PackageResources.openapi_json) },
+      Route("/openapi.json", .get, .head, readsKey: false) { _, _ in .json(openAPIDocument) },
     ]
   }
 

@@ -16,7 +16,7 @@ struct Completion: Sendable {
     record: RequestRecord
   ) {
     headers.append(.requestID, record.id)
-    if isCrossOrigin, target.path.hasPrefix("/api/") || target.path == "/openapi.json" {
+    if isCrossOrigin, target.isAPI {
       headers.append(.accessControlAllowOrigin, "*")
       headers.append(.accessControlExposeHeaders, Self.exposed)
     }

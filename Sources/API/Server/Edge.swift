@@ -3,12 +3,17 @@ import Hummingbird
 import JSON
 import Ledger
 
-/// Around every request: finds its route, lets in who may come in, and whatever happens inside, the client gets JSON with
-/// its request id, and the log one line.
+/// A refusal as a page to read, with the request id that finds it in the log.
+public typealias ErrorPage = @Sendable (Refusal, _ requestID: String) -> Response
+
+/// Around every request: finds its route, lets in who may come in, and whatever happens inside, the client gets JSON (or,
+/// where a person is reading, a page) with its request id, and the log one line.
 struct Edge: HTTPResponder {
   let routes: RouteTable
   let admission: Admission
   let completion: Completion
+  /// What a browser is shown instead of an error's JSON.
+  let errorPage: ErrorPage?
 
   /// The longest request target, in bytes: path and query.
   static let maximumTarget = 32 * 1024
@@ -21,12 +26,12 @@ struct Edge: HTTPResponder {
       context.headers = RequestHeaders(request.headers)
       response = try await answer(request, &context)
     } catch let refusal as Refusal {
-      response = Response(refusal, requestID: context.record.id)
+      response = errorResponse(refusal, to: request, context)
     } catch {
       context.record.note { $0.fault = "\(error)" }
       let fault = Refusal(
         500, "The server failed to answer this request; it is safe to try again.", code: "internal_error")
-      response = Response(fault, requestID: context.record.id)
+      response = errorResponse(fault, to: request, context)
     }
     completion.finish(
       &response.headers, status: response.status.code, method: request.method, target: context.target,
@@ -44,7 +49,7 @@ struct Edge: HTTPResponder {
     context.captures = captures
     context.record.note { $0.route = route.path }
     guard let handler = route.handlers.first(where: { $0.method == request.method })?.handler else {
-      return request.method == .options ? Self.preflight() : Self.wrongMethod(route, context)
+      return request.method == .options ? Self.preflight() : wrongMethod(route, request, context)
     }
     if route.readsKey {
       context.caller = try await admission.admit(context.headers, peer: context.peer, record: context.record)
@@ -52,11 +57,20 @@ struct Edge: HTTPResponder {
     return try await handler(request, context)
   }
 
-  private static func wrongMethod(_ route: Route, _ context: FairdrawContext) -> Response {
-    var response = Response(
-      Refusal(405, "This address answers \(route.methods.joined(separator: " and ")) only."),
-      requestID: context.record.id)
+  private func wrongMethod(_ route: Route, _ request: Request, _ context: FairdrawContext) -> Response {
+    var response = errorResponse(
+      Refusal(405, "This address answers \(route.methods.joined(separator: " and ")) only."), to: request, context)
     response.headers[.allow] = (route.methods + ["OPTIONS"]).joined(separator: ", ")
+    return response
+  }
+
+  /// JSON, unless a browser asks for something that is not the API's.
+  private func errorResponse(_ refusal: Refusal, to request: Request, _ context: FairdrawContext) -> Response {
+    guard let errorPage, !context.target.isAPI,
+      request.headers[values: .accept].contains(where: { $0.lowercased().contains("text/html") })
+    else { return Response(refusal, requestID: context.record.id) }
+    var response = errorPage(refusal, context.record.id)
+    if let seconds = refusal.retryAfter { response.headers[.retryAfter] = String(seconds) }
     return response
   }
 

@@ -4,7 +4,7 @@ import NIOCore
 import Synchronization
 
 /// What a request carries on its way to its route.
-struct FairdrawContext: InitializableFromSource {
+public struct FairdrawContext: InitializableFromSource {
   let record: RequestRecord
   /// The event loop of the request's connection.
   let eventLoop: any EventLoop
@@ -12,16 +12,28 @@ struct FairdrawContext: InitializableFromSource {
   /// Settled by ``Edge`` before anything else sees the request.
   var target = Target.root
   /// What the braces of the route's path stand for, as it was sent: not percent-decoded.
-  var captures: [String: Substring] = [:]
+  public internal(set) var captures: [String: Substring] = [:]
   /// The headers that say who is calling and whether this is a retry; read by ``Edge``.
   var headers = RequestHeaders()
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
-  init(source: ApplicationRequestContextSource) {
+  public init(source: ApplicationRequestContextSource) {
     record = RequestRecord()
     eventLoop = source.channel.eventLoop
     peer = NetworkAddress(source.channel.remoteAddress)
+  }
+}
+
+extension FairdrawContext {
+  /// Reads from a store; when it fails, the log is told why and the client to come back.
+  public func reading<Result>(_ body: () async throws(StoreFailure) -> Result) async throws(Refusal) -> Result {
+    do throws(StoreFailure) {
+      return try await body()
+    } catch {
+      record.note { $0.fault = error.description }
+      throw .unavailable
+    }
   }
 }
 

@@ -51,6 +51,20 @@ extension Response {
     Response(status: status, headers: jsonHeaders, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }
 
+  /// A body that is made while it is sent, as fast as the client takes it. If `write` throws, the connection is closed.
+  ///
+  /// - Parameter length: how many bytes that will be, if it is known.
+  static func stream(
+    _ contentType: String, length: Int? = nil,
+    _ write: @concurrent @Sendable @escaping (inout any ResponseBodyWriter) async throws -> Void
+  ) -> Response {
+    let body = ResponseBody(contentLength: length) { writer in
+      try await write(&writer)
+      try await writer.finish(nil)
+    }
+    return Response(status: .ok, headers: [.contentType: contentType, .cacheControl: "no-store"], body: body)
+  }
+
   /// What the ledger answered, byte for byte.
   init(_ reply: Reply) {
     self = .json(reply.body, status: HTTPResponse.Status(code: reply.status))

@@ -15,4 +15,7 @@ struct Target: Sendable {
 
   /// As it was sent: not decoded.
   var query: ArraySlice<UInt8> { bytes[pathEnd...].dropFirst() }
+
+  /// Whether it is the API's, which speaks JSON to everyone and may be called from any origin.
+  var isAPI: Bool { path == "/api" || path.hasPrefix("/api/") || path == "/openapi.json" }
 }

@@ -3,7 +3,7 @@ import Crypto
 /// Thrown for what is no SHA-256 digest.
 public struct InvalidHash: Error, Equatable, Sendable, CustomStringConvertible {
   public init() {}
-  public var description: String { "a server hash is 32 bytes, or 64 hexadecimal characters" }
+  public var description: String { "a hash is 32 bytes, or 64 hexadecimal characters" }
 }
 
 /// The public half of a seed chain: the SHA-256 of a ``ServerSeed``'s characters.

@@ -45,7 +45,7 @@ public struct Outcome: Sendable, Equatable {
 
 /// Writes outcomes the one way they are ever written: when drawn, when looked up, when replayed.
 public struct OutcomeRenderer: Sendable {
-  private let shortIDs: ShortIDs
+  public let shortIDs: ShortIDs
   private let permalinkPrefix: [UInt8]
 
   /// - Parameter publicURL: where clients reach the server, without a slash at its end.

@@ -1,11 +1,15 @@
 import Fairness
 
-/// Whose chains: a live API key's, or the ones all anonymous callers share.
+/// Whose chains: a live API key's, the ones all anonymous callers share, or nobody's, which commitments become.
 public struct ChainOwner: Hashable, Comparable, Sendable {
   public let rawValue: Int64
   public init(_ rawValue: Int64) { self.rawValue = rawValue }
   public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
   public static let anonymous = ChainOwner(0)
+
+  /// The owner of the chain that a commitment becomes: nobody, so that nobody draws from it again.
+  static func nobody(chain: Int64) -> ChainOwner { ChainOwner(-chain) }
+  public var isNobody: Bool { rawValue < 0 }
 }
 
 /// What a chain is found by. Identity is bytes: client seeds that only look alike are different chains.
@@ -44,8 +48,8 @@ public struct SeedChain: Sendable {
   public let id: Int64
   public let key: ChainKey
   /// How often the chain was rotated: 0 for its first server seed.
-  public let epoch: Int
-  public let active: ActiveSeed
+  public private(set) var epoch: Int
+  public private(set) var active: ActiveSeed
   public var cursor: Int64
   public var nonce: Int64
   public let created: Milliseconds
@@ -60,5 +64,11 @@ public struct SeedChain: Sendable {
     self.cursor = cursor
     self.nonce = nonce
     self.created = created
+  }
+
+  /// Gives the chain its next server seed. Its coordinates go on, so that none is ever used twice.
+  mutating func rotate(to next: ActiveSeed) {
+    epoch += 1
+    active = next
   }
 }

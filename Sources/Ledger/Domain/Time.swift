@@ -13,10 +13,72 @@ public struct Day: Hashable, Comparable, Sendable {
 
   public static func < (a: Self, b: Self) -> Bool { a.number < b.number }
 
+  /// The day's first moment.
+  public var start: Milliseconds { number * 86_400_000 }
+  /// The first moment after the day.
+  public var end: Milliseconds { next.start }
+
+  public var next: Day { Day(number: number + 1) }
+  public var previous: Day { Day(number: number - 1) }
+
   /// Whole seconds from `moment` to the end of its day, at least 1.
   public static func secondsLeft(at moment: Milliseconds) -> Int {
     let end = (Day(of: moment).number + 1) * 86_400_000
     return Int((end - moment + 999) / 1000)
+  }
+}
+
+/// Days are written `2026-02-28`.
+extension Day: CustomStringConvertible {
+  /// - Returns: nil unless `text` is a day of the years 0001 to 9999 in the Gregorian calendar, written in ten characters.
+  public init?(_ text: some StringProtocol) {
+    let bytes = Array(text.utf8)
+    guard bytes.count == 10, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-") else { return nil }
+    func number(_ range: Range<Int>) -> Int64? {
+      bytes[range].reduce(0) { sum, byte in
+        guard let sum, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+        return sum * 10 + Int64(byte - UInt8(ascii: "0"))
+      }
+    }
+    guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), year >= 1,
+      (1...12).contains(month), day >= 1
+    else { return nil }
+    self.init(year: year, month: month, day: day)
+    // A day that the month does not have comes out as one of the next month.
+    guard civil == (year, month, day) else { return nil }
+  }
+
+  public var description: String {
+    let (year, month, day) = civil
+    func padded(_ number: Int64, _ width: Int) -> String {
+      let text = String(number)
+      return String(repeating: "0", count: max(width - text.count, 0)) + text
+    }
+    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))"
+  }
+
+  // Both conversions are Howard Hinnant's, "chrono-Compatible Low-Level Date Algorithms", 2013. Years begin in March, so
+  // that a leap day is the last day of its year; 719 468 days lie between 0000-03-01 and 1970-01-01.
+
+  private init(year: Int64, month: Int64, day: Int64) {
+    let shifted = month <= 2 ? year - 1 : year
+    let era = shifted.flooring(by: 400)
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+    number = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+
+  private var civil: (year: Int64, month: Int64, day: Int64) {
+    let shifted = number + 719_468
+    let era = shifted.flooring(by: 146_097)
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    return (
+      yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    )
   }
 }
 

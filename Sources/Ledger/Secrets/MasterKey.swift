@@ -25,6 +25,9 @@ public struct MasterKey: Sendable {
     Array(HMAC<SHA256>.authenticationCode(for: Array("fingerprint".utf8), using: subkey("fingerprint")))
   }
 
+  /// The secret half of the Ed25519 key that signs daily roots, 32 bytes: the same on every server of an installation.
+  public var rootSigningSecret: SymmetricKey { subkey("root-signing") }
+
   /// What seals secrets before they are written down.
   public var vault: Vault { Vault(key: subkey("sealing")) }
 }

@@ -10,9 +10,14 @@ public struct Decider: Sendable {
   public let defaultDailyQuota: Int
   public let renderer: OutcomeRenderer
   public let testSeeds: TestSeeds
+  /// How long a commitment may wait to be revealed.
+  public let commitmentLifetime: Milliseconds
 
-  public init(masterKey: MasterKey, publicURL: String, defaultDailyQuota: Int) {
+  public init(
+    masterKey: MasterKey, publicURL: String, defaultDailyQuota: Int, commitmentLifetime: Milliseconds = 600_000
+  ) {
     self.defaultDailyQuota = defaultDailyQuota
+    self.commitmentLifetime = commitmentLifetime
     renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: publicURL)
     testSeeds = TestSeeds(masterKey: masterKey)
   }
@@ -57,11 +62,7 @@ public struct Decider: Sendable {
     switch operation {
     case .draw(let request):
       switch draw(request, by: caller, in: &draft, entropy: &entropy) {
-      case .success(let outcome):
-        var body: [UInt8] = []
-        body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
-        let shortID = renderer.append(outcome, to: &body)
-        return Reply(status: 200, body: body, shortID: shortID)
+      case .success(let outcome): return reply(outcome)
       case .failure(let refusal):
         return Reply(refusal)
       }
@@ -87,9 +88,22 @@ public struct Decider: Sendable {
         status: 200,
         body: chainBody(
           clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce, created: chain.created))
+    case .rotate(let clientSeed):
+      return rotate(clientSeed, by: caller, in: &draft, entropy: &entropy)
+    case .commit:
+      return commit(by: caller, in: &draft, entropy: &entropy)
+    case .reveal(let id, let request):
+      return reveal(id, request, by: caller, in: &draft)
     case .refuse(let refusal):
       return Reply(refusal)
     }
+  }
+
+  private func reply(_ outcome: Outcome) -> Reply {
+    var body: [UInt8] = []
+    body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
+    let shortID = renderer.append(outcome, to: &body)
+    return Reply(status: 200, body: body, shortID: shortID)
   }
 
   private func batch(
@@ -136,17 +150,21 @@ public struct Decider: Sendable {
 
     let index = draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed), &entropy)
     let chain = draft.chains[index]
+    let outcome = outcome(of: request, from: chain, in: &draft)
+    draft.chains[index].nonce += 1
+    draft.moved.insert(index)
+    draft.record(outcome, for: caller.account)
+    return .success(outcome)
+  }
+
+  /// What `chain` gives at the coordinates it stands at.
+  private func outcome(of request: DrawRequest, from chain: SeedChain, in draft: inout Draft) -> Outcome {
     let result = request.run(key: chain.active.streamKey, cursor: chain.cursor, nonce: chain.nonce)
-    let outcome = Outcome(
+    return Outcome(
       id: draft.takeOutcomeID(), chain: chain.id, mode: .live, clientSeed: request.clientSeed,
       serverHash: chain.active.hash, epoch: chain.epoch, cursor: chain.cursor, nonce: chain.nonce,
       endpoint: request.generator.endpoint, value: result.value, fields: result.fields, items: request.items?.text,
       created: draft.snapshot.now)
-    draft.chains[index].nonce += 1
-    draft.moved.insert(index)
-    draft.changes.outcomes.append(outcome)
-    draft.count(outcome, for: caller.account)
-    return .success(outcome)
   }
 
   /// The first such draw is recorded, so that its short id can be looked up and its time stays; every later one is it again.
@@ -154,6 +172,12 @@ public struct Decider: Sendable {
     let id = TestDrawID(account: account, draw: request)
     if let recorded = draft.snapshot.testOutcomes[id] { return recorded }
     let active = testSeeds.seed(account: account, clientSeed: request.clientSeed)
+    return testOutcome(of: request, id, from: active, in: &draft)
+  }
+
+  private func testOutcome(
+    of request: DrawRequest, _ id: TestDrawID, from active: ActiveSeed, in draft: inout Draft
+  ) -> Outcome {
     let result = request.run(key: active.streamKey, cursor: 0, nonce: 0)
     let outcome = Outcome(
       id: draft.takeOutcomeID(), chain: 0, mode: .test, clientSeed: request.clientSeed, serverHash: active.hash,
@@ -164,23 +188,110 @@ public struct Decider: Sendable {
     return outcome
   }
 
+  // MARK: Revealing
+
+  private func rotate(
+    _ clientSeed: ClientSeed, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+  ) -> Reply {
+    guard caller.mode == .live else { return Reply(.testModeForbidden) }
+    let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+    // Nonces are not skipped, so a chain has as many outcomes as its nonce says.
+    guard let index = draft.existingChain(key), draft.chains[index].nonce > 0 else { return Reply(.nothingToRotate) }
+    let revealed = draft.rotate(index, &entropy)
+    let chain = draft.chains[index]
+    var body: [UInt8] = []
+    body.append(json: "{\"clientSeed\":")
+    body.append(jsonString: clientSeed.bytes)
+    body.append(json: ",\"revealed\":{\"serverSeed\":\"")
+    body.append(contentsOf: revealed.seed.ascii)
+    body.append(json: "\",")
+    body.append(position: revealed.hash, cursor: revealed.cursor, nonce: revealed.nonce)
+    body.append(json: "},\"next\":{")
+    body.append(position: chain.active.hash, cursor: chain.cursor, nonce: chain.nonce)
+    body.append(json: ",\"rotatedAt\":")
+    body.append(integer: revealed.revealed)
+    body.append(json: "}}")
+    return Reply(status: 200, body: body)
+  }
+
+  private func commit(
+    by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+  ) -> Reply {
+    let id = CommitID(using: &entropy)
+    let seed =
+      switch caller.mode {
+      case .live: ActiveSeed(ServerSeed(using: &entropy))
+      case .test: testSeeds.seed(account: caller.account, commitment: id)
+      }
+    let commitment = draft.commit(id, owner: caller.chainOwner, lifetime: commitmentLifetime, to: seed)
+    var body: [UInt8] = []
+    body.append(json: "{\"commitId\":")
+    body.append(jsonString: id.description)
+    body.append(json: ",\"serverHash\":\"")
+    body.append(hex: commitment.active.hash.bytes)
+    body.append(json: "\",\"expiresAt\":")
+    body.append(integer: commitment.expires)
+    body.append(json: "}")
+    return Reply(status: 200, body: body)
+  }
+
+  private func reveal(_ id: CommitID, _ request: DrawRequest, by caller: Caller, in draft: inout Draft) -> Reply {
+    guard let commitment = draft.snapshot.commitments[id] else { return Reply(.unknownCommitment) }
+    guard commitment.owner == caller.chainOwner else { return Reply(.foreignCommitment) }
+    guard commitment.revealed == nil else { return Reply(.usedCommitment) }
+    guard !commitment.isExpired(at: draft.snapshot.now) else { return Reply(.expiredCommitment) }
+    if draft.quotaIsSpent(for: caller, default: defaultDailyQuota) { return Reply(draft.quotaRefusal) }
+
+    let outcome: Outcome
+    switch caller.mode {
+    case .live:
+      var chain = commitment.chain(clientSeed: request.clientSeed)
+      outcome = self.outcome(of: request, from: chain, in: &draft)
+      chain.nonce += 1
+      draft.add(chain)
+      draft.record(outcome, for: caller.account)
+    case .test:
+      let id = TestDrawID(account: caller.account, commitment: commitment.id)
+      outcome = testOutcome(of: request, id, from: commitment.active, in: &draft)
+    }
+    draft.use(commitment)
+
+    let plain = reply(outcome)
+    var body = plain.body
+    body.removeLast()
+    body.append(json: ",\"serverSeed\":\"")
+    body.append(contentsOf: commitment.active.seed.ascii)
+    body.append(json: "\",\"commitId\":")
+    body.append(jsonString: id.description)
+    body.append(json: "}")
+    return Reply(status: 200, body: body, shortID: plain.shortID)
+  }
+
   private func chainBody(
     _ clientSeed: ClientSeed, _ hash: ServerHash, cursor: Int64, nonce: Int64, created: Milliseconds? = nil
   ) -> [UInt8] {
     var body: [UInt8] = []
     body.append(json: "{\"clientSeed\":")
     body.append(jsonString: clientSeed.bytes)
-    body.append(json: ",\"serverHash\":\"")
-    body.append(hex: hash.bytes)
-    body.append(json: "\",\"cursor\":")
-    body.append(integer: cursor)
-    body.append(json: ",\"nonce\":")
-    body.append(integer: nonce)
+    body.append(json: ",")
+    body.append(position: hash, cursor: cursor, nonce: nonce)
     if let created {
       body.append(json: ",\"created\":")
       body.append(integer: created)
     }
     body.append(json: "}")
     return body
+  }
+}
+
+extension [UInt8] {
+  /// Appends the members that say where a chain stands, without braces.
+  fileprivate mutating func append(position hash: ServerHash, cursor: Int64, nonce: Int64) {
+    append(json: "\"serverHash\":\"")
+    append(hex: hash.bytes)
+    append(json: "\",\"cursor\":")
+    append(integer: cursor)
+    append(json: ",\"nonce\":")
+    append(integer: nonce)
   }
 }

@@ -7,6 +7,7 @@ struct Draft {
   /// The chains this group has touched. A chain is in `moved` once its coordinates differ from the snapshot's.
   var chains: [SeedChain] = []
   var moved: Set<Int> = []
+  private var rotated: Set<Int> = []
   private var chainIndex: [ChainKey: Int] = [:]
   private var newChains: [Int] = []
   private let day: Day
@@ -40,6 +41,42 @@ struct Draft {
     return chains.count - 1
   }
 
+  /// Reveals the server seed of the chain at `index` and gives it a new one.
+  mutating func rotate(_ index: Int, _ entropy: inout some RandomNumberGenerator) -> RevealedSeed {
+    let revealed = RevealedSeed(chains[index], at: snapshot.now)
+    changes.revealedSeeds.append(revealed)
+    chains[index].rotate(to: ActiveSeed(ServerSeed(using: &entropy)))
+    rotated.insert(index)
+    return revealed
+  }
+
+  /// Makes a commitment; `seed` says to which seed.
+  mutating func commit(
+    _ id: CommitID, owner: ChainOwner, lifetime: Milliseconds, to seed: ActiveSeed
+  ) -> Commitment {
+    let commitment = Commitment(
+      id: id, chain: snapshot.nextChain, owner: owner, active: seed, created: snapshot.now,
+      expires: snapshot.now + lifetime, revealed: nil)
+    snapshot.nextChain += 1
+    snapshot.commitments[id] = commitment
+    changes.newCommitments.append(commitment)
+    return commitment
+  }
+
+  mutating func use(_ commitment: Commitment) {
+    var used = commitment
+    used.revealed = snapshot.now
+    snapshot.commitments[used.id] = used
+    changes.usedCommitments.append(used)
+  }
+
+  /// Adds the chain that a used commitment has become, its one draw made.
+  mutating func add(_ chain: SeedChain) {
+    newChains.append(chains.count)
+    _ = append(chain)
+    changes.revealedSeeds.append(RevealedSeed(chain, at: snapshot.now))
+  }
+
   mutating func takeOutcomeID() -> Int64 {
     defer { snapshot.nextOutcome += 1 }
     return snapshot.nextOutcome
@@ -53,12 +90,11 @@ struct Draft {
 
   var quotaRefusal: Refusal { .quotaExceeded(at: snapshot.now) }
 
-  /// Counts a new live outcome against its account, and makes its webhook events.
-  mutating func count(_ outcome: Outcome, for account: AccountID) {
-    if let endpoints = snapshot.webhooks[account] {
-      for endpoint in endpoints {
-        changes.deliveries.append(NewDelivery(endpoint: endpoint, outcome: outcome.id, created: outcome.created))
-      }
+  /// Records a live outcome, counts it against its account, and makes its webhook events.
+  mutating func record(_ outcome: Outcome, for account: AccountID) {
+    changes.outcomes.append(outcome)
+    for endpoint in snapshot.webhooks[account] ?? [] {
+      changes.deliveries.append(NewDelivery(endpoint: endpoint, outcome: outcome.id, created: outcome.created))
     }
     snapshot.accounts[account]?.usedToday += 1
     changes.usage[UsageKey(account: account, day: day, endpoint: outcome.endpoint), default: 0] += 1
@@ -73,7 +109,8 @@ struct Draft {
   consuming func finish() -> Changes {
     changes.newChains = newChains.map { chains[$0] }
     let new = Set(newChains)
-    changes.movedChains = moved.subtracting(new).sorted().map { chains[$0] }
+    changes.rotatedChains = rotated.subtracting(new).sorted().map { chains[$0] }
+    changes.movedChains = moved.subtracting(new).subtracting(rotated).sorted().map { chains[$0] }
     return changes
   }
 }

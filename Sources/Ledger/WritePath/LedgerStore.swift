@@ -18,7 +18,8 @@ public protocol LedgerStore: Sendable {
   /// - Throws: ``StoreFailure`` when nothing was stored, or when whether it was is not known.
   func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision
 
-  /// Deletes idempotency records that have expired, a bounded number of them.
+  /// Deletes what has expired, a bounded number of each: idempotency records, and commitments that were never revealed
+  /// and whose ``Commitment/afterlife`` is over.
   ///
   /// - Returns: whether there may be more.
   func sweepExpiredRecords() throws(StoreFailure) -> Bool
@@ -42,6 +43,14 @@ public protocol LedgerStore: Sendable {
   func outcome(
     of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
   ) async throws(StoreFailure) -> Outcome?
+
+  /// The outcome of this row number, anyone's, live or test, with what has become of its server seed; nil if there is none.
+  ///
+  /// - Parameter id: any number at all.
+  func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome?
+
+  /// Whether any chain of this client seed has drawn or draws from a server seed of this hash, or any test outcome did.
+  func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool
 
   /// How many accounts there are, and live outcomes ever.
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int)

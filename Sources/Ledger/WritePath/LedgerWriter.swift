@@ -104,8 +104,9 @@ public final class LedgerWriter: Sendable {
   /// which is quicker.
   ///
   /// - Parameter lane: where the caller is resumed; nil means on whatever thread is at hand.
-  /// - Throws: ``LedgerUnavailable``. Except after `.timedOut` the submission has had no effect. Whatever is thrown, a
-  ///   retry under the same idempotency key is safe.
+  /// - Throws: ``LedgerUnavailable``. After `.overloaded` and `.shuttingDown` the submission has had no effect; after
+  ///   `.timedOut` and `.storeFailed` it may have, or may yet. Whatever is thrown, a retry under the same idempotency key
+  ///   is safe.
   public func submit(_ submission: Submission, lane: (any ReplyLane)? = nil) async throws(LedgerUnavailable) -> Reply {
     let result: Result<Reply, LedgerUnavailable> = await withCheckedContinuation { continuation in
       submit(submission, lane: lane) { continuation.resume(returning: $0) }
@@ -306,7 +307,7 @@ public enum LedgerUnavailable: Error, Sendable {
   case overloaded
   /// The server is about to stop. Nothing happened.
   case shuttingDown
-  /// The store could not make it durable. Nothing is answered, and a retry under the same idempotency key is safe.
+  /// The store could not make it durable, or cannot tell whether it did: a connection may break after a commit was sent.
   case storeFailed(StoreFailure)
   /// The answer did not come in time; the submission may yet take effect.
   case timedOut

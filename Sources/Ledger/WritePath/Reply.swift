@@ -83,6 +83,20 @@ public struct Refusal: Error, Sendable, Equatable {
     Refusal(429, quotaSpent, code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now))
   }
 
+  static let nothingToRotate = Refusal(404, "clientSeed has no outcome yet, so there is no server seed to reveal.")
+
+  static let unknownCommitment = Refusal(404, "There is no commitment of this commitId.", code: "unknown_commitment")
+
+  static let foreignCommitment = Refusal(
+    403, "The commitment belongs to another caller: reveal it with the key it was made with.",
+    code: "commitment_not_yours")
+
+  static let usedCommitment = Refusal(
+    409, "The commitment has been revealed already; it is good for one outcome.", code: "commitment_used")
+
+  static let expiredCommitment = Refusal(
+    410, "The commitment has expired; make a new one.", code: "commitment_expired")
+
   static let testModeForbidden = Refusal(
     403, "A test key has no seed chain to change; use a live key.", code: "test_mode_forbidden")
 }

@@ -7,10 +7,14 @@ public struct Needs: Sendable {
   public private(set) var chains: Set<ChainKey> = []
   public private(set) var claims: Set<IdempotencyScope> = []
   public private(set) var testDraws: Set<TestDrawID> = []
+  public private(set) var commitments: Set<CommitID> = []
   /// Accounts whose draws make webhook events.
   public private(set) var webhookAccounts: Set<AccountID> = []
   /// The most outcomes the group can record: how many row numbers to set aside.
   public private(set) var outcomes = 0
+  /// The most chains and commitments the group can make: how many chain numbers to set aside.
+  public var newChains: Int { chains.count + newCommitments }
+  private var newCommitments = 0
 
   public init(of group: [Submission]) {
     for submission in group {
@@ -25,8 +29,12 @@ public struct Needs: Sendable {
       case .draw(let draw): add(draw, by: caller)
       case .batch(let entries):
         for case .draw(let draw) in entries { add(draw, by: caller) }
-      case .seed(let clientSeed), .incrementCursor(let clientSeed):
+      case .seed(let clientSeed), .incrementCursor(let clientSeed), .rotate(let clientSeed):
         if caller.mode == .live { chains.insert(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) }
+      case .commit: newCommitments += 1
+      case .reveal(let id, _):
+        outcomes += 1
+        commitments.insert(id)
       case .refuse: break
       }
     }
@@ -51,11 +59,12 @@ public struct Snapshot: Sendable {
   public var chains: [ChainKey: SeedChain] = [:]
   public var records: [IdempotencyScope: IdempotencyRecord] = [:]
   public var testOutcomes: [TestDrawID: Outcome] = [:]
+  public var commitments: [CommitID: Commitment] = [:]
   /// The enabled webhook endpoints of accounts that have any, in the order of their ids.
   public var webhooks: [AccountID: [WebhookEndpointID]] = [:]
   /// The first of the row numbers set aside for new outcomes.
   public var nextOutcome: Int64
-  /// The first of the numbers set aside for new chains.
+  /// The first of the numbers set aside for new chains and commitments, which share one numbering.
   public var nextChain: Int64
 
   public init(now: Milliseconds, nextOutcome: Int64, nextChain: Int64) {
@@ -97,6 +106,13 @@ public struct Changes: Sendable {
   public var newChains: [SeedChain] = []
   /// Chains that did, with their new coordinates.
   public var movedChains: [SeedChain] = []
+  /// Chains that did, with their new server seeds, epochs and coordinates. They are not among the moved ones.
+  public var rotatedChains: [SeedChain] = []
+  /// Server seeds that were told. Those of chains are not in use any more.
+  public var revealedSeeds: [RevealedSeed] = []
+  public var newCommitments: [Commitment] = []
+  /// Commitments that were used up. Those of live callers are among the new chains, too.
+  public var usedCommitments: [Commitment] = []
   public var outcomes: [Outcome] = []
   public var testOutcomes: [(id: TestDrawID, outcome: Outcome)] = []
   /// New records. One may stand in the place of an expired one of the same scope.
@@ -109,8 +125,8 @@ public struct Changes: Sendable {
   public init() {}
 
   public var isEmpty: Bool {
-    newChains.isEmpty && movedChains.isEmpty && outcomes.isEmpty && testOutcomes.isEmpty && records.isEmpty
-      && usage.isEmpty
+    newChains.isEmpty && movedChains.isEmpty && rotatedChains.isEmpty && newCommitments.isEmpty
+      && usedCommitments.isEmpty && outcomes.isEmpty && testOutcomes.isEmpty && records.isEmpty && usage.isEmpty
   }
 }
 

@@ -29,6 +29,12 @@ public enum Operation: Sendable {
   /// The commitment for the next draw; makes the chain if it is new.
   case seed(ClientSeed)
   case incrementCursor(ClientSeed)
+  /// Reveals a chain's server seed and gives it the next one.
+  case rotate(ClientSeed)
+  /// Makes a commitment.
+  case commit
+  /// The one draw from a commitment, at cursor 0 and nonce 0.
+  case reveal(CommitID, DrawRequest)
   /// A request found bad before it got here, but sent under an idempotency key: its refusal is kept like any answer.
   case refuse(Refusal)
 }

@@ -1,0 +1,262 @@
+import Fairness
+import Foundation
+import Hummingbird
+import JSON
+import Ledger
+import NIOCore
+
+/// What the daily log is read from.
+public struct MerkleParts: Sendable {
+  public let store: any TransparencyStore
+  public let shortIDs: ShortIDs
+  /// Of the Ed25519 key that signs roots, 32 bytes.
+  public let publicKey: [UInt8]
+
+  public init(store: any TransparencyStore, shortIDs: ShortIDs, publicKey: [UInt8]) {
+    self.store = store
+    self.shortIDs = shortIDs
+    self.publicKey = publicKey
+  }
+}
+
+/// The daily log: signed roots, proofs, and the hashes to check them by.
+struct MerkleRoutes: Routes {
+  let parts: MerkleParts
+
+  private var store: any TransparencyStore { parts.store }
+
+  /// So many tiles of leaf hashes are read and sent at once: 130 KB of text.
+  private static let tilesAtOnce = 8
+
+  var routes: [Route] {
+    [
+      Route("/api/merkle", .get, handler: list),
+      Route("/api/merkle/key", .get, handler: key),
+      Route("/api/merkle/{date}", .get, handler: one),
+      Route("/api/merkle/{date}/leaves", .get, handler: leaves),
+      Route("/api/merkle/{date}/mine", .get, handler: mine),
+      Route("/api/merkle/{date}/proof/{outcome}", .get, handler: proof),
+    ]
+  }
+
+  @Sendable private func key(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    var body: [UInt8] = []
+    body.append(json: "{\"algorithm\":\"Ed25519\",\"publicKey\":\"")
+    body.append(base64: parts.publicKey)
+    body.append(json: "\"}")
+    return .json(body)
+  }
+
+  // MARK: Roots
+
+  @Sendable private func list(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let parameters = try await Incoming(request, context).parameters()
+    let limit = try parameters.integer("limit", default: 30, in: 1...90)
+    let before = try parameters.text("before").map { (text) throws(Refusal) in
+      guard let day = Day(String(decoding: text, as: UTF8.self)) else { throw Self.noDay("before") }
+      return day
+    }
+    let days = try await context.reading { () throws(StoreFailure) in
+      try await store.publishedDays(before: before, limit: Int(limit))
+    }
+    var body: [UInt8] = []
+    body.append(json: "{\"roots\":[")
+    for (index, day) in days.enumerated() {
+      body.append(json: index == 0 ? "{" : ",{")
+      Self.append(day, to: &body)
+      body.append(json: "}")
+    }
+    body.append(json: "]}")
+    return .json(body)
+  }
+
+  @Sendable private func one(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let day = try await published(context)
+    var body: [UInt8] = []
+    body.append(json: "{")
+    Self.append(day, to: &body)
+    body.append(json: "}")
+    return .json(body)
+  }
+
+  /// Appends a root's members, without braces.
+  private static func append(_ day: PublishedDay, to body: inout [UInt8]) {
+    body.append(json: "\"date\":\"")
+    body.append(text: day.day.description)
+    body.append(json: "\",\"root\":\"")
+    body.append(hex: day.root?.bytes ?? [])
+    body.append(json: "\",\"leafCount\":")
+    body.append(integer: day.leafCount)
+    body.append(json: ",\"treeHeight\":")
+    body.append(integer: day.shape.height)
+    body.append(json: ",\"publishedAt\":")
+    body.append(integer: day.publishedAt)
+    body.append(json: ",\"previousRoot\":\"")
+    body.append(hex: day.previousRoot?.bytes ?? [])
+    body.append(json: "\",\"signature\":\"")
+    body.append(base64: day.signature)
+    body.append(json: "\"")
+  }
+
+  // MARK: A proof
+
+  @Sendable private func proof(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let day = try Self.day(context)
+    let reference = try reference(context)
+    let found = try await context.reading { () throws(StoreFailure) in try await store.find(reference) }
+    guard let found else {
+      throw Refusal(
+        404,
+        context.caller.mode == .test
+          ? "Outcomes of test keys are not in the log."
+          : "There is no such outcome. By clientSeed:cursor:nonce a caller finds its own chain's; a shortId works for anyone. Outcomes of test keys are not in the log."
+      )
+    }
+    guard found.day == day else {
+      throw Refusal(404, "This outcome is not of \(day) but of \(found.day): ask for its proof there.")
+    }
+    guard let place = found.place else { throw try await notPublished(day, context) }
+    guard let proof = InclusionProof(index: place.index, leafCount: place.day.leafCount, tiles: place.tiles) else {
+      context.record.note { $0.fault = "the tiles of \(day) do not fit its tree" }
+      throw Refusal.unavailable
+    }
+    let leaf = found.leaf
+    var body: [UInt8] = []
+    body.append(json: "{\"outcomeId\":")
+    body.append(jsonString: leaf.outcomeID)
+    body.append(json: ",\"leaf\":{\"outcomeId\":")
+    body.append(jsonString: leaf.outcomeID)
+    body.append(json: ",\"serverHash\":\"")
+    body.append(hex: leaf.serverHash.bytes)
+    body.append(json: "\",\"clientSeed\":")
+    body.append(jsonString: leaf.clientSeed.bytes)
+    body.append(json: ",\"timestamp\":")
+    body.append(integer: leaf.created)
+    body.append(json: ",\"canonical\":")
+    body.append(jsonString: leaf.canonical)
+    body.append(json: ",\"hash\":\"")
+    body.append(hex: leaf.hash.bytes)
+    body.append(json: "\"},\"index\":")
+    body.append(integer: proof.index)
+    body.append(json: ",")
+    Self.append(place.day, to: &body)
+    body.append(json: ",\"siblings\":[")
+    for (level, sibling) in proof.siblings.enumerated() {
+      if level > 0 { body.append(json: ",") }
+      body.append(json: "{\"position\":\"")
+      body.append(json: proof.isLeft(atLevel: level) ? "left" : "right")
+      body.append(json: "\",\"hash\":\"")
+      body.append(hex: sibling.bytes)
+      body.append(json: "\"}")
+    }
+    body.append(json: "]}")
+    return .json(body)
+  }
+
+  /// The outcome that the path names: by its short id, or by coordinates on a chain of the caller's.
+  private func reference(_ context: FairdrawContext) throws(Refusal) -> OutcomeReference {
+    let text = try QueryString.segment(context.captures["outcome"] ?? "", called: "the outcome")
+    if let id = parts.shortIDs.decode(text) { return .id(id) }
+    // A client seed may itself have colons: the last two are the ones that count.
+    func number(_ digits: ArraySlice<UInt8>) -> Int64? {
+      guard (1...16).contains(digits.count), digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+      else { return nil }
+      return digits.reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+    }
+    guard let second = text.lastIndex(of: UInt8(ascii: ":")),
+      let first = text[..<second].lastIndex(of: UInt8(ascii: ":")),
+      let cursor = number(text[(first + 1)..<second]), let nonce = number(text[(second + 1)...])
+    else {
+      throw .badRequest("the outcome must be a shortId, or clientSeed:cursor:nonce")
+    }
+    do throws(InvalidParameter) {
+      let clientSeed = try ClientSeed(text[..<first])
+      return .coordinates(
+        ChainKey(owner: context.caller.chainOwner, clientSeed: clientSeed), cursor: cursor, nonce: nonce)
+    } catch {
+      throw .badRequest(error.message)
+    }
+  }
+
+  // MARK: Leaves
+
+  @Sendable private func leaves(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let day = try await published(context)
+    let length = day.leafCount * (2 * MerkleHash.size + 1)
+    return .stream("text/plain; charset=utf-8", length: length) { [store] writer in
+      var first = 0
+      while first < day.shape.leafTiles {
+        let tiles = try await store.leafTiles(of: day.day, first: first, limit: Self.tilesAtOnce)
+        var text: [UInt8] = []
+        text.reserveCapacity(tiles.count * MerkleTile.width * (2 * MerkleHash.size + 1))
+        for hash in tiles.flatMap(\.hashes) {
+          text.append(contentsOf: hash.hex)
+          text.append(UInt8(ascii: "\n"))
+        }
+        try await writer.write(ByteBuffer(bytes: text))
+        first += Self.tilesAtOnce
+      }
+    }
+  }
+
+  @Sendable private func mine(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    guard case .key(_, let account, let mode) = context.caller else {
+      throw Refusal(401, "This address needs an API key: it lists the account's own outcomes.", code: "invalid_api_key")
+    }
+    guard mode == .live else {
+      throw Refusal(403, "Outcomes of test keys are not in the log; use a live key.", code: "test_mode_forbidden")
+    }
+    let day = try await published(context).day
+    return .stream("application/x-ndjson") { [store] writer in
+      var after: Int64?
+      repeat {
+        let page = try await store.leaves(of: account, on: day, after: after)
+        var text: [UInt8] = []
+        for placed in page.leaves {
+          text.append(json: "{\"index\":")
+          text.append(integer: placed.index)
+          text.append(json: ",\"canonical\":")
+          text.append(jsonString: placed.leaf.canonical)
+          text.append(json: ",\"hash\":\"")
+          text.append(hex: placed.leaf.hash.bytes)
+          text.append(json: "\"}\n")
+        }
+        if !text.isEmpty { try await writer.write(ByteBuffer(bytes: text)) }
+        after = page.next
+      } while after != nil
+    }
+  }
+
+  // MARK: Days
+
+  private static func noDay(_ name: String) -> Refusal {
+    .badRequest("\(name) must be a day of the calendar, such as 2026-02-28")
+  }
+
+  private static func day(_ context: FairdrawContext) throws(Refusal) -> Day {
+    guard let day = context.captures["date"].flatMap({ Day($0) }) else { throw noDay("date") }
+    return day
+  }
+
+  /// The published day that the path names.
+  private func published(_ context: FairdrawContext) async throws -> PublishedDay {
+    let day = try Self.day(context)
+    let found = try await context.reading { () throws(StoreFailure) in try await store.publishedDay(day) }
+    guard let found else { throw try await notPublished(day, context) }
+    return found
+  }
+
+  /// Why there is nothing published of a day.
+  private func notPublished(_ day: Day, _ context: FairdrawContext) async throws -> Refusal {
+    guard day.end <= Milliseconds(Date().timeIntervalSince1970 * 1000) else {
+      return Refusal(404, "\(day) is not over yet. Its root is published within a minute after midnight UTC.")
+    }
+    let latest = try await context.reading { () throws(StoreFailure) in
+      try await store.publishedDays(before: nil, limit: 1).first
+    }
+    if let latest, day < latest.day {
+      return Refusal(404, "There is no root of \(day): the log begins on a later day, the first with an outcome.")
+    }
+    return Refusal(404, "The root of \(day) is not published yet.")
+  }
+}

@@ -1,0 +1,54 @@
+import Fairness
+import Hummingbird
+import JSON
+import Ledger
+
+/// Looking up what others were told: anyone may check any outcome by its short id.
+struct VerifyRoutes: Routes {
+  let store: any LedgerStore
+  let renderer: OutcomeRenderer
+  let verifier: OutcomeVerifier
+
+  var routes: [Route] {
+    [
+      Route("/api/verifyServerHash", .get, handler: verifyServerHash),
+      Route("/api/verifyShortId", .get, handler: verifyShortID),
+    ]
+  }
+
+  @Sendable private func verifyServerHash(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let parameters = try await Incoming(request, context).parameters()
+    let clientSeed = try parameters.clientSeed()
+    guard let text = try parameters.text("serverHash") else { throw Refusal.badRequest("serverHash required") }
+    guard let hash = try? ServerHash(hex: String(decoding: text, as: UTF8.self)) else {
+      throw Refusal.badRequest("serverHash must be 64 hexadecimal digits")
+    }
+    let isKnown = try await context.reading { () throws(StoreFailure) in
+      try await store.isKnown(hash, clientSeed: clientSeed)
+    }
+    var body: [UInt8] = []
+    if isKnown {
+      body.append(json: "true")
+    } else {
+      body.append(json: "{\"verified\":false,\"clientSeed\":")
+      body.append(jsonString: clientSeed.bytes)
+      body.append(json: ",\"serverHash\":\"")
+      body.append(hex: hash.bytes)
+      body.append(json: "\",\"outcomes\":[]}")
+    }
+    return .json(body)
+  }
+
+  @Sendable private func verifyShortID(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let parameters = try await Incoming(request, context).parameters()
+    guard let text = try parameters.text("shortId") else { throw Refusal.badRequest("shortId required") }
+    guard let id = renderer.shortIDs.decode(text) else {
+      throw Refusal.badRequest("shortId must be ten letters and digits of ASCII")
+    }
+    let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
+    guard let record else { throw Refusal(404, "There is no outcome of this shortId.") }
+    var body: [UInt8] = []
+    renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
+    return .json(body)
+  }
+}

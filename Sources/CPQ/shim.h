@@ -1,0 +1,2 @@
+// libpq, as the system's libpq-dev has it.
+#include <libpq-fe.h>

@@ -1,0 +1,95 @@
+/// What a ledger consists of, for moving one from a store to another. Every store has these tables and columns, or can
+/// say what would be in them.
+public struct LedgerTable: Sendable {
+  public let name: String
+  public let columns: [Column]
+  /// The columns rows are ordered by, which no two rows share.
+  public let order: [String]
+
+  public struct Column: Sendable {
+    public let name: String
+    public let kind: Kind
+  }
+
+  public enum Kind: Sendable {
+    case integer, bytes, text
+    /// 16 bytes.
+    case uuid
+  }
+
+  private init(_ name: String, by order: String..., columns: KeyValuePairs<String, Kind>) {
+    self.name = name
+    self.order = order
+    self.columns = columns.map { Column(name: $0.key, kind: $0.value) }
+  }
+
+  /// All of them, each after those it refers to. The time `moved` and an owner that can be found by way of the chain are
+  /// among the columns though not every store has them.
+  public static let all: [LedgerTable] = [
+    LedgerTable(
+      "accounts", by: "id", columns: ["id": .integer, "name": .text, "daily_quota": .integer, "created": .integer]),
+    LedgerTable(
+      "api_keys", by: "id",
+      columns: [
+        "id": .integer, "account_id": .integer, "hash": .bytes, "prefix": .text, "mode": .integer,
+        "allowed_networks": .text, "allowed_referers": .text, "created": .integer, "revoked": .integer,
+      ]),
+    LedgerTable(
+      "chains", by: "id",
+      columns: [
+        "id": .integer, "owner_id": .integer, "client_seed": .bytes, "epoch": .integer, "sealed_seed": .bytes,
+        "server_hash": .bytes, "cursor": .integer, "nonce": .integer, "created": .integer, "moved": .integer,
+      ]),
+    LedgerTable(
+      "revealed_seeds", by: "chain_id", "epoch",
+      columns: [
+        "owner_id": .integer, "chain_id": .integer, "epoch": .integer, "server_seed": .bytes, "server_hash": .bytes,
+        "cursor": .integer, "nonce": .integer, "revealed": .integer,
+      ]),
+    LedgerTable(
+      "commitments", by: "chain_id",
+      columns: [
+        "chain_id": .integer, "commit_id": .uuid, "owner_id": .integer, "sealed_seed": .bytes, "server_hash": .bytes,
+        "created": .integer, "expires": .integer, "revealed": .integer,
+      ]),
+    LedgerTable(
+      "outcomes", by: "id",
+      columns: [
+        "id": .integer, "owner_id": .integer, "chain_id": .integer, "epoch": .integer, "cursor": .integer,
+        "nonce": .integer, "endpoint": .integer, "value": .bytes, "fields": .bytes, "items": .bytes,
+        "created": .integer,
+      ]),
+    LedgerTable(
+      "test_outcomes", by: "id",
+      columns: [
+        "id": .integer, "account_id": .integer, "digest": .bytes, "client_seed": .bytes, "server_hash": .bytes,
+        "endpoint": .integer, "value": .bytes, "fields": .bytes, "items": .bytes, "created": .integer,
+      ]),
+    LedgerTable(
+      "idempotency", by: "digest",
+      columns: [
+        "digest": .uuid, "account_id": .integer, "mode": .integer, "key": .bytes, "fingerprint": .bytes,
+        "status": .integer, "short_id": .bytes, "body": .bytes, "created": .integer,
+      ]),
+    LedgerTable(
+      "usage", by: "account_id", "day", "endpoint",
+      columns: ["account_id": .integer, "day": .integer, "endpoint": .integer, "count": .integer]),
+    LedgerTable(
+      "merkle_days", by: "day",
+      columns: [
+        "day": .integer, "root": .bytes, "leaf_count": .integer, "previous_root": .bytes, "signature": .bytes,
+        "published": .integer,
+      ]),
+    LedgerTable(
+      "merkle_tiles", by: "day", "level", "number",
+      columns: ["day": .integer, "level": .integer, "number": .integer, "hashes": .bytes]),
+    LedgerTable("merkle_leaves", by: "outcome_id", columns: ["outcome_id": .integer, "leaf": .integer]),
+  ]
+}
+
+/// One column of one row.
+public enum LedgerValue: Sendable, Equatable {
+  case null
+  case integer(Int64)
+  case bytes([UInt8])
+}

@@ -1,0 +1,74 @@
+import Fairness
+
+/// A day's root, as it was published and signed.
+public struct PublishedDay: Sendable, Equatable {
+  public let day: Day
+  /// nil for a day without outcomes; written as an empty text.
+  public let root: MerkleHash?
+  public let leafCount: Int
+  /// The root of the day before; nil for the first day, and after a day without outcomes.
+  public let previousRoot: MerkleHash?
+  /// Ed25519 over the day's statement, 64 bytes.
+  public let signature: [UInt8]
+  public let publishedAt: Milliseconds
+
+  public init(
+    day: Day, root: MerkleHash?, leafCount: Int, previousRoot: MerkleHash?, signature: [UInt8],
+    publishedAt: Milliseconds
+  ) {
+    self.day = day
+    self.root = root
+    self.leafCount = leafCount
+    self.previousRoot = previousRoot
+    self.signature = signature
+    self.publishedAt = publishedAt
+  }
+
+  public var shape: MerkleShape { MerkleShape(leafCount: leafCount) }
+}
+
+/// How a caller names a live outcome.
+public enum OutcomeReference: Sendable, Equatable {
+  /// By its row number, which is its short id.
+  case id(Int64)
+  /// By its coordinates on a chain of the owner's.
+  case coordinates(ChainKey, cursor: Int64, nonce: Int64)
+}
+
+/// A live outcome and its place in the log.
+public struct FoundOutcome: Sendable {
+  public let leaf: LogLeaf
+  /// nil while its day is not published.
+  public let place: Place?
+
+  public struct Place: Sendable {
+    public let day: PublishedDay
+    public let index: Int
+    /// Those at ``MerkleShape/tilesOfProof(for:)``.
+    public let tiles: [MerkleTile]
+
+    public init(day: PublishedDay, index: Int, tiles: [MerkleTile]) {
+      self.day = day
+      self.index = index
+      self.tiles = tiles
+    }
+  }
+
+  public init(leaf: LogLeaf, place: Place?) {
+    self.leaf = leaf
+    self.place = place
+  }
+
+  public var day: Day { Day(of: leaf.created) }
+}
+
+/// A leaf and its index in its day's tree.
+public struct PlacedLeaf: Sendable, Equatable {
+  public let leaf: LogLeaf
+  public let index: Int
+
+  public init(leaf: LogLeaf, index: Int) {
+    self.leaf = leaf
+    self.index = index
+  }
+}

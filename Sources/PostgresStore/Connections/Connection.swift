@@ -1,0 +1,185 @@
+import CPQ
+import Foundation
+
+/// A connection to PostgreSQL in libpq's pipeline mode: queries are sent together and answered together, so that a
+/// transaction's many statements cost one round trip.
+///
+/// Used by one thread at a time, and blocking, up to a deadline; see ``Session``.
+final class Connection {
+  private let handle: OpaquePointer
+  private var prepared: Set<String> = []
+  /// Where libpq's notices go; libpq holds a pointer to it for as long as the connection lives.
+  private let notices = Notices()
+
+  /// The warnings of what is under way.
+  private final class Notices {
+    var warnings: [String] = []
+  }
+
+  /// Connects; waits for no longer than the target's `connect_timeout` for each host.
+  ///
+  /// - Throws: ``PostgresFailure``.
+  init(to target: ConnectionTarget) throws {
+    guard let handle = target.connect() else { throw PostgresFailure("out of memory", isConnectionLost: true) }
+    self.handle = handle
+    guard PQstatus(handle) == CONNECTION_OK else {
+      let reason = target.redacting(String(cString: PQerrorMessage(handle)))
+      throw PostgresFailure("no connection to PostgreSQL: \(reason)", isConnectionLost: true)
+    }
+    // Without a receiver libpq would write notices to standard error.
+    let receiver: PQnoticeReceiver = { context, result in
+      guard let context, let severity = PQresultErrorField(result, Int32(UInt8(ascii: "V"))) else { return }
+      guard String(cString: severity) == "WARNING" else { return }
+      let message = PQresultErrorField(result, Int32(UInt8(ascii: "M"))).map { String(cString: $0) } ?? ""
+      Unmanaged<Notices>.fromOpaque(context).takeUnretainedValue().warnings.append(message)
+    }
+    PQsetNoticeReceiver(handle, receiver, Unmanaged.passUnretained(notices).toOpaque())
+    // Calls then return instead of blocking, and waiting is done here, where there is a deadline.
+    guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else { throw lost() }
+  }
+
+  deinit { PQfinish(handle) }
+
+  /// Runs queries one after the other in one round trip, up to the first that fails.
+  ///
+  /// - Parameters:
+  ///   - patience: how long the answers may take. When they take longer the connection is of no more use.
+  /// - Returns: one result for each query.
+  /// - Throws: ``PostgresFailure``.
+  @discardableResult
+  func run(_ queries: [Query], patience: Duration = .seconds(8)) throws -> [QueryResult] {
+    notices.warnings = []
+    enum Expected {
+      case prepared(String)
+      case rows
+    }
+    var expected: [Expected] = []
+    var sent: Set<String> = []
+    for query in queries {
+      let name = query.statement.name
+      if !prepared.contains(name), sent.insert(name).inserted {
+        guard PQsendPrepare(handle, name, query.statement.sql, 0, nil) == 1 else { throw lost() }
+        expected.append(.prepared(name))
+      }
+      try send(query)
+      expected.append(.rows)
+    }
+    guard PQpipelineSync(handle) == 1 else { throw lost() }
+    let deadline = ContinuousClock.now + patience
+    try flush(until: deadline)
+
+    var results: [QueryResult] = []
+    var failure: PostgresFailure?
+    for item in expected {
+      let result = try nextResult(until: deadline)
+      switch PQresultStatus(result) {
+      case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
+        switch item {
+        case .prepared(let name):
+          prepared.insert(name)
+          PQclear(result)
+        case .rows: results.append(QueryResult(taking: result))
+        }
+      case PGRES_PIPELINE_ABORTED: PQclear(result)
+      default:
+        if failure == nil { failure = PostgresFailure(result: result) }
+        PQclear(result)
+        if PQstatus(handle) != CONNECTION_OK { throw lost(because: failure) }
+      }
+      // What ends the results of one query.
+      if let rest = try nextResult(until: deadline) {
+        PQclear(rest)
+        throw PostgresFailure("libpq gave more results than were asked for", isConnectionLost: true)
+      }
+    }
+    let sync = try nextResult(until: deadline)
+    defer { PQclear(sync) }
+    guard PQresultStatus(sync) == PGRES_PIPELINE_SYNC else { throw lost(because: failure) }
+    if let failure { throw failure }
+    return results
+  }
+
+  /// The warnings that came with the last ``run(_:patience:)``.
+  var warnings: [String] { notices.warnings }
+
+  /// What ends the statement under way, from any thread; nil without memory for it.
+  func canceller() -> Canceller? { PQgetCancel(handle).map(Canceller.init) }
+
+  private func send(_ query: Query) throws {
+    let parameters = query.parameters
+    let count = parameters.ranges.count
+    let done = parameters.buffer.withUnsafeBytes { buffer in
+      // An empty buffer has no address, and a null pointer would be a NULL.
+      let base = buffer.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
+      let values = parameters.ranges.map { range in
+        range.flatMap { base?.advanced(by: $0.lowerBound).assumingMemoryBound(to: CChar.self) }
+      }
+      let lengths = parameters.ranges.map { Int32($0?.count ?? 0) }
+      let formats = [Int32](repeating: 1, count: count)
+      return PQsendQueryPrepared(handle, query.statement.name, Int32(count), values, lengths, formats, 1)
+    }
+    guard done == 1 else { throw lost() }
+  }
+
+  // MARK: Waiting
+
+  private func flush(until deadline: ContinuousClock.Instant) throws {
+    while true {
+      switch PQflush(handle) {
+      case 0: return
+      case 1:
+        // The server may have to get rid of its answers before it reads on.
+        if try wait(for: Int16(POLLIN | POLLOUT), until: deadline) & Int16(POLLIN) != 0, PQconsumeInput(handle) == 0 {
+          throw lost()
+        }
+      default: throw lost()
+      }
+    }
+  }
+
+  private func nextResult(until deadline: ContinuousClock.Instant) throws -> OpaquePointer? {
+    while PQisBusy(handle) == 1 {
+      _ = try wait(for: Int16(POLLIN), until: deadline)
+      guard PQconsumeInput(handle) == 1 else { throw lost() }
+    }
+    return PQgetResult(handle)
+  }
+
+  private func wait(for events: Int16, until deadline: ContinuousClock.Instant) throws -> Int16 {
+    var descriptor = pollfd(fd: PQsocket(handle), events: events, revents: 0)
+    while true {
+      let left = ContinuousClock.now.duration(to: deadline) / .milliseconds(1)
+      guard left > 0 else { throw PostgresFailure("PostgreSQL did not answer in time", isConnectionLost: true) }
+      switch poll(&descriptor, 1, Int32(left.rounded(.up))) {
+      case 1...: return descriptor.revents
+      case 0: continue  // the deadline has passed, or nearly
+      default:
+        guard errno == EINTR else { throw PostgresFailure("poll failed with \(errno)", isConnectionLost: true) }
+      }
+    }
+  }
+
+  private func lost(because failure: PostgresFailure? = nil) -> PostgresFailure {
+    if var failure {
+      failure.isConnectionLost = true
+      return failure
+    }
+    let reason = String(cString: PQerrorMessage(handle)).split(separator: "\n").first.map(String.init)
+    return PostgresFailure("the connection to PostgreSQL broke: \(reason ?? "no reason given")", isConnectionLost: true)
+  }
+}
+
+/// Ends what a connection is doing. Its handle is a copy of what it takes to reach the server, and libpq lets any thread
+/// use it (PQcancel, https://www.postgresql.org/docs/15/libpq-cancel.html); nothing changes it before `deinit`.
+final class Canceller: @unchecked Sendable {
+  private let handle: OpaquePointer
+
+  fileprivate init(_ handle: OpaquePointer) { self.handle = handle }
+
+  deinit { PQfreeCancel(handle) }
+
+  func cancel() {
+    var message = [CChar](repeating: 0, count: 256)
+    PQcancel(handle, &message, Int32(message.count))
+  }
+}

@@ -1,0 +1,96 @@
+import Dispatch
+import Ledger
+import Synchronization
+
+/// Sessions for reading, each on a queue of its own, so that whoever asks does not block a thread of theirs.
+final class Readers: Sendable {
+  private let state: Mutex<State>
+  /// The most reads that may wait for a session.
+  private static let limit = 2_000
+
+  private struct State {
+    var idle: [Reader]
+    var waiting: [@Sendable (Session) -> Void] = []
+  }
+
+  private final class Reader: Sendable {
+    let session: Session
+    let queue: DispatchQueue
+
+    init(session: Session, number: Int) {
+      self.session = session
+      queue = DispatchQueue(label: "postgres-reader-\(number)", qos: .userInitiated)
+    }
+  }
+
+  init(_ sessions: [Session]) {
+    state = Mutex(State(idle: sessions.enumerated().map { Reader(session: $0.element, number: $0.offset) }))
+  }
+
+  /// Runs `body` on a connection, soon. A connection that turns out to be broken is replaced once: reading twice is the
+  /// same as reading once.
+  func read<Result: Sendable>(
+    _ body: @escaping @Sendable (Connection) throws -> Result
+  ) async throws(StoreFailure) -> Result {
+    let result: Swift.Result<Result, StoreFailure> = await withCheckedContinuation { continuation in
+      let accepted = add { session in
+        continuation.resume(returning: Self.attempt(body, on: session))
+      }
+      if !accepted { continuation.resume(returning: .failure(StoreFailure("too many reads wait for the database"))) }
+    }
+    return try result.get()
+  }
+
+  private static func attempt<Result>(
+    _ body: (Connection) throws -> Result, on session: Session
+  ) -> Swift.Result<Result, StoreFailure> {
+    let wasOpen = session.isOpen
+    do {
+      return .success(try session.use(body))
+    } catch let failure as PostgresFailure where failure.isConnectionLost && wasOpen {
+      do { return .success(try session.use(body)) } catch { return .failure(StoreFailure(error)) }
+    } catch {
+      return .failure(StoreFailure(error))
+    }
+  }
+
+  /// Whether there was room for it.
+  private func add(_ job: @escaping @Sendable (Session) -> Void) -> Bool {
+    enum Step {
+      case start(Reader)
+      case wait, refuse
+    }
+    let step: Step = state.withLock { state in
+      if let reader = state.idle.popLast() { return .start(reader) }
+      guard state.waiting.count < Self.limit else { return .refuse }
+      state.waiting.append(job)
+      return .wait
+    }
+    switch step {
+    case .start(let reader): reader.queue.async { self.work(reader, job) }
+    case .wait: break
+    case .refuse: return false
+    }
+    return true
+  }
+
+  /// Does the job, and then whatever waits.
+  private func work(_ reader: Reader, _ job: @Sendable (Session) -> Void) {
+    job(reader.session)
+    while let next = next(for: reader) { next(reader.session) }
+  }
+
+  private func next(for reader: Reader) -> (@Sendable (Session) -> Void)? {
+    state.withLock { state in
+      if !state.waiting.isEmpty { return state.waiting.removeFirst() }
+      state.idle.append(reader)
+      return nil
+    }
+  }
+}
+
+extension StoreFailure {
+  init(_ error: any Error) {
+    self = error as? StoreFailure ?? StoreFailure("\(error)")
+  }
+}

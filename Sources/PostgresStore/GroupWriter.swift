@@ -1,0 +1,461 @@
+import Fairness
+import Foundation
+import Ledger
+import Synchronization
+
+/// Loads, has decided and stores one group after another, on whatever connection it is given.
+///
+/// A group takes two round trips: one for all it needs to see, under locks, and one for all it changed, commit included.
+///
+/// What keeps groups apart that are worked on at once, by this server or another:
+///
+/// - The daily log is locked first, by all groups together: see ``Statement/shareLog``.
+/// - The group's accounts are locked next. That makes quotas exact, makes a second request under
+///   an idempotency key wait for the first one's commit, and keeps keys from being revoked halfway. Everything an account
+///   owns, but its chains' rows, needs no lock of its own.
+/// - Chains are locked next, and commitments: anonymous callers' have no account above them.
+/// - New chains are inserted; who comes second finds the row there and starts over.
+/// - Usage is counted last; anonymous usage in a slot that writers seldom share.
+///
+/// Within each kind, rows are taken in the order of their keys, which is the same for every server. So whoever waits holds
+/// only what comes before what it waits for, and no two groups can wait for each other.
+final class GroupWriter: Sendable {
+  private let vault: Vault
+  /// Replaces the database's clock in tests.
+  private let clock: (@Sendable () -> Milliseconds)?
+  private let numbers = Mutex<[Counter: Range<Int64>]>([:])
+  private let seeds = Mutex(BoundedCache<Int64, OpenedSeed>(capacity: 20_000))
+  private let latest = Mutex<Milliseconds>(0)
+
+  /// What numbers are set aside for.
+  enum Counter: String { case outcomes, chains }
+
+  /// A server seed that has been opened, and what it was opened from.
+  private struct OpenedSeed {
+    let sealed: [UInt8]
+    let epoch: Int
+    let active: ActiveSeed
+  }
+
+  init(vault: Vault, clock: (@Sendable () -> Milliseconds)?) {
+    self.vault = vault
+    self.clock = clock
+  }
+
+  /// - Throws: ``PostgresFailure``, or what a row that makes no sense is reported with.
+  func settle(_ needs: Needs, on session: Session, deciding decide: (Snapshot) -> Decision) throws -> Decision {
+    try session.use { connection in
+      do {
+        let snapshot = try begin(needs, on: connection)
+        let decision = decide(snapshot)
+        if decision.changes.isEmpty {
+          // Locks alone are not worth a commit, which would be synced.
+          try connection.run([Query(.rollback)])
+        } else {
+          try connection.commit(after: try store(decision.changes, over: snapshot))
+        }
+        return decision
+      } catch {
+        if (error as? PostgresFailure)?.isConnectionLost != true, (try? connection.run([Query(.rollback)])) == nil {
+          session.discard()
+        }
+        throw error
+      }
+    }
+  }
+
+  /// Loads; a failure says that nothing has been stored.
+  private func begin(_ needs: Needs, on connection: Connection) throws -> Snapshot {
+    do {
+      let outcomes = try take(needs.outcomes, of: .outcomes, on: connection)
+      let chains = try take(needs.newChains, of: .chains, on: connection)
+      return try load(needs, numbered: outcomes, chains, on: connection)
+    } catch var failure as PostgresFailure {
+      failure.hasStoredNothing = true
+      throw failure
+    }
+  }
+
+  // MARK: Numbers
+
+  /// The first of `count` numbers that nobody else has or will have.
+  ///
+  /// They are taken from the database in large blocks and given out in order, in a transaction of their own that does not
+  /// wait for the disk: the group's own commit comes after it in the log, so numbers are never used that a crash could
+  /// bring back.
+  private func take(_ count: Int, of counter: Counter, on connection: Connection) throws -> Int64 {
+    let count = Int64(count)
+    let ready: Int64? = numbers.withLock { numbers in
+      guard let block = numbers[counter], Int64(block.count) >= max(count, 1) else { return nil }
+      numbers[counter] = (block.lowerBound + count)..<block.upperBound
+      return block.lowerBound
+    }
+    if let ready { return ready }
+    let size = max(4_096, count * 2)
+    let first = try connection.run([
+      Query(.begin),
+      Query(.doNotWait),
+      Query(.reserve) {
+        $0.bind(text: counter.rawValue)
+        $0.bind(size)
+      },
+      Query(.commit),
+    ])[2]
+    guard first.count == 1 else { throw StoreFailure("the table of counters has no row for \(counter)") }
+    let start = first.integer(0, 0)
+    // What is left of the old block is let go: numbers in use rise.
+    numbers.withLock { numbers in
+      let fresh = (start + count)..<(start + size)
+      if numbers[counter].map({ $0.lowerBound < fresh.lowerBound }) ?? true { numbers[counter] = fresh }
+    }
+    return start
+  }
+
+  // MARK: Load
+
+  private func load(
+    _ needs: Needs, numbered nextOutcome: Int64, _ nextChain: Int64, on connection: Connection
+  ) throws -> Snapshot {
+    let accounts = needs.accounts.sorted().map(\.rawValue)
+    let chains = needs.chains.sorted()
+    let claims = needs.claims.sorted()
+    let testDraws = Array(needs.testDraws)
+    let commitments = needs.commitments.sorted()
+
+    var queries = [Query(.begin), Query(.shareLog)]
+    func add(_ statement: Statement, _ bind: (inout Parameters) -> Void) -> Int {
+      queries.append(Query(statement, bind))
+      return queries.count - 1
+    }
+    let accountsAt = accounts.isEmpty ? nil : add(.lockAccounts) { $0.bind(accounts) }
+    let chainsAt =
+      chains.isEmpty
+      ? nil
+      : add(.lockChains) {
+        $0.bind(chains.map(\.owner.rawValue))
+        $0.bind(chains.map(\.clientSeed.bytes))
+      }
+    let commitmentsAt =
+      commitments.isEmpty ? nil : add(.lockCommitments) { $0.bind(uuids: commitments.map(\.bytes)) }
+    let recordsAt =
+      claims.isEmpty
+      ? nil
+      : add(.selectRecords) {
+        $0.bind(claims.map(\.account.rawValue))
+        $0.bind(uuids: claims.map(\.digest))
+      }
+    let testOutcomesAt =
+      testDraws.isEmpty
+      ? nil
+      : add(.selectTestOutcomes) {
+        $0.bind(testDraws.map(\.account.rawValue))
+        $0.bind(testDraws.map(\.digest))
+      }
+    // The last one, since it tells the time, and the time must be one at which all locks were held.
+    let factsAt = add(.selectFacts) {
+      $0.bind(accounts)
+      $0.bind(needs.keys.map(\.rawValue))
+      $0.bind(clock?())
+    }
+    let results = try connection.run(queries)
+
+    var snapshot = Snapshot(now: 0, nextOutcome: nextOutcome, nextChain: nextChain)
+    var earliest: Milliseconds = 0
+    if let chainsAt {
+      for row in 0..<results[chainsAt].count {
+        let chain = try chain(row, of: results[chainsAt], chains, &earliest)
+        snapshot.chains[chain.key] = chain
+      }
+    }
+    if let commitmentsAt {
+      for row in 0..<results[commitmentsAt].count {
+        let commitment = try commitment(row, of: results[commitmentsAt], commitments)
+        snapshot.commitments[commitment.id] = commitment
+      }
+    }
+    if let recordsAt {
+      for row in 0..<results[recordsAt].count {
+        let record = try Self.record(row, of: results[recordsAt], claims)
+        snapshot.records[record.scope] = record
+      }
+    }
+    if let testOutcomesAt {
+      for row in 0..<results[testOutcomesAt].count {
+        let id = testDraws[try Self.place(row, of: results[testOutcomesAt], in: testDraws.count)]
+        snapshot.testOutcomes[id] = try Self.testOutcome(row, of: results[testOutcomesAt])
+      }
+    }
+    if let accountsAt {
+      for row in 0..<results[accountsAt].count {
+        snapshot.accounts[AccountID(results[accountsAt].integer(row, 0))] = AccountStanding(
+          dailyQuota: results[accountsAt].optionalInteger(row, 1).map { Int($0) }, usedToday: 0)
+      }
+    }
+    try addFacts(results[factsAt], to: &snapshot, notBefore: earliest)
+    return snapshot
+  }
+
+  /// Keys, usage, and the time: see ``Statement/selectFacts``.
+  private func addFacts(
+    _ facts: QueryResult, to snapshot: inout Snapshot, notBefore earliest: Milliseconds
+  ) throws {
+    var used: [(account: AccountID, day: Int64, count: Int)] = []
+    for row in 0..<facts.count {
+      switch facts.integer(row, 0) {
+      case 0: snapshot.now = facts.integer(row, 1)
+      case 1: snapshot.keys.insert(KeyID(facts.integer(row, 1)))
+      case 2:
+        used.append((AccountID(facts.integer(row, 1)), facts.integer(row, 2), Int(facts.integer(row, 3))))
+      default: throw StoreFailure("the database gave a fact of an unknown kind")
+      }
+    }
+    // A clock that is set back, or a standby's that is behind, must not put an outcome before its predecessor.
+    let now = max(snapshot.now, earliest)
+    snapshot.now = latest.withLock { latest in
+      latest = max(latest, now)
+      return latest
+    }
+    let today = Day(of: snapshot.now).number
+    for entry in used where entry.day == today { snapshot.accounts[entry.account]?.usedToday = entry.count }
+  }
+
+  private func chain(
+    _ row: Int, of result: QueryResult, _ keys: [ChainKey], _ earliest: inout Milliseconds
+  ) throws -> SeedChain {
+    let key = keys[try Self.place(row, of: result, in: keys.count)]
+    let id = result.integer(row, 1)
+    let epoch = Int(result.integer(row, 2))
+    let active = try open(result.bytes(row, 3), chain: id, epoch: epoch)
+    earliest = max(earliest, result.integer(row, 7))
+    return SeedChain(
+      id: id, key: key, epoch: epoch, active: active, cursor: result.integer(row, 4), nonce: result.integer(row, 5),
+      created: result.integer(row, 6))
+  }
+
+  private func open(_ sealed: [UInt8], chain: Int64, epoch: Int) throws -> ActiveSeed {
+    if let known = seeds.withLock({ $0.value(for: chain) }), known.epoch == epoch, known.sealed == sealed {
+      return known.active
+    }
+    let opened = try vault.open(sealed, context: Self.sealingContext(chain: chain, epoch: epoch))
+    let active = ActiveSeed(try ServerSeed(hex: opened))
+    seeds.withLock { $0.insert(OpenedSeed(sealed: sealed, epoch: epoch, active: active), for: chain) }
+    return active
+  }
+
+  private func commitment(_ row: Int, of result: QueryResult, _ ids: [CommitID]) throws -> Commitment {
+    let chain = result.integer(row, 1)
+    let opened = try vault.open(result.bytes(row, 3), context: Self.sealingContext(chain: chain, epoch: 0))
+    return Commitment(
+      id: ids[try Self.place(row, of: result, in: ids.count)], chain: chain, owner: ChainOwner(result.integer(row, 2)),
+      active: ActiveSeed(try ServerSeed(hex: opened)), created: result.integer(row, 4), expires: result.integer(row, 5),
+      revealed: result.optionalInteger(row, 6))
+  }
+
+  private static func record(
+    _ row: Int, of result: QueryResult, _ scopes: [IdempotencyScope]
+  ) throws -> IdempotencyRecord {
+    IdempotencyRecord(
+      scope: scopes[try place(row, of: result, in: scopes.count)], fingerprint: result.bytes(row, 1),
+      reply: Reply(
+        status: Int(result.integer(row, 2)), body: result.bytes(row, 4), shortID: result.optionalBytes(row, 3)),
+      created: result.integer(row, 5))
+  }
+
+  private static func testOutcome(_ row: Int, of result: QueryResult) throws -> Outcome {
+    try OutcomeRow(
+      id: result.integer(row, 1), chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: result.integer(row, 4),
+      value: result.bytes(row, 5), fields: result.bytes(row, 6), items: result.optionalBytes(row, 7),
+      created: result.integer(row, 8), clientSeed: result.bytes(row, 2), serverHash: result.bytes(row, 3)
+    ).outcome(mode: .test)
+  }
+
+  /// Which of the things asked for a row is about: its first column counts them from 1.
+  private static func place(_ row: Int, of result: QueryResult, in count: Int) throws -> Int {
+    let place = Int(result.integer(row, 0)) - 1
+    guard (0..<count).contains(place) else { throw StoreFailure("the database gave a row that was not asked for") }
+    return place
+  }
+
+  // MARK: Store
+
+  /// What stores `changes`, which were decided over `snapshot`.
+  private func store(_ changes: Changes, over snapshot: Snapshot) throws -> [Query] {
+    var queries: [Query] = []
+    let now = snapshot.now
+    var owners: [Int64: Int64] = [:]
+    for chain in changes.newChains + changes.movedChains + changes.rotatedChains {
+      owners[chain.id] = chain.key.owner.rawValue
+    }
+    func owner(of chain: Int64) throws -> Int64 {
+      guard let owner = owners[chain] else { throw StoreFailure("chain \(chain) has changed and was not moved") }
+      return owner
+    }
+
+    if !changes.newChains.isEmpty { queries.append(try insert(changes.newChains, at: now)) }
+    if !changes.rotatedChains.isEmpty { queries.append(try rotate(changes.rotatedChains, at: now)) }
+    if !changes.movedChains.isEmpty {
+      queries.append(
+        Query(.moveChains) {
+          $0.bind(changes.movedChains.map(\.key.owner.rawValue))
+          $0.bind(changes.movedChains.map(\.key.clientSeed.bytes))
+          $0.bind(changes.movedChains.map(\.cursor))
+          $0.bind(changes.movedChains.map(\.nonce))
+          $0.bind(now)
+        })
+    }
+    let revealed = changes.revealedSeeds
+    if !revealed.isEmpty {
+      queries.append(Self.insert(revealed, owners: try revealed.map { try owner(of: $0.chain) }))
+    }
+    if !changes.newCommitments.isEmpty { queries.append(try insert(changes.newCommitments)) }
+    let used = changes.usedCommitments
+    if !used.isEmpty {
+      queries.append(
+        Query(.useCommitments) {
+          $0.bind(used.map(\.owner.rawValue))
+          $0.bind(used.map(\.chain))
+          $0.bind(used.map { $0.revealed ?? now })
+        })
+    }
+    let outcomes = changes.outcomes
+    if !outcomes.isEmpty {
+      queries.append(Self.insert(outcomes, owners: try outcomes.map { try owner(of: $0.chain) }))
+    }
+    if !changes.testOutcomes.isEmpty { queries.append(Self.insert(changes.testOutcomes)) }
+    // An expired record that is not swept yet makes room.
+    let expired = changes.records.map(\.scope).filter { snapshot.records[$0] != nil }
+    if !expired.isEmpty {
+      queries.append(
+        Query(.deleteRecords) {
+          $0.bind(expired.map(\.account.rawValue))
+          $0.bind(uuids: expired.map(\.digest))
+        })
+    }
+    if !changes.records.isEmpty { queries.append(Self.insert(changes.records)) }
+    if !changes.usage.isEmpty { queries.append(Self.add(changes.usage)) }
+    return queries
+  }
+
+  private func insert(_ chains: [SeedChain], at now: Milliseconds) throws -> Query {
+    let chains = chains.sorted { $0.key < $1.key }
+    let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
+    return Query(.insertChains) {
+      $0.bind(chains.map(\.key.owner.rawValue))
+      $0.bind(chains.map(\.key.clientSeed.bytes))
+      $0.bind(chains.map(\.id))
+      $0.bind(chains.map { Int64($0.epoch) })
+      $0.bind(sealed)
+      $0.bind(chains.map(\.active.hash.bytes))
+      $0.bind(chains.map(\.cursor))
+      $0.bind(chains.map(\.nonce))
+      $0.bind(chains.map(\.created))
+      $0.bind(now)
+    }
+  }
+
+  private func rotate(_ chains: [SeedChain], at now: Milliseconds) throws -> Query {
+    let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
+    return Query(.rotateChains) {
+      $0.bind(chains.map(\.key.owner.rawValue))
+      $0.bind(chains.map(\.key.clientSeed.bytes))
+      $0.bind(chains.map { Int64($0.epoch) })
+      $0.bind(sealed)
+      $0.bind(chains.map(\.active.hash.bytes))
+      $0.bind(chains.map(\.cursor))
+      $0.bind(chains.map(\.nonce))
+      $0.bind(now)
+    }
+  }
+
+  private func insert(_ commitments: [Commitment]) throws -> Query {
+    let sealed = try commitments.map { try seal($0.active.seed, chain: $0.chain, epoch: 0) }
+    return Query(.insertCommitments) {
+      $0.bind(commitments.map(\.owner.rawValue))
+      $0.bind(commitments.map(\.chain))
+      $0.bind(uuids: commitments.map(\.id.bytes))
+      $0.bind(sealed)
+      $0.bind(commitments.map(\.active.hash.bytes))
+      $0.bind(commitments.map(\.created))
+      $0.bind(commitments.map(\.expires))
+    }
+  }
+
+  private static func insert(_ seeds: [RevealedSeed], owners: [Int64]) -> Query {
+    Query(.insertRevealedSeeds) {
+      $0.bind(owners)
+      $0.bind(seeds.map(\.chain))
+      $0.bind(seeds.map { Int64($0.epoch) })
+      $0.bind(seeds.map(\.seed.ascii))
+      $0.bind(seeds.map(\.hash.bytes))
+      $0.bind(seeds.map(\.cursor))
+      $0.bind(seeds.map(\.nonce))
+      $0.bind(seeds.map(\.revealed))
+    }
+  }
+
+  private static func insert(_ outcomes: [Outcome], owners: [Int64]) -> Query {
+    Query(.insertOutcomes) {
+      $0.bind(owners)
+      $0.bind(outcomes.map(\.chain))
+      $0.bind(outcomes.map(\.cursor))
+      $0.bind(outcomes.map(\.nonce))
+      $0.bind(outcomes.map(\.id))
+      $0.bind(outcomes.map(\.created))
+      $0.bind(outcomes.map { Int64($0.epoch) })
+      $0.bind(outcomes.map { Int16($0.endpoint.rawValue) })
+      $0.bind(outcomes.map(\.value))
+      $0.bind(outcomes.map(\.fields))
+      $0.bind(outcomes.map(\.items))
+    }
+  }
+
+  private static func insert(_ drawn: [(id: TestDrawID, outcome: Outcome)]) -> Query {
+    Query(.insertTestOutcomes) {
+      $0.bind(drawn.map(\.id.account.rawValue))
+      $0.bind(drawn.map(\.id.digest))
+      $0.bind(drawn.map(\.outcome.id))
+      $0.bind(drawn.map(\.outcome.clientSeed.bytes))
+      $0.bind(drawn.map(\.outcome.serverHash.bytes))
+      $0.bind(drawn.map { Int16($0.outcome.endpoint.rawValue) })
+      $0.bind(drawn.map(\.outcome.value))
+      $0.bind(drawn.map(\.outcome.fields))
+      $0.bind(drawn.map(\.outcome.items))
+      $0.bind(drawn.map(\.outcome.created))
+    }
+  }
+
+  private static func insert(_ records: [IdempotencyRecord]) -> Query {
+    Query(.insertRecords) {
+      $0.bind(records.map(\.scope.account.rawValue))
+      $0.bind(uuids: records.map(\.scope.digest))
+      $0.bind(records.map { Int16($0.scope.mode.rawValue) })
+      $0.bind(records.map(\.scope.key))
+      $0.bind(records.map(\.fingerprint))
+      $0.bind(records.map { Int16($0.reply.status) })
+      $0.bind(records.map(\.reply.shortID))
+      $0.bind(records.map(\.reply.body))
+      $0.bind(records.map(\.created))
+    }
+  }
+
+  private static func add(_ usage: [UsageKey: Int]) -> Query {
+    let entries = usage.sorted {
+      ($0.key.account, $0.key.day, $0.key.endpoint.rawValue) < ($1.key.account, $1.key.day, $1.key.endpoint.rawValue)
+    }
+    let slot = Int16.random(in: 1...16)
+    return Query(.addUsage) {
+      $0.bind(entries.map(\.key.account.rawValue))
+      $0.bind(entries.map(\.key.day.number))
+      $0.bind(entries.map { Int16($0.key.endpoint.rawValue) })
+      $0.bind(entries.map { $0.key.account == .anonymous ? slot : 0 })
+      $0.bind(entries.map { Int64($0.value) })
+    }
+  }
+
+  private func seal(_ seed: ServerSeed, chain: Int64, epoch: Int) throws -> [UInt8] {
+    try vault.seal(seed.ascii, context: Self.sealingContext(chain: chain, epoch: epoch))
+  }
+
+  /// What a server seed is sealed for: it opens nowhere else.
+  private static func sealingContext(chain: Int64, epoch: Int) -> String { "chain:\(chain):\(epoch)" }
+}

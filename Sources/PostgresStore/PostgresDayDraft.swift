@@ -1,0 +1,249 @@
+import Fairness
+import Ledger
+import Synchronization
+
+/// A day's leaves, sorted by PostgreSQL and read through a cursor, on a connection of their own. Their places are kept in
+/// a temporary table of that connection until they go into the log.
+final class PostgresDayDraft: DayDraft {
+  private let store: PostgresStore
+  private let day: Day
+  private let state: Mutex<State>
+  /// Ends what the connection is doing.
+  private let canceller: Canceller?
+  private let isInterrupted = Mutex(false)
+
+  private struct State {
+    let session: Session
+    var hasBegun = false
+    var isAtEnd = false
+    /// Leaves that were read and not given yet.
+    var ready: [Leaf] = []
+    /// Those of the same coordinates, whose order is not known before all of them are there.
+    var equals: [Leaf] = []
+    var given: Int64 = 0
+    var arePlacesIndexed = false
+    /// The outcome whose place was kept last.
+    var lastPlaced: Int64 = 0
+  }
+
+  private struct Leaf {
+    let outcome: Int64
+    let leaf: LogLeaf
+  }
+
+  private static let rowsAtOnce: Int64 = 5_000
+  private static let placesAtOnce: Int64 = 4_000
+  /// Sorting a large day takes its time.
+  private static let patience = Duration.seconds(3600)
+
+  init(store: PostgresStore, day: Day) throws {
+    self.store = store
+    self.day = day
+    let session = Session(target: store.target) { connection in
+      try PostgresStore.prepare(connection)
+      try connection.run([
+        Query(
+          Statement(
+            "draft-settings",
+            """
+            SELECT set_config('statement_timeout', '0', false), set_config('enable_seqscan', 'on', false),
+              set_config('idle_in_transaction_session_timeout', '1h', false), set_config('enable_hashjoin', 'on', false),
+              set_config('plan_cache_mode', 'force_custom_plan', false)
+            """)),
+        Query(Statement("draft-places", "CREATE TEMPORARY TABLE draft_places (outcome_id bigint, leaf bigint)")),
+      ])
+    }
+    canceller = try session.open().canceller()
+    state = Mutex(State(session: session))
+  }
+
+  func nextLeaves(limit: Int) throws(StoreFailure) -> [LogLeaf] {
+    try failing { state, connection in
+      if !state.hasBegun {
+        try connection.run([
+          Query(.begin),
+          Query(
+            Statement(
+              "declare-leaves",
+              """
+              DECLARE leaves NO SCROLL CURSOR FOR
+              SELECT \(Statement.leafColumns) FROM \(Statement.leafTables)
+              WHERE o.created >= \(day.start) AND o.created < \(day.end)
+              ORDER BY c.client_seed, o.cursor, o.nonce
+              """)),
+        ])
+        state.hasBegun = true
+      }
+      while state.ready.count < limit, !state.isAtEnd { try read(&state, connection) }
+      let next = Array(state.ready.prefix(limit))
+      state.ready.removeFirst(next.count)
+      if !next.isEmpty {
+        try connection.run([
+          Query(
+            Statement(
+              "add-places", "INSERT INTO draft_places SELECT * FROM unnest($1::bigint[], $2::bigint[])")
+          ) {
+            $0.bind(next.map(\.outcome))
+            $0.bind(state.given..<(state.given + Int64(next.count)))
+          }
+        ])
+        state.given += Int64(next.count)
+      }
+      return next.map(\.leaf)
+    }
+  }
+
+  private func read(_ state: inout State, _ connection: Connection) throws {
+    let rows = try connection.run(
+      [Query(Statement("fetch-leaves", "FETCH \(Self.rowsAtOnce) FROM leaves"))], patience: Self.patience)[0]
+    for row in 0..<rows.count {
+      let leaf = Leaf(outcome: rows.integer(row, 0), leaf: try LogLeaf(row: row, of: rows))
+      if let first = state.equals.first, !Self.sameCoordinates(first.leaf, leaf.leaf) { settle(&state) }
+      state.equals.append(leaf)
+    }
+    if rows.count < Self.rowsAtOnce {
+      settle(&state)
+      state.isAtEnd = true
+      try connection.run([Query(.commit)])
+    }
+  }
+
+  /// Different callers may have used the same client seed: then short ids decide.
+  private func settle(_ state: inout State) {
+    let shortIDs = store.shortIDs
+    state.ready += state.equals.map { (shortIDs.encode($0.outcome), $0) }
+      .sorted { $0.0.lexicographicallyPrecedes($1.0) }.map(\.1)
+    state.equals = []
+  }
+
+  private static func sameCoordinates(_ a: LogLeaf, _ b: LogLeaf) -> Bool {
+    a.nonce == b.nonce && a.cursor == b.cursor && a.clientSeed == b.clientSeed
+  }
+
+  func keep(_ tiles: [MerkleTile]) throws(StoreFailure) {
+    let day = day
+    try store.care { connection in
+      _ = try connection.run([
+        Query(
+          Statement(
+            "keep-tiles",
+            """
+            INSERT INTO merkle_tiles (day, level, number, hashes)
+            SELECT $1::bigint, n.* FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) AS n
+            WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = $1::bigint AND published IS NOT NULL)
+            ON CONFLICT (day, level, number) DO UPDATE SET hashes = excluded.hashes
+            """)
+        ) {
+          $0.bind(day.number)
+          $0.bind(tiles.map { Int64($0.place.level) })
+          $0.bind(tiles.map { Int64($0.place.number) })
+          $0.bind(tiles.map(\.bytes))
+        }
+      ])
+    }
+  }
+
+  func keepPlaces() throws(StoreFailure) -> Bool {
+    try failing { state, connection in
+      if !state.arePlacesIndexed {
+        try connection.run(
+          [Query(Statement("index-places", "CREATE INDEX ON draft_places (outcome_id)"))], patience: Self.patience)
+        state.arePlacesIndexed = true
+      }
+      // In the order of the ids: the index then grows at its end.
+      let kept = try connection.run([
+        Query(
+          Statement(
+            "keep-places",
+            """
+            WITH next AS MATERIALIZED (
+              SELECT outcome_id, leaf FROM draft_places WHERE outcome_id > $1::bigint ORDER BY outcome_id LIMIT $2::bigint),
+            kept AS (
+              INSERT INTO merkle_leaves (outcome_id, leaf) SELECT outcome_id, leaf FROM next
+              WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = $3::bigint AND published IS NOT NULL)
+              ORDER BY outcome_id
+              ON CONFLICT (outcome_id) DO UPDATE SET leaf = excluded.leaf RETURNING 1)
+            SELECT count(*), max(outcome_id) FROM next
+            """)
+        ) {
+          $0.bind(state.lastPlaced)
+          $0.bind(Self.placesAtOnce)
+          $0.bind(day.number)
+        }
+      ])[0]
+      state.lastPlaced = kept.optionalInteger(0, 1) ?? state.lastPlaced
+      return kept.integer(0, 0) == Self.placesAtOnce
+    }
+  }
+
+  func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay) throws(StoreFailure) -> PublishedDay {
+    do {
+      return try store.caring.withSession { try $0.transaction { try publish(make, $0) } }
+    } catch {
+      throw StoreFailure(error)
+    }
+  }
+
+  private func publish(
+    _ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay, _ connection: Connection
+  ) throws -> PublishedDay {
+    // Whoever publishes the same day waits here, and then finds it published.
+    try connection.run([
+      Query(Statement("lock-day", "SELECT 1 FROM merkle_days WHERE day = $1::bigint FOR UPDATE")) {
+        $0.bind(day.number)
+      }
+    ])
+    if let published = try PublishedDay.fetch(connection, day) { return published }
+    let previous = try PublishedDay.fetch(connection, day.previous)
+    if previous == nil {
+      let others = try connection.run([
+        Query(Statement("any-day", "SELECT 1 FROM merkle_days WHERE published IS NOT NULL LIMIT 1"))
+      ])[0]
+      guard others.count == 0 else {
+        throw StoreFailure("\(day.previous) is not published yet, and comes before \(day)")
+      }
+    }
+    let made = try make(previous?.root)
+    let updated = try connection.run([
+      Query(
+        Statement(
+          "publish-day",
+          """
+          UPDATE merkle_days SET root = $2::bytea, leaf_count = $3::bigint, previous_root = $4::bytea,
+            signature = $5::bytea, published = $6::bigint
+          WHERE day = $1::bigint AND published IS NULL
+          """)
+      ) {
+        $0.bind(day.number)
+        $0.bind(made.root?.bytes)
+        $0.bind(Int64(made.leafCount))
+        $0.bind(made.previousRoot?.bytes)
+        $0.bind(made.signature)
+        $0.bind(made.publishedAt)
+      }
+    ])[0]
+    guard updated.affected == 1 else { throw StoreFailure("\(day) was not sealed") }
+    return made
+  }
+
+  func interrupt() {
+    isInterrupted.withLock { $0 = true }
+    canceller?.cancel()
+  }
+
+  /// Runs `body` on the draft's own connection. That is not made anew: what it has sorted would be gone.
+  private func failing<Result: Sendable>(
+    _ body: (inout State, Connection) throws -> Result
+  ) throws(StoreFailure) -> Result {
+    do {
+      return try state.withLock { state in
+        guard !isInterrupted.withLock({ $0 }) else { throw StoreFailure("the publication was interrupted") }
+        guard state.session.isOpen else { throw StoreFailure("the connection that had the day's leaves is lost") }
+        let session = state.session
+        return try session.use { try body(&state, $0) }
+      }
+    } catch {
+      throw StoreFailure(error)
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import Ledger
+
+/// A ledger being written into an empty PostgreSQL database from end to end. What was begun can be gone on with, and until
+/// it is finished no server starts on the database.
+public final class PostgresImport {
+  private let session: Session
+
+  /// Makes the tables if they are not there.
+  ///
+  /// - Throws: ``MasterKeyMismatch``; ``NotEmpty`` if the database has a ledger that this import did not begin;
+  ///   ``StoreFailure``.
+  public init(into target: ConnectionTarget, masterKey: MasterKey) throws {
+    session = Session(target: target) { connection in
+      try PostgresStore.prepare(connection)
+      try connection.run([
+        Query(
+          Statement(
+            "import-settings",
+            """
+            SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)
+            """))
+      ])
+    }
+    do {
+      try PostgresStore.checkEncoding(session)
+      try Schema.migrate(session)
+      try PostgresStore.check(masterKey, session)
+      try begin()
+    } catch let failure as PostgresFailure {
+      throw StoreFailure(failure)
+    }
+  }
+
+  private func begin() throws {
+    try session.transaction { connection in
+      if try connection.run([Query(.importMark)])[0].count > 0 { return }
+      for table in LedgerTable.all {
+        let rows = try connection.run([Query(Statement("any-\(table.name)", "SELECT 1 FROM \(table.name) LIMIT 1"))])[0]
+        guard rows.count == 0 else { throw NotEmpty() }
+      }
+      try connection.run([Query(.markImport)])
+    }
+  }
+
+  /// How many rows of the table are there already.
+  public func count(_ table: LedgerTable) throws -> Int {
+    try failing { session in
+      try session.use {
+        Int(
+          try $0.run(
+            [Query(Statement("count-\(table.name)", "SELECT count(*) FROM \(table.name)"))],
+            patience: .seconds(3600))[0].integer(0, 0))
+      }
+    }
+  }
+
+  /// Adds rows, in one transaction.
+  public func append(_ rows: [[LedgerValue]], to table: LedgerTable) throws {
+    let names = table.columns.map(\.name) + (table.name == "usage" ? ["slot"] : [])
+    let arrays = table.columns.enumerated().map { "$\($0.offset + 1)::\($0.element.kind.sqlType)[]" }
+    let selected = "SELECT n.*\(table.name == "usage" ? ", 0" : "") FROM unnest(\(arrays.joined(separator: ", "))) AS n"
+    let statement = Statement(
+      "append-\(table.name)", "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) \(selected)")
+    try failing { session in
+      try session.transaction { connection in
+        try connection.run(
+          [
+            Query(statement) { parameters in
+              for (index, column) in table.columns.enumerated() {
+                switch column.kind {
+                case .integer: parameters.bind(rows.map { $0[index].integer })
+                case .bytes: parameters.bind(rows.map { $0[index].bytes })
+                case .text: parameters.bind(texts: rows.map { $0[index].bytes ?? [] })
+                case .uuid: parameters.bind(uuids: rows.map { $0[index].bytes ?? [] })
+                }
+              }
+            }
+          ], patience: .seconds(300))
+      }
+    }
+  }
+
+  /// Begins to read the rows of a table, in the table's order, so many at a time.
+  public func reader(of table: LedgerTable, atOnce: Int) throws -> Reader {
+    let columns = table.columns.map(\.name).joined(separator: ", ")
+    let order = table.order.joined(separator: ", ")
+    try failing { session in
+      try session.use { connection in
+        _ = try connection.run([
+          Query(.begin),
+          Query(
+            Statement(
+              "declare-\(table.name)",
+              "DECLARE all_\(table.name) NO SCROLL CURSOR FOR SELECT \(columns) FROM \(table.name) ORDER BY \(order)")),
+        ])
+      }
+    }
+    return Reader(
+      source: self, table: table,
+      fetch: Statement("fetch-\(table.name)-\(atOnce)", "FETCH \(atOnce) FROM all_\(table.name)"))
+  }
+
+  /// Rows of one table.
+  public struct Reader {
+    fileprivate let source: PostgresImport
+    fileprivate let table: LedgerTable
+    fileprivate let fetch: Statement
+
+    /// The next rows; none at the end.
+    public func next() throws -> [[LedgerValue]] {
+      try source.failing { session in
+        let found = try session.use { try $0.run([Query(fetch)], patience: .seconds(3600))[0] }
+        return (0..<found.count).map { row in
+          table.columns.enumerated().map { index, column in
+            if found.isNull(row, index) { return .null }
+            return column.kind == .integer ? .integer(found.integer(row, index)) : .bytes(found.bytes(row, index))
+          }
+        }
+      }
+    }
+
+    public func close() throws {
+      try source.failing { session in try session.use { _ = try $0.run([Query(.commit)]) } }
+    }
+  }
+
+  /// Sets the counters behind what is there, and lets servers start.
+  public func finish() throws {
+    try failing { session in
+      try session.transaction { connection in
+        try connection.run(
+          Statement.finishCounters.map { Query($0) } + [Query(.unmarkImport)], patience: .seconds(300))
+      }
+      try session.use { _ = try $0.run([Query(Statement("analyze", "ANALYZE"))], patience: .seconds(3600)) }
+    }
+  }
+
+  fileprivate func failing<Result>(_ body: (Session) throws -> Result) throws -> Result {
+    do {
+      return try body(session)
+    } catch let failure as PostgresFailure {
+      throw StoreFailure(failure)
+    }
+  }
+
+  /// The target has a ledger of its own.
+  public struct NotEmpty: Error, Sendable, CustomStringConvertible {
+    public var description: String { "it has a ledger already; make a new database to move into" }
+  }
+}
+
+/// A ledger is being moved into the database.
+struct UnfinishedImport: Error, CustomStringConvertible {
+  var description: String { "a ledger is being moved into it: let `fairdraw migrate` finish first" }
+}
+
+extension Statement {
+  static let importMark = Statement("import-mark", "SELECT value FROM meta WHERE name = 'import'")
+
+  fileprivate static let markImport = Statement(
+    "mark-import", "INSERT INTO meta (name, value) VALUES ('import', ''::bytea)")
+
+  fileprivate static let unmarkImport = Statement("unmark-import", "DELETE FROM meta WHERE name = 'import'")
+
+  fileprivate static let finishCounters = [
+    ("accounts", "SELECT max(id) FROM accounts"), ("api_keys", "SELECT max(id) FROM api_keys"),
+    ("chains", "SELECT greatest((SELECT max(id) FROM chains), (SELECT max(chain_id) FROM commitments))"),
+    ("outcomes", "SELECT greatest((SELECT max(id) FROM outcomes), (SELECT max(id) FROM test_outcomes))"),
+  ].map { name, last in
+    Statement(
+      "finish-\(name)", "UPDATE counters SET next = greatest(next, coalesce((\(last)), 0) + 1) WHERE name = '\(name)'")
+  }
+}
+
+extension LedgerTable.Kind {
+  fileprivate var sqlType: String {
+    switch self {
+    case .integer: "bigint"
+    case .bytes: "bytea"
+    case .text: "text"
+    case .uuid: "uuid"
+    }
+  }
+}
+
+extension LedgerValue {
+  fileprivate var integer: Int64? { if case .integer(let integer) = self { integer } else { nil } }
+  fileprivate var bytes: [UInt8]? { if case .bytes(let bytes) = self { bytes } else { nil } }
+}

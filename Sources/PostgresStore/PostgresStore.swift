@@ -1,0 +1,135 @@
+import Fairness
+import Ledger
+
+/// The ledger in a PostgreSQL database, shared by as many servers as one likes.
+public final class PostgresStore: Sendable {
+  /// Groups that are worked on at once. Two would overlap one's commit with the other's loading, but share the callers
+  /// between them, and wait for each other wherever they have an account in common: on two cores that gave 15 % less for
+  /// keyed draws of one account, a quarter less for anonymous ones, and as much for batches.
+  static let writers = 1
+  static let readers = 3
+
+  let groups: GroupWriter
+  /// Of the writer threads.
+  let writing: SessionPool
+  /// For sweeps, probes and operators' commands, which must not take a writer's place.
+  let caring: SessionPool
+  let reading: Readers
+  let clock: (@Sendable () -> Milliseconds)?
+  let shortIDs: ShortIDs
+  let target: ConnectionTarget
+
+  /// Connects, makes or upgrades the tables as needed, and checks the master key.
+  ///
+  /// - Parameters:
+  ///   - clock: the time; the database's own unless replaced in tests.
+  /// - Throws: ``MasterKeyMismatch`` if the database's secrets were sealed under another key; ``StoreFailure`` if the
+  ///   database cannot be reached or its tables not made.
+  public init(
+    _ target: ConnectionTarget, masterKey: MasterKey, clock: (@Sendable () -> Milliseconds)? = nil
+  ) throws {
+    self.clock = clock
+    self.target = target
+    shortIDs = ShortIDs(masterKey: masterKey)
+    groups = GroupWriter(vault: masterKey.vault, clock: clock)
+    func sessions(_ count: Int) -> [Session] {
+      (0..<count).map { _ in Session(target: target, prepare: Self.prepare) }
+    }
+    writing = SessionPool(sessions(Self.writers))
+    caring = SessionPool(sessions(1))
+    reading = Readers(sessions(Self.readers))
+    try caring.withSession { session in
+      do {
+        try Self.checkEncoding(session)
+        try Schema.migrate(session)
+        try Self.check(masterKey, session)
+        guard try session.use({ try $0.run([Query(.importMark)])[0].count == 0 }) else { throw UnfinishedImport() }
+      } catch let error as UnfinishedImport {
+        throw StoreFailure(error)
+      } catch let error as PostgresFailure {
+        throw StoreFailure(error)
+      }
+    }
+  }
+
+  /// The fingerprint of the master key that a database belongs to; nil if it is not Fairdraw's yet.
+  ///
+  /// - Throws: ``StoreFailure`` if the database cannot be read.
+  public static func masterKeyFingerprint(of target: ConnectionTarget) throws(StoreFailure) -> [UInt8]? {
+    do {
+      return try Session(target: target, prepare: prepare).use { connection in
+        let exists = try connection.run([Query(Statement("meta-exists", "SELECT to_regclass('meta') IS NOT NULL"))])
+        guard exists[0].bytes(0, 0) == [1] else { return nil }
+        let found = try connection.run([Query(.masterKey)])
+        return found[0].count == 1 ? found[0].bytes(0, 0) : nil
+      }
+    } catch {
+      throw StoreFailure(error)
+    }
+  }
+
+  /// What every connection is told first. An outcome that was answered must outlive a crash, whatever the database's
+  /// setting is; a statement or a wait for a lock ends before the callers' patience does; and a server that vanishes in
+  /// mid-transaction does not hold up the others for long.
+  static func prepare(_ connection: Connection) throws {
+    try connection.run([
+      Query(
+        Statement(
+          "settings",
+          """
+          SELECT set_config('synchronous_commit', 'on', false)
+          WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
+          UNION ALL SELECT set_config('statement_timeout', '5s', false)
+          UNION ALL SELECT set_config('lock_timeout', '4s', false)
+          UNION ALL SELECT set_config('idle_in_transaction_session_timeout', '5s', false)
+          UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)
+          UNION ALL SELECT set_config('bytea_output', 'hex', false)
+          """)),
+      // Every statement finds its rows by an index, however small its table was when it was planned.
+      Query(
+        Statement(
+          "planner",
+          """
+          SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
+            set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),
+            set_config('jit', 'off', false)
+          """)),
+    ])
+  }
+
+  static func checkEncoding(_ session: Session) throws {
+    let encoding = try session.use {
+      try $0.run([Query(Statement("encoding", "SELECT current_setting('server_encoding')"))])[0].text(0, 0)
+    }
+    guard encoding == "UTF8" else {
+      throw StoreFailure("its encoding is \(encoding), and must be UTF8: CREATE DATABASE … ENCODING 'UTF8'")
+    }
+  }
+
+  /// The first server's key becomes the database's.
+  static func check(_ masterKey: MasterKey, _ session: Session) throws {
+    let known = try session.transaction { connection in
+      let results = try connection.run([
+        Query(
+          Statement(
+            "claim-master-key",
+            "INSERT INTO meta (name, value) VALUES ('master-key', $1::bytea) ON CONFLICT (name) DO NOTHING")
+        ) { $0.bind(masterKey.fingerprint) },
+        Query(.masterKey),
+      ])
+      return results[1].count == 1 ? results[1].bytes(0, 0) : []
+    }
+    guard known == masterKey.fingerprint else { throw MasterKeyMismatch() }
+  }
+}
+
+extension Statement {
+  fileprivate static let masterKey = Statement("master-key", "SELECT value FROM meta WHERE name = 'master-key'")
+}
+
+/// The database's secrets were sealed under another master key.
+public struct MasterKeyMismatch: Error, Sendable, CustomStringConvertible {
+  public var description: String {
+    "the database belongs to another master key: copy the key file of a server that uses the database"
+  }
+}

@@ -1,0 +1,247 @@
+import Foundation
+
+/// The database's tables, version by version. A migration that has shipped is never edited.
+///
+/// A table's primary key begins with what a database that spreads rows over machines would spread them by: the account,
+/// or the owner of a chain. Statements keep to what PostgreSQL, CockroachDB, YugabyteDB and Citus have in common where
+/// they can.
+enum Schema {
+  /// Brings the tables up to date. Of servers that start together one does it, and the others wait.
+  ///
+  /// - Throws: ``PostgresFailure``, ``NewerSchema``.
+  static func migrate(_ session: Session) throws {
+    try session.transaction { connection in
+      // Held to the end of the transaction. The number is "fairdraw" in ASCII.
+      try connection.run(
+        [
+          Query(Statement("migration-patience", "SET LOCAL lock_timeout = '60s'")),
+          Query(Statement("migration-limit", "SET LOCAL statement_timeout = 0")),
+          Query(Statement("migration-lock", "SELECT pg_advisory_xact_lock(7377296384839377271)")),
+          Query(Statement("migration-notes", "SET LOCAL client_min_messages = warning")),
+          Query(Statement("migration-table", "CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY)")),
+        ], patience: .seconds(70))
+      let known = try connection.run([
+        Query(Statement("migration-known", "SELECT coalesce(max(version), 0) FROM migrations"))
+      ])[0].integer(0, 0)
+      guard known <= migrations.count else { throw NewerSchema() }
+      for version in Int(known)..<migrations.count {
+        for (number, sql) in migrations[version].enumerated() {
+          try connection.run([Query(Statement("migration-\(version)-\(number)", sql))], patience: .seconds(3600))
+        }
+        try connection.run([
+          Query(Statement("migration-done", "INSERT INTO migrations (version) VALUES ($1)")) {
+            $0.bind(Int64(version + 1))
+          }
+        ])
+      }
+    }
+  }
+
+  private static let migrations: [[String]] = [
+    [
+      """
+      CREATE TABLE meta (
+        name text COLLATE "C" PRIMARY KEY,
+        value bytea NOT NULL
+      )
+      """,
+
+      // Where numbers are set aside, many at a time: the next free one of each kind. Some are never used.
+      """
+      CREATE TABLE counters (
+        name text COLLATE "C" PRIMARY KEY,
+        next bigint NOT NULL
+      )
+      """,
+      "INSERT INTO counters (name, next) VALUES ('accounts', 1), ('api_keys', 1), ('chains', 1), ('outcomes', 1)",
+
+      """
+      CREATE TABLE accounts (
+        id bigint PRIMARY KEY,
+        name text COLLATE "C" NOT NULL UNIQUE,
+        daily_quota bigint,
+        created bigint NOT NULL
+      )
+      """,
+
+      """
+      CREATE TABLE api_keys (
+        account_id bigint NOT NULL REFERENCES accounts (id),
+        id bigint NOT NULL,
+        hash bytea NOT NULL UNIQUE,
+        prefix text COLLATE "C" NOT NULL,
+        mode smallint NOT NULL,
+        allowed_networks text NOT NULL,
+        allowed_referers text NOT NULL,
+        created bigint NOT NULL,
+        revoked bigint,
+        PRIMARY KEY (account_id, id)
+      )
+      """,
+
+      // owner_id is an API key's id, 0 for the chains anonymous callers share, or -id for a commitment's. moved is when
+      // it last moved: what happens to it next must not be earlier. Room is left on the pages, so that a move rewrites a
+      // row in its place.
+      """
+      CREATE TABLE chains (
+        owner_id bigint NOT NULL,
+        client_seed bytea NOT NULL,
+        id bigint NOT NULL,
+        epoch bigint NOT NULL,
+        sealed_seed bytea NOT NULL,
+        server_hash bytea NOT NULL,
+        cursor bigint NOT NULL,
+        nonce bigint NOT NULL,
+        created bigint NOT NULL,
+        moved bigint NOT NULL,
+        PRIMARY KEY (owner_id, client_seed)
+      ) WITH (fillfactor = 60)
+      """,
+      "CREATE INDEX chains_by_id ON chains (owner_id, id)",
+      "CREATE INDEX chains_by_hash ON chains (server_hash)",
+
+      // Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current
+      // epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
+      """
+      CREATE TABLE revealed_seeds (
+        owner_id bigint NOT NULL,
+        chain_id bigint NOT NULL,
+        epoch bigint NOT NULL,
+        server_seed bytea NOT NULL,
+        server_hash bytea NOT NULL,
+        cursor bigint NOT NULL,
+        nonce bigint NOT NULL,
+        revealed bigint NOT NULL,
+        PRIMARY KEY (owner_id, chain_id, epoch)
+      )
+      """,
+      "CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash)",
+
+      // A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
+      // owner_id is -chain_id.
+      """
+      CREATE TABLE commitments (
+        owner_id bigint NOT NULL,
+        chain_id bigint NOT NULL,
+        commit_id uuid NOT NULL UNIQUE,
+        sealed_seed bytea NOT NULL,
+        server_hash bytea NOT NULL,
+        created bigint NOT NULL,
+        expires bigint NOT NULL,
+        revealed bigint,
+        PRIMARY KEY (owner_id, chain_id)
+      )
+      """,
+      // What is swept, by when it may be.
+      "CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL",
+
+      // No coordinate is used twice: here the database itself says so.
+      """
+      CREATE TABLE outcomes (
+        owner_id bigint NOT NULL,
+        chain_id bigint NOT NULL,
+        cursor bigint NOT NULL,
+        nonce bigint NOT NULL,
+        id bigint NOT NULL,
+        created bigint NOT NULL,
+        epoch bigint NOT NULL,
+        endpoint smallint NOT NULL,
+        value bytea NOT NULL,
+        fields bytea NOT NULL,
+        items bytea,
+        PRIMARY KEY (owner_id, chain_id, cursor, nonce)
+      )
+      """,
+      "CREATE INDEX outcomes_by_id ON outcomes (id)",
+      // Servers take their numbers in blocks, so ids do not rise with time; a day's outcomes are found by this.
+      "CREATE INDEX outcomes_by_time ON outcomes (created, id)",
+
+      """
+      CREATE TABLE test_outcomes (
+        account_id bigint NOT NULL,
+        digest bytea NOT NULL,
+        id bigint NOT NULL,
+        client_seed bytea NOT NULL,
+        server_hash bytea NOT NULL,
+        endpoint smallint NOT NULL,
+        value bytea NOT NULL,
+        fields bytea NOT NULL,
+        items bytea,
+        created bigint NOT NULL,
+        PRIMARY KEY (account_id, digest)
+      )
+      """,
+      "CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id)",
+      "CREATE INDEX test_outcomes_by_id ON test_outcomes (id)",
+      "CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash)",
+
+      // digest stands for account, mode and key, and makes the claim of one exclusive. It is 16 bytes, so a uuid, which
+      // is compared faster than a bytea.
+      """
+      CREATE TABLE idempotency (
+        account_id bigint NOT NULL,
+        digest uuid NOT NULL,
+        mode smallint NOT NULL,
+        key bytea NOT NULL,
+        fingerprint bytea NOT NULL,
+        status smallint NOT NULL,
+        short_id bytea,
+        body bytea NOT NULL,
+        created bigint NOT NULL,
+        PRIMARY KEY (account_id, digest)
+      )
+      """,
+      "CREATE INDEX idempotency_by_age ON idempotency (created)",
+
+      // account_id 0 counts what anonymous callers drew. They have no quota, so nobody has to wait for anybody: each
+      // writer counts in a slot of its own. An account's slot is 0.
+      """
+      CREATE TABLE usage (
+        account_id bigint NOT NULL,
+        day bigint NOT NULL,
+        endpoint smallint NOT NULL,
+        slot smallint NOT NULL,
+        count bigint NOT NULL,
+        PRIMARY KEY (account_id, day, endpoint, slot)
+      ) WITH (fillfactor = 50)
+      """,
+
+      // The daily log. A day's row is made when the day is sealed: from then on nothing is recorded before its end. Its
+      // other columns are filled in once, when it is published; the root stays NULL for a day without outcomes.
+      """
+      CREATE TABLE merkle_days (
+        day bigint PRIMARY KEY,
+        root bytea,
+        leaf_count bigint,
+        previous_root bytea,
+        signature bytea,
+        published bigint
+      )
+      """,
+
+      // Up to 256 neighbouring hashes of one level of a day's tree.
+      """
+      CREATE TABLE merkle_tiles (
+        day bigint NOT NULL,
+        level bigint NOT NULL,
+        number bigint NOT NULL,
+        hashes bytea NOT NULL,
+        PRIMARY KEY (day, level, number)
+      )
+      """,
+
+      // Where in its day's tree an outcome stands.
+      """
+      CREATE TABLE merkle_leaves (
+        outcome_id bigint PRIMARY KEY,
+        leaf bigint NOT NULL
+      )
+      """,
+    ]
+  ]
+}
+
+/// The database was brought up to date by a newer program.
+struct NewerSchema: Error, CustomStringConvertible {
+  var description: String { "its tables were made by a newer Fairdraw" }
+}

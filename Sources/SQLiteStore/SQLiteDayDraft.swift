@@ -1,0 +1,221 @@
+import Fairness
+import Foundation
+import GRDB
+import GRDBSQLite
+import Ledger
+import Synchronization
+
+/// A day's leaves, sorted by SQLite into temporary tables of a connection of its own, so that sorting takes a bounded amount
+/// of memory and holds up neither readers nor the writer. What is to last goes through the store's writing connection: a
+/// write by another one would make the group writer forget what it remembers.
+final class SQLiteDayDraft: DayDraft {
+  private let store: SQLiteStore
+  private let day: Day
+  private let scratch: DatabaseQueue
+  private let progress = Mutex(Progress())
+
+  private struct Progress {
+    var isGathered = false
+    var leaves: Int64 = 0
+    var arePlacesSorted = false
+    /// The outcome whose place was kept last.
+    var lastPlaced: Int64 = 0
+  }
+
+  /// So many places are kept in one transaction.
+  private static let placesAtOnce = 4000
+
+  init(store: SQLiteStore, day: Day) throws {
+    self.store = store
+    self.day = day
+    var configuration = Configuration()
+    configuration.label = "fairdraw-log"
+    configuration.busyMode = .timeout(5)
+    let shortIDs = store.shortIDs
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA temp_store = FILE; PRAGMA cache_size = -16000; PRAGMA temp.journal_mode = OFF")
+      db.add(
+        function: DatabaseFunction("short_id", argumentCount: 1, pure: true) { values in
+          Int64.fromDatabaseValue(values[0]).map { Data(shortIDs.encode($0)) }
+        })
+    }
+    scratch = try DatabaseQueue(path: store.pool.path, configuration: configuration)
+  }
+
+  func nextLeaves(limit: Int) throws(StoreFailure) -> [LogLeaf] {
+    try store.failing {
+      let first = try progress.withLock { progress in
+        if !progress.isGathered { try gather() }
+        progress.isGathered = true
+        defer { progress.leaves += Int64(limit) }
+        return progress.leaves
+      }
+      let rows = try scratch.inDatabase { db in
+        try Statement(
+          connection(db),
+          """
+          SELECT client_seed, cursor, nonce, server_hash, created FROM temp.leaves
+          WHERE place > ? AND place <= ? ORDER BY place
+          """
+        ).all {
+          $0.bind(first)
+          $0.bind(first + Int64(limit))
+        } read: {
+          (
+            clientSeed: $0.bytes(0), cursor: $0.integer(1), nonce: $0.integer(2), serverHash: $0.bytes(3),
+            created: $0.integer(4)
+          )
+        }
+      }
+      return try rows.map {
+        guard day.start <= $0.created, $0.created < day.end else {
+          throw StoreFailure("the times of outcomes do not rise with their ids: \($0.created) stands within \(day)")
+        }
+        return LogLeaf(
+          clientSeed: try ClientSeed($0.clientSeed), cursor: $0.cursor, nonce: $0.nonce,
+          serverHash: try ServerHash(bytes: $0.serverHash), created: $0.created)
+      }
+    }
+  }
+
+  /// Sorts the day's outcomes into a table whose rows are numbered from 1.
+  private func gather() throws {
+    try scratch.inDatabase { db in
+      // A place that has no chain or hash to go with it is refused by NOT NULL.
+      try db.execute(
+        sql: """
+          CREATE TEMP TABLE leaves (
+            place INTEGER PRIMARY KEY, outcome_id INTEGER NOT NULL, client_seed BLOB NOT NULL, cursor INTEGER NOT NULL,
+            nonce INTEGER NOT NULL, created INTEGER NOT NULL, server_hash BLOB NOT NULL
+          )
+          """)
+      guard let first = try firstOutcome(since: day.start, db) else { return }
+      let end = try firstOutcome(since: day.end, db) ?? .max
+      try db.execute(
+        sql: """
+          INSERT INTO temp.leaves (outcome_id, client_seed, cursor, nonce, created, server_hash)
+          SELECT \(leafColumns) \(leafTables) WHERE o.id >= ? AND o.id < ?
+          ORDER BY c.client_seed, o.cursor, o.nonce, short_id(o.id)
+          """, arguments: [first, end])
+    }
+  }
+
+  func keep(_ tiles: [MerkleTile]) throws(StoreFailure) {
+    try store.writeLog { connection in
+      guard try !isPublished(connection) else { return }
+      let insert = try Statement(
+        connection,
+        """
+        INSERT INTO merkle_tiles (day, level, number, hashes) VALUES (?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET hashes = excluded.hashes
+        """)
+      for tile in tiles {
+        try insert.run {
+          $0.bind(day.number)
+          $0.bind(tile.place.level)
+          $0.bind(tile.place.number)
+          $0.bind(tile.bytes)
+        }
+      }
+    }
+  }
+
+  func keepPlaces() throws(StoreFailure) -> Bool {
+    // In the order of the ids: the table then grows at its end, where the order of the tree would touch every page of it
+    // in every transaction.
+    let places = try store.failing {
+      try progress.withLock { progress in
+        if !progress.arePlacesSorted {
+          try scratch.inDatabase { db in
+            try db.execute(
+              sql: """
+                CREATE TEMP TABLE places (outcome_id INTEGER PRIMARY KEY, leaf INTEGER NOT NULL);
+                INSERT INTO temp.places SELECT outcome_id, place - 1 FROM temp.leaves ORDER BY outcome_id;
+                """)
+          }
+          progress.arePlacesSorted = true
+        }
+        let places = try scratch.inDatabase { db in
+          try Statement(
+            connection(db), "SELECT outcome_id, leaf FROM temp.places WHERE outcome_id > ? ORDER BY outcome_id LIMIT ?"
+          ).all {
+            $0.bind(progress.lastPlaced)
+            $0.bind(Self.placesAtOnce)
+          } read: {
+            (outcome: $0.integer(0), leaf: $0.integer(1))
+          }
+        }
+        if let last = places.last { progress.lastPlaced = last.outcome }
+        return places
+      }
+    }
+    guard !places.isEmpty else { return false }
+    try store.writeLog { connection in
+      guard try !isPublished(connection) else { return }
+      let insert = try Statement(
+        connection,
+        """
+        INSERT INTO merkle_leaves (outcome_id, leaf) VALUES (?, ?) ON CONFLICT DO UPDATE SET leaf = excluded.leaf
+        """)
+      for place in places {
+        try insert.run {
+          $0.bind(place.outcome)
+          $0.bind(place.leaf)
+        }
+      }
+    }
+    return places.count == Self.placesAtOnce
+  }
+
+  func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay) throws(StoreFailure) -> PublishedDay {
+    try store.failing {
+      try store.pool.writeWithoutTransaction { db in
+        var published: PublishedDay?
+        try db.inTransaction(.immediate) {
+          published = try publish(make, db)
+          return .commit
+        }
+        guard let published else { throw StoreFailure("\(day) was not published") }
+        return published
+      }
+    }
+  }
+
+  private func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay, _ db: Database) throws
+    -> PublishedDay
+  {
+    if let published = try PublishedDay.fetch(db, day) { return published }
+    let previous = try PublishedDay.fetch(db, day.previous)
+    if previous == nil,
+      try Row.fetchOne(db, sql: "SELECT 1 FROM merkle_days WHERE published IS NOT NULL LIMIT 1") != nil
+    {
+      throw StoreFailure("\(day.previous) is not published yet, and comes before \(day)")
+    }
+    let made = try make(previous?.root)
+    try db.execute(
+      sql: """
+        UPDATE merkle_days SET root = ?, leaf_count = ?, previous_root = ?, signature = ?, published = ? WHERE day = ?
+        """,
+      arguments: [
+        made.root.map { Data($0.bytes) }, made.leafCount, made.previousRoot.map { Data($0.bytes) },
+        Data(made.signature),
+        made.publishedAt, day.number,
+      ])
+    return made
+  }
+
+  func interrupt() { scratch.interrupt() }
+
+  private func isPublished(_ connection: OpaquePointer) throws -> Bool {
+    try Statement(connection, "SELECT 1 FROM merkle_days WHERE day = ? AND published IS NOT NULL").first {
+      $0.bind(day.number)
+    } read: { _ in
+      true
+    } ?? false
+  }
+
+  private func connection(_ db: Database) throws -> OpaquePointer {
+    guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
+    return connection
+  }
+}

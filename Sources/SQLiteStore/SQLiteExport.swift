@@ -1,0 +1,79 @@
+import Foundation
+import GRDB
+import Ledger
+
+extension SQLiteStore {
+  /// Lets `body` read the whole ledger as it is at one moment. Nobody can write until it returns.
+  public func export<Result>(_ body: (SQLiteExport) throws -> Result) throws -> Result {
+    try pool.writeWithoutTransaction { db in
+      var result: Result?
+      try db.inTransaction(.immediate) {
+        db.add(function: trailHead)
+        defer { db.remove(function: trailHead) }
+        result = try body(SQLiteExport(db: db))
+        return .rollback
+      }
+      guard let result else { throw StoreFailure("the database could not be read") }
+      return result
+    }
+  }
+}
+
+/// The row of a chain's newest outcome, by the chain's trail.
+private let trailHead = DatabaseFunction("newest_outcome", argumentCount: 1, pure: true) { arguments in
+  Data.fromDatabaseValue(arguments[0]).flatMap { OutcomeTrail(Array($0)) }?.newest
+}
+
+/// A ledger being read from end to end.
+public struct SQLiteExport {
+  let db: Database
+
+  public func count(_ table: LedgerTable) throws -> Int {
+    try Int.fetchOne(db, sql: "SELECT count(*) FROM \(table.name)") ?? 0
+  }
+
+  /// Hands the rows of a table to `body`, in the table's order, all but the first `skipping`, so many at a time.
+  public func rows(
+    of table: LedgerTable, skipping: Int, atOnce: Int, _ body: ([[LedgerValue]]) throws -> Void
+  ) throws {
+    let columns = table.columns.map { Self.expression($0.name, in: table.name) }.joined(separator: ", ")
+    let cursor = try Row.fetchCursor(
+      db,
+      sql: """
+        SELECT \(columns) FROM \(table.name) t ORDER BY \(table.order.map { "t." + $0 }.joined(separator: ", "))
+        LIMIT -1 OFFSET ?
+        """,
+      arguments: [skipping])
+    var batch: [[LedgerValue]] = []
+    while let row = try cursor.next() {
+      batch.append(table.columns.indices.map { Self.value(row, $0) })
+      if batch.count == atOnce {
+        try body(batch)
+        batch.removeAll(keepingCapacity: true)
+      }
+    }
+    if !batch.isEmpty { try body(batch) }
+  }
+
+  /// Where SQLite's tables lack a column, what it would say.
+  private static func expression(_ column: String, in table: String) -> String {
+    switch (table, column) {
+    case ("outcomes", "owner_id"), ("revealed_seeds", "owner_id"):
+      "(SELECT c.owner_id FROM chains c WHERE c.id = t.chain_id)"
+    case ("chains", "moved"):
+      """
+      max(t.created, coalesce((SELECT o.created FROM outcomes o WHERE o.id = newest_outcome(t.trail)), 0))
+      """
+    default: "t." + column
+    }
+  }
+
+  private static func value(_ row: Row, _ column: Int) -> LedgerValue {
+    switch (row[column] as DatabaseValue).storage {
+    case .int64(let integer): .integer(integer)
+    case .string(let text): .bytes(Array(text.utf8))
+    case .blob(let data): .bytes(Array(data))
+    case .null, .double: .null
+    }
+  }
+}

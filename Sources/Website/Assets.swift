@@ -1,0 +1,40 @@
+import Crypto
+import HTTPTypes
+
+/// The files that pages load: style, scripts, the verifiers. Their address has a hash of all of them in it, so a browser may
+/// keep them for good, and scripts can import each other by name.
+struct Assets: Sendable {
+  struct Asset: Sendable {
+    let type: String
+    let bytes: [UInt8]
+  }
+
+  static let files: [String: Asset] = [
+    "site.css": Asset(type: "text/css; charset=utf-8", bytes: PackageResources.site_css),
+    "icon.svg": Asset(type: "image/svg+xml", bytes: PackageResources.icon_svg),
+    "common.js": script(PackageResources.common_js),
+    "draw.js": script(PackageResources.draw_js),
+    "outcome.js": script(PackageResources.outcome_js),
+    "verify.js": script(PackageResources.verify_js),
+    "transparency.js": script(PackageResources.transparency_js),
+    "reference.js": script(PackageResources.reference_js),
+    "fairdraw-verify.js": script(PackageResources.fairdraw_verify_js),
+    "fairdraw_verify.py": Asset(type: "text/x-python; charset=utf-8", bytes: PackageResources.fairdraw_verify_py),
+  ]
+
+  private static func script(_ bytes: [UInt8]) -> Asset { Asset(type: "text/javascript; charset=utf-8", bytes: bytes) }
+
+  /// The hash in the address: 16 hex digits.
+  let hash: String
+  /// Where the files are: `/assets/<hash>`.
+  var path: String { "/assets/\(hash)" }
+
+  init() {
+    var sha = SHA256()
+    for (name, asset) in Self.files.sorted(by: { $0.key < $1.key }) {
+      sha.update(data: Array("\(name) \(asset.bytes.count)\n".utf8))
+      sha.update(data: asset.bytes)
+    }
+    hash = sha.finalize().prefix(8).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+  }
+}

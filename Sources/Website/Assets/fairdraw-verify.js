@@ -1,0 +1,1 @@
+../../../docs/verifiers/fairdraw-verify.js

@@ -1,0 +1,123 @@
+// The published roots, and inclusion proofs checked in the browser by the public verifier.
+import { ask, element, hex, quiet, reason, shown, step, verdict } from "./common.js";
+import { checkProof } from "./fairdraw-verify.js";
+
+const result = document.getElementById("result");
+const field = (id) => document.getElementById(id);
+
+// ---------------------------------------------------------------------------------------------------------
+// Signatures
+
+const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+let publicKey; // asked for once
+
+async function key() {
+  publicKey ??= ask("/api/merkle/key").then((answer) => (answer.ok ? answer.body : null));
+  return publicKey;
+}
+
+/** true or false; null where there is no key, no signature, or no Ed25519 in this browser. */
+async function isSigned({ date, root, leafCount, previousRoot, signature }) {
+  const published = await key();
+  if (!published?.publicKey || !signature) return null;
+  try {
+    const imported = await crypto.subtle.importKey("raw", bytes(published.publicKey), { name: "Ed25519" }, false, ["verify"]);
+    const message = new TextEncoder().encode(`${date}|${root}|${leafCount}|${previousRoot}`);
+    return await crypto.subtle.verify({ name: "Ed25519" }, imported, bytes(signature), message);
+  } catch (error) {
+    if (error.name === "NotSupportedError") return null;
+    return false;
+  }
+}
+
+function signatureWords(signed) {
+  if (signed === null) return element("span", { class: "quiet" }, "not checked: this browser has no Ed25519");
+  return signed ? element("span", { class: "good-text" }, "✓ the signature is the server’s")
+    : element("span", { class: "bad-text" }, "✗ the signature does not fit");
+}
+
+// A day's signature is checked when the day is opened.
+for (const day of document.querySelectorAll("details.day")) {
+  const { date, root, leafCount, previousRoot, signature } = day.dataset;
+  const checked = day.querySelector(".checked");
+  checked.textContent = "…";
+  day.addEventListener("toggle", async () => {
+    if (day.open) checked.replaceChildren(signatureWords(await isSigned({ date, root, leafCount, previousRoot, signature })));
+  }, { once: true });
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Proofs
+
+function show(...children) {
+  result.replaceChildren(element("h2", {}, "Result"), ...children);
+  result.focus({ preventScroll: true });
+  result.scrollIntoView({ block: "nearest" });
+}
+
+async function check(proof, noted) {
+  const date = /^\d{4}-\d{2}-\d{2}$/.test(proof?.date) ? proof.date : null;
+  const published = noted || !date ? null : await ask(`/api/merkle/${date}`);
+  const root = noted || (published?.ok ? published.body.root : undefined);
+  const trace = [];
+  const report = await checkProof(proof, { root, trace });
+  const failed = report.checks.filter((one) => !one.ok);
+  const fails = (pattern) => failed.filter((one) => pattern.test(one.name));
+  const tell = (checks) => checks.map((one) => element("p", { class: "bad-text" }, `${one.name} does not fit: it should be `,
+    element("code", {}, shown(typeof one.expected === "string" ? one.expected : JSON.stringify(one.expected))), ", and is ",
+    element("code", {}, shown(JSON.stringify(one.actual) ?? "missing"))));
+  const leaf = trace.find((made) => made.step === "leaf");
+  const nodes = trace.filter((made) => made.step === "node");
+
+  const steps = element("ol", { class: "steps" });
+  const leafFails = fails(/^(leaf|outcomeId|proof)/);
+  steps.append(step("The leaf", leafFails.length ? "bad" : "good",
+    leaf && element("p", {}, "SHA-256 of the byte 0 and ", element("code", {}, shown(leaf.canonical)), " is ", hex(leaf.hash)), tell(leafFails)));
+  const pathFails = fails(/^(siblings|treeHeight|index|leafCount)/);
+  steps.append(step("The path", pathFails.length ? "bad" : "good",
+    nodes.length ? element("ol", {}, nodes.map((node) => element("li", {}, node.position === "left" ? "with its left neighbour " : "with its right neighbour ",
+      hex(node.sibling), " it makes ", hex(node.hash)))) : element("p", {}, "Nothing to combine."), tell(pathFails)));
+  const rootFails = fails(/root/i);
+  steps.append(step("The root", rootFails.length || !root ? (rootFails.length ? "bad" : "") : "good",
+    element("p", {}, "The path leads to ", hex(nodes.at(-1)?.hash ?? leaf?.hash ?? "nothing")),
+    root ? element("p", {}, noted ? "The root that you gave is " : "The published root is ", hex(root)) : quiet("There is no published root to compare it with."),
+    tell(rootFails)));
+  if (published?.ok) {
+    const signed = await isSigned(published.body);
+    steps.append(step("The signature", signed === null ? "" : signed ? "good" : "bad", element("p", {}, signatureWords(signed))));
+    if (signed === false) failed.push({ name: "signature" });
+  }
+  if (failed.length) show(verdict("bad", "Not included", shown(`This fails: ${[...new Set(failed.map((one) => one.name))].join(", ")}.`)), steps);
+  else if (root) show(verdict("good", "Included", "The draw is a leaf of the tree with this root."), steps);
+  else show(verdict("", "The proof is whole", "It leads to the root it names. Compare that with a root from elsewhere."), steps);
+}
+
+async function byDraw() {
+  const name = field("shortId").value.trim().replace(/^.*\/o\//, "");
+  const answer = await ask(`/api/merkle/${encodeURIComponent(field("date").value.trim())}/proof/${encodeURIComponent(name)}`);
+  if (!answer.ok) return show(verdict("", "No proof to be had", shown(reason(answer))));
+  await check(answer.body);
+}
+
+async function byProof() {
+  await check(JSON.parse(field("proof").value), field("root").value.trim().toLowerCase());
+}
+
+for (const [id, way] of [["by-draw", byDraw], ["by-proof", byProof]]) {
+  field(id).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = field(id).querySelector("button");
+    button.disabled = true;
+    try {
+      await way();
+    } catch (error) {
+      show(verdict("bad", "Not checked", shown(error.message)));
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+const query = new URLSearchParams(location.search);
+if (query.has("shortId")) field("shortId").value = query.get("shortId");
+field("date").value = query.get("date") ?? document.querySelector("details.day")?.dataset.date ?? "";

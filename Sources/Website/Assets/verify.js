@@ -1,0 +1,240 @@
+// Verification in the browser: the public verifier derives the values again, and this page shows its steps.
+import { ask, element, followChoice, hex, quiet, readParameters, reason, shown, step, verdict } from "./common.js";
+import { InputError, derive, sameJSON, serverHash as hashOf, verify } from "./fairdraw-verify.js";
+
+const result = document.getElementById("result");
+const forms = ["by-id", "by-hash", "by-seeds"].map((id) => document.getElementById(id));
+const field = (id) => document.getElementById(id);
+const ROWS = 200; // a page stays a page: longer lists are cut, and say so
+
+function choose(id) {
+  for (const radio of field("have").querySelectorAll("input")) radio.checked = radio.value === id;
+  for (const form of forms) form.hidden = form.id !== id;
+}
+
+field("have").addEventListener("change", (event) => choose(event.target.value));
+choose(field("have").querySelector("input:checked")?.value ?? "by-id");
+followChoice(field("endpoint"), field("by-seeds"));
+
+function show(...children) {
+  result.replaceChildren(element("h2", {}, "Result"), ...children);
+  result.focus({ preventScroll: true });
+  result.scrollIntoView({ block: "nearest" });
+}
+
+const json = (value) => element("pre", { class: "folded" }, shown(JSON.stringify(value) ?? "nothing"));
+
+function table(head, rows) {
+  const cut = rows.slice(0, ROWS);
+  const row = (cells, name) => element("tr", {}, cells.map((cell) => element(name, {}, cell)));
+  return [
+    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": head.join(", ") }, element("table", {}, element("thead", {}, row(head, "th")),
+      element("tbody", {}, cut.map((cells) => row(cells, "td"))))),
+    rows.length > ROWS && quiet(`… and ${rows.length - ROWS} more.`),
+  ];
+}
+
+/** The trace as rows: the bytes, the number they are, what becomes of it. */
+function numbers(steps, { endpoint, params }) {
+  const rows = [];
+  const offset = endpoint === "dice" ? 1 : endpoint === "ints" ? params.min : 0;
+  const last = () => rows[rows.length - 1] ?? rows[rows.push(["", "", ""]) - 1];
+  const add = (text) => (last()[2] += (last()[2] ? "; " : "") + text);
+  for (const made of steps) {
+    switch (made.step) {
+      case "word": rows.push([hex(made.bytes), String(made.word), ""]); break;
+      case "float32": add(`÷ 2³² = ${made.value}`); break;
+      case "below": add(`× ${made.n} ÷ 2³², without the fraction = ${made.value}` + (offset ? `, + ${offset} = ${offset + made.value}` : "")); break;
+      case "rejected": add(`dropped, so that all ${made.n} results are equally likely`); break;
+      case "float53": rows.push([hex(made.bytes), "", `>> 11, ÷ 2⁵³ = ${made.value}`]); break;
+      case "bytes": rows.push([hex(made.bytes), "", "as they are"]); break;
+      case "swap": add(`swap places ${made.i + 1} and ${made.j + 1}`); break;
+      case "weighted": add(`× ${made.total}, the sum of the weights = ${made.x}`); break;
+      case "polar": add(`u = ${made.u}, v = ${made.v}, q = u² + v² = ${made.q}: ${made.accepted ? "two samples" : "dropped"}`); break;
+    }
+  }
+  return rows;
+}
+
+/** What verify() reports, for inputs typed in by hand: there the outcome and the hash may be missing. */
+async function compare(typed, serverSeed, params, steps) {
+  const checks = [];
+  try {
+    const value = await derive({ ...typed, serverSeed, params }, steps);
+    const hash = await hashOf(serverSeed);
+    if (typed.serverHash) checks.push({ name: "serverHash", ok: typed.serverHash === hash, actual: typed.serverHash });
+    const drawn = typed.endpoint === "pick" ? value.outcome : value;
+    if (typed.outcome !== undefined) checks.push({ name: "outcome", ok: sameJSON(drawn, typed.outcome), actual: typed.outcome });
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    checks.push({ name: error.parameter, ok: false, expected: error.expected, actual: error.actual });
+  }
+  return { checks };
+}
+
+/** Derives a draw again and shows how: one that the API answered, or one typed in, which has its `params` apart. */
+async function check(outcome, serverSeed, { items, params } = {}) {
+  const steps = [];
+  const knowsHash = Boolean(outcome.serverHash);
+  const knowsOutcome = outcome.outcome !== undefined;
+  const computedHash = /^[0-9a-fA-F]{64}$/.test(serverSeed) ? await hashOf(serverSeed) : null;
+  const report = params ? await compare(outcome, serverSeed, params, steps) : await verify(outcome, serverSeed, items, steps);
+  const failed = report.checks.filter((one) => !one.ok);
+  const valued = steps.find((made) => made.step === "value");
+  const blocks = steps.filter((made) => made.step === "block");
+  const hashFails = failed.some((one) => one.name === "serverHash");
+  // What could not be read at all stopped the derivation before its value.
+  const unreadable = valued ? undefined : failed.find((one) => one.name !== "serverHash");
+  const differs = valued && knowsOutcome ? failed.filter((one) => one.name !== "serverHash") : [];
+
+  const list = element("ol", { class: "steps" });
+  if (unreadable) {
+    list.append(step("The inputs", "bad",
+      element("p", {}, shown(`${unreadable.name} must be ${unreadable.expected}.`)), json(unreadable.actual)));
+  }
+  if (computedHash) {
+    list.append(step("The server seed's hash", hashFails ? "bad" : knowsHash ? "good" : "",
+      element("p", {}, "SHA-256 of ", hex(serverSeed), " is ", hex(computedHash)),
+      element("p", {}, !knowsHash ? "No hash was given to compare it with."
+        : hashFails ? ["The draw's hash is another one: ", hex(String(outcome.serverHash)), ". This is not the seed that the server had committed to."]
+        : "That is the draw's hash. If it is also the one that you were shown before the draw, the seed was fixed by then.")));
+  }
+  if (valued) {
+    list.append(step("Blocks of bytes", "good",
+      element("p", {}, "HMAC-SHA256 with the server seed as its key. The message is client seed, nonce and block number; the first byte is number ",
+        String(outcome.cursor % 32), " of block ", String(Math.floor(outcome.cursor / 32)), "."),
+      table(["message", "32 bytes"], blocks.map((made) => [shown(made.message), hex(made.digest)]))));
+    list.append(step("Numbers from the bytes", "good", table(["bytes", "word", "gives"], numbers(steps, { endpoint: outcome.endpoint, params: params ?? outcome }))));
+    const value = outcome.endpoint === "pick" ? valued.value.outcome : valued.value;
+    list.append(step("The values", !knowsOutcome ? "" : differs.length ? "bad" : "good", json(value),
+      differs.length > 0 && element("p", {}, "The draw's record says something else for ", differs.map((one) => one.name).join(", "), ":"),
+      differs.map((one) => json(one.actual)),
+      !knowsOutcome && quiet("No outcome was given to compare them with."),
+      knowsOutcome && !differs.length && element("p", {}, "They are the recorded ones.")));
+  }
+  const wrong = [
+    unreadable && `the inputs fail: ${unreadable.name} must be ${unreadable.expected}`,
+    hashFails && "the server seed's hash fails: this seed is not the one that was committed to",
+    differs.length > 0 && "the values fail: these seeds give others than the recorded ones",
+  ].filter(Boolean);
+  const words = wrong.map((text) => text[0].toUpperCase() + text.slice(1) + ".");
+  if (wrong.length) show(verdict("bad", "Not verified", ...words.map(shown)), list);
+  else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", "The seed has the draw's hash, and gives the recorded values."), list);
+  else show(verdict("", "Computed", "These are the values of these seeds. " + (knowsHash ? "" : "Compare the hash with the one that was published before the draw. ")
+    + (knowsOutcome ? "" : "Compare the values with the ones that were drawn.")), list);
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// The three ways in
+
+async function byId(text) {
+  const shortId = text.trim().replace(/^.*\/o\//, "").replace(/[/?#].*$/, "");
+  if (!/^[0-9A-Za-z]{10}$/.test(shortId)) return show(verdict("bad", "No short id", "A short id is ten letters and digits, such as 47mTrBbSIF."));
+  const answer = await ask("/api/verifyShortId?" + new URLSearchParams({ shortId }));
+  if (!answer.ok || !answer.body) return show(verdict("bad", "Not found", shown(reason(answer))));
+  const draw = answer.body;
+  const page = element("p", {}, "The draw has a page: ", element("a", { href: `/o/${shortId}` }, `/o/${shortId}`));
+  if (draw.serverSeed) {
+    await check(draw, draw.serverSeed, { items: draw.items });
+    return result.append(page);
+  }
+  show(verdict("", draw.verified ? "Committed, not revealed yet" : "Cannot be verified", shown(draw.reason ?? "")), element("ol", { class: "steps" },
+    step("The server seed's hash", draw.verified ? "good" : "", element("p", {}, "The published hash is ", hex(draw.serverHash)),
+      draw.verified && element("p", {}, "The server's chain still carries it: the seed is fixed and has not been exchanged.")),
+    step("The values", "", element("p", {}, "They can be computed again as soon as the server seed is revealed."))), page);
+}
+
+async function byHash(clientSeed, serverHash) {
+  const answer = await ask("/api/verifyServerHash?" + new URLSearchParams({ clientSeed, serverHash: serverHash.trim().toLowerCase() }));
+  if (!answer.ok) return show(verdict("bad", "Not looked up", shown(reason(answer))));
+  if (answer.body !== true) {
+    return show(verdict("bad", "Unknown", element("span", {}, "No chain of ", shown(clientSeed), " carries this hash, and no draw of it used it.")));
+  }
+  show(verdict("good", "Known", element("span", {}, "The server has committed to this hash for ", shown(clientSeed), ".")));
+  const listed = await ask("/api/listOutcomes?" + new URLSearchParams({ clientSeed, limit: "100" }));
+  const drawn = (Array.isArray(listed.body) ? listed.body : []).filter((one) => one.serverHash === serverHash.trim().toLowerCase());
+  if (!drawn.length) return;
+  result.append(element("h3", {}, "Draws made with it, without a key"), element("ul", {}, drawn.map((one) =>
+    element("li", {}, element("a", { href: `/verify?shortId=${one.shortId}` }, one.shortId), ` ${one.endpoint}, nonce ${one.nonce}`))));
+}
+
+function whole(id) {
+  const text = field(id).value.trim();
+  return /^[0-9]{1,16}$/.test(text) ? Number(text) : text;
+}
+
+async function bySeeds() {
+  const endpoint = field("endpoint").value;
+  const params = readParameters(endpoint, field("by-seeds"));
+  const typed = { endpoint, clientSeed: field("clientSeed").value, nonce: whole("nonce"), cursor: whole("cursor") };
+  if (field("serverHash").value.trim()) typed.serverHash = field("serverHash").value.trim().toLowerCase();
+  if (field("expected").value.trim()) typed.outcome = JSON.parse(field("expected").value);
+  await check(typed, field("serverSeed").value.trim(), { params });
+}
+
+function fillIn(text) {
+  const draw = JSON.parse(text);
+  if (typeof draw !== "object" || draw === null || Array.isArray(draw)) throw new Error("This is no JSON object.");
+  const set = (id, value) => value !== undefined && value !== null && (field(id).value = typeof value === "object" ? JSON.stringify(value) : value);
+  set("serverSeed", draw.serverSeed);
+  set("serverHash", draw.serverHash);
+  set("clientSeed", draw.clientSeed);
+  set("nonce", draw.nonce);
+  set("cursor", draw.cursor);
+  set("endpoint", draw.endpoint);
+  if (draw.outcome !== undefined) field("expected").value = JSON.stringify(draw.outcome);
+  for (const id of ["min", "max", "encoding", "distribution", "mean", "stddev", "lambda"]) set(id, draw[id]);
+  for (const endpoint of ["ints", "floats", "bytes", "gaussian"]) set(`${endpoint}-count`, draw.count);
+  set("notation", draw.outcome?.notation);
+  set("weights", draw.weights);
+  if (draw.endpoint === "pick" && !draw.weights) field("weights").value = "";
+  set("pick-items", draw.items);
+  set("shuffle-items", draw.items);
+  field("endpoint").dispatchEvent(new Event("change"));
+}
+
+field("json").addEventListener("input", () => {
+  const text = field("json").value;
+  field("json").setCustomValidity("");
+  if (!text.trim()) return;
+  try {
+    fillIn(text);
+  } catch (error) {
+    field("json").setCustomValidity(`This is not a draw's JSON: ${error.message}`);
+    field("json").reportValidity();
+  }
+});
+
+const ways = {
+  "by-id": () => byId(field("shortId").value),
+  "by-hash": () => byHash(field("hash-clientSeed").value, field("hash-serverHash").value),
+  "by-seeds": bySeeds,
+};
+
+for (const form of forms) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button");
+    button.disabled = true;
+    try {
+      await ways[form.id]();
+    } catch (error) {
+      show(verdict("bad", "Not checked", shown(error.message)));
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+// A link may bring its question along: ?shortId=…, or ?clientSeed=…&serverHash=…
+const query = new URLSearchParams(location.search);
+if (query.has("shortId")) {
+  choose("by-id");
+  field("shortId").value = query.get("shortId");
+  field("by-id").requestSubmit();
+} else if (query.has("clientSeed") && query.has("serverHash")) {
+  choose("by-hash");
+  field("hash-clientSeed").value = query.get("clientSeed");
+  field("hash-serverHash").value = query.get("serverHash");
+  field("by-hash").requestSubmit();
+}

@@ -1,0 +1,240 @@
+import Fairness
+import JSON
+import Ledger
+
+/// An outcome as its kind wants to be seen: dice as dice, a shuffle as a list of moves, samples on their range.
+///
+/// It draws a bounded amount, however large the outcome: what is left out is in the JSON, and the drawing says so.
+package struct OutcomeDrawing {
+  /// The drawing, as HTML.
+  package let html: String
+  /// The outcome in a few words, for a title or a preview.
+  package let summary: String
+
+  /// About how many bytes a list of items may take.
+  private static let budget = 9_000
+
+  package init(_ outcome: Outcome) {
+    let value = Self.parse(outcome.value)
+    let fields = Fields(outcome.fields)
+    switch outcome.endpoint {
+    case .dice: (html, summary) = Self.dice(value, sides: fields.integer("sides") ?? 0)
+    case .ints: (html, summary) = Self.ints(value, fields)
+    case .floats: (html, summary) = Self.floats(value)
+    case .gaussian: (html, summary) = Self.samples(value, fields)
+    case .shuffle: (html, summary) = Self.shuffle(value, items: Self.items(of: outcome))
+    case .pick: (html, summary) = Self.pick(value, fields, items: Self.items(of: outcome))
+    case .bytes: (html, summary) = Self.bytes(value, encoding: fields.text("encoding") ?? "hex")
+    }
+  }
+
+  /// Stored JSON was checked when it was accepted; what could not be read all the same is drawn as nothing.
+  private static func parse(_ bytes: [UInt8]) -> JSONValue? { try? JSONText(bytes).root }
+
+  private static func items(of outcome: Outcome) -> [JSONValue] {
+    guard let items = outcome.items else { return [] }
+    return parse([UInt8(ascii: "[")] + items + [UInt8(ascii: "]")])?.elements() ?? []
+  }
+
+  // MARK: Numbers
+
+  private static func numbers(_ value: JSONValue?) -> [(text: String, number: Double)] {
+    (value?.elements() ?? []).compactMap { element in
+      element.number.flatMap { text in Double(text).map { (text, $0) } }
+    }
+  }
+
+  /// Few digits in large type above their plot; more of them as a list below it.
+  private static func list(_ numbers: [(text: String, number: Double)], _ plot: String, _ label: String) -> String {
+    let caption = "<p class=\"quiet small\">\(HTML.escape(label)).</p>"
+    let joined = numbers.map(\.text).joined(separator: ", ")
+    if numbers.count == 1 || joined.utf8.count <= 24 {
+      return "<p class=\"big\(joined.utf8.count > 12 ? " long" : "")\">\(HTML.escape(joined))</p>" + plot + caption
+    }
+    return plot + caption + "<ol class=\"values\(numbers.count > 12 ? " many" : "")\">"
+      + numbers.map { "<li>\(HTML.escape($0.text))</li>" }.joined() + "</ol>"
+  }
+
+  private static func summary(_ numbers: [(text: String, number: Double)]) -> String {
+    let shown = numbers.prefix(8).map(\.text).joined(separator: ", ")
+    return numbers.count > 8 ? shown + ", …" : shown
+  }
+
+  private static func ints(_ value: JSONValue?, _ fields: Fields) -> (String, String) {
+    let drawn = numbers(value)
+    let low = fields.number("min") ?? 0
+    let high = fields.number("max") ?? 0
+    let label =
+      "\(drawn.count == 1 ? "An integer" : "\(drawn.count) integers") from \(fields.raw("min")) to \(fields.raw("max"))"
+    let plot = Plot(
+      low: low, high: high, marks: drawn.map(\.number), ends: (fields.raw("min"), fields.raw("max")), label: label)
+    return (list(drawn, plot.html, "\(label), both included"), summary(drawn))
+  }
+
+  private static func floats(_ value: JSONValue?) -> (String, String) {
+    let drawn = numbers(value)
+    let label = "\(drawn.count == 1 ? "A number" : "\(drawn.count) numbers") from 0 up to, but not including, 1"
+    let plot = Plot(low: 0, high: 1, marks: drawn.map(\.number), ends: ("0", "1"), label: label)
+    return (list(drawn, plot.html, label), summary(drawn))
+  }
+
+  private static func samples(_ value: JSONValue?, _ fields: Fields) -> (String, String) {
+    let drawn = numbers(value)
+    let distribution = fields.text("distribution") ?? ""
+    let parameters = ["mean", "stddev", "lambda"].filter { fields.number($0) != nil }.map { "\($0) \(fields.raw($0))" }
+    let label =
+      "\(drawn.count == 1 ? "One sample" : "\(drawn.count) samples") of the \(distribution) distribution with \(parameters.joined(separator: ", "))"
+    let plot = Plot.distribution(
+      distribution, mean: fields.number("mean") ?? 0, stddev: fields.number("stddev") ?? 1,
+      lambda: fields.number("lambda") ?? 1, samples: drawn.map(\.number), label: label)
+    return (list(drawn, plot?.html ?? "", label), summary(drawn))
+  }
+
+  // MARK: Dice
+
+  private static func dice(_ value: JSONValue?, sides: Int64) -> (String, String) {
+    let members = value?.members ?? []
+    func member(_ name: String) -> JSONValue? { members.first { $0.name.elementsEqual(name.utf8) }?.value }
+    let rolls = (member("rolls")?.elements() ?? []).compactMap { $0.number.flatMap(Int.init) }
+    let modifier = member("modifier")?.number ?? "0"
+    let total = member("total")?.number ?? ""
+    let notation = member("notation")?.string.map { String(decoding: $0, as: UTF8.self) } ?? ""
+    let isShared = sides == 6 && rolls.count > 6
+    let faces = rolls.map { "<li>\(Die(sides: Int(sides), shows: $0).svg(refersToFace: isShared))</li>" }.joined()
+    let sum = rolls.map(String.init).joined(separator: " + ")
+    let plus = modifier == "0" ? "" : modifier.hasPrefix("-") ? " − \(modifier.dropFirst())" : " + \(modifier)"
+    let isSum = rolls.count > 1 || modifier != "0"
+    let formula = isSum && rolls.count <= 30 ? "<p class=\"quiet small\">\(sum)\(plus) = \(total)</p>" : ""
+    let html =
+      (isSum ? "<p class=\"big\">\(HTML.escape(total))</p>" : "")
+      + (isShared ? Die.faces(of: rolls) : "") + "<ul class=\"dice\(rolls.count > 12 ? " many" : "")\">\(faces)</ul>"
+      + formula
+    return (html, isSum && rolls.count <= 8 ? "\(notation): \(sum)\(plus) = \(total)" : "\(notation): \(total)")
+  }
+
+  // MARK: Items
+
+  /// A string item as its text, any other as its JSON.
+  private static func text(_ item: JSONValue) -> String {
+    if let string = item.string { return String(decoding: string, as: UTF8.self) }
+    var bytes: [UInt8] = []
+    item.appendCompact(to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func shown(_ item: JSONValue) -> String { HTML.shown(text(item).shortened(to: 160)) }
+
+  private static func more(_ count: Int) -> String {
+    count > 0 ? "<p class=\"quiet small\">… and \(count) more, which are in the JSON.</p>" : ""
+  }
+
+  private static func shuffle(_ value: JSONValue?, items: [JSONValue]) -> (String, String) {
+    let order = value?.elements() ?? []
+    // Equal items cannot be told apart: the first place is as good as any.
+    var places: [ArraySlice<UInt8>: [Int]] = [:]
+    for (place, item) in items.enumerated().reversed() { places[item.raw, default: []].append(place) }
+    var rows = ""
+    var shownCount = 0
+    for (place, item) in order.enumerated() {
+      guard rows.utf8.count < budget else { break }
+      let from = places[item.raw]?.popLast()
+      let moved = from.map { $0 == place ? "stayed" : "from \($0 + 1)" } ?? ""
+      rows +=
+        "<li><span class=\"place\">\(place + 1)</span><span class=\"name\">\(shown(item))</span><span class=\"from\">\(moved)</span></li>"
+      shownCount += 1
+    }
+    let names = order.prefix(5).map { text($0).shortened(to: 40) }.joined(separator: ", ")
+    let html =
+      "<p class=\"quiet small\">\(order.count) item\(order.count == 1 ? "" : "s") in their new order, and where each stood before.</p>"
+      + "<ol class=\"order\">\(rows)</ol>" + more(order.count - shownCount)
+    return (html, order.count > 5 ? names + ", …" : names)
+  }
+
+  private static func pick(_ value: JSONValue?, _ fields: Fields, items: [JSONValue]) -> (String, String) {
+    guard let value else { return ("", "") }
+    let index = Int(fields.integer("index") ?? -1)
+    let weights = fields.value("weights")?.elements()?.compactMap { $0.number } ?? []
+    let total = weights.reduce(0) { $0 + (Double($1) ?? 0) }
+    func row(_ place: Int) -> String {
+      let isPicked = place == index
+      var share = ""
+      var bar = ""
+      if weights.count == items.count, let weight = Double(weights[place]), total > 0, total.isFinite {
+        let part = weight / total
+        share = "weight \(weights[place]), \(percent(part))"
+        bar =
+          "<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"bar\" width=\"\(Plot.round(part * 100))\" height=\"4\"/></svg>"
+      }
+      if isPicked { share = "picked" + (share.isEmpty ? "" : ", ") + share }
+      return
+        "<li\(isPicked ? " class=\"picked\"" : "")><span class=\"name\">\(shown(items[place]))</span><span class=\"share\">\(share)</span>\(bar)</li>"
+    }
+    var rows = ""
+    var shownCount = 0
+    for place in items.indices {
+      guard rows.utf8.count < budget else { break }
+      rows += row(place)
+      shownCount += 1
+    }
+    // The picked one is among what is shown, wherever it stands.
+    if index >= shownCount, items.indices.contains(index) {
+      rows += row(index)
+      shownCount += 1
+    }
+    let picked = text(value)
+    let html =
+      "<p class=\"big\(picked.count > 18 ? " long" : "")\">\(HTML.shown(picked.shortened(to: 300)))</p>"
+      + "<p class=\"quiet small\">One of \(items.count) item\(items.count == 1 ? "" : "s")\(weights.isEmpty ? ", each equally likely" : "").</p>"
+      + "<ul class=\"choices\">\(rows)</ul>" + more(items.count - shownCount)
+    return (html, picked.shortened(to: 80))
+  }
+
+  private static func percent(_ share: Double) -> String {
+    let tenths = (share * 1000).rounded()
+    return tenths == 0 && share > 0 ? "under 0.1 %" : "\(Plot.round(tenths / 10)) %"
+  }
+
+  // MARK: Bytes
+
+  private static func bytes(_ value: JSONValue?, encoding: String) -> (String, String) {
+    let text = value?.string.map { String(decoding: $0, as: UTF8.self) } ?? ""
+    guard encoding == "hex" else {
+      return ("<p class=\"bytes\"><span>\(HTML.escape(text))</span></p>", text.shortened(to: 48))
+    }
+    var groups = ""
+    var rest = text[...]
+    while !rest.isEmpty {
+      groups += "<li>\(HTML.escape(rest.prefix(8)))</li>"
+      rest = rest.dropFirst(8)
+    }
+    return ("<ol class=\"bytes\">\(groups)</ol>", text.shortened(to: 48))
+  }
+}
+
+/// The response fields of an outcome's endpoint.
+struct Fields {
+  private let members: [(name: ArraySlice<UInt8>, value: JSONValue)]
+
+  /// - Parameter fields: JSON members without braces.
+  init(_ fields: [UInt8]) {
+    members = (try? JSONText([UInt8(ascii: "{")] + fields + [UInt8(ascii: "}")]).root.members) ?? []
+  }
+
+  func value(_ name: String) -> JSONValue? { members.first { $0.name.elementsEqual(name.utf8) }?.value }
+  /// The value as it is written; empty if there is none.
+  func raw(_ name: String) -> String { value(name).map { String(decoding: $0.raw, as: UTF8.self) } ?? "" }
+  func number(_ name: String) -> Double? { value(name)?.number.flatMap { Double($0) } }
+  func integer(_ name: String) -> Int64? { value(name)?.number.flatMap { Int64($0) } }
+  func text(_ name: String) -> String? { value(name)?.string.map { String(decoding: $0, as: UTF8.self) } }
+
+  /// Each simple field by its name, as it is written.
+  var simple: [(name: String, text: String)] {
+    members.compactMap { name, value in
+      switch value.kind {
+      case .number, .bool: (String(decoding: name, as: UTF8.self), String(decoding: value.raw, as: UTF8.self))
+      case .string: value.string.map { (String(decoding: name, as: UTF8.self), String(decoding: $0, as: UTF8.self)) }
+      default: nil
+      }
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import Foundation
+
+/// Values on their range, as a line with a mark for each, and over it the density they were drawn from, if one is given.
+struct Plot {
+  /// The picture and, as text below it, the ends of its range.
+  let html: String
+
+  private static let width = 640.0
+  private static let margin = 14.0
+
+  /// Uniform values: a line from `low` to `high`.
+  ///
+  /// - Parameter ends: what is written at the two ends.
+  init(low: Double, high: Double, marks: [Double], ends: (String, String), label: String) {
+    html = Self.draw(low: low, high: high, marks: marks, ends: ends, density: [], label: label)
+  }
+
+  private init(html: String) { self.html = html }
+
+  /// Samples under their density; nil where the numbers are too large to be drawn.
+  static func distribution(
+    _ name: String, mean: Double, stddev: Double, lambda: Double, samples: [Double], label: String
+  ) -> Plot? {
+    let least = samples.min() ?? 0
+    let greatest = samples.max() ?? 0
+    var low = 0.0
+    var high: Double
+    let density: (Double) -> Double
+    switch name {
+    case "normal":
+      low = min(least, mean - 4 * stddev)
+      high = max(greatest, mean + 4 * stddev)
+      density = { exp(-0.5 * pow(($0 - mean) / stddev, 2)) }
+    case "exponential":
+      high = max(greatest, 6 / lambda)
+      density = { exp(-lambda * $0) }
+    default:
+      high = max(greatest, (lambda + 4 * lambda.squareRoot()).rounded(.up), 4) + 0.5
+      let mode = lambda.rounded(.down)
+      let logMode = mode * log(lambda) - lgamma(mode + 1)
+      density = { exp($0 * log(lambda) - lgamma($0 + 1) - logMode) }
+      low = -0.5
+    }
+    if high <= low { high = low + 1 }
+    guard low.isFinite, high.isFinite, (high - low).isFinite, high > low else { return nil }
+    var points: [(Double, Double)] = []
+    if name == "poisson" {
+      // A bar for each count, half a unit to both sides.
+      for count in 0...Int(min(high, 200)) {
+        let bar = density(Double(count))
+        points.append((Double(count) - 0.5, bar))
+        points.append((min(Double(count) + 0.5, high), bar))
+      }
+    } else {
+      let steps = 120.0
+      for step in stride(from: 0, through: steps, by: 1) {
+        let x = low + (high - low) * step / steps
+        points.append((x, density(x)))
+      }
+    }
+    guard points.allSatisfy({ $0.1.isFinite }) else { return nil }
+    return Plot(
+      html: draw(
+        low: low, high: high, marks: samples,
+        ends: name == "poisson" ? ("0", short(high - 0.5)) : (short(low), short(high)),
+        density: points, label: label))
+  }
+
+  private static func draw(
+    low: Double, high: Double, marks: [Double], ends: (String, String), density: [(Double, Double)], label: String
+  ) -> String {
+    let span = high - low
+    func place(_ x: Double) -> String { round(margin + (span > 0 ? (x - low) / span : 0.5) * (width - 2 * margin)) }
+    let height = density.isEmpty ? 36.0 : 150.0
+    let axis = height - 14
+    var out = "<svg viewBox=\"0 0 640 \(round(height))\" role=\"img\" aria-label=\"\(HTML.escape(label))\">"
+    if !density.isEmpty {
+      let points = density.map { "\(place($0.0)),\(round(axis - 12 - $0.1 * (axis - 24)))" }.joined(separator: " ")
+      out +=
+        "<polygon class=\"curve\" points=\"\(place(low)),\(round(axis - 12)) \(points) \(place(high)),\(round(axis - 12))\"/>"
+    }
+    out += "<path class=\"axis\" d=\"M\(round(margin)) \(round(axis))H\(round(width - margin))\"/>"
+    for mark in marks {
+      out += "<path class=\"mark\" d=\"M\(place(mark)) \(round(axis - 8))v16\"/>"
+    }
+    out +=
+      "</svg><p class=\"ends\" aria-hidden=\"true\"><span>\(HTML.escape(ends.0))</span><span>\(HTML.escape(ends.1))</span></p>"
+    return out
+  }
+
+  /// Two digits after the point at most: enough for a picture.
+  static func round(_ x: Double) -> String {
+    let hundredths = (x * 100).rounded()
+    guard hundredths.magnitude < 1e15 else { return "0" }
+    let whole = Int64(hundredths)
+    if whole % 100 == 0 { return String(whole / 100) }
+    return String(Double(whole) / 100)
+  }
+
+  /// A number for the end of an axis.
+  private static func short(_ x: Double) -> String {
+    x.magnitude < 1e6 && x.magnitude >= 0.01 || x == 0 ? round(x) : String(format: "%.2g", x)
+  }
+}

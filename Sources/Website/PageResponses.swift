@@ -1,0 +1,75 @@
+import Crypto
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// Responses as browsers should get them: guarded by headers, and not sent again when nothing changed.
+enum PageResponses {
+  /// Nothing runs or loads but what this server has sent as a file of its own.
+  static let contentSecurityPolicy = """
+    default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'
+    """
+
+  private static let guards: [(String, String)] = [
+    ("Content-Security-Policy", contentSecurityPolicy),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+  ]
+
+  /// A page, to be asked for anew each time, and answered with a 304 where it is the one that the browser has.
+  struct Page: Sendable {
+    private let bytes: [UInt8]
+    private let tag: String
+
+    init(_ html: String) {
+      bytes = Array(html.utf8)
+      tag = PageResponses.tag(of: bytes)
+    }
+
+    func response(to request: Request) -> Response {
+      PageResponses.response(
+        bytes, type: "text/html; charset=utf-8", cacheControl: "no-cache", tag: tag, for: request)
+    }
+  }
+
+  /// A page that says what went wrong; never kept.
+  static func errorPage(_ html: String, status: Int) -> Response {
+    var headers = fields(type: "text/html; charset=utf-8", cacheControl: "no-store")
+    headers[.contentLanguage] = "en"
+    return Response(
+      status: .init(code: status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: html)))
+  }
+
+  /// Any bytes with a known tag.
+  static func response(_ bytes: [UInt8], type: String, cacheControl: String, tag: String, for request: Request)
+    -> Response
+  {
+    var headers = fields(type: type, cacheControl: cacheControl)
+    headers[.eTag] = tag
+    let known = request.headers[values: .ifNoneMatch].joined(separator: ",").split(separator: ",").map {
+      $0.drop { $0 == " " }
+    }
+    if known.contains(where: { $0 == tag || $0 == "W/" + tag }) {
+      headers[.contentType] = nil
+      return Response(status: .notModified, headers: headers)
+    }
+    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+
+  /// An entity tag made from the bytes.
+  static func tag(of bytes: [UInt8]) -> String {
+    "\"" + SHA256.hash(data: bytes).prefix(12).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "\""
+  }
+
+  private static func fields(type: String, cacheControl: String) -> HTTPFields {
+    var headers: HTTPFields = [.contentType: type, .cacheControl: cacheControl]
+    for (name, value) in guards {
+      if let name = HTTPField.Name(name) { headers[name] = value }
+    }
+    return headers
+  }
+}

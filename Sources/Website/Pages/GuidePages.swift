@@ -1,0 +1,86 @@
+/// The documents of this project for people, from the same files that the repository shows.
+struct GuidePages: Sendable {
+  struct Guide: Sendable {
+    /// The last part of its address.
+    let name: String
+    let summary: String
+    let source: [UInt8]
+  }
+
+  static let guides = [
+    Guide(
+      name: "verifying", summary: "Check a draw: on this site, in a terminal, or in your own program.",
+      source: PackageResources.verifying_md),
+    Guide(
+      name: "idempotency", summary: "One draw for each key, however often you ask.",
+      source: PackageResources.idempotency_md),
+    Guide(
+      name: "batches", summary: "Up to fifty draws in one request, and what a partial failure means.",
+      source: PackageResources.batches_md),
+    Guide(
+      name: "transparency", summary: "The daily log: a root, a signature, proofs, and how to audit a day.",
+      source: PackageResources.transparency_md),
+    Guide(
+      name: "derivation", summary: "The mathematics, complete: how values follow from seeds.",
+      source: PackageResources.derivation_md),
+    Guide(
+      name: "verifiers", summary: "The two small programs that compute a draw again.",
+      source: PackageResources.verifiers_md),
+    Guide(
+      name: "api", summary: "The reference in prose: keys, errors, limits, every field.",
+      source: PackageResources.api_md),
+    Guide(name: "operations", summary: "For whoever runs a server.", source: PackageResources.operations_md),
+  ]
+
+  /// The pages by address: `/docs` and one for each guide.
+  let pages: [String: String]
+
+  init(layout: Layout) {
+    let rendered = Self.guides.map { guide in
+      (
+        guide,
+        Markdown(String(decoding: guide.source, as: UTF8.self)) {
+          Self.resolve($0, from: guide.name, assets: layout.assets)
+        }
+      )
+    }
+    let titles = rendered.map { guide, document in (guide, document.headings.first?.text ?? guide.name) }
+    func contents(current: String?) -> [[String: Any]] {
+      titles.map { guide, title in
+        ["address": "/docs/\(guide.name)", "title": title, "summary": guide.summary, "current": guide.name == current]
+      }
+    }
+    var pages = [
+      "/docs": layout.html(
+        .init(
+          title: "Guides – Fairdraw", description: "How to retry, batch, verify and audit draws.",
+          body: layout.templates.render("guides", ["guides": contents(current: nil)]), section: "/docs"))
+    ]
+    for ((guide, document), (_, title)) in zip(rendered, titles) {
+      let sections = document.headings.filter { $0.level == 2 }.map { ["anchor": $0.anchor, "text": $0.text] }
+      let body = layout.templates.render(
+        "guide",
+        [
+          "guides": contents(current: guide.name), "sections": sections, "hasSections": !sections.isEmpty,
+          "document": document.html,
+        ])
+      pages["/docs/\(guide.name)"] = layout.html(
+        .init(
+          title: "\(title) – Fairdraw", description: guide.summary, body: body, section: "/docs", isWide: true))
+    }
+    self.pages = pages
+  }
+
+  /// A link between documents, as an address of this site; nil for what the site does not have.
+  static func resolve(_ link: String, from guide: String, assets: Assets) -> String? {
+    if link.hasPrefix("#") || link.hasPrefix("https:") || link.hasPrefix("http:") { return link }
+    let parts = link.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+    let anchor = parts.count > 1 ? "#\(parts[1])" : ""
+    let file = parts[0].split(separator: "/").last.map(String.init) ?? ""
+    if parts[0].hasSuffix("verifiers/README.md") || parts[0] == "verifiers" { return "/docs/verifiers" + anchor }
+    if Assets.files[file] != nil { return "\(assets.path)/\(file)" }
+    guard !parts[0].contains("../") || guide == "verifiers", file.hasSuffix(".md") else { return nil }
+    let name = String(file.dropLast(3))
+    return guides.contains { $0.name == name } ? "/docs/\(name)\(anchor)" : nil
+  }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import Mustache
+
+/// The pages' templates, compiled once. A broken one keeps the server from starting.
+package struct Templates: Sendable {
+  private let library: MustacheLibrary
+
+  /// The file names' stems are the templates' names.
+  package static let sources: [String: [UInt8]] = [
+    "layout": PackageResources.layout_mustache,
+    "home": PackageResources.home_mustache,
+    "parameters": PackageResources.parameters_mustache,
+    "outcome": PackageResources.outcome_mustache,
+    "verify": PackageResources.verify_mustache,
+    "transparency": PackageResources.transparency_mustache,
+    "reference": PackageResources.reference_mustache,
+    "guides": PackageResources.guides_mustache,
+    "guide": PackageResources.guide_mustache,
+    "error": PackageResources.error_mustache,
+    "preview": PackageResources.preview_mustache,
+  ]
+
+  /// - Throws: ``BrokenTemplate``.
+  package init(_ sources: [String: [UInt8]] = Self.sources) throws {
+    MustacheContentTypes.register(ByteEscapedHTML(), named: "PAGE")
+    var library = MustacheLibrary()
+    for (name, source) in sources {
+      do {
+        try library.register("{{% CONTENT_TYPE:PAGE}}\n" + String(decoding: source, as: UTF8.self), named: name)
+      } catch {
+        throw BrokenTemplate(name: name, reason: "\(error)")
+      }
+    }
+    self.library = library
+  }
+
+  /// - Precondition: there is a template of that name.
+  package func render(_ name: String, _ values: [String: Any]) -> String {
+    guard let text = library.render(values, withTemplate: name) else {
+      preconditionFailure("there is no template \(name)")
+    }
+    return text
+  }
+}
+
+/// A template that is no Mustache.
+package struct BrokenTemplate: Error, CustomStringConvertible {
+  package let name: String
+  package let reason: String
+  package var description: String { "the page template \"\(name)\" is broken: \(reason)" }
+}
+
+/// swift-mustache escapes `Character` by `Character`, which lets a quotation mark with an accent through: see ``HTML``.
+private struct ByteEscapedHTML: MustacheContentType {
+  func escapeText(_ text: String) -> String { HTML.escape(text) }
+}

@@ -1,0 +1,148 @@
+import API
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Ledger
+
+/// The pages that people read.
+///
+/// Everything that does not depend on the ledger is rendered once, at the start.
+public struct Website: Routes {
+  private let store: any LedgerStore
+  private let log: any TransparencyStore
+  private let renderer: OutcomeRenderer
+  private let verifier: OutcomeVerifier
+  private let templates: Templates
+  private let assets: Assets
+  private let layout: Layout
+  private let outcomePage: OutcomePage
+  private let previews = PreviewRenderer()
+  /// Pages that are the same for everyone, by address.
+  private let fixedPages: [String: PageResponses.Page]
+
+  /// - Parameter publicURL: where people reach the server, without a slash at its end.
+  /// - Throws: if a template or the API's description is broken, which a build that passed its tests never is.
+  public init(
+    store: any LedgerStore, log: any TransparencyStore, renderer: OutcomeRenderer, verifier: OutcomeVerifier,
+    publicURL: String
+  ) throws {
+    self.store = store
+    self.log = log
+    self.renderer = renderer
+    self.verifier = verifier
+    templates = try Templates()
+    assets = Assets()
+    layout = Layout(templates: templates, assets: assets)
+    outcomePage = OutcomePage(layout: layout, renderer: renderer, publicURL: publicURL)
+    var pages = GuidePages(layout: layout).pages
+    pages["/api-docs"] = try ReferencePage(openAPI: openAPIDocument).html(layout: layout)
+    pages["/"] = layout.html(
+      .init(
+        title: "Fairdraw: random draws that anyone can check",
+        description: "Provably fair random numbers: committed before the draw, checked after it.",
+        body: templates.render("home", [:]), script: "draw.js"))
+    pages["/verify"] = layout.html(
+      .init(
+        title: "Verify a draw – Fairdraw",
+        description: "Compute a draw again in this browser, from its seeds, with every step shown.",
+        body: templates.render("verify", ["assets": assets.path]), script: "verify.js", section: "/verify"))
+    fixedPages = pages.mapValues { PageResponses.Page($0) }
+  }
+
+  public var routes: [Route] {
+    fixedPages.map { path, page in
+      Route(path, .get, .head, readsKey: false) { request, _ in page.response(to: request) }
+    } + [
+      Route("/assets/{hash}/{name}", .get, .head, readsKey: false, handler: asset),
+      // Where browsers look for it when what they show is no page of ours.
+      Route("/favicon.ico", .get, .head, readsKey: false, handler: icon),
+      Route("/o/{shortId}", .get, .head, readsKey: false, handler: outcome),
+      Route("/o/{shortId}/og.png", .get, .head, readsKey: false, handler: preview),
+      Route("/transparency", .get, .head, readsKey: false, handler: transparency),
+      Route("/robots.txt", .get, .head, readsKey: false, handler: robots),
+    ]
+  }
+
+  // MARK: Files
+
+  @Sendable private func asset(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    guard let name = context.captures["name"], let asset = Assets.files[String(name)] else { throw Self.nothingHere }
+    // A page of another release, from another server or an old tab, gets today's file, but not for good.
+    let isCurrent = context.captures["hash"].map { $0 == assets.hash } == true
+    return PageResponses.response(
+      asset.bytes, type: asset.type, cacheControl: isCurrent ? "public, max-age=31536000, immutable" : "no-cache",
+      tag: "\"\(assets.hash)\"", for: request)
+  }
+
+  @Sendable private func icon(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    PageResponses.response(
+      PackageResources.icon_svg, type: "image/svg+xml", cacheControl: "public, max-age=86400",
+      tag: "\"\(assets.hash)\"", for: request)
+  }
+
+  @Sendable private func robots(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let text = Array("User-agent: *\nDisallow: /api/\n".utf8)
+    return PageResponses.response(
+      text, type: "text/plain; charset=utf-8", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: text),
+      for: request)
+  }
+
+  // MARK: Roots
+
+  @Sendable private func transparency(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let days = try await context.reading { () throws(StoreFailure) in
+      try await log.publishedDays(before: nil, limit: TransparencyPage.mostDays)
+    }
+    return PageResponses.Page(TransparencyPage(layout: layout).html(days)).response(to: request)
+  }
+
+  // MARK: Outcomes
+
+  @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let record = try await recorded(context)
+    return PageResponses.Page(outcomePage.html(record.outcome, verifier.verdict(on: record))).response(to: request)
+  }
+
+  @Sendable private func preview(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let record = try await recorded(context)
+    guard let png = try await previews.png(of: record.outcome, templates: templates) else {
+      throw Refusal(503, "Too many pictures are being made; try again in a moment.", code: "overloaded", retryAfter: 2)
+    }
+    return PageResponses.response(
+      png, type: "image/png", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: png), for: request)
+  }
+
+  private func recorded(_ context: FairdrawContext) async throws -> RecordedOutcome {
+    guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else {
+      throw Self.noSuchDraw
+    }
+    let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
+    guard let record else { throw Self.noSuchDraw }
+    return record
+  }
+
+  private static let nothingHere = Refusal(404, "There is nothing at this address.")
+  private static let noSuchDraw = Refusal(
+    404, "No draw has this short id. Ids are ten letters and digits; every one of them counts.")
+
+  // MARK: Errors
+
+  /// A refusal, as a page to read.
+  public var errorPage: ErrorPage {
+    { [layout] refusal, requestID in
+      let heading =
+        switch refusal.status {
+        case 404: "Not found"
+        case 405: "Not that way"
+        case 400..<500: "That did not work"
+        default: "Something is wrong here"
+        }
+      var values: [String: Any] = ["heading": heading, "message": refusal.error]
+      if refusal.status >= 500 { values["requestID"] = requestID }
+      let html = layout.html(
+        .init(
+          title: "\(heading) – Fairdraw", description: refusal.error, body: layout.templates.render("error", values)))
+      return PageResponses.errorPage(html, status: refusal.status)
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import ArgumentParser
+import Foundation
+import Ledger
+import PostgresStore
+import SQLiteStore
+
+struct MigrateCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "migrate", abstract: "Move a ledger from an SQLite file into a PostgreSQL database.",
+    discussion: """
+      Stop the server first. Everything is copied and then compared, row for row: accounts, keys, chains, outcomes, \
+      answers kept for retries, published days. Short ids, permalinks and retries work on the new database as on the old \
+      one, with the same master key file. What was cut short goes on where it stopped when it is run again.
+
+      Do not draw from the old file again: its chains would give out the same randomness a second time.
+      """)
+
+  @Option(help: ArgumentHelp("The file to move, as sqlite:PATH.", valueName: "url"))
+  var from: String
+
+  @Option(help: ArgumentHelp("The empty database to move into, as postgres://USER@HOST/NAME.", valueName: "url"))
+  var to: String
+
+  @Option(
+    help: ArgumentHelp("The file with the master key. (default: master.key beside the SQLite file)", valueName: "path"))
+  var masterKeyFile: String?
+
+  private static let rowsAtOnce = 2_000
+
+  func validate() throws {
+    guard from.hasPrefix("sqlite:"), from.utf8.count > "sqlite:".utf8.count else {
+      throw ValidationError("--from must be sqlite:PATH.")
+    }
+    guard ConnectionTarget.isTarget(to) else { throw ValidationError("--to must be postgres://….") }
+  }
+
+  func run() async throws {
+    let path = URL(fileURLWithPath: String(from.dropFirst("sqlite:".count)))
+    guard FileManager.default.fileExists(atPath: path.path) else {
+      throw CommandFailure("there is no database at \(path.path)")
+    }
+    let keyFile =
+      Settings.text("master-key-file", masterKeyFile).map { URL(fileURLWithPath: $0) }
+      ?? path.deletingLastPathComponent().appendingPathComponent("master.key")
+    let masterKey = try MasterKeyFile.read(keyFile)
+    let target: ConnectionTarget
+    do {
+      target = try ConnectionTarget(url: to)
+    } catch {
+      throw ValidationError("--to: \(error).")
+    }
+    let source: SQLiteStore
+    do {
+      source = try SQLiteStore(path: path.path, masterKey: masterKey)
+    } catch {
+      throw CommandFailure("the database \(path.path) cannot be opened: \(error)")
+    }
+    let rows: Int
+    do {
+      let destination = try PostgresImport(into: target, masterKey: masterKey)
+      rows = try source.export { try Self.move($0, into: destination) }
+    } catch is MasterKeyMismatch {
+      throw CommandFailure("the database \(target.place) cannot be moved into: it belongs to another master key")
+    } catch let failure as CommandFailure {
+      throw failure
+    } catch {
+      throw CommandFailure("the ledger was not moved into \(target.place): \(error)")
+    }
+    print(
+      """
+      \(rows) rows are in \(target.place) and have been compared with \(path.path).
+      Start the servers there, each with a copy of \(keyFile.path), and put the old file away.
+      """, to: &Terminal.error)
+  }
+
+  /// - Returns: how many rows there are.
+  private static func move(_ source: SQLiteExport, into destination: PostgresImport) throws -> Int {
+    let counts = try LedgerTable.all.map { try source.count($0) }
+    let total = counts.reduce(0, +)
+    let bar = ProgressBar(total: total)
+    defer { bar.clear() }
+    var done = 0
+    for (table, count) in zip(LedgerTable.all, counts) {
+      // Rows go over in order, a batch whole or not at all, so what is there are the first ones.
+      let present = try destination.count(table)
+      guard present <= count else { throw Difference(table: table) }
+      done += present
+      try source.rows(of: table, skipping: present, atOnce: rowsAtOnce) { rows in
+        try destination.append(rows, to: table)
+        done += rows.count
+        bar.show(done, "copying \(table.name)")
+      }
+    }
+    done = 0
+    for table in LedgerTable.all {
+      try compare(table, source, destination) { rows in
+        done += rows
+        bar.show(done, "comparing \(table.name)")
+      }
+    }
+    try destination.finish()
+    return total
+  }
+
+  private static func compare(
+    _ table: LedgerTable, _ source: SQLiteExport, _ destination: PostgresImport, _ advance: (Int) -> Void
+  ) throws {
+    // Both are read a batch at a time; a batch of the one is held until the other's is there, which is of the same rows.
+    var copied: [[LedgerValue]] = []
+    let reader = try destination.reader(of: table, atOnce: rowsAtOnce)
+    try source.rows(of: table, skipping: 0, atOnce: rowsAtOnce) { rows in
+      copied = try reader.next()
+      guard rows == copied else { throw Difference(table: table) }
+      advance(rows.count)
+    }
+    guard try reader.next().isEmpty else { throw Difference(table: table) }
+    try reader.close()
+  }
+
+  /// What was copied is not what is there.
+  private struct Difference: Error, CustomStringConvertible {
+    let table: LedgerTable
+    var description: String {
+      "its table \(table.name) differs from the file's: the file was used after the move began; "
+        + "make a new database and begin again"
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import ArgumentParser
+import Fairness
+import Foundation
+import JSON
+import Ledger
+
+struct VerifyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Derive outcomes again from their server seed, and compare.",
+    discussion: """
+      Give it an outcome as a draw, a reveal, /api/listOutcomes or /api/verifyShortId answered it, an array of them, or \
+      one a line. It needs no server and no network; only a shortId is looked up, in the local database.
+
+      It says for each outcome what was checked, and, where that is wrong, what it should be. The exit status is 0 if \
+      every outcome is verified, and 1 if any is not.
+
+      What it cannot tell is whether you knew the serverHash before the draw. Compare it with the one you noted down.
+      """)
+
+  @Argument(help: ArgumentHelp("A file, - for standard input, or a shortId.", valueName: "file|shortId|-"))
+  var source: String
+
+  @Option(
+    name: .customLong("server-seed"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "The revealed server seed; may be given again, for outcomes of several. (default: the outcome's own serverSeed)",
+      valueName: "hex"))
+  var serverSeeds: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "What a shuffle or a pick was made of: a JSON array, or a file that holds one. (default: the outcome's own items)",
+      valueName: "json"))
+  var items: String?
+
+  @Flag(help: "Print one JSON object for each outcome instead of text.")
+  var json = false
+
+  @OptionGroup var storage: StorageOptions
+
+  func run() async throws {
+    let items = try items.map(Self.readItems)
+    var failures = 0
+    let outcomes = try await read()
+    for outcome in outcomes {
+      // Looking for where wrong values may come from takes a while; somebody with that many has another problem.
+      let report = OutcomeReport(
+        checking: outcome.json, serverSeed: seed(of: outcome), items: items, looksAround: failures < 20)
+      if !report.isVerified { failures += 1 }
+      if json {
+        Self.printJSON(report, of: outcome)
+      } else {
+        if outcomes.count > 1 { print(Self.title(outcome)) }
+        Self.printText(report)
+      }
+    }
+    if !json {
+      let verdict = failures == 0 ? "verified" : "NOT verified"
+      print(outcomes.count == 1 ? verdict : "\(outcomes.count - failures) of \(outcomes.count) verified")
+    }
+    if failures > 0 { throw ExitCode(1) }
+  }
+
+  // MARK: Reading
+
+  /// An outcome, and its seed if that is not part of it.
+  private struct Claim {
+    let json: JSONValue
+    var seed: String?
+
+    /// What a field of the outcome says.
+    func field(_ name: String) -> JSONValue? {
+      json.members?.first { $0.name.elementsEqual(name.utf8) }?.value
+    }
+  }
+
+  /// The seed to check an outcome with: of those that were given the one that has its hash, if there is one.
+  private func seed(of claim: Claim) -> String? {
+    let hash = claim.field("serverHash")?.string
+    return serverSeeds.first { (try? ServerSeed(hex: $0.utf8))?.hash.hex == hash } ?? serverSeeds.first ?? claim.seed
+  }
+
+  private func read() async throws -> [Claim] {
+    if source != "-", !FileManager.default.fileExists(atPath: source) { return [try await lookUp()] }
+    let bytes: [UInt8]
+    do {
+      let file = source == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(fileURLWithPath: source))
+      bytes = Array(try file.readToEnd() ?? Data())
+    } catch {
+      throw CommandFailure("\(source) cannot be read: \(error.localizedDescription)")
+    }
+    let found = try Self.values(in: bytes, of: source)
+    guard !found.isEmpty else { throw CommandFailure("\(source) holds no outcome") }
+    return found.map { Claim(json: $0) }
+  }
+
+  /// One value, the elements of one array, or one value a line.
+  private static func values(in bytes: [UInt8], of source: String) throws -> [JSONValue] {
+    do throws(JSONSyntaxError) {
+      let root = try JSONText(bytes).root
+      return root.elements() ?? [root]
+    } catch {
+      let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Array.init)
+      guard lines.count > 1, (try? JSONText(lines[0])) != nil else {
+        throw CommandFailure("\(source) is not JSON: \(error.reason), at byte \(error.offset)")
+      }
+      return try lines.enumerated().compactMap { number, line in
+        if line.allSatisfy({ [0x20, 0x09, 0x0D].contains($0) }) { return nil }
+        do throws(JSONSyntaxError) {
+          return try JSONText(line).root
+        } catch {
+          throw CommandFailure("line \(number + 1) of \(source) is not JSON: \(error.reason)")
+        }
+      }
+    }
+  }
+
+  private func lookUp() async throws -> Claim {
+    guard source.wholeMatch(of: /[0-9A-Za-z]{10}/) != nil else {
+      throw CommandFailure("there is no file \(source), and it is no shortId either")
+    }
+    let (store, masterKey, place) = try storage.open()
+    let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: "")
+    var record: RecordedOutcome?
+    do {
+      if let id = renderer.shortIDs.decode(source.utf8) { record = try await store.recordedOutcome(id: id) }
+    } catch {
+      throw CommandFailure("the database could not be read: \(error)")
+    }
+    guard let record else { throw CommandFailure("there is no outcome \(source) in \(place)") }
+    let verifier = OutcomeVerifier(masterKey: masterKey)
+    var body: [UInt8] = []
+    renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
+    return Claim(json: try JSONText(body).root, seed: verifier.seed(of: record)?.description)
+  }
+
+  private static func readItems(_ text: String) throws -> JSONValue {
+    do {
+      let isArray = text.drop { $0.isWhitespace }.hasPrefix("[")
+      let bytes = isArray ? Array(text.utf8) : Array(try Data(contentsOf: URL(fileURLWithPath: text)))
+      return try JSONText(bytes).root
+    } catch let error as JSONSyntaxError {
+      throw CommandFailure("--items is not JSON: \(error.reason), at byte \(error.offset)")
+    } catch {
+      throw CommandFailure("--items is no JSON array, and no file that can be read: \(error.localizedDescription)")
+    }
+  }
+
+  // MARK: Writing
+
+  /// What an outcome is told from others by.
+  private static func title(_ claim: Claim) -> String {
+    func text(_ name: String) -> String {
+      claim.field(name).map { String(decoding: $0.string ?? Array($0.raw), as: UTF8.self) } ?? "?"
+    }
+    return Terminal.printable(
+      "\(text("shortId"))  \(text("endpoint"))  \(text("clientSeed")):\(text("cursor")):\(text("nonce"))")
+  }
+
+  private static func printText(_ report: OutcomeReport) {
+    func short(_ bytes: [UInt8]) -> String {
+      let text = Terminal.printable(String(decoding: bytes, as: UTF8.self))
+      return text.count > 500 ? text.prefix(500) + "…" : text
+    }
+    for check in report.checks {
+      print(check.passed ? "ok    \(check.name)" : "FAIL  \(check.name)")
+      if check.passed { continue }
+      switch check.expected {
+      case .json(let json): print("      computed: \(short(json))")
+      case .words(let words): print("      \(check.name) \(words)")
+      }
+      if let actual = check.actual { print("      claimed:  \(short(actual))") }
+    }
+    if let hint = report.hint { print("      \(hint)") }
+  }
+
+  private static func printJSON(_ report: OutcomeReport, of claim: Claim) {
+    var line: [UInt8] = []
+    line.append(json: report.isVerified ? "{\"ok\":true" : "{\"ok\":false")
+    if let shortID = claim.field("shortId") {
+      line.append(json: ",\"shortId\":")
+      shortID.appendCompact(to: &line)
+    }
+    line.append(json: ",\"checks\":[")
+    for (index, check) in report.checks.enumerated() {
+      line.append(json: index > 0 ? ",{\"name\":" : "{\"name\":")
+      line.append(jsonString: check.name)
+      line.append(json: check.passed ? ",\"ok\":true,\"expected\":" : ",\"ok\":false,\"expected\":")
+      switch check.expected {
+      case .json(let json): line.append(contentsOf: json)
+      case .words(let words): line.append(jsonString: words)
+      }
+      line.append(json: ",\"actual\":")
+      if let actual = check.actual, let value = try? JSONText(actual).root {
+        value.appendCompact(to: &line)
+      } else {
+        line.append(json: "null")
+      }
+      line.append(json: "}")
+    }
+    line.append(json: "]")
+    if let hint = report.hint {
+      line.append(json: ",\"hint\":")
+      line.append(jsonString: hint)
+    }
+    line.append(json: "}")
+    print(String(decoding: line, as: UTF8.self))
+  }
+}

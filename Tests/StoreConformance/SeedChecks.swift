@@ -1,0 +1,246 @@
+import Fairness
+import Ledger
+import Testing
+
+/// Server seeds over their lives: rotated chains, and commitments from being made to being swept.
+extension StoreConformance {
+  static let seedChecks = [
+    StoreCheck("a rotated chain goes on with a new seed, and its outcomes keep their hashes") { test in
+      let first = try test.settle(draw(test.alice), draw(test.alice), move(test.alice), draw(test.alice)).changes
+      let old = try #require(first.newChains.first)
+      test.now += 1
+      let rotated = try test.settle(rotate(test.alice)).changes
+      let new = try #require(rotated.rotatedChains.first)
+      #expect(
+        rotated.revealedSeeds == [
+          RevealedSeed(
+            chain: old.id, epoch: 0, seed: old.active.seed, hash: old.active.hash, cursor: 1, nonce: 3,
+            revealed: test.now)
+        ])
+      #expect(new.epoch == 1 && (new.cursor, new.nonce) == (1, 3) && new.active.seed != old.active.seed)
+      for reopens in [false, true] {
+        if reopens { try await test.reopen() }
+        #expect(try test.snapshot(draw(test.alice)).chains.values.map(ChainState.init) == [ChainState(new)])
+      }
+      try test.settle(draw(test.alice), draw(test.alice))
+      try test.settle(move(test.alice))
+      try test.settle(rotate(test.alice), draw(test.alice), rotate(test.alice), draw(test.alice))
+      try await test.reopen()
+      try test.settle(draw(test.alice))
+      let outcomes = try await test.outcomes(test.alice)
+      #expect(outcomes.map(\.nonce) == (0..<8).reversed())
+      #expect(outcomes.map(\.cursor) == [2, 2, 2, 1, 1, 1, 0, 0])
+      #expect(outcomes.map(\.epoch) == [3, 3, 2, 1, 1, 0, 0, 0])
+      #expect(Set(outcomes.map(\.serverHash)).count == 4)
+      for outcome in outcomes {
+        #expect((outcome.serverHash == old.active.hash) == (outcome.epoch == 0))
+        #expect((outcome.serverHash == new.active.hash) == (outcome.epoch == 1))
+        let one = try await test.store.outcome(
+          of: test.alice, clientSeed: seed("test"), cursor: outcome.cursor, nonce: outcome.nonce)
+        #expect(one == outcome)
+      }
+      #expect(try await test.store.totals().liveOutcomes == 8)
+    },
+
+    StoreCheck("a chain may be made and rotated in one group") { test in
+      let changes = try test.settle(
+        draw(.anonymous), rotate(.anonymous), draw(.anonymous), rotate(.anonymous), move(.anonymous)
+      ).changes
+      #expect(changes.newChains.map(\.epoch) == [2] && changes.rotatedChains.isEmpty)
+      #expect(changes.revealedSeeds.map(\.epoch) == [0, 1])
+      let outcomes = try await test.outcomes(.anonymous)
+      #expect(outcomes.map(\.serverHash) == changes.revealedSeeds.map(\.hash).reversed())
+      #expect(
+        try test.snapshot(draw(.anonymous)).chains.values.map(ChainState.init)
+          == changes.newChains.map(ChainState.init))
+    },
+
+    StoreCheck("a rotation is the chain's own") { test in
+      try test.settle(draw(test.alice), draw(test.aliceToo), draw(.anonymous), draw(test.alice, "other"))
+      let before = try test.snapshot(draw(test.aliceToo), draw(.anonymous), draw(test.alice, "other"))
+      try test.settle(rotate(test.alice))
+      let after = try test.snapshot(draw(test.aliceToo), draw(.anonymous), draw(test.alice, "other"))
+      #expect(LedgerState(after) == LedgerState(before) && after.chains.count == 3)
+      #expect(try await test.outcomes(test.alice, "other").map(\.epoch) == [0])
+    },
+
+    StoreCheck("a rotation under an idempotency key happens once") { test in
+      try test.settle(draw(test.alice))
+      let submission = Submission(
+        caller: test.alice, claim: test.alice.claim("rotate"), operation: .rotate(seed("test")))
+      let first = try test.settle(submission).reply
+      try await test.reopen()
+      let again = try test.settle(submission)
+      #expect(again.reply.body == first.body && again.reply.isReplay && again.changes.isEmpty)
+      #expect(try test.snapshot(draw(test.alice)).chains.values.map(\.epoch) == [1])
+    },
+
+    StoreCheck("a commitment is kept as it was made") { test in
+      var made: [Commitment] = []
+      for caller in [test.alice, .anonymous, test.aliceTest, test.bob] {
+        made += try test.settle(commit(caller)).changes.newCommitments
+        test.now += 1
+      }
+      let group = made.map { reveal(test.alice, $0.id) }
+      for reopens in [false, true] {
+        if reopens { try await test.reopen() }
+        let found = try test.snapshot(group).commitments
+        #expect(
+          found.mapValues(CommitmentState.init)
+            == Dictionary(
+              uniqueKeysWithValues: made.map { ($0.id, CommitmentState($0)) }))
+      }
+      let unknown = CommitID(bytes: Array(repeating: 7, count: 16))
+      #expect(try test.snapshot(reveal(test.alice, unknown)).commitments.isEmpty)
+      #expect(try await test.store.totals() == (accounts: 2, liveOutcomes: 0))
+    },
+
+    StoreCheck("a commitment becomes one outcome, apart from the chain of its client seed") { test in
+      try test.settle(draw(test.alice), draw(test.alice))
+      let made = try test.settle(commit(test.alice)).changes.newCommitments[0]
+      try await test.reopen()
+      let settled = try test.settle(reveal(test.alice, made.id))
+      #expect(settled.reply.status == 200)
+      let outcome = try #require(settled.changes.outcomes.first)
+      #expect(outcome.chain == made.chain && (outcome.cursor, outcome.nonce) == (0, 0))
+      #expect(outcome.serverHash == made.active.hash)
+      for reopens in [false, true] {
+        if reopens { try await test.reopen() }
+        #expect(try await test.outcomes(test.alice).map(\.nonce) == [1, 0])
+        #expect(try await test.outcomes(test.alice).allSatisfy { $0.chain != made.chain })
+        let record = try #require(await test.store.recordedOutcome(id: outcome.id))
+        #expect(record.outcome == outcome)
+        #expect(record.standing == .revealed(settled.changes.revealedSeeds[0]))
+        #expect(try test.snapshot(reveal(test.alice, made.id)).commitments[made.id]?.revealed == test.now)
+        #expect(try test.settle(reveal(test.alice, made.id)).reply.status == 409)
+      }
+      // The client seed's own chain goes on as if nothing had been.
+      #expect(try test.settle(draw(test.alice)).changes.outcomes.map(\.nonce) == [2])
+      #expect(try test.snapshot(draw(test.alice)).accounts[test.alice.account]?.usedToday == 4)
+      #expect(try await test.store.totals().liveOutcomes == 4)
+    },
+
+    StoreCheck("commitments of one client seed do not meet") { test in
+      let made = try test.settle((0..<20).map { _ in commit(.anonymous) }).changes.newCommitments
+      let replies = try test.settle(made.map { reveal(.anonymous, $0.id) }).replies
+      #expect(replies.map(\.status) == Array(repeating: 200, count: 20))
+      #expect(Set(replies.map(\.shortID)).count == 20)
+      #expect(try await test.outcomes(.anonymous).isEmpty)
+    },
+
+    StoreCheck("a commitment cannot be stored as used twice") { test in
+      let made = try test.settle(commit(test.alice), commit(test.alice)).changes.newCommitments
+      let used = try test.settle(reveal(test.alice, made[0].id)).changes.usedCommitments
+      let group = [reveal(test.alice, made[1].id), draw(test.alice)]
+      let before = LedgerState(try test.snapshot(group))
+      var entropy = SystemRandomNumberGenerator()
+      #expect(throws: StoreFailure.self) {
+        try test.store.commit(Needs(of: group)) { snapshot in
+          var decision = test.decider.decide(group, snapshot: snapshot, entropy: &entropy)
+          decision.changes.usedCommitments += used
+          return decision
+        }
+      }
+      #expect(LedgerState(try test.snapshot(group)) == before)
+      #expect(try await test.outcomes(test.alice).isEmpty)
+      #expect(try test.settle(group).replies.map(\.status) == [200, 200])
+    },
+
+    StoreCheck("chains and commitments share one numbering") { test in
+      var numbers: [Int64] = []
+      for round in 0..<4 {
+        let changes = try test.settle(
+          commit(test.alice), draw(test.alice, "chain-\(round)"), commit(.anonymous), commit(test.aliceTest)
+        ).changes
+        numbers += changes.newChains.map(\.id) + changes.newCommitments.map(\.chain)
+        if round % 2 == 1 { try await test.reopen() }
+      }
+      #expect(Set(numbers).count == 16)
+    },
+
+    StoreCheck("test commitments become test outcomes") { test in
+      let made = try test.settle(commit(test.aliceTest)).changes.newCommitments[0]
+      let settled = try test.settle(reveal(test.aliceTest, made.id), draw(test.aliceTest))
+      #expect(settled.replies.map(\.status) == [200, 200] && settled.changes.outcomes.isEmpty)
+      let revealed = settled.changes.testOutcomes[0]
+      try await test.reopen()
+      #expect(
+        try await test.store.recordedOutcome(id: revealed.outcome.id)
+          == RecordedOutcome(outcome: revealed.outcome, standing: .rehearsal(revealed.id)))
+      // It is not listed beside the draws of its client seed.
+      #expect(try await test.outcomes(test.aliceTest) == [settled.changes.testOutcomes[1].outcome])
+      #expect(try test.settle(reveal(test.aliceTest, made.id)).reply.status == 409)
+      #expect(try await test.store.totals().liveOutcomes == 0)
+      #expect(try test.snapshot(draw(test.alice)).accounts[test.alice.account]?.usedToday == 0)
+    },
+
+    StoreCheck("commitments that were never revealed are swept a day after they expired") { test in
+      let all = 1200
+      let made = try test.settle((0..<all).map { _ in commit(test.alice) }).changes.newCommitments
+      try test.settle(reveal(test.alice, made[0].id))
+      test.now += 1
+      let last = try test.settle(commit(test.alice)).changes.newCommitments[0]
+      func left() throws -> Set<CommitID> {
+        Set(try test.snapshot((made + [last]).map { reveal(test.alice, $0.id) }).commitments.keys)
+      }
+      func sweep() throws -> Int {
+        var sweeps = 1
+        while try test.store.sweepExpiredRecords() { sweeps += 1 }
+        return sweeps
+      }
+      test.now = made[0].expires + Commitment.afterlife - 1
+      #expect(try sweep() == 1)
+      #expect(try left().count == all + 1)
+      #expect(try test.settle(reveal(test.alice, made[1].id)).reply.status == 410)
+      test.now += 1
+      #expect(try sweep() > 1, "\(all) commitments at once are not a bounded number")
+      #expect(try left() == [made[0].id, last.id])
+      test.now += 30 * day
+      _ = try sweep()
+      #expect(try left() == [made[0].id])
+      #expect(try test.settle(reveal(test.alice, last.id)).reply.status == 404)
+      #expect(try test.settle(reveal(test.alice, made[0].id)).reply.status == 409)
+      // Their numbers are not missed.
+      #expect(try test.settle(draw(test.alice)).reply.status == 200)
+    },
+
+    StoreCheck("of a hundred who reveal at once, one does") { test in
+      let writer = LedgerWriter(store: test.store, decider: test.decider)
+      let made = try test.settle(commit(test.alice)).changes.newCommitments[0]
+      let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+        for number in 0..<100 {
+          group.addTask {
+            try await writer.submit(reveal(test.alice, made.id, "client-\(number)")).status
+          }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      await writer.drain()
+      #expect(statuses.filter { $0 == 200 }.count == 1)
+      #expect(statuses.filter { $0 == 409 }.count == 99)
+      #expect(try await test.store.totals().liveOutcomes == 1)
+    },
+  ]
+}
+
+/// A commitment as it can be compared.
+struct CommitmentState: Equatable {
+  let id: CommitID
+  let chain: Int64
+  let owner: ChainOwner
+  let seed: ServerSeed
+  let hash: ServerHash
+  let created, expires: Milliseconds
+  let revealed: Milliseconds?
+
+  init(_ commitment: Commitment) {
+    id = commitment.id
+    chain = commitment.chain
+    owner = commitment.owner
+    seed = commitment.active.seed
+    hash = commitment.active.hash
+    created = commitment.created
+    expires = commitment.expires
+    revealed = commitment.revealed
+  }
+}

@@ -1,0 +1,660 @@
+"""The pages, in a real Chromium: what a person can see, click, read aloud and trust."""
+
+import json
+import re
+import sqlite3
+import urllib.parse
+from contextlib import closing
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from browser import Browser
+from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_until
+
+VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
+GUIDES = ["verifying", "idempotency", "batches", "transparency", "derivation", "verifiers", "api", "operations"]
+FIXED = ["/", "/verify", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+# Client seeds that would break a page which took any of them for anything but text.
+HOSTILE = {
+  "markup": "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>",
+  "quotes": "\"'`\" autofocus onfocus=\"document.title='owned'\" '",
+  "accented quote": "\"\u0301 onmouseover=\u0301\"document.title='owned'\"",
+  "mustache": "{{title}} {{{body}}} {{>layout}}",
+  "entities": "&lt;b&gt; &amp;amp; &#39; &copy",
+  "reordering": "invoice-\u202egnp.exe\u2066 \u2069\u202c",
+  "controls": "a\tb\nc\rd\u0001\u0085\u2028e",
+  "right to left": "مرحبا بالعالم",
+  "path": "../../etc/passwd?a=b#c",
+  "long": "ß" * 128,
+  "long and wide": "漢" * 85,
+}
+LARGEST = {
+  "shuffle": {"items": ["漢字" * 40 + str(number) for number in range(1000)]},
+  "pick": {"items": ["漢字" * 40 + str(number) for number in range(1000)], "weights": [1] * 1000},
+  "dice": {"notation": "100d6"},
+  "gaussian": {"count": 100, "mean": -1e-300, "stddev": 1e-300},
+  "floats": {"count": 100},
+  "ints": {"count": 100, "min": -(2**53 - 1), "max": -(2**53 - 1) + 2**32 - 1},
+  "bytes": {"count": 1024},
+}
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+  window = Browser(tmp_path_factory.mktemp("profile"))
+  yield window
+  window.close()
+
+
+@pytest.fixture
+def browser(chromium, server):
+  """The window, as wide as a desktop's and light, on the shared server. A test must leave its console empty."""
+  chromium.base = f"http://{server.host}:{server.port}"
+  chromium.resize(Browser.DESKTOP)
+  chromium.scheme("light")
+  chromium.open("/robots.txt")
+  chromium.complaints()
+  yield chromium
+  assert chromium.complaints() == []
+
+
+def drawn(server, endpoint="ints", client_seed=None, **parameters):
+  answer = server.draw(endpoint, {"clientSeed": client_seed or unique("page"), **parameters}, method="POST")
+  assert answer.status == 200, answer
+  return answer.json()
+
+
+def revealed(server, client_seed):
+  answer = server.post("/api/rotate", {"clientSeed": client_seed})
+  assert answer.status == 200, answer
+  return answer.json()["revealed"]["serverSeed"]
+
+
+def steps(browser):
+  """The steps of a result: title and state, in order."""
+  return [
+    (item.find_element("css selector", "h3").text, item.get_attribute("class") or "")
+    for item in browser.all("#result ol.steps > li")
+  ]
+
+
+# From a draw to its verification
+
+
+@pytest.mark.parametrize("endpoint", DRAWS)
+def test_draw_follow_the_permalink_reveal_and_verify(browser, endpoint):
+  browser.open("/")
+  browser.choose("#endpoint", endpoint)
+  browser.click("#draw button")
+  browser.wait("#result .steps a")
+  assert [state for _, state in steps(browser)] == ["good", "good", ""]
+  link = browser.find("#result a[href^='/o/']").get_attribute("href")
+  assert browser.all("#result .drawing"), "the draw is shown as on its page"
+
+  browser.open(urllib.parse.urlsplit(link).path)
+  assert "Committed, not revealed yet" in browser.find(".verdict").text
+  browser.click("main a[href^='/verify']")
+  browser.wait("#result .verdict", "Committed, not revealed yet")
+
+  browser.open("/")
+  browser.choose("#endpoint", endpoint)
+  browser.click("#draw button")
+  browser.wait("#result ol.steps button")
+  browser.click("#result ol.steps button")
+  browser.wait("#result a.button", "Verify it")
+  browser.click("#result a.button")
+  assert "Verified" in browser.wait("#result .verdict").text
+  assert [state for _, state in steps(browser)] == ["good"] * 4
+
+  browser.click("#result a[href^='/o/']")
+  assert browser.wait(".verdict strong").text == "Verified"
+  assert re.fullmatch("[0-9a-f]{64}", browser.find("button[aria-label='Copy the server seed']").get_attribute("data-copy"))
+
+
+def test_rotation_is_seen_by_the_page(browser, server):
+  seed = unique("rotate")
+  draw = drawn(server, client_seed=seed)
+  browser.open(f"/verify?shortId={draw['shortId']}")
+  browser.wait("#result .verdict", "Committed")
+  server_seed = revealed(server, seed)
+  browser.open(f"/verify?shortId={draw['shortId']}")
+  browser.wait("#result .verdict", "Verified")
+  assert server_seed in browser.text
+  assert json.dumps(draw["outcome"]) in browser.text
+
+
+@pytest.mark.parametrize("endpoint", DRAWS)
+def test_verify_by_pasting_the_draws_json(browser, server, endpoint):
+  seed = unique("paste")
+  draw = drawn(server, endpoint, seed)
+  draw = {**draw, "serverSeed": revealed(server, seed), "items": REQUIRED.get(endpoint, {}).get("items")}
+  browser.open("/verify")
+  browser.click("input[value=by-seeds]")
+  browser.click("#by-seeds summary")
+  browser.fill("#json", json.dumps(draw))
+  browser.click("#by-seeds button")
+  browser.wait("#result .verdict", "Verified")
+  assert [state for _, state in steps(browser)] == ["good"] * 4
+
+
+def paste(browser, case, **changes):
+  """Checks a vector as if it were a draw's JSON, with some members changed, or left out where the change is None."""
+  draw = {**case, **case["params"], "outcome": case["expected"], **changes}
+  draw = {name: value for name, value in draw.items() if value is not None}
+  browser.open("/verify")
+  browser.click("input[value=by-seeds]")
+  browser.click("#by-seeds summary")
+  browser.fill("#json", json.dumps(draw))
+  browser.click("#by-seeds button")
+  return browser.wait("#result .verdict").text
+
+
+def test_the_step_that_fails_is_named(browser):
+  case = next(case for case in VECTORS if case["endpoint"] == "ints")
+  wrong = ("0" if case["serverSeed"][0] != "0" else "1") + case["serverSeed"][1:]
+
+  assert "The server seed's hash fails" in paste(browser, case, serverSeed=wrong)
+  assert dict(steps(browser))["The server seed's hash"] == "bad"
+
+  words = paste(browser, case, outcome=[*case["expected"][:-1], case["expected"][-1] + 1])
+  assert "The values fail" in words and "hash" not in words
+  assert dict(steps(browser)) == {
+    "The server seed's hash": "good", "Blocks of bytes": "good", "Numbers from the bytes": "good", "The values": "bad"}
+
+  words = paste(browser, case, nonce=case["nonce"] + 1)
+  assert "The values fail" in words
+
+  assert "The inputs fail: serverSeed must be 64 hex digits" in paste(browser, case, serverSeed="abc")
+  assert steps(browser) == [("The inputs", "bad")]
+  assert "The inputs fail: count must be an integer from 1 to 100" in paste(browser, case, count=101)
+  assert "Computed" in paste(browser, case, outcome=None, serverHash=None)
+
+
+def test_verify_by_client_seed_and_hash(browser, server):
+  seed = unique("by hash")
+  draw = drawn(server, client_seed=seed)
+  browser.open("/verify")
+  browser.click("input[value=by-hash]")
+  browser.fill("#hash-clientSeed", seed)
+  browser.fill("#hash-serverHash", draw["serverHash"])
+  browser.click("#by-hash button")
+  browser.wait("#result .verdict", "Known")
+  browser.wait(f"#result a[href='/verify?shortId={draw['shortId']}']")
+  browser.fill("#hash-serverHash", "0" * 64)
+  browser.click("#by-hash button")
+  browser.wait("#result .verdict", "Unknown")
+
+
+def test_every_vector_in_the_browser(browser):
+  browser.open("/verify")
+  source = browser.find("script[type=module]").get_attribute("src").replace("/verify.js", "/fairdraw-verify.js")
+  values = browser.driver.execute_async_script(
+    """
+    const [source, cases, done] = arguments;
+    import(source).then(async ({ derive }) => {
+      const values = [];
+      for (const one of cases) values.push(JSON.stringify(await derive(one)));
+      done(values);
+    }).catch((error) => done(String(error)));
+    """, source, VECTORS)
+  assert isinstance(values, list), values
+  for case, value in zip(VECTORS, values, strict=True):
+    value, expected = json.loads(value), case["expected"]
+    if isinstance(expected, dict):
+      value = {name: value[name] for name in expected}
+    assert value == expected, case
+
+
+def test_the_verifiers_that_pages_serve_are_the_published_ones(server):
+  text = "".join(server.get(path).body.decode() for path in ("/verify", "/docs/verifying", "/docs/verifiers", "/docs/derivation"))
+  [path] = set(re.findall(r'"(/assets/[0-9a-f]+)/', text))
+  for name in ("fairdraw-verify.js", "fairdraw_verify.py"):
+    assert server.get(f"{path}/{name}").body == (REPOSITORY / "docs" / "verifiers" / name).read_bytes()
+
+
+# The daily roots
+
+
+@pytest.fixture(scope="module")
+def yesterday(tmp_path_factory):
+  """A server whose draws were made the day before, and are published."""
+  with Server(tmp_path_factory.mktemp("log") / "data") as server:
+    draws = [drawn(server, client_seed=f"day:{number % 3}<b>") for number in range(11)]
+    server.stop()
+    server.alter("UPDATE outcomes SET created = created - 86400000")
+    server.start()
+    [root] = wait_until(lambda: server.get("/api/merkle").json()["roots"], "the day is published")
+    yield server, draws, root
+
+
+@pytest.fixture
+def log_browser(browser, yesterday):
+  browser.base = f"http://{yesterday[0].host}:{yesterday[0].port}"
+  return browser
+
+
+def test_roots_are_listed_with_their_signatures(log_browser, yesterday):
+  _, _, root = yesterday
+  log_browser.open("/transparency")
+  log_browser.click("details.day summary")
+  assert root["root"] in log_browser.text and root["signature"] in log_browser.text
+  assert log_browser.wait(".checked", "signature").text in ("✓ the signature is the server’s", "not checked: this browser has no Ed25519")
+  assert "✓" in log_browser.find(".checked").text, "this Chromium has Ed25519"
+
+
+def test_an_inclusion_proof_is_checked_step_by_step(log_browser, yesterday):
+  server, draws, root = yesterday
+  log_browser.open(f"/o/{draws[4]['shortId']}")
+  log_browser.click("main a[href^='/transparency']")
+  log_browser.click("#by-draw button")
+  log_browser.wait("#result .verdict", "Included")
+  assert steps(log_browser) == [(name, "good") for name in ("The leaf", "The path", "The root", "The signature")]
+  assert root["root"] in log_browser.find("#result").text
+  assert log_browser.all("main b") == []
+
+
+def test_a_tampered_proof_is_told_by_its_step(log_browser, yesterday):
+  server, draws, root = yesterday
+  proof = server.get(f"/api/merkle/{root['date']}/proof/{draws[0]['shortId']}").json()
+
+  def check(changed, noted=""):
+    log_browser.open("/transparency")
+    log_browser.click("#paste summary")
+    log_browser.fill("#proof", json.dumps(changed))
+    log_browser.fill("#root", noted)
+    log_browser.click("#by-proof button")
+    words = log_browser.wait("#result .verdict").text
+    return words.splitlines()[0], [name for name, state in steps(log_browser) if state == "bad"]
+
+  assert check(proof) == ("Included", [])
+  assert check(proof, root["root"]) == ("Included", [])
+  assert check(proof, "0" * 64) == ("Not included", ["The root"])
+  assert check({**proof, "siblings": proof["siblings"][1:]}) == ("Not included", ["The path"])
+  forged = [{**proof["siblings"][0], "hash": "0" * 64}, *proof["siblings"][1:]]
+  assert check({**proof, "siblings": forged}) == ("Not included", ["The root"])
+  assert "The leaf" in check({**proof, "leaf": {**proof["leaf"], "timestamp": 1}})[1]
+
+
+# Text stays text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_client_seed_is_shown_as_text_on_every_page(browser, server, name):
+  seed = HOSTILE[name]
+  draw = drawn(server, client_seed=seed)
+  pick = drawn(server, "pick", client_seed=seed, items=[seed, {seed: seed}])
+  visible = re.sub(
+    "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]", lambda found: f"U+{ord(found[0]):04X}", seed)
+
+  def holds(what):
+    assert browser.driver.title != "owned"
+    assert browser.all("main img, main script, main b, main [onfocus], main [onmouseover]") == []
+    texts = browser.run("return [...document.querySelectorAll('main bdi')].map((one) => one.textContent)")
+    assert any(visible in text for text in texts), (what, texts)
+    assert browser.run("return document.documentElement.scrollWidth") <= Browser.PHONE, what
+
+  browser.resize(Browser.PHONE)
+  for shown in (draw, pick):
+    browser.open(f"/o/{shown['shortId']}")
+    holds("outcome")
+    copied = browser.find("button[aria-label='Copy the client seed']").get_attribute("data-copy")
+    assert copied == seed
+  assert "owned" not in (server.get(f"/o/{draw['shortId']}/og.png").header("Content-Type"))
+  revealed(server, seed)
+  browser.open(f"/verify?shortId={pick['shortId']}")
+  browser.wait("#result .verdict", "Verified")
+  holds("verification")
+  browser.open("/verify?" + urllib.parse.urlencode({"clientSeed": seed, "serverHash": draw["serverHash"]}))
+  if not re.search("[\r\n]", seed):  # a one-line field cannot hold them
+    browser.wait("#result .verdict", "Known")
+    holds("by hash")
+    browser.open("/")
+    browser.fill("#clientSeed", seed)
+    browser.click("#draw button")
+    browser.wait("#result .steps a")
+    holds("first page")
+
+
+IDS = {
+  "markup": "<script>document.title='owned'</script>", "quotes": "\"><img src=x onerror=alert(1)>", "up": "../../../etc/passwd", "up, encoded": "%2e%2e%2f",
+  "10 kB": "A" * 10_000, "unknown": "0000000000", "short": "abc", "not UTF-8": "%ff%fe", "dot": ".", "NUL": "%00", "full-width": "０１２３４５６７８９", "template": "{{title}}",
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_hostile_id_finds_nothing(browser, server, name):
+  quoted = urllib.parse.quote(IDS[name], safe="%") if name != "up" else IDS[name]
+  for path in (f"/o/{quoted}", f"/o/{quoted}/og.png"):
+    answer = server.get(path, headers=HTML)
+    assert answer.status == 404, answer
+    assert answer.header("Content-Type") == "text/html; charset=utf-8"
+    assert b"<h1>Not found</h1>" in answer.body and b"<script>d" not in answer.body
+  browser.open("/verify?" + urllib.parse.urlencode({"shortId": IDS[name]}))
+  browser.wait("#result .verdict")
+  assert browser.driver.title != "owned" and browser.all("#result img") == []
+  if name == "unknown":
+    [complaint] = browser.complaints()
+    assert "404" in complaint["message"], "which is the browser's own note of the API's answer"
+
+
+# Errors
+
+
+def test_errors_are_pages_for_browsers_and_json_for_programs(server):
+  for path, status in [("/nowhere", 404), ("/o/0000000000", 404), ("/assets/0/none", 404), ("/docs/none", 404)]:
+    page, plain = server.get(path, headers=HTML), server.get(path)
+    assert page.status == plain.status == status
+    assert page.header("Content-Type") == "text/html; charset=utf-8" and page.header("Cache-Control") == "no-store"
+    assert plain.header("Content-Type") == "application/json" and plain.error
+  for path in ("/api/nowhere", "/api/ints?count=0", "/api"):
+    answer = server.get(path, headers=HTML)
+    assert answer.header("Content-Type") == "application/json" and answer.error
+  wrong = server.post("/verify", {}, headers=HTML)
+  assert wrong.status == 405 and wrong.header("Allow") == "GET, HEAD, OPTIONS" and b"<h1>" in wrong.body
+  assert server.raw_get(b"/" + b"x" * 40_000, b"Accept: text/html\r\n").status == 414
+  head = server.request("HEAD", "/nowhere", headers=HTML)
+  assert head.status == 404 and head.body == b""
+
+
+def test_a_database_that_fails_is_a_page_too(serve):
+  server = serve()
+  draw = drawn(server)
+  with closing(sqlite3.connect(server.database)) as connection, connection:
+    connection.execute("ALTER TABLE outcomes RENAME TO hidden")
+  answer = server.get(f"/o/{draw['shortId']}", headers=HTML)
+  assert answer.status == 503 and answer.header("Retry-After") and b"<h1>" in answer.body
+  assert answer.header("X-Request-Id") in answer.body.decode() and b"outcomes" not in answer.body
+
+
+# How pages are served
+
+
+def pages(server):
+  return [*FIXED, f"/o/{drawn(server)['shortId']}"]
+
+
+def test_every_page_is_guarded(server):
+  paths = [*pages(server), "/nowhere"]
+  [style] = re.findall(r'href="(/assets/[^"]+\.css)"', server.get("/").body.decode())
+  for path in [*paths, style, paths[-2] + "/og.png"]:
+    answer = server.get(path, headers=HTML)
+    policy = dict(part.split(" ", 1) for part in answer.header("Content-Security-Policy").split("; "))
+    assert policy == {
+      "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self' data:", "connect-src": "'self'",
+      "form-action": "'self'", "base-uri": "'none'", "frame-ancestors": "'none'"}
+    assert answer.header("X-Content-Type-Options") == "nosniff" and answer.header("Referrer-Policy") == "no-referrer"
+    assert answer.header("X-Frame-Options") == "DENY"
+
+
+def test_nothing_is_loaded_from_elsewhere(server):
+  for path in pages(server):
+    text = server.get(path).body.decode()
+    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text), path
+    assert not re.search(r"<[^>]+\s(?:style|on\w+)=", re.sub(r"<pre.*?</pre>", "", text, flags=re.S)), path
+    assert "<style" not in text
+
+
+def test_files_are_kept_for_good_and_pages_are_asked_for_again(server):
+  page = server.get("/")
+  assert page.header("Cache-Control") == "no-cache"
+  again = server.get("/", headers={"If-None-Match": page.header("ETag")})
+  assert (again.status, again.body) == (304, b"") and again.header("ETag") == page.header("ETag")
+  assert server.get("/", headers={"If-None-Match": f'"x", W/{page.header("ETag")}'}).status == 304
+  assert server.get("/", headers={"If-None-Match": '"other"'}).status == 200
+  for path in re.findall(r'"(/assets/[^"]+)"', page.body.decode()):
+    asset = server.get(path)
+    assert asset.status == 200 and asset.header("Cache-Control") == "public, max-age=31536000, immutable"
+    stale = server.get(re.sub("/assets/[0-9a-f]+/", "/assets/0123456789abcdef/", path))
+    assert stale.body == asset.body and stale.header("Cache-Control") == "no-cache"
+    assert server.get(path, headers={"If-None-Match": asset.header("ETag")}).status == 304
+  head = server.request("HEAD", "/")
+  assert head.status == 200 and head.body == b"" and head.header("Content-Length") == str(len(page.body))
+
+
+def test_an_outcomes_page_changes_when_its_seed_is_revealed(server):
+  seed = unique("etag")
+  path = f"/o/{drawn(server, client_seed=seed)['shortId']}"
+  tag = server.get(path).header("ETag")
+  assert server.get(path, headers={"If-None-Match": tag}).status == 304
+  revealed(server, seed)
+  assert server.get(path, headers={"If-None-Match": tag}).status == 200
+
+
+def test_a_test_keys_draw_says_that_it_is_a_rehearsal(server, test_key):
+  draw = server.get("/api/ints", {"clientSeed": unique("rehearsal")}, key=test_key).json()
+  text = server.get(f"/o/{draw['shortId']}").body.decode()
+  assert "A rehearsal" in text and "Verify in this browser" not in text and "/transparency?" not in text
+
+
+def test_preview_pictures(server):
+  for endpoint in DRAWS:
+    draw = drawn(server, endpoint)
+    page = server.get(f"/o/{draw['shortId']}").body.decode()
+    [image] = re.findall(r'<meta property="og:image" content="([^"]+)">', page)
+    assert image == draw["permalink"] + "/og.png"
+    picture = server.get(f"/o/{draw['shortId']}/og.png")
+    assert picture.status == 200 and picture.header("Content-Type") == "image/png"
+    assert picture.body[:8] == b"\x89PNG\r\n\x1a\n" and picture.body[16:24] == bytes([0, 0, 4, 176, 0, 0, 2, 118])
+    assert server.get(f"/o/{draw['shortId']}/og.png", headers={"If-None-Match": picture.header("ETag")}).status == 304
+
+
+def test_many_pictures_at_once_are_made_or_put_off(server):
+  ids = [drawn(server, "dice")["shortId"] for _ in range(40)]
+  answers = together(40, lambda index: server.get(f"/o/{ids[index]}/og.png"))
+  assert {answer.status for answer in answers} <= {200, 503}
+  assert sum(answer.status == 200 for answer in answers) >= 16
+  assert all(answer.header("Retry-After") for answer in answers if answer.status == 503)
+  assert server.get(f"/o/{ids[0]}/og.png").status == 200
+
+
+# What a page weighs
+
+
+@pytest.mark.parametrize("endpoint", DRAWS)
+def test_an_outcomes_page_is_under_50_kb_in_all(browser, server, endpoint):
+  for parameters in ({}, LARGEST[endpoint]):
+    draw = drawn(server, endpoint, **parameters)
+    browser.cdp("Network.clearBrowserCache")
+    browser.open(f"/o/{draw['shortId']}")
+    sizes = browser.run(
+      """return [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+           .map((entry) => [entry.name, entry.decodedBodySize])""")
+    assert len(sizes) >= 3 and sum(size for _, size in sizes) < 50_000, sizes
+
+
+# Every page, at every width, in both schemes
+
+
+@pytest.fixture(scope="module")
+def every_page(server):
+  paths = list(FIXED) + ["/o/0000000000"]
+  for endpoint in DRAWS:
+    paths += [f"/o/{drawn(server, endpoint)['shortId']}", f"/o/{drawn(server, endpoint, **LARGEST[endpoint])['shortId']}"]
+  return paths
+
+
+def test_no_page_scrolls_sideways(browser, every_page):
+  for width in (320, Browser.PHONE, 768, Browser.DESKTOP):
+    browser.resize(width)
+    for path in every_page:
+      browser.open(path)
+      assert browser.run("return document.documentElement.scrollWidth") <= width, (path, width)
+  browser.complaints()  # the page that is not there
+
+
+CONTRAST = """
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const background = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = channels(getComputedStyle(at).backgroundColor);
+      if (color.length < 4 || color[3] === 1) return color;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    if (element.closest("svg") || element.disabled) continue;
+    if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    if (!element.checkVisibility() || element.closest(".skip, .unseen")) continue;
+    const [a, b] = [channels(getComputedStyle(element).color), background(element)].map(luminance);
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push([element.outerHTML.slice(0, 120), ratio]);
+  }
+  return poor;
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(browser, every_page, scheme):
+  browser.scheme(scheme)
+  for path in every_page:
+    browser.open(path)
+    assert browser.run(CONTRAST) == [], path
+    [brightness] = browser.run("return [getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).reduce((a, b) => a + +b, 0)]")
+    assert (brightness > 600) == (scheme == "light")
+  browser.complaints()  # the page that is not there
+
+
+STRUCTURE = """
+  const wrong = [];
+  const visible = (element) => element.checkVisibility();
+  for (const field of document.querySelectorAll("input, select, textarea")) {
+    if (!field.labels.length && !field.ariaLabel) wrong.push("no label: " + field.outerHTML);
+  }
+  for (const button of document.querySelectorAll("button, a[href], summary")) {
+    if (!(button.ariaLabel ?? button.textContent).trim()) wrong.push("no name: " + button.outerHTML);
+  }
+  for (const image of document.querySelectorAll("img, svg")) {
+    if (!image.alt && !image.ariaLabel && image.ariaHidden !== "true") wrong.push("no text: " + image.outerHTML.slice(0, 80));
+  }
+  const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+  if (new Set(ids).size !== ids.length) wrong.push("an id twice: " + ids.filter((id, at) => ids.indexOf(id) !== at));
+  for (const element of document.querySelectorAll("[aria-labelledby]")) {
+    if (!document.getElementById(element.getAttribute("aria-labelledby"))) wrong.push("labelled by nothing: " + element.outerHTML.slice(0, 80));
+  }
+  if (document.querySelectorAll("h1").length !== 1) wrong.push("not one h1");
+  const levels = [...document.querySelectorAll("h1, h2, h3, h4")].filter(visible).map((heading) => +heading.tagName[1]);
+  levels.forEach((level, at) => { if (at && level > levels[at - 1] + 1) wrong.push("a level left out: " + levels); });
+  for (const name of ["main", "header", "footer", "nav"]) if (!document.querySelector(name)) wrong.push("no " + name);
+  if (document.documentElement.lang !== "en") wrong.push("no language");
+  if (!document.querySelector("meta[name=description]").content) wrong.push("no description");
+  return wrong;
+"""
+
+
+def test_pages_can_be_read_aloud(browser, every_page):
+  for path in every_page:
+    browser.open(path)
+    assert browser.run(STRUCTURE) == [], path
+    assert len(browser.driver.title) > 5
+  browser.complaints()  # the page that is not there
+
+
+CONTROLS = """
+  return [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")]
+    .filter((element) => element.checkVisibility() && !element.disabled && (element.type !== "radio" || element.checked))
+    .map((element, at) => { element.dataset.stop = at; return element.outerHTML.slice(0, 100); });
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/verify", "/transparency", "/docs/verifying", "outcome"])
+def test_every_control_is_reached_with_the_keyboard_and_seen(browser, server, path):
+  browser.open(f"/o/{drawn(server, 'dice')['shortId']}" if path == "outcome" else path)
+  controls = browser.run(CONTROLS)
+  reached = set()
+  for _ in range(len(controls) + 2):
+    ActionChains(browser.driver).send_keys(Keys.TAB).perform()
+    stop, outline = browser.run(
+      "const at = document.activeElement; return [at.dataset.stop ?? null, getComputedStyle(at).outlineStyle]")
+    if stop is not None:
+      reached.add(int(stop))
+      assert outline != "none", controls[int(stop)]
+  assert reached == set(range(len(controls))), [control for at, control in enumerate(controls) if at not in reached]
+
+
+def test_the_skip_link_comes_first_and_skips(browser):
+  browser.open("/docs/api")
+  ActionChains(browser.driver).send_keys(Keys.TAB).perform()
+  assert browser.run("return document.activeElement.textContent") == "Skip to the content"
+  ActionChains(browser.driver).send_keys(Keys.ENTER).perform()
+  assert browser.run("return document.activeElement.id") == "content"
+
+
+def test_a_draw_moves_nothing_above_it(browser):
+  browser.open("/")
+  place = "return document.querySelector('#draw').getBoundingClientRect().top + scrollY"
+  before = browser.run(place)
+  browser.click("#draw button")
+  browser.wait("#result .steps a")
+  assert browser.run(place) == before
+
+
+# The reference and the guides
+
+
+def test_every_link_leads_somewhere(server):
+  seen, anchors = {}, {}
+  queue = list(FIXED)
+  while queue:
+    path = queue.pop()
+    if path in seen:
+      continue
+    answer = server.get(path, headers=HTML)
+    seen[path] = answer.status
+    assert answer.status == 200, path
+    if not answer.header("Content-Type").startswith("text/html"):
+      continue
+    text = answer.body.decode()
+    anchors[path] = (set(re.findall(r'id="([^"]+)"', text)), re.findall(r'href="([^"#]*)#([^"]+)"', text))
+    queue += [link.split("#")[0].replace("&amp;", "&") for link in re.findall(r'href="(/[^"]*)"', text)]
+  for path, (_, links) in anchors.items():
+    for target, anchor in links:
+      if (target or path) in anchors:
+        assert anchor in anchors[target or path][0], (path, target, anchor)
+  assert len(anchors) == len(FIXED)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_guide_is_its_document(browser, name):
+  """Word for word, and with nothing of its Markdown left."""
+  source = (REPOSITORY / "docs" / (f"{name}.md" if name != "verifiers" else "verifiers/README.md")).read_text()
+  browser.open(f"/docs/{name}")
+  shown = browser.run("return document.querySelector('article').textContent")
+  for syntax in (r"^```.*$", r"^\|[-|]+$", r"^\d+\. ", r"\]\([^)\s]*\)"):
+    source = re.sub(syntax, "", source, flags=re.MULTILINE)
+  assert re.sub(r"\W+", "", shown) == re.sub(r"\W+", "", source)
+  prose = browser.run(
+    "const copy = document.querySelector('article').cloneNode(true);"
+    "copy.querySelectorAll('pre, code').forEach((code) => code.remove()); return copy.textContent")
+  for mark in ("](", "**", "`", "|-", "\n#", "\n- "):
+    assert mark not in prose
+
+
+def test_the_reference_has_every_operation_and_runs_them(browser, server):
+  document = json.loads(server.get("/openapi.json").body)
+  operations = [
+    (path, method.upper()) for path, item in document["paths"].items() for method in item if method in ("get", "post")]
+  browser.open("/api-docs")
+  shown = [tuple(reversed(heading.split("\n"))) if "\n" in heading else heading for heading in browser.run(
+    "return [...document.querySelectorAll('.endpoint h3')].map((one) => [...one.childNodes].map((node) => node.textContent).join('\\n'))")]
+  assert set(shown) == set(operations) and len(shown) == len(operations)
+
+  for path, needed in [("/api/health", "HTTP 200"), ("/api/dice", "HTTP 200"), ("/api/shuffle", "HTTP 200"), ("/api/seed", "HTTP 200")]:
+    form = f"form[data-path='{path}']"
+    browser.click(f"{form} button")
+    assert browser.wait(f"{form} .status").text.startswith(needed)
+    assert "x-request-id: " in browser.find(f"{form} .status").text
+    json.loads(browser.find(f"{form} .body").text)
+  browser.fill("form[data-path='/api/ints'] input[name=count]", "0")
+  browser.click("form[data-path='/api/ints'] button")
+  assert browser.wait("form[data-path='/api/ints'] .status").text.startswith("HTTP 400")
+  [complaint] = browser.complaints()
+  assert "400" in complaint["message"]

@@ -1,0 +1,650 @@
+"""Several servers over one PostgreSQL: whatever dies, no outcome is lost, doubled or skipped, and no quota overrun.
+
+FAIRDRAW_TEST_POSTGRES_SECONDS sets how long servers are killed under load (20).
+"""
+
+import collections
+import contextlib
+import http.client
+import json
+import os
+import random
+import re
+import threading
+import time
+
+import pytest
+
+import postgres
+from harness import BINARY, Connection, Server, cli, content_headers, together, unique, wait_until
+
+SECONDS = float(os.environ.get("FAIRDRAW_TEST_POSTGRES_SECONDS", 20))
+
+pytestmark = pytest.mark.skipif(postgres.programs() is None, reason="PostgreSQL's server is not installed")
+
+
+class Fleet:
+  """A database and the servers over it, each with a folder of its own and a copy of one master key."""
+
+  def __init__(self, folder, url, query):
+    self.folder = folder
+    self.url = url
+    self.query = query  # runs SQL
+    self.servers = []
+    self.key_file = folder / "shared.key"
+    self.key_file.write_text("0123456789abcdef" * 4 + "\n")
+    self.key_file.chmod(0o600)
+
+  def add(self, **settings):
+    server = Server(
+      self.folder / f"server-{len(self.servers)}", FAIRDRAW_DATABASE=self.url, FAIRDRAW_MASTER_KEY_FILE=self.key_file,
+      FAIRDRAW_PUBLIC_URL="https://draws.example", **settings)
+    self.servers.append(server)
+    return server
+
+  def start(self, count, **settings):
+    return [self.add(**settings).start() for _ in range(count)]
+
+  def cli(self, *arguments):
+    return cli(
+      *arguments, data=self.folder / "cli", check=True,
+      env={"FAIRDRAW_DATABASE": self.url, "FAIRDRAW_MASTER_KEY_FILE": self.key_file})
+
+  def account(self, *options):
+    name = unique("account")
+    self.cli("account", "create", name, *options)
+    return name
+
+  def key(self, account=None, *options):
+    return self.cli("key", "create", "--account", account or self.account(), *options).stdout.strip()
+
+  def sql(self, statement):
+    return self.query(statement)
+
+  def number(self, statement):
+    return int(self.sql(statement)[0][0])
+
+  def close(self):
+    for server in self.servers:
+      server.kill()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+  with postgres.Cluster() as running:
+    yield running
+
+
+@pytest.fixture
+def fleet(cluster, tmp_path):
+  name = unique("db").replace("-", "_")
+  cluster.psql("postgres", f"CREATE DATABASE {name}")
+  made = Fleet(tmp_path, cluster.url(name), lambda statement: cluster.psql(name, statement))
+  made.name = name
+  yield made
+  made.close()
+
+
+class Client:
+  """Sends a request until it is answered with anything but a fault, each time to whichever server chance picks."""
+
+  def __init__(self, servers, rng):
+    self.servers = servers
+    self.rng = rng
+    self.connections = {}
+
+  def until_answered(self, method, path, query=None, **rest):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+      server = self.rng.choice(self.servers)
+      try:
+        response = self.connection(server).request(method, path, query, **rest)
+      except (OSError, http.client.HTTPException):
+        self.forget(server)
+        time.sleep(0.01)
+        continue
+      if response.status < 500:
+        return response
+      assert response.header("Retry-After"), response
+      time.sleep(0.02)
+    raise AssertionError(f"{method} {path} was not answered")
+
+  def connection(self, server):
+    port, connection = self.connections.get(server, (None, None))
+    if port != server.port:
+      connection = Connection(server)
+      connection.http.timeout = 20
+      self.connections[server] = (server.port, connection)
+    return connection
+
+  def forget(self, server):
+    _, connection = self.connections.pop(server, (None, None))
+    if connection:
+      connection.http.close()
+
+  def close(self):
+    for server in list(self.connections):
+      self.forget(server)
+
+
+def outcomes_of(response):
+  """The outcomes an answer carries: one, or those of a batch that succeeded."""
+  body = response.json()
+  if "results" in body:
+    return [result["outcome"] for result in body["results"] if result["ok"]]
+  return [body] if response.status == 200 else []
+
+
+class Load:
+  """Clients that draw under idempotency keys until they are told to stop, and keep what they were answered."""
+
+  def __init__(self, servers, keys, clients=32, seed=0):
+    self.servers = servers
+    self.keys = keys
+    self.clients = clients
+    self.seed = seed
+    self.answers = []  # (idempotency key, API key, response)
+    self.failures = []
+    self.stopping = threading.Event()
+
+  def __enter__(self):
+    self.threads = [threading.Thread(target=self.run, args=(number,)) for number in range(self.clients)]
+    for thread in self.threads:
+      thread.start()
+    return self
+
+  def __exit__(self, *_):
+    self.stopping.set()
+    for thread in self.threads:
+      thread.join(90)
+    assert not any(thread.is_alive() for thread in self.threads), "a client hangs"
+    if self.failures:
+      raise self.failures[0]
+
+  def run(self, number):
+    rng = random.Random(f"{self.seed}:{number}")
+    client = Client(self.servers, rng)
+    try:
+      count = 0
+      while not self.stopping.is_set():
+        count += 1
+        key = rng.choice(self.keys)
+        claim = f"{number}-{count}"
+        if rng.random() < 0.2:
+          draws = [{"endpoint": "ints", "params": {"clientSeed": f"seed-{rng.randrange(12)}", "max": 10**9}}
+                   for _ in range(rng.randint(1, 8))]
+          request = ("POST", "/api/batch", None), {"body": {"draws": draws}, "key": key, "idempotency": claim}
+        else:
+          query = {"clientSeed": f"seed-{rng.randrange(12)}", "max": 10**9}
+          request = ("GET", "/api/ints", query), {"key": key, "idempotency": claim}
+        response = client.until_answered(*request[0], **request[1])
+        self.answers.append((claim, key, response))
+        if rng.random() < 0.1:
+          again = client.until_answered(*request[0], **request[1])
+          assert response.status == 429 or again.body == response.body, (response, again)
+    except BaseException as failure:  # reported by __exit__, in the test's own thread
+      self.failures.append(failure)
+    finally:
+      client.close()
+
+
+def check_ledger(fleet, answers=()):
+  """What must hold in the database, whatever happened; and that what was answered is in there."""
+  gaps = fleet.sql("""
+    SELECT c.owner_id, c.client_seed, c.nonce, o.n, o.low, o.high FROM chains c LEFT JOIN (
+      SELECT owner_id, chain_id, count(*) n, min(nonce) low, max(nonce) high, count(DISTINCT nonce) AS different
+      FROM outcomes GROUP BY owner_id, chain_id) o ON o.owner_id = c.owner_id AND o.chain_id = c.id
+    WHERE c.nonce <> coalesce(o.n, 0) OR (o.n > 0 AND (o.low <> 0 OR o.high <> o.n - 1 OR o.different <> o.n))""")
+  assert gaps == [], "nonces must run 0…n − 1 in every chain"
+  assert fleet.number("SELECT count(*) FROM outcomes o WHERE NOT EXISTS (SELECT 1 FROM chains c WHERE c.id = o.chain_id)") == 0
+  assert fleet.number("SELECT count(*) - count(DISTINCT id) FROM outcomes") == 0
+  backwards = fleet.number("""
+    SELECT count(*) FROM (SELECT created, lag(created) OVER (PARTITION BY chain_id ORDER BY nonce) before FROM outcomes) o
+    WHERE created < before""")
+  assert backwards == 0, "an outcome is older than its predecessor"
+  usage = fleet.sql("""
+    SELECT coalesce(u.account_id, o.account_id), u.n, o.n
+    FROM (SELECT account_id, sum(count) n FROM usage GROUP BY account_id) u
+    FULL JOIN (SELECT coalesce(k.account_id, 0) account_id, count(*) n
+      FROM outcomes p LEFT JOIN commitments m ON m.chain_id = -p.owner_id
+      LEFT JOIN api_keys k ON k.id = coalesce(m.owner_id, p.owner_id) GROUP BY 1) o ON o.account_id = u.account_id
+    WHERE u.n IS DISTINCT FROM o.n""")
+  assert usage == [], "usage must count every outcome once"
+
+  # Every outcome of a key was drawn under an idempotency key here, and belongs to the answer of exactly one.
+  stored = {}
+  for owner, seed, cursor, nonce, created, value in fleet.sql("""
+      SELECT o.owner_id, convert_from(c.client_seed, 'UTF8'), o.cursor, o.nonce, o.created, convert_from(o.value, 'UTF8')
+      FROM outcomes o JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id"""):
+    stored[int(owner), seed, int(cursor), int(nonce)] = (int(created), value)
+  owners = {prefix: int(number) for number, prefix in fleet.sql("SELECT id, prefix FROM api_keys")}
+  short_ids = collections.Counter()
+  first = {}
+  for claim, key, response in answers:
+    if response.status == 429:
+      continue
+    assert response.status == 200, response
+    assert first.setdefault((key, claim), response.body) == response.body
+    for outcome in outcomes_of(response):
+      place = owners[key[:16]], outcome["clientSeed"], outcome["cursor"], outcome["nonce"]
+      assert stored[place] == (outcome["created"], json.dumps(outcome["outcome"], separators=(",", ":"))), outcome
+      short_ids[outcome["shortId"]] += 1
+  assert not short_ids or max(short_ids.values()) == 1, "two idempotency keys share an outcome"
+  if answers:
+    recorded = 0
+    for (body,) in fleet.sql("SELECT convert_from(body, 'UTF8') FROM idempotency WHERE status = 200"):
+      body = json.loads(body)
+      recorded += sum(result["ok"] for result in body["results"]) if "results" in body else 1
+    assert recorded == sum(owner != 0 for owner, *_ in stored), "an outcome belongs to no idempotency key, or to two"
+
+
+# Killing
+
+
+def test_servers_killed_at_random_moments(fleet, rng):
+  servers = fleet.start(3)
+  account = fleet.account()
+  limited = fleet.account("--daily-quota", "500")
+  keys = [fleet.key(account), fleet.key(account), fleet.key(), fleet.key(limited)]
+  kills = 0
+  with Load(servers, keys, seed=rng.random()) as load:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+      time.sleep(rng.uniform(0.1, 0.8))
+      victim = rng.choice(servers)
+      victim.kill()
+      kills += 1
+      time.sleep(rng.uniform(0, 0.2))
+      victim.start()
+  print(f"{kills} kills, {len(load.answers)} answers")
+  assert kills > 3 and len(load.answers) > 100
+  check_ledger(fleet, load.answers)
+  used = fleet.number(
+    f"SELECT coalesce(sum(count), 0) FROM usage u JOIN accounts a ON a.id = u.account_id WHERE a.name = '{limited}'")
+  assert used <= 500
+  assert sum(response.status == 429 for _, _, response in load.answers) == 0 or used == 500
+
+
+# At the same instant
+
+
+def test_one_idempotency_key_at_every_server(fleet):
+  servers = fleet.start(3)
+  key = fleet.key()
+  for number in range(25):
+    answers = together(9, lambda index: servers[index % 3].get(
+      "/api/ints", {"clientSeed": "same", "count": 5}, key=key, idempotency=f"claim-{number}"))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body for answer in answers}) == 1
+    assert len({tuple(sorted(content_headers(answer).items())) for answer in answers}) == 1
+    assert sum(not answer.replayed for answer in answers) == 1
+  assert fleet.number("SELECT count(*) FROM outcomes") == 25
+  check_ledger(fleet)
+
+
+def test_one_idempotency_key_for_different_requests(fleet):
+  servers = fleet.start(2)
+  key = fleet.key()
+  for number in range(10):
+    answers = together(2, lambda index: servers[index].get(
+      "/api/ints", {"clientSeed": "same", "count": index + 1}, key=key, idempotency=f"claim-{number}"))
+    assert sorted(answer.status for answer in answers) == [200, 409]
+  assert fleet.number("SELECT count(*) FROM outcomes") == 10
+
+
+def test_a_new_chain_is_made_once(fleet):
+  servers = fleet.start(3)
+  for number in range(25):
+    answers = together(6, lambda index: servers[index % 3].get("/api/ints", {"clientSeed": f"new-{number}"}))
+    assert {answer.status for answer in answers} == {200}
+    assert sorted(answer.json()["nonce"] for answer in answers) == list(range(6))
+    assert len({answer.json()["serverHash"] for answer in answers}) == 1
+  check_ledger(fleet)
+
+
+def test_a_quota_holds_over_all_servers(fleet):
+  servers = fleet.start(3)
+  key = fleet.key(fleet.account("--daily-quota", "70"))
+
+  def draws(index):
+    with servers[index % 3].connect() as connection:
+      return [connection.get("/api/ints", {"clientSeed": f"seed-{index}"}, key=key).status for _ in range(10)]
+
+  statuses = collections.Counter(status for some in together(12, draws) for status in some)
+  assert statuses == {200: 70, 429: 50}
+  batch = {"draws": [{"endpoint": "ints", "params": {"clientSeed": "x"}}] * 3}
+  assert not any(result["ok"] for result in servers[0].post("/api/batch", batch, key=key).json()["results"])
+  check_ledger(fleet)
+
+
+def test_a_revoked_key_is_revoked_everywhere(fleet):
+  servers = fleet.start(3)
+  key = fleet.key()
+  for server in servers:
+    assert server.draw("ints", {"clientSeed": "x"}, key=key).status == 200
+  fleet.cli("key", "revoke", key[:16])
+  # A draw is decided with the key as it is; what only reads learns of it within the second.
+  assert [server.draw("ints", {"clientSeed": "x"}, key=key).status for server in servers] == [401, 401, 401]
+  for server in servers:
+    wait_until(
+      lambda: server.get("/api/listOutcomes", {"clientSeed": "x"}, key=key).status == 401, "reading is refused too", timeout=5)
+
+
+def test_opposite_orders_do_not_deadlock(fleet, cluster):
+  servers = fleet.start(2)
+  keys = [fleet.key(), fleet.key()]
+  seeds = [f"seed-{number}" for number in range(8)]
+
+  def batches(index):
+    order = seeds if index % 2 else seeds[::-1]
+    draws = {"draws": [{"endpoint": "ints", "params": {"clientSeed": seed}} for seed in order]}
+    with servers[index % 2].connect() as connection:
+      return [
+        connection.post("/api/batch", draws, key=[None, *keys][(number + index) % 3], headers={"X": str(number)}).status
+        for number in range(40)]
+
+  assert {status for some in together(8, batches) for status in some} == {200}
+  assert fleet.number(f"SELECT deadlocks FROM pg_stat_database WHERE datname = '{fleet.name}'") == 0
+  check_ledger(fleet)
+
+
+# The database has troubles
+
+
+def test_a_database_that_pauses(fleet, cluster, rng):
+  servers = fleet.start(2)
+  keys = [fleet.key(), fleet.key()]
+  with Load(servers, keys, clients=16, seed=rng.random()) as load:
+    wait_until(lambda: len(load.answers) > 50, "there is load")
+    with cluster.paused():
+      time.sleep(3)
+    before = len(load.answers)
+    wait_until(lambda: len(load.answers) > before + 100, "it goes on")
+  check_ledger(fleet, load.answers)
+  for server in servers:
+    wait_until(lambda: server.get("/api/health").status == 200, "the server is well")
+
+
+def test_a_database_that_restarts(fleet, cluster, rng):
+  servers = fleet.start(2)
+  keys = [fleet.key(), fleet.key()]
+  with Load(servers, keys, clients=16, seed=rng.random()) as load:
+    for crash in [False, True]:
+      before = len(load.answers)
+      wait_until(lambda: len(load.answers) > before + 50, "there is load")
+      if crash:
+        cluster.kill()
+      else:
+        cluster.stop()
+      for server in servers:
+        wait_until(lambda: server.get("/api/health").status == 503, "the server says that it is not well")
+      answer = servers[0].get("/api/ints", {"clientSeed": "x"})
+      assert answer.status == 503 and int(answer.header("Retry-After")) > 0, answer
+      cluster.start()
+    before = len(load.answers)
+    wait_until(lambda: len(load.answers) > before + 100, "it goes on")
+  check_ledger(fleet, load.answers)
+  for server in servers:
+    wait_until(lambda: server.get("/api/health").status == 200, "the server is well")
+
+
+def test_a_store_that_takes_too_long_leaves_nothing(fleet, cluster):
+  (server,) = fleet.start(1)
+  key = fleet.key()
+  first = server.get("/api/ints", {"clientSeed": "x"}, key=key)
+  # Reading goes on, loading too; inserting waits.
+  other = cluster.session(fleet.name, "BEGIN", "LOCK TABLE outcomes IN SHARE MODE")
+  try:
+    answer = server.get("/api/ints", {"clientSeed": "x"}, key=key, idempotency="slow")
+    assert answer.status == 503 and answer.header("Retry-After"), answer
+    assert server.get("/api/health").status == 503
+  finally:
+    other.communicate(timeout=30)
+  again = server.get("/api/ints", {"clientSeed": "x"}, key=key, idempotency="slow")
+  assert again.status == 200 and not again.replayed
+  assert again.json()["nonce"] == first.json()["nonce"] + 1
+  check_ledger(fleet)
+  wait_until(lambda: server.get("/api/health").status == 200, "the server is well")
+
+
+def test_a_server_that_stops_in_mid_transaction_is_cut_off(fleet, cluster):
+  """It holds an account's lock; the database ends its session, and the other server goes on."""
+  (server,) = fleet.start(1)
+  account = fleet.account()
+  key = fleet.key(account)
+  other = cluster.session(
+    fleet.name, "SET idle_in_transaction_session_timeout = '2s'", "BEGIN",
+    f"SELECT 1 FROM accounts WHERE name = '{account}' FOR UPDATE")
+  answer = server.get("/api/ints", {"clientSeed": "x"}, key=key)
+  assert answer.status == 200, answer
+  with contextlib.suppress(BrokenPipeError):
+    other.communicate(timeout=30)
+
+
+def test_too_few_connections(tmp_path):
+  with postgres.Cluster(max_connections=14, superuser_reserved_connections=3) as small:
+    small.psql("postgres", "CREATE ROLE fairdraw LOGIN")
+    small.psql("postgres", "CREATE DATABASE fairdraw OWNER fairdraw")
+    fleet = Fleet(tmp_path, small.url("fairdraw", user="fairdraw"), lambda statement: small.psql("fairdraw", statement))
+    others = []
+    try:
+      servers = fleet.start(2)
+      for server in servers:
+        assert server.get("/api/ints", {"clientSeed": "x"}).status == 200
+
+      def fill():
+        with contextlib.suppress(ConnectionError):
+          while True:
+            others.append(small.session("fairdraw", user="fairdraw"))
+
+      fill()
+      small.psql("fairdraw", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fairdraw'")
+      fill()
+      # Whatever connection a server got back before others took its place, it answers; without one it says so.
+      answers = together(8, lambda index: servers[index % 2].get("/api/ints", {"clientSeed": "x"}))
+      for answer in answers:
+        assert answer.status == 200 or (answer.status == 503 and answer.header("Retry-After")), answer
+    finally:
+      for other in others:
+        other.communicate(timeout=30)
+    try:
+      for server in servers:
+        wait_until(lambda: server.get("/api/ints", {"clientSeed": "x"}).status == 200, "there is room again")
+        wait_until(lambda: server.get("/api/health").status == 200, "the server is well")
+      # A draw that was answered with 503 may not have happened; one that was answered with 200 has.
+      check_ledger(fleet)
+    finally:
+      fleet.close()
+
+
+# Fail-over
+
+
+def test_a_synchronous_standby_takes_over(tmp_path, rng):
+  with contextlib.ExitStack() as stack:
+    primary = stack.enter_context(postgres.Cluster(synchronous_commit="on", synchronous_standby_names="*"))
+    # Without a standby nothing can be committed yet, and making one needs no commit.
+    standby = stack.enter_context(postgres.Cluster(copy_of=primary))
+    wait_until(
+      lambda: primary.psql("postgres", "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"), "the standby is synchronous")
+    primary.psql("postgres", "CREATE DATABASE fairdraw")
+    url = f"postgres://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/fairdraw"
+    fleet = Fleet(tmp_path, url, lambda statement: standby.psql("fairdraw", statement))
+    stack.callback(fleet.close)
+    servers = fleet.start(2)
+    keys = [fleet.key(), fleet.key(), fleet.key()]
+    with Load(servers, keys, clients=24, seed=rng.random()) as load:
+      wait_until(lambda: len(load.answers) > 300, "there is load")
+      primary.kill()
+      time.sleep(rng.uniform(0, 0.5))
+      standby.psql("postgres", "SELECT pg_promote()")
+      before = len(load.answers)
+      wait_until(lambda: len(load.answers) > before + 300, "the servers have found the new primary")
+    print(f"{before} answers before, {len(load.answers)} in all")
+    check_ledger(fleet, load.answers)
+
+
+def test_a_commit_that_no_standby_confirmed_is_not_acknowledged(tmp_path):
+  """PostgreSQL calls a commit whose wait for a standby is cancelled a success, with a warning."""
+  with postgres.Cluster() as primary:
+    primary.psql("postgres", "CREATE DATABASE fairdraw")
+    fleet = Fleet(tmp_path, primary.url("fairdraw"), lambda statement: primary.psql("fairdraw", statement))
+    try:
+      (server,) = fleet.start(1)
+      key = fleet.key()
+      primary.psql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+      primary.psql("postgres", "SELECT pg_reload_conf()")
+      wait_until(
+        lambda: primary.psql("fairdraw", "SHOW synchronous_standby_names") == [("nobody",)], "the setting is in force")
+      answer = server.get("/api/ints", {"clientSeed": "x"}, key=key, idempotency="unsure")
+      assert answer.status == 503, answer
+      primary.psql("postgres", "ALTER SYSTEM RESET synchronous_standby_names")
+      primary.psql("postgres", "SELECT pg_reload_conf()")
+      # It was committed here after all, and the retry finds out.
+      again = wait_until(lambda: (a := server.get(
+        "/api/ints", {"clientSeed": "x"}, key=key, idempotency="unsure")).status == 200 and a, "the retry is answered")
+      assert again.replayed and again.json()["nonce"] == 0
+    finally:
+      fleet.close()
+
+
+# Starting
+
+
+def test_servers_that_start_together_on_an_empty_database(fleet):
+  servers = [fleet.add() for _ in range(5)]
+  together(5, lambda index: servers[index].start())
+  for server in servers:
+    assert server.get("/api/ints", {"clientSeed": "x"}).status == 200
+  check_ledger(fleet)
+
+
+def test_a_server_with_another_master_key_is_refused(fleet, tmp_path):
+  fleet.start(1)
+  other = tmp_path / "other.key"
+  other.write_text("f" * 64 + "\n")
+  done = cli(
+    "serve", "--port", "0", data=tmp_path / "other",
+    env={"FAIRDRAW_DATABASE": fleet.url, "FAIRDRAW_MASTER_KEY_FILE": other})
+  assert done.returncode == 1 and "belongs to another master key" in done.stderr and str(other) in done.stderr
+  assert "copy" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_without_a_master_key_does_not_make_one_for_a_database_in_use(fleet, tmp_path):
+  fleet.start(1)
+  done = cli("serve", "--port", "0", data=tmp_path / "second", env={"FAIRDRAW_DATABASE": fleet.url})
+  assert done.returncode == 1 and "has a master key already" in done.stderr and "copy" in done.stderr
+  assert not (tmp_path / "second" / "master.key").exists()
+
+
+def test_the_first_server_makes_a_master_key_in_its_data_folder(fleet, tmp_path):
+  with Server(tmp_path / "first", FAIRDRAW_DATABASE=fleet.url) as server:
+    assert server.get("/api/ints", {"clientSeed": "x"}).status == 200
+    assert (tmp_path / "first" / "master.key").stat().st_mode & 0o777 == 0o600
+    assert "postgres://" in " ".join(server.banner) or wait_until(
+      lambda: "postgres://" in " ".join(server.banner), "the greeting says where the ledger is")
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_password_is_shown_nowhere(fleet, tmp_path, how):
+  url = fleet.url.replace("postgres@", "postgres:open%20sesame@")
+  arguments = ("--database", url) if how == "option" else ()
+  env = {"FAIRDRAW_MASTER_KEY_FILE": fleet.key_file, **({} if arguments else {"FAIRDRAW_DATABASE": url})}
+  with Server(tmp_path / "secret", arguments=arguments, **env) as server:
+    assert server.get("/api/ints", {"clientSeed": "x"}).status == 200
+    with open(f"/proc/{server.process.pid}/cmdline", "rb") as file:
+      title = file.read()
+    assert b"sesame" not in title and b"serve" in title
+    wait_until(lambda: len(server.banner) >= 4, "the greeting is whole")
+    assert "sesame" not in " ".join(server.banner) + server.log_text()
+  for bad in [url.replace(":open", ":open%zz"), url.replace("postgres://", "mysql://"), url + "?nonsense=1",
+              re.sub(r":\d+/", ":1/", url)]:
+    done = cli("account", "list", data=tmp_path / "bad", env={"FAIRDRAW_DATABASE": bad})
+    assert done.returncode != 0 and "sesame" not in done.stdout + done.stderr and "zz" not in done.stderr, done
+
+
+# Moving from SQLite
+
+
+def full_ledger(serve):
+  """A server over a file with something of everything, and what it answered."""
+  server = serve()
+  account = server.account()
+  keys = [server.key(account), server.key(), server.key(account, "test")]
+  answers = []
+  for number in range(30):
+    for key in [None, *keys]:
+      claim = f"claim-{number}" if key else None
+      query = {"clientSeed": f"seed-{number % 4}", "count": 3}
+      answers.append((query, key, claim, server.get("/api/ints", query, key=key, idempotency=claim)))
+  assert {answer.status for *_, answer in answers} == {200}
+  rotated = server.post("/api/rotate", {"clientSeed": "seed-0"}, key=keys[0])
+  assert rotated.status == 200, rotated
+  commitments = [server.post("/api/commit", {}, key=keys[0]).json()["commitId"] for _ in range(2)]
+  revealed = server.post(
+    "/api/reveal", {"commitId": commitments[0], "endpoint": "ints", "clientSeed": "mine"}, key=keys[0])
+  assert revealed.status == 200, revealed
+  return server, keys, answers, (commitments, revealed)
+
+
+def exact_outcome(response):
+  """An outcome as it was drawn: its permalink begins with where the server is now."""
+  return {name: value for name, value in response.json().items() if name != "permalink"}
+
+
+def test_a_ledger_moves(serve, fleet, tmp_path):
+  old, keys, answers, (commitments, revealed) = full_ledger(serve)
+  next_nonces = {(seed, key): old.nonce(seed, key) for seed in ["seed-0", "seed-1"] for key in [None, *keys[:2]]}
+  assert old.stop() == 0
+  source = f"sqlite:{old.database}"
+  done = cli("migrate", "--from", source, "--to", fleet.url)
+  assert done.returncode == 0, done.stderr
+  assert re.search(r"^\d+ rows are in postgres://", done.stderr), done.stderr
+  again = cli("migrate", "--from", source, "--to", fleet.url)
+  assert again.returncode == 1 and "has a ledger already" in again.stderr
+
+  fleet.key_file.write_text((old.data / "master.key").read_text())
+  servers = fleet.start(2)
+  for query, key, claim, answer in answers:
+    if claim:
+      replay = servers[0].get("/api/ints", query, key=key, idempotency=claim)
+      assert replay.replayed and replay.body == answer.body
+    outcome = answer.json()
+    found = servers[1].get("/api/verifyShortId", {"shortId": outcome["shortId"]})
+    assert found.status == 200, found
+    listed = servers[1].get("/api/outcome", {name: outcome[name] for name in ("clientSeed", "cursor", "nonce")}, key=key)
+    assert listed.status == 200 and exact_outcome(listed) == exact_outcome(answer)
+  for (seed, key), nonce in next_nonces.items():
+    drawn = servers[0].get("/api/ints", {"clientSeed": seed}, key=key).json()
+    assert drawn["nonce"] == nonce
+  assert servers[0].get("/api/ints", {"clientSeed": "fresh"}, key=keys[0]).status == 200
+  for commitment, status in zip(commitments, [409, 200]):
+    assert servers[0].post(
+      "/api/reveal", {"commitId": commitment, "endpoint": "ints", "clientSeed": "mine"}, key=keys[0]).status == status
+  ids = [int(number) for (number,) in fleet.sql("SELECT id FROM outcomes UNION ALL SELECT id FROM test_outcomes")]
+  assert len(ids) == len(set(ids))
+  check_ledger(fleet)
+
+
+def test_a_move_that_was_cut_short_goes_on(serve, fleet):
+  old, _, answers, _ = full_ledger(serve)
+  assert old.stop() == 0
+  source = f"sqlite:{old.database}"
+  assert cli("migrate", "--from", source, "--to", fleet.url).returncode == 0
+  # As it is in the middle: some tables are whole, one is half there, the rest is missing.
+  fleet.sql("DELETE FROM idempotency")
+  fleet.sql("DELETE FROM usage")
+  fleet.sql("DELETE FROM outcomes WHERE id > 40")
+  fleet.sql("INSERT INTO meta (name, value) VALUES ('import', '')")
+  refused = cli("serve", "--port", "0", data=old.data, env={"FAIRDRAW_DATABASE": fleet.url})
+  assert refused.returncode == 1 and "being moved" in refused.stderr
+  done = cli("migrate", "--from", source, "--to", fleet.url)
+  assert done.returncode == 0, done.stderr
+  assert fleet.number("SELECT count(*) FROM outcomes") == old.sql("SELECT count(*) FROM outcomes")[0][0]
+  check_ledger(fleet)
+
+  # A row that is not what it was is noticed.
+  fleet.sql("INSERT INTO meta (name, value) VALUES ('import', '')")
+  fleet.sql("UPDATE outcomes SET value = '[1]' WHERE id = 1")
+  done = cli("migrate", "--from", source, "--to", fleet.url)
+  assert done.returncode == 1 and "outcomes differs" in done.stderr
