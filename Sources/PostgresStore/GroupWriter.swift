@@ -191,13 +191,13 @@ final class GroupWriter: Sendable {
           dailyQuota: results[accountsAt].optionalInteger(row, 1).map { Int($0) }, usedToday: 0)
       }
     }
-    try addFacts(results[factsAt], to: &snapshot, notBefore: earliest)
+    try addFacts(results[factsAt], to: &snapshot, for: needs, notBefore: earliest)
     return snapshot
   }
 
-  /// Keys, usage, and the time: see ``Statement/selectFacts``.
+  /// Keys, usage, webhooks, and the time: see ``Statement/selectFacts``.
   private func addFacts(
-    _ facts: QueryResult, to snapshot: inout Snapshot, notBefore earliest: Milliseconds
+    _ facts: QueryResult, to snapshot: inout Snapshot, for needs: Needs, notBefore earliest: Milliseconds
   ) throws {
     var used: [(account: AccountID, day: Int64, count: Int)] = []
     for row in 0..<facts.count {
@@ -206,9 +206,15 @@ final class GroupWriter: Sendable {
       case 1: snapshot.keys.insert(KeyID(facts.integer(row, 1)))
       case 2:
         used.append((AccountID(facts.integer(row, 1)), facts.integer(row, 2), Int(facts.integer(row, 3))))
+      case 3:
+        let account = AccountID(facts.integer(row, 1))
+        if needs.webhookAccounts.contains(account) {
+          snapshot.webhooks[account, default: []].append(WebhookEndpointID(facts.integer(row, 2)))
+        }
       default: throw StoreFailure("the database gave a fact of an unknown kind")
       }
     }
+    for account in snapshot.webhooks.keys { snapshot.webhooks[account]?.sort() }
     // A clock that is set back, or a standby's that is behind, must not put an outcome before its predecessor.
     let now = max(snapshot.now, earliest)
     snapshot.now = latest.withLock { latest in
@@ -321,6 +327,7 @@ final class GroupWriter: Sendable {
     if !outcomes.isEmpty {
       queries.append(Self.insert(outcomes, owners: try outcomes.map { try owner(of: $0.chain) }))
     }
+    if !changes.deliveries.isEmpty { queries.append(Self.insert(changes.deliveries)) }
     if !changes.testOutcomes.isEmpty { queries.append(Self.insert(changes.testOutcomes)) }
     // An expired record that is not swept yet makes room.
     let expired = changes.records.map(\.scope).filter { snapshot.records[$0] != nil }
@@ -406,6 +413,14 @@ final class GroupWriter: Sendable {
       $0.bind(outcomes.map(\.value))
       $0.bind(outcomes.map(\.fields))
       $0.bind(outcomes.map(\.items))
+    }
+  }
+
+  private static func insert(_ deliveries: [NewDelivery]) -> Query {
+    Query(.insertDeliveries) {
+      $0.bind(deliveries.map(\.endpoint.rawValue))
+      $0.bind(deliveries.map(\.outcome))
+      $0.bind(deliveries.map(\.created))
     }
   }
 

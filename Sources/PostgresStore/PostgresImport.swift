@@ -70,7 +70,7 @@ public final class PostgresImport {
                 switch column.kind {
                 case .integer: parameters.bind(rows.map { $0[index].integer })
                 case .bytes: parameters.bind(rows.map { $0[index].bytes })
-                case .text: parameters.bind(texts: rows.map { $0[index].bytes ?? [] })
+                case .text: parameters.bind(texts: rows.map { $0[index].bytes })
                 case .uuid: parameters.bind(uuids: rows.map { $0[index].bytes ?? [] })
                 }
               }
@@ -129,7 +129,7 @@ public final class PostgresImport {
     try failing { session in
       try session.transaction { connection in
         try connection.run(
-          Statement.finishCounters.map { Query($0) } + [Query(.unmarkImport)], patience: .seconds(300))
+          Statement.finishCounters.map { Query($0) } + [Query(.finishDeliveries), Query(.unmarkImport)], patience: .seconds(300))
       }
       try session.use { _ = try $0.run([Query(Statement("analyze", "ANALYZE"))], patience: .seconds(3600)) }
     }
@@ -162,10 +162,17 @@ extension Statement {
 
   fileprivate static let unmarkImport = Statement("unmark-import", "DELETE FROM meta WHERE name = 'import'")
 
+  fileprivate static let finishDeliveries = Statement(
+    "finish-deliveries",
+    """
+    SELECT setval(pg_get_serial_sequence('deliveries', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM deliveries
+    """)
+
   fileprivate static let finishCounters = [
     ("accounts", "SELECT max(id) FROM accounts"), ("api_keys", "SELECT max(id) FROM api_keys"),
     ("chains", "SELECT greatest((SELECT max(id) FROM chains), (SELECT max(chain_id) FROM commitments))"),
     ("outcomes", "SELECT greatest((SELECT max(id) FROM outcomes), (SELECT max(id) FROM test_outcomes))"),
+    ("webhook_endpoints", "SELECT max(id) FROM webhook_endpoints"),
   ].map { name, last in
     Statement(
       "finish-\(name)", "UPDATE counters SET next = greatest(next, coalesce((\(last)), 0) + 1) WHERE name = '\(name)'")

@@ -259,7 +259,7 @@ extension PostgresStore: LedgerStore {
     }
   }
 
-  private func administer<Result>(_ body: (Connection) throws -> Result) throws -> Result {
+  func administer<Result>(_ body: (Connection) throws -> Result) throws -> Result {
     do {
       return try caring.withSession { try $0.transaction(body) }
     } catch let error as AdministrationError {
@@ -269,7 +269,7 @@ extension PostgresStore: LedgerStore {
     }
   }
 
-  private func number(_ counter: String, on connection: Connection) throws -> Int64 {
+  func number(_ counter: String, on connection: Connection) throws -> Int64 {
     try connection.run([
       Query(.reserve) {
         $0.bind(text: counter)
@@ -304,7 +304,7 @@ extension Statement {
     "totals", "SELECT (SELECT count(*) FROM accounts), (SELECT coalesce(sum(count), 0)::bigint FROM usage)")
 
   /// The server hash of an outcome `o` of a chain `c`: that of its own epoch.
-  private static let hash = """
+  static let outcomeHash = """
     CASE o.epoch WHEN c.epoch THEN c.server_hash ELSE
       (SELECT r.server_hash FROM revealed_seeds r
        WHERE r.owner_id = o.owner_id AND r.chain_id = o.chain_id AND r.epoch = o.epoch)
@@ -315,7 +315,7 @@ extension Statement {
     "find-outcome",
     """
     SELECT o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, c.client_seed,
-      \(hash), r.server_seed, r.server_hash, r.cursor, r.nonce, r.revealed
+      \(outcomeHash), r.server_seed, r.server_hash, r.cursor, r.nonce, r.revealed
     FROM outcomes o JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id
       LEFT JOIN revealed_seeds r ON r.owner_id = o.owner_id AND r.chain_id = o.chain_id AND r.epoch = o.epoch
     WHERE o.id = $1::bigint
@@ -340,7 +340,7 @@ extension Statement {
   fileprivate static let listOutcomes = Statement(
     "list-outcomes",
     """
-    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, \(hash)
+    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, \(outcomeHash)
     FROM chains c JOIN outcomes o ON o.owner_id = c.owner_id AND o.chain_id = c.id
     WHERE c.owner_id = $1::bigint AND c.client_seed = $2::bytea AND (o.cursor, o.nonce) < ($3::bigint, $4::bigint)
     ORDER BY o.cursor DESC, o.nonce DESC LIMIT $5::bigint
@@ -391,7 +391,7 @@ extension Statement {
     ON CONFLICT (name) DO NOTHING RETURNING created
     """)
 
-  fileprivate static let findAccount = Statement("find-account", "SELECT id FROM accounts WHERE name = $1::text")
+  static let findAccount = Statement("find-account", "SELECT id FROM accounts WHERE name = $1::text")
 
   fileprivate static let listAccounts = Statement(
     "list-accounts", "SELECT id, name, daily_quota, created FROM accounts ORDER BY id")

@@ -8,6 +8,8 @@ public final class PostgresStore: Sendable {
   /// keyed draws of one account, a quarter less for anonymous ones, and as much for batches.
   static let writers = 1
   static let readers = 3
+  /// For recording and claiming webhook deliveries, one transaction after the other.
+  static let deliverers = 1
 
   let groups: GroupWriter
   /// Of the writer threads.
@@ -15,8 +17,10 @@ public final class PostgresStore: Sendable {
   /// For sweeps, probes and operators' commands, which must not take a writer's place.
   let caring: SessionPool
   let reading: Readers
+  let delivering: Readers
   let clock: (@Sendable () -> Milliseconds)?
   let shortIDs: ShortIDs
+  let vault: Vault
   let target: ConnectionTarget
 
   /// Connects, makes or upgrades the tables as needed, and checks the master key.
@@ -31,13 +35,15 @@ public final class PostgresStore: Sendable {
     self.clock = clock
     self.target = target
     shortIDs = ShortIDs(masterKey: masterKey)
-    groups = GroupWriter(vault: masterKey.vault, clock: clock)
+    vault = masterKey.vault
+    groups = GroupWriter(vault: vault, clock: clock)
     func sessions(_ count: Int) -> [Session] {
       (0..<count).map { _ in Session(target: target, prepare: Self.prepare) }
     }
     writing = SessionPool(sessions(Self.writers))
     caring = SessionPool(sessions(1))
     reading = Readers(sessions(Self.readers))
+    delivering = Readers(sessions(Self.deliverers))
     try caring.withSession { session in
       do {
         try Self.checkEncoding(session)

@@ -56,7 +56,7 @@ extension Statement {
     """)
 
   /// What is little, in one: (0, now), now being in no day that is sealed, (1, key) for each key that may be used, (2, account, day, count) for usage of
-  /// today and, should the clock be behind, of days to come.
+  /// today and, should the clock be behind, of days to come, (3, account, endpoint) for each enabled webhook endpoint.
   static let selectFacts = Statement(
     "select-facts",
     """
@@ -70,6 +70,9 @@ extension Statement {
     UNION ALL
     SELECT 2, account_id, day, sum(count)::bigint FROM usage
     WHERE account_id = ANY ($1::bigint[]) AND day >= (SELECT now / 86400000 FROM clock) GROUP BY account_id, day
+    UNION ALL
+    SELECT 3, account_id, id, 0 FROM webhook_endpoints
+    WHERE account_id = ANY ($1::bigint[]) AND disabled IS NULL AND deleted IS NULL
     """)
 
   /// The database's time, in Unix milliseconds.
@@ -136,6 +139,14 @@ extension Statement {
       (owner_id, chain_id, cursor, nonce, id, created, epoch, endpoint, value, fields, items)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
       $7::bigint[], $8::smallint[], $9::bytea[], $10::bytea[], $11::bytea[])
+    """)
+
+  /// Due at once.
+  static let insertDeliveries = Statement(
+    "insert-deliveries",
+    """
+    INSERT INTO deliveries (endpoint_id, outcome_id, created, due)
+    SELECT n.*, n.created FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS n (endpoint_id, outcome_id, created)
     """)
 
   static let insertTestOutcomes = Statement(

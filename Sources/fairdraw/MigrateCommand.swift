@@ -9,7 +9,7 @@ struct MigrateCommand: AsyncParsableCommand {
     commandName: "migrate", abstract: "Move a ledger from an SQLite file into a PostgreSQL database.",
     discussion: """
       Stop the server first. Everything is copied and then compared, row for row: accounts, keys, chains, outcomes, \
-      answers kept for retries, published days. Short ids, permalinks and retries work on the new database as on the old \
+      answers kept for retries, published days, webhooks. Short ids, permalinks and retries work on the new database as on the old \
       one, with the same master key file. What was cut short goes on where it stopped when it is run again.
 
       Do not draw from the old file again: its chains would give out the same randomness a second time.

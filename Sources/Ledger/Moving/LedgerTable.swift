@@ -84,6 +84,25 @@ public struct LedgerTable: Sendable {
       "merkle_tiles", by: "day", "level", "number",
       columns: ["day": .integer, "level": .integer, "number": .integer, "hashes": .bytes]),
     LedgerTable("merkle_leaves", by: "outcome_id", columns: ["outcome_id": .integer, "leaf": .integer]),
+    LedgerTable(
+      "webhook_endpoints", by: "id",
+      columns: [
+        "id": .integer, "account_id": .integer, "url": .text, "sealed_secret": .bytes, "sealed_old_secret": .bytes,
+        "old_expires": .integer, "created": .integer, "disabled": .integer, "disabled_reason": .text,
+        "deleted": .integer,
+      ]),
+    LedgerTable(
+      "deliveries", by: "id",
+      columns: [
+        "id": .integer, "endpoint_id": .integer, "outcome_id": .integer, "created": .integer, "due": .integer,
+        "state": .integer, "attempts": .integer, "resent": .integer, "claim": .integer, "expires": .integer,
+      ]),
+    LedgerTable(
+      "delivery_attempts", by: "delivery_id", "number",
+      columns: [
+        "delivery_id": .integer, "number": .integer, "at": .integer, "status": .integer, "latency": .integer,
+        "error": .text, "answer": .bytes,
+      ]),
   ]
 }
 

@@ -37,6 +37,10 @@ struct Parameters {
     parameter { $0.append(contentsOf: text.utf8) }
   }
 
+  mutating func bind(text: String?) {
+    if let text { bind(text: text) } else { ranges.append(nil) }
+  }
+
   /// `bigint[]`
   mutating func bind(_ integers: some Collection<Int64>) {
     array(of: .int8, count: integers.count) {
@@ -57,8 +61,8 @@ struct Parameters {
     }
   }
 
-  /// `text[]`, of UTF-8.
-  mutating func bind(texts: some Collection<[UInt8]>) {
+  /// `text[]`, of UTF-8, with nulls in it.
+  mutating func bind(texts: some Collection<[UInt8]?>) {
     array(of: .text, count: texts.count) {
       for text in texts { $0.append(element: text) }
     }
@@ -84,9 +88,7 @@ struct Parameters {
   /// `bytea[]` with nulls in it.
   mutating func bind(_ strings: some Collection<[UInt8]?>) {
     array(of: .bytea, count: strings.count) {
-      for string in strings {
-        if let string { $0.append(element: string) } else { $0.append(bigEndian: Int32(-1)) }
-      }
+      for string in strings { $0.append(element: string) }
     }
   }
 
@@ -121,8 +123,8 @@ extension [UInt8] {
     Swift.withUnsafeBytes(of: integer.bigEndian) { append(contentsOf: $0) }
   }
 
-  fileprivate mutating func append(element: [UInt8]) {
-    append(bigEndian: Int32(element.count))
-    append(contentsOf: element)
+  fileprivate mutating func append(element: [UInt8]?) {
+    append(bigEndian: Int32(element?.count ?? -1))
+    if let element { append(contentsOf: element) }
   }
 }

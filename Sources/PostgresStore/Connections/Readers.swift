@@ -2,7 +2,8 @@ import Dispatch
 import Ledger
 import Synchronization
 
-/// Sessions for reading, each on a queue of its own, so that whoever asks does not block a thread of theirs.
+/// Sessions that are each on a queue of their own, so that whoever asks does not block a thread of theirs. Most are for
+/// reading.
 final class Readers: Sendable {
   private let state: Mutex<State>
   /// The most reads that may wait for a session.
@@ -37,6 +38,23 @@ final class Readers: Sendable {
         continuation.resume(returning: Self.attempt(body, on: session))
       }
       if !accepted { continuation.resume(returning: .failure(StoreFailure("too many reads wait for the database"))) }
+    }
+    return try result.get()
+  }
+
+  /// Runs `body` with a session, soon and once.
+  func perform<Result: Sendable>(
+    _ body: @escaping @Sendable (Session) throws -> Result
+  ) async throws(StoreFailure) -> Result {
+    let result: Swift.Result<Result, StoreFailure> = await withCheckedContinuation { continuation in
+      let accepted = add { session in
+        do {
+          continuation.resume(returning: .success(try body(session)))
+        } catch {
+          continuation.resume(returning: .failure(StoreFailure(error)))
+        }
+      }
+      if !accepted { continuation.resume(returning: .failure(StoreFailure("too much waits for the database"))) }
     }
     return try result.get()
   }

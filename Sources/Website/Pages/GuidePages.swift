@@ -18,6 +18,9 @@ struct GuidePages: Sendable {
       name: "batches", summary: "Up to fifty draws in one request, and what a partial failure means.",
       source: PackageResources.batches_md),
     Guide(
+      name: "webhooks", summary: "Be told of every draw: events, signatures, retries.",
+      source: PackageResources.webhooks_md),
+    Guide(
       name: "transparency", summary: "The daily log: a root, a signature, proofs, and how to audit a day.",
       source: PackageResources.transparency_md),
     Guide(

@@ -1,0 +1,569 @@
+import Fairness
+import Ledger
+
+extension PostgresStore: DeliveryStore {
+  // MARK: The worker's side
+
+  /// Servers share the work row by row: a claim takes its rows' locks, passes over those that are locked, and lets go of
+  /// them with its commit, from when on the lease keeps the others off.
+  public func exchange(_ results: [DeliveryResult], for claim: DeliveryClaim?) async throws(StoreFailure)
+    -> [ClaimedDelivery]
+  {
+    // Most of the time nothing is due, and to find that out takes no transaction.
+    if results.isEmpty {
+      guard claim != nil, try await isAnythingDue() else { return [] }
+    }
+    return try await delivering.perform { [clock, vault] session in
+      try session.transaction { connection in
+        let now = try connection.run([Query(.readClock) { $0.bind(clock?()) }])[0].integer(0, 0)
+        try Self.settle(results, at: now, on: connection)
+        return try claim.map { try Self.take($0, at: now, vault, on: connection) } ?? []
+      }
+    }
+  }
+
+  private func isAnythingDue() async throws(StoreFailure) -> Bool {
+    let now = clock?()
+    return try await reading.read { try $0.run([Query(.findDueEndpoint) { $0.bind(now) }])[0].count > 0 }
+  }
+
+  private static func settle(_ results: [DeliveryResult], at now: Milliseconds, on connection: Connection) throws {
+    guard !results.isEmpty else { return }
+    // In the order of their numbers, so that no two servers wait for each other.
+    let results = results.sorted { $0.delivery < $1.delivery }
+    let settled = try connection.run(
+      results.map { result in
+        let (state, due, expires): (DeliveryState, Milliseconds?, Milliseconds?) =
+          switch result.verdict {
+          case .delivered: (.delivered, nil, now + DeliveryRetention.delivered)
+          case .retry(let at): (.pending, at, nil)
+          case .dead: (.dead, nil, now + DeliveryRetention.dead)
+          case .released: (.pending, now, nil)
+          }
+        return Query(.settleDelivery) {
+          $0.bind(result.delivery.rawValue)
+          $0.bind(result.claim)
+          $0.bind(state.rawValue)
+          $0.bind(due)
+          $0.bind(expires)
+          $0.bind(Int64(result.attempt == nil ? 0 : 1))
+        }
+      })
+    var queries: [Query] = []
+    for (result, outcome) in zip(results, settled) where outcome.affected == 1 {
+      guard let attempt = result.attempt else { continue }
+      queries.append(insert(attempt, of: result.delivery))
+      queries.append(
+        Query(.pruneAttempts) {
+          $0.bind(result.delivery.rawValue)
+          $0.bind(Int64(DeliveryAttempt.kept))
+        })
+    }
+    for result in results.sorted(by: { $0.endpoint < $1.endpoint }) {
+      guard let reason = result.disabling else { continue }
+      queries.append(
+        Query(.disableWebhook) {
+          $0.bind(result.endpoint.rawValue)
+          $0.bind(now)
+          $0.bind(text: reason)
+        })
+    }
+    if !queries.isEmpty { try connection.run(queries) }
+  }
+
+  private static func insert(_ attempt: DeliveryAttempt, of delivery: DeliveryID) -> Query {
+    Query(.insertAttempt) {
+      $0.bind(delivery.rawValue)
+      $0.bind(attempt.at)
+      $0.bind(attempt.status.map(Int64.init))
+      $0.bind(attempt.latency)
+      // PostgreSQL's text has no NUL.
+      $0.bind(text: attempt.error?.replacing("\0", with: " "))
+      $0.bind(attempt.answer)
+    }
+  }
+
+  private static func take(
+    _ claim: DeliveryClaim, at now: Milliseconds, _ vault: Vault, on connection: Connection
+  ) throws -> [ClaimedDelivery] {
+    var ids: [Int64] = []
+    var bytes: Int64 = 0
+    let due = try connection.run([Query(.listDueEndpoints) { $0.bind(now) }])[0]
+    // In a new order each time, so that nobody is always last.
+    for endpoint in (0..<due.count).map({ due.integer($0, 0) }).shuffled() {
+      guard ids.count < claim.limit, bytes < claim.bytes else { break }
+      let allowance = claim.allowances[WebhookEndpointID(endpoint)] ?? claim.perEndpoint
+      let count = min(allowance, claim.limit - ids.count)
+      guard count > 0 else { continue }
+      let found = try connection.run([
+        Query(.lockDueDeliveries) {
+          $0.bind(endpoint)
+          $0.bind(now)
+          $0.bind(Int64(count))
+        }
+      ])[0]
+      for row in 0..<found.count where bytes < claim.bytes {
+        ids.append(found.integer(row, 0))
+        bytes += 512 + found.integer(row, 1)
+      }
+    }
+    guard !ids.isEmpty else { return [] }
+    let claims = ids.map { _ in Int64.random(in: 1 ... .max) }
+    let results = try connection.run([
+      Query(.claimDeliveries) {
+        $0.bind(ids)
+        $0.bind(claims)
+        $0.bind(now + claim.lease)
+      },
+      Query(.loadDeliveries) { $0.bind(ids) },
+      Query(.loadTargets) { $0.bind(ids) },
+    ])
+    let targets = try targets(results[2], at: now, vault)
+    let rows = results[1]
+    return try (0..<rows.count).map { row in
+      let place = Int(rows.integer(row, 0)) - 1
+      guard claims.indices.contains(place), let target = targets[rows.integer(row, 2)] else {
+        throw StoreFailure("the database gave a delivery that was not asked for")
+      }
+      return ClaimedDelivery(
+        id: DeliveryID(rows.integer(row, 1)), target: target, event: try event(row, of: rows),
+        created: rows.integer(row, 3), since: rows.optionalInteger(row, 4) ?? rows.integer(row, 3),
+        attempts: Int(rows.integer(row, 5)), claim: claims[place])
+    }
+  }
+
+  private static func event(_ row: Int, of rows: QueryResult) throws -> DeliveryEvent {
+    guard let outcome = rows.optionalInteger(row, 6) else { return .test }
+    guard let chain = rows.optionalInteger(row, 7) else { throw StoreFailure("outcome \(outcome) is not there") }
+    return .outcome(
+      try OutcomeRow(
+        id: outcome, chain: chain, epoch: rows.integer(row, 8), cursor: rows.integer(row, 9),
+        nonce: rows.integer(row, 10), endpoint: rows.integer(row, 11), value: rows.bytes(row, 12),
+        fields: rows.bytes(row, 13), items: nil, created: rows.integer(row, 14), clientSeed: rows.bytes(row, 15),
+        serverHash: rows.optionalBytes(row, 16)
+      ).outcome(mode: .live))
+  }
+
+  private static func targets(
+    _ rows: QueryResult, at now: Milliseconds, _ vault: Vault
+  ) throws -> [Int64: WebhookTarget] {
+    var targets: [Int64: WebhookTarget] = [:]
+    for row in 0..<rows.count {
+      let id = WebhookEndpointID(rows.integer(row, 0))
+      guard let url = WebhookURL(rows.text(row, 1)) else {
+        throw StoreFailure("webhook \(id.rawValue) has no usable URL")
+      }
+      let context = WebhookSecret.sealingContext(endpoint: id)
+      var secrets = [WebhookSecret(bytes: try vault.open(rows.bytes(row, 2), context: context))]
+      if let old = rows.optionalBytes(row, 3), let expires = rows.optionalInteger(row, 4), now < expires {
+        secrets.append(WebhookSecret(bytes: try vault.open(old, context: context)))
+      }
+      targets[id.rawValue] = WebhookTarget(endpoint: id, url: url, secrets: secrets)
+    }
+    return targets
+  }
+
+  public func pendingDeliveries() async throws(StoreFailure) -> Int {
+    try await reading.read { Int(try $0.run([Query(.countPending)])[0].integer(0, 0)) }
+  }
+
+  public func sweepDeliveries() async throws(StoreFailure) -> Bool {
+    let limit = 500
+    return try await delivering.perform { [clock] session in
+      try session.transaction { connection in
+        let now = try connection.run([Query(.readClock) { $0.bind(clock?()) }])[0].integer(0, 0)
+        let doomed = try connection.run([
+          Query(.sweepDeliveries) {
+            $0.bind(now)
+            $0.bind(Int64(limit))
+          }
+        ])[0]
+        // What a deleted endpoint left is taken up bit by bit.
+        let results = try connection.run([
+          Query(.deleteAttempts) { $0.bind((0..<doomed.count).map { doomed.integer($0, 0) }) },
+          Query(.buryDeliveries) { $0.bind(Int64(limit)) },
+        ])
+        return doomed.count == limit || results[1].affected == limit
+      }
+    }
+  }
+
+  // MARK: The operator's side
+  //
+  // Whoever changes an account's webhooks holds the account, as a group does: its next group sees them as they are.
+
+  public func createWebhook(url: WebhookURL, secret: WebhookSecret, forAccountNamed name: String) throws
+    -> WebhookEndpoint
+  {
+    try administer { connection in
+      let account = try Self.account(named: name, on: connection)
+      let count = try connection.run([
+        Query(.lockAccounts) { $0.bind([account]) },
+        Query(.countWebhooks) { $0.bind(account) },
+      ])[1].integer(0, 0)
+      guard count < maximumWebhooks else { throw AdministrationError.tooManyWebhooks(name) }
+      let id = try number("webhook_endpoints", on: connection)
+      let sealed = try seal(secret, for: WebhookEndpointID(id))
+      let rows = try connection.run([
+        Query(.insertWebhook) {
+          $0.bind(id)
+          $0.bind(account)
+          $0.bind(text: url.description)
+          $0.bind(sealed)
+          $0.bind(clock?())
+        }
+      ])
+      return try WebhookEndpoint(row: 0, of: rows[0])
+    }
+  }
+
+  private func seal(_ secret: WebhookSecret, for id: WebhookEndpointID) throws -> [UInt8] {
+    try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: id))
+  }
+
+  private static func account(named name: String, on connection: Connection) throws -> Int64 {
+    let accounts = try connection.run([Query(.findAccount) { $0.bind(text: name) }])[0]
+    guard accounts.count == 1 else { throw AdministrationError.unknownAccount(name) }
+    return accounts.integer(0, 0)
+  }
+
+  /// The endpoint, its account locked.
+  private static func hold(_ id: WebhookEndpointID, on connection: Connection) throws -> WebhookEndpoint {
+    func find() throws -> WebhookEndpoint {
+      let rows = try connection.run([Query(.findWebhook) { $0.bind(id.rawValue) }])[0]
+      guard rows.count == 1 else { throw AdministrationError.unknownWebhook(id) }
+      return try WebhookEndpoint(row: 0, of: rows)
+    }
+    let account = try find().account.rawValue
+    try connection.run([Query(.lockAccounts) { $0.bind([account]) }])
+    return try find()
+  }
+
+  public func webhooks(ofAccountNamed name: String?) throws -> [(account: String, endpoint: WebhookEndpoint)] {
+    try administer { connection in
+      if let name { _ = try Self.account(named: name, on: connection) }
+      let rows = try connection.run([Query(.listWebhooks) { $0.bind(text: name) }])[0]
+      return try (0..<rows.count).map {
+        (rows.text($0, WebhookEndpoint.columnCount), try WebhookEndpoint(row: $0, of: rows))
+      }
+    }
+  }
+
+  public func deleteWebhook(_ id: WebhookEndpointID) throws {
+    try administer { connection in
+      _ = try Self.hold(id, on: connection)
+      try connection.run([
+        Query(.deleteWebhook) {
+          $0.bind(id.rawValue)
+          $0.bind(clock?())
+        }
+      ])
+    }
+  }
+
+  public func setWebhook(_ id: WebhookEndpointID, enabled: Bool) throws -> WebhookEndpoint {
+    try administer { connection in
+      let webhook = try Self.hold(id, on: connection)
+      guard webhook.isEnabled != enabled else { return webhook }
+      let rows = try connection.run([
+        Query(enabled ? .enableWebhook : .disableWebhookByHand) {
+          $0.bind(id.rawValue)
+          if !enabled { $0.bind(clock?()) }
+        }
+      ])
+      return try WebhookEndpoint(row: 0, of: rows[0])
+    }
+  }
+
+  public func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret) throws {
+    try administer { connection in
+      _ = try Self.hold(id, on: connection)
+      let sealed = try seal(secret, for: id)
+      try connection.run([
+        Query(.replaceSecret) {
+          $0.bind(id.rawValue)
+          $0.bind(sealed)
+          $0.bind(clock?())
+          $0.bind(WebhookSecret.overlap)
+        }
+      ])
+    }
+  }
+
+  public func createTestDelivery(for id: WebhookEndpointID) throws -> DeliveryID {
+    try administer { connection in
+      guard try Self.hold(id, on: connection).isEnabled else { throw AdministrationError.webhookDisabled(id) }
+      let rows = try connection.run([
+        Query(.insertTestDelivery) {
+          $0.bind(id.rawValue)
+          $0.bind(clock?())
+        }
+      ])
+      return DeliveryID(rows[0].integer(0, 0))
+    }
+  }
+
+  public func deliveries(ofAccountNamed name: String?, state: DeliveryState?, limit: Int) throws -> [DeliveryReport] {
+    try administer { connection in
+      if let name { _ = try Self.account(named: name, on: connection) }
+      let rows = try connection.run([
+        Query(.listDeliveries) {
+          $0.bind(text: name)
+          $0.bind(state?.rawValue)
+          $0.bind(Int64(limit))
+        }
+      ])[0]
+      let found = try connection.run([
+        Query(.listAttempts) { $0.bind((0..<rows.count).map { rows.integer($0, 0) }) }
+      ])[0]
+      var attempts: [Int64: [DeliveryAttempt]] = [:]
+      for row in 0..<found.count {
+        attempts[found.integer(row, 0), default: []].append(
+          DeliveryAttempt(
+            at: found.integer(row, 1), status: found.optionalInteger(row, 2).map { Int($0) },
+            latency: found.integer(row, 3), error: found.isNull(row, 4) ? nil : found.text(row, 4),
+            answer: found.bytes(row, 5)))
+      }
+      return try (0..<rows.count).map { row in
+        guard let state = DeliveryState(rawValue: rows.integer(row, 5)) else {
+          throw StoreFailure("a delivery is in no known state")
+        }
+        return DeliveryReport(
+          id: DeliveryID(rows.integer(row, 0)), endpoint: WebhookEndpointID(rows.integer(row, 1)),
+          account: rows.text(row, 2), url: rows.text(row, 3), outcome: rows.optionalInteger(row, 4), state: state,
+          created: rows.integer(row, 6), due: rows.optionalInteger(row, 7),
+          attempts: attempts[rows.integer(row, 0)] ?? [])
+      }
+    }
+  }
+
+  public func resendDelivery(_ id: DeliveryID) throws {
+    try administer { connection in
+      let found = try connection.run([Query(.findDelivery) { $0.bind(id.rawValue) }])[0]
+      guard found.count == 1 else { throw AdministrationError.unknownDelivery(id) }
+      let webhook = WebhookEndpointID(found.integer(0, 0))
+      guard try Self.hold(webhook, on: connection).isEnabled else { throw AdministrationError.webhookDisabled(webhook) }
+      let resent = try connection.run([
+        Query(.resendDelivery) {
+          $0.bind(id.rawValue)
+          $0.bind(clock?())
+        }
+      ])[0]
+      guard resent.affected == 1 else { throw AdministrationError.unknownDelivery(id) }
+    }
+  }
+}
+
+extension WebhookEndpoint {
+  fileprivate static let columns = "e.id, e.account_id, e.url, e.disabled, e.disabled_reason, e.created"
+  fileprivate static let columnCount = 6
+
+  fileprivate init(row: Int, of rows: QueryResult) throws {
+    guard row < rows.count, let url = WebhookURL(rows.text(row, 2)) else {
+      throw StoreFailure("a webhook has no usable URL")
+    }
+    self.init(
+      id: WebhookEndpointID(rows.integer(row, 0)), account: AccountID(rows.integer(row, 1)), url: url,
+      isEnabled: rows.isNull(row, 3), disabledReason: rows.isNull(row, 4) ? nil : rows.text(row, 4),
+      created: rows.integer(row, 5))
+  }
+}
+
+extension Statement {
+  fileprivate static let readClock = Statement("read-clock", "SELECT coalesce($1::bigint, \(now))")
+
+  // MARK: The worker's side
+
+  /// Enabled endpoints with deliveries that are due by a time.
+  private static func dueEndpoints(by time: String) -> String {
+    """
+    SELECT e.id FROM webhook_endpoints e
+    WHERE e.disabled IS NULL AND e.deleted IS NULL
+      AND EXISTS (SELECT 1 FROM deliveries d WHERE d.endpoint_id = e.id AND d.due <= \(time))
+    """
+  }
+
+  // The time is found once, in a query of its own, so that the index can be asked for it.
+  fileprivate static let findDueEndpoint = Statement(
+    "find-due-endpoint", dueEndpoints(by: "(SELECT coalesce($1::bigint, \(now)))") + " LIMIT 1")
+
+  fileprivate static let listDueEndpoints = Statement("list-due-endpoints", dueEndpoints(by: "$1::bigint"))
+
+  /// A success counts whoever reports it, anything else only under the present claim. $3 is the new state, and 2 is
+  /// delivered.
+  fileprivate static let settleDelivery = Statement(
+    "settle-delivery",
+    """
+    UPDATE deliveries
+    SET state = $3::bigint, due = $4::bigint, expires = $5::bigint, attempts = attempts + $6::bigint, claim = NULL
+    WHERE id = $1::bigint AND CASE WHEN $3::bigint = 2 THEN state <> 2 ELSE state = 1 AND claim = $2::bigint END
+    """)
+
+  fileprivate static let insertAttempt = Statement(
+    "insert-attempt",
+    """
+    INSERT INTO delivery_attempts (delivery_id, number, at, status, latency, error, answer)
+    SELECT $1::bigint, coalesce((SELECT max(number) FROM delivery_attempts WHERE delivery_id = $1::bigint), 0) + 1,
+      $2::bigint, $3::bigint, $4::bigint, $5::text, $6::bytea
+    """)
+
+  fileprivate static let pruneAttempts = Statement(
+    "prune-attempts",
+    """
+    DELETE FROM delivery_attempts WHERE delivery_id = $1::bigint
+      AND number <= (SELECT max(number) FROM delivery_attempts WHERE delivery_id = $1::bigint) - $2::bigint
+    """)
+
+  fileprivate static let disableWebhook = Statement(
+    "disable-webhook",
+    """
+    UPDATE webhook_endpoints SET disabled = $2::bigint, disabled_reason = $3::text
+    WHERE id = $1::bigint AND disabled IS NULL
+    """)
+
+  /// With what each takes in memory, about. What another server is taking just now is left to it.
+  fileprivate static let lockDueDeliveries = Statement(
+    "lock-due-deliveries",
+    """
+    SELECT d.id, coalesce(octet_length(o.value) + octet_length(o.fields), 0)::bigint
+    FROM deliveries d LEFT JOIN outcomes o ON o.id = d.outcome_id
+    WHERE d.endpoint_id = $1::bigint AND d.due <= $2::bigint ORDER BY d.due LIMIT $3::bigint
+    FOR UPDATE OF d SKIP LOCKED
+    """)
+
+  fileprivate static let claimDeliveries = Statement(
+    "claim-deliveries",
+    """
+    UPDATE deliveries d SET due = $3::bigint, claim = n.claim
+    FROM unnest($1::bigint[], $2::bigint[]) AS n (id, claim) WHERE d.id = n.id
+    """)
+
+  fileprivate static let loadDeliveries = Statement(
+    "load-deliveries",
+    """
+    SELECT n.place, d.id, d.endpoint_id, d.created, d.resent, d.attempts, d.outcome_id,
+      o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.created, c.client_seed, \(outcomeHash)
+    FROM unnest($1::bigint[]) WITH ORDINALITY AS n (id, place) JOIN deliveries d ON d.id = n.id
+      LEFT JOIN outcomes o ON o.id = d.outcome_id
+      LEFT JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id
+    ORDER BY n.place
+    """)
+
+  fileprivate static let loadTargets = Statement(
+    "load-targets",
+    """
+    SELECT id, url, sealed_secret, sealed_old_secret, old_expires FROM webhook_endpoints
+    WHERE id IN (SELECT endpoint_id FROM deliveries WHERE id = ANY ($1::bigint[]))
+    """)
+
+  fileprivate static let countPending = Statement(
+    "count-pending", "SELECT count(*) FROM deliveries WHERE due IS NOT NULL")
+
+  fileprivate static let sweepDeliveries = Statement(
+    "sweep-deliveries",
+    """
+    DELETE FROM deliveries WHERE id IN (
+      SELECT id FROM deliveries WHERE expires <= $1::bigint LIMIT $2::bigint FOR UPDATE SKIP LOCKED)
+    RETURNING id
+    """)
+
+  fileprivate static let deleteAttempts = Statement(
+    "delete-attempts", "DELETE FROM delivery_attempts WHERE delivery_id = ANY ($1::bigint[])")
+
+  /// Gives up what is pending for deleted endpoints, so that the next sweep takes it.
+  fileprivate static let buryDeliveries = Statement(
+    "bury-deliveries",
+    """
+    UPDATE deliveries SET due = NULL, state = 3, claim = NULL, expires = 0 WHERE id IN (
+      SELECT d.id FROM webhook_endpoints e JOIN deliveries d ON d.endpoint_id = e.id
+      WHERE e.deleted IS NOT NULL AND d.due IS NOT NULL LIMIT $1::bigint FOR UPDATE OF d SKIP LOCKED)
+    """)
+
+  // MARK: The operator's side
+
+  fileprivate static let countWebhooks = Statement(
+    "count-webhooks", "SELECT count(*) FROM webhook_endpoints WHERE account_id = $1::bigint AND deleted IS NULL")
+
+  fileprivate static let insertWebhook = Statement(
+    "insert-webhook",
+    """
+    INSERT INTO webhook_endpoints AS e (id, account_id, url, sealed_secret, created)
+    VALUES ($1::bigint, $2::bigint, $3::text, $4::bytea, coalesce($5::bigint, \(now)))
+    RETURNING \(WebhookEndpoint.columns)
+    """)
+
+  fileprivate static let findWebhook = Statement(
+    "find-webhook",
+    "SELECT \(WebhookEndpoint.columns) FROM webhook_endpoints e WHERE e.id = $1::bigint AND e.deleted IS NULL")
+
+  fileprivate static let listWebhooks = Statement(
+    "list-webhooks",
+    """
+    SELECT \(WebhookEndpoint.columns), a.name FROM webhook_endpoints e JOIN accounts a ON a.id = e.account_id
+    WHERE e.deleted IS NULL AND ($1::text IS NULL OR a.name = $1::text) ORDER BY e.id
+    """)
+
+  fileprivate static let deleteWebhook = Statement(
+    "delete-webhook",
+    "UPDATE webhook_endpoints SET deleted = coalesce($2::bigint, \(now)) WHERE id = $1::bigint")
+
+  fileprivate static let enableWebhook = Statement(
+    "enable-webhook",
+    """
+    UPDATE webhook_endpoints e SET disabled = NULL, disabled_reason = NULL WHERE e.id = $1::bigint
+    RETURNING \(WebhookEndpoint.columns)
+    """)
+
+  fileprivate static let disableWebhookByHand = Statement(
+    "disable-webhook-by-hand",
+    """
+    UPDATE webhook_endpoints e SET disabled = coalesce($2::bigint, \(now)), disabled_reason = 'by its operator'
+    WHERE e.id = $1::bigint RETURNING \(WebhookEndpoint.columns)
+    """)
+
+  fileprivate static let replaceSecret = Statement(
+    "replace-secret",
+    """
+    UPDATE webhook_endpoints SET sealed_old_secret = sealed_secret, sealed_secret = $2::bytea,
+      old_expires = coalesce($3::bigint, \(now)) + $4::bigint
+    WHERE id = $1::bigint
+    """)
+
+  fileprivate static let insertTestDelivery = Statement(
+    "insert-test-delivery",
+    """
+    INSERT INTO deliveries (endpoint_id, created, due)
+    SELECT $1::bigint, t.now, t.now FROM (SELECT coalesce($2::bigint, \(now)) AS now) t RETURNING id
+    """)
+
+  fileprivate static let listDeliveries = Statement(
+    "list-deliveries",
+    """
+    SELECT d.id, d.endpoint_id, a.name, e.url, d.outcome_id, d.state, d.created, d.due
+    FROM deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id JOIN accounts a ON a.id = e.account_id
+    WHERE e.deleted IS NULL AND ($1::text IS NULL OR a.name = $1::text)
+      AND ($2::bigint IS NULL OR d.state = $2::bigint)
+    ORDER BY d.id DESC LIMIT $3::bigint
+    """)
+
+  fileprivate static let listAttempts = Statement(
+    "list-attempts",
+    """
+    SELECT delivery_id, at, status, latency, error, answer FROM delivery_attempts
+    WHERE delivery_id = ANY ($1::bigint[]) ORDER BY delivery_id, number
+    """)
+
+  fileprivate static let findDelivery = Statement(
+    "find-delivery",
+    """
+    SELECT e.id FROM deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id
+    WHERE d.id = $1::bigint AND e.deleted IS NULL
+    """)
+
+  fileprivate static let resendDelivery = Statement(
+    "resend-delivery",
+    """
+    UPDATE deliveries d SET state = 1, due = t.now, resent = t.now, attempts = 0, claim = NULL, expires = NULL
+    FROM (SELECT coalesce($2::bigint, \(now)) AS now) t WHERE d.id = $1::bigint
+    """)
+}
