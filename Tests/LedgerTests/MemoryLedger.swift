@@ -124,7 +124,8 @@ struct MemoryLedger: Sendable {
 
   /// What must have been made for `outcomes`, which were drawn just now: one for each enabled endpoint of whose key it was.
   func deliveries(for outcomes: [Outcome]) -> [NewDelivery] {
-    let owners = Dictionary(uniqueKeysWithValues: chains.values.map { ($0.id, $0.key.owner) })
+    var owners = Dictionary(uniqueKeysWithValues: chains.values.map { ($0.id, $0.key.owner) })
+    for commitment in commitments.values { owners[commitment.chain] = commitment.owner }
     return outcomes.flatMap { outcome -> [NewDelivery] in
       let account = owners[outcome.chain].flatMap { keyOwners[KeyID($0.rawValue)] }
       return (account.flatMap { webhooks[$0] } ?? []).map {

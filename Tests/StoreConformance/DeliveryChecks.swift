@@ -42,6 +42,17 @@ extension StoreConformance {
       #expect(try await test.claim().outcomes(id) == drawn.map(\.withoutItems))
     },
 
+    StoreCheck("a reveal's outcome and those of a chain that was rotated since are told too") { test in
+      let id = try test.webhook("alice")
+      let made = try test.settle(commit(test.alice)).changes.newCommitments[0]
+      var drawn = try test.settle(draw(test.alice), rotate(test.alice), draw(test.alice)).changes.outcomes
+      let settled = try test.settle(reveal(test.alice, made.id, "mine"))
+      drawn += settled.changes.outcomes
+      #expect(settled.changes.deliveries.map(\.outcome) == settled.changes.outcomes.map(\.id))
+      #expect(Set(drawn.map(\.serverHash)).count == 3)
+      #expect(try await test.claim().outcomes(id) == drawn.map(\.withoutItems).byID)
+    },
+
     StoreCheck("replays, refusals and groups that fail make no deliveries") { test in
       _ = try test.webhook("bob")
       for _ in 0..<3 { try test.settle(draw(test.bob, claim: "a"), draw(test.bob, claim: "a")) }

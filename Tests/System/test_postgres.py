@@ -17,6 +17,7 @@ import pytest
 
 import postgres
 from harness import BINARY, Connection, Server, cli, content_headers, together, unique, wait_until
+from test_webhooks import Receiver
 
 SECONDS = float(os.environ.get("FAIRDRAW_TEST_POSTGRES_SECONDS", 20))
 
@@ -421,6 +422,29 @@ def test_a_server_that_stops_in_mid_transaction_is_cut_off(fleet, cluster):
     other.communicate(timeout=30)
 
 
+def test_servers_share_the_delivering(fleet, tmp_path):
+  receiver = Receiver(tmp_path)
+  try:
+    servers = fleet.start(2, FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true")
+    account = fleet.account()
+    key = fleet.key(account)
+    fleet.cli("webhook", "create", "--account", account, "--url", receiver.url("/ok"))
+    answers = together(
+      60, lambda index: servers[index % 2].get("/api/ints", {"clientSeed": f"seed-{index % 5}"}, key=key))
+    commitment = servers[0].post("/api/commit", {}, key=key).json()["commitId"]
+    answers.append(servers[1].post(
+      "/api/reveal", {"commitId": commitment, "endpoint": "ints", "clientSeed": "mine"}, key=key))
+    assert {answer.status for answer in answers} == {200}
+    expected = {f"msg_{answer.json()['shortId']}" for answer in answers}
+    wait_until(lambda: set(receiver.taken()) == expected, "each draw is told")
+    wait_until(
+      lambda: fleet.number("SELECT count(*) FROM deliveries WHERE state = 2") == len(expected), "all are recorded")
+    # No claim has run out, so nothing was told twice.
+    assert {len(times) for times in receiver.taken().values()} == {1}
+  finally:
+    receiver.stop()
+
+
 def test_too_few_connections(tmp_path):
   with postgres.Cluster(max_connections=14, superuser_reserved_connections=3) as small:
     small.psql("postgres", "CREATE ROLE fairdraw LOGIN")
@@ -571,6 +595,8 @@ def full_ledger(serve):
   server = serve()
   account = server.account()
   keys = [server.key(account), server.key(), server.key(account, "test")]
+  # Where nothing may go: each draw with the first key leaves a delivery that is pending.
+  server.cli("webhook", "create", "--account", account, "--url", "http://127.0.0.1:9/", check=True)
   answers = []
   for number in range(30):
     for key in [None, *keys]:
@@ -584,6 +610,7 @@ def full_ledger(serve):
   revealed = server.post(
     "/api/reveal", {"commitId": commitments[0], "endpoint": "ints", "clientSeed": "mine"}, key=keys[0])
   assert revealed.status == 200, revealed
+  wait_until(lambda: server.sql("SELECT count(*) FROM delivery_attempts")[0][0] > 0, "a delivery has failed")
   return server, keys, answers, (commitments, revealed)
 
 
@@ -621,6 +648,11 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
   for commitment, status in zip(commitments, [409, 200]):
     assert servers[0].post(
       "/api/reveal", {"commitId": commitment, "endpoint": "ints", "clientSeed": "mine"}, key=keys[0]).status == status
+  moved = old.sql("SELECT count(*) FROM deliveries")[0][0]
+  assert moved == 31 and old.sql("SELECT count(*) FROM delivery_attempts")[0][0] > 0
+  assert fleet.number("SELECT count(*) FROM deliveries WHERE id <= 31 AND state = 1") == moved
+  assert fleet.number("SELECT count(*) FROM deliveries WHERE id > 31") == 4, "those of the draws since"
+  fleet.cli("webhook", "create", "--account", fleet.account(), "--url", "https://example.com/")
   ids = [int(number) for (number,) in fleet.sql("SELECT id FROM outcomes UNION ALL SELECT id FROM test_outcomes")]
   assert len(ids) == len(set(ids))
   check_ledger(fleet)
