@@ -129,7 +129,8 @@ public final class PostgresImport {
     try failing { session in
       try session.transaction { connection in
         try connection.run(
-          Statement.finishCounters.map { Query($0) } + [Query(.finishDeliveries), Query(.unmarkImport)], patience: .seconds(300))
+          Statement.finishCounters.map { Query($0) } + [Query(.finishDeliveries), Query(.unmarkImport)],
+          patience: .seconds(300))
       }
       try session.use { _ = try $0.run([Query(Statement("analyze", "ANALYZE"))], patience: .seconds(3600)) }
     }

@@ -29,7 +29,9 @@ struct StorageOptions: ParsableArguments {
   var masterKeyFile: String?
 
   /// Opens the store, making folder, database and master key if they are not there.
-  func open() throws -> (store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String) {
+  func open() throws -> (
+    store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String
+  ) {
     switch try databaseSetting() {
     case .sqlite(let path): try openSQLite(path)
     case .postgres(let target): try openPostgres(target)
