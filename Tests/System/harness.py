@@ -166,10 +166,14 @@ class Connection:
 
 
 class Server:
-  """A `fairdraw serve` over one data folder; it may be stopped, killed and started again."""
+  """A `fairdraw serve` over one data folder; it may be stopped, killed and started again.
 
-  def __init__(self, data, host="127.0.0.1", arguments=(), **env):
+  `launcher` is a command that ends in becoming the one that follows it.
+  """
+
+  def __init__(self, data, host="127.0.0.1", arguments=(), launcher=(), **env):
     self.data = pathlib.Path(data)
+    self.launcher = launcher
     self.host = host
     self.arguments = arguments
     self.env = {"FAIRDRAW_RATE_LIMIT_PER_MINUTE": 0, **env}
@@ -182,7 +186,7 @@ class Server:
 
   def start(self):
     assert self.process is None, "already running"
-    command = [BINARY, "serve", "--host", self.host, "--port", "0", "--data", str(self.data), *map(str, self.arguments)]
+    command = [*map(str, self.launcher), BINARY, "serve", "--host", self.host, "--port", "0", "--data", str(self.data), *map(str, self.arguments)]
     with open(self.log, "ab") as log:
       self.process = subprocess.Popen(
         command, env=environment(**self.env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
