@@ -10,7 +10,8 @@ private let signer = try! RootSigner(masterKey: masterKey)
 private func outcome(_ number: Int) -> LogLeaf {
   LogLeaf(
     clientSeed: try! ClientSeed("seed \(number)"), cursor: 0, nonce: Int64(number),
-    serverHash: try! ServerHash(bytes: [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 32)), created: day.start + Int64(number)
+    serverHash: try! ServerHash(bytes: [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 32)),
+    created: day.start + Int64(number)
   )
 }
 
