@@ -57,21 +57,38 @@ def draw_each(server, key, chains):
       raise Failure(f"a batch was answered with {status}, {content[:300]!r}")
 
 
+def leb128(number):
+  text = b""
+  while number >= 0x80:
+    text += bytes([number & 0x7F | 0x80])
+    number >>= 7
+  return text + bytes([number])
+
+
 def fill(path, count):
-  """Copies outcomes until there are `count`, all of yesterday; the chains' nonces go on after them."""
+  """Copies outcomes until there are `count`, all of yesterday; the chains' nonces go on after them.
+
+  The outcomes of a chain are linked: each to its predecessor, and to one as many nonces back as the lowest bit of its own
+  says. The chain's trail says how many there are and where the newest is."""
   with closing(sqlite3.connect(path)) as database, database:
-    (chains,) = database.execute("SELECT count(*) FROM outcomes").fetchone()
+    first = database.execute("SELECT id, chain_id FROM outcomes ORDER BY id").fetchall()
+    chains = len(first)
     database.execute(
       """
       WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2 - 1)
       INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, created)
-      SELECT i + 1, chain_id, 0, 0, epoch, cursor, i / ?1, endpoint, value, fields, created
+      SELECT i + 1, chain_id, i + 1 - ?1, i + 1 - ?1 * (i / ?1 & -(i / ?1)), epoch, cursor, i / ?1, endpoint, value, fields,
+             created
       FROM n JOIN outcomes ON id = 1 + i % ?1 ORDER BY i
       """, (chains, count))
     (created,) = database.execute("SELECT min(created) FROM outcomes").fetchone()
     start = created // DAY * DAY - DAY
     database.execute("UPDATE outcomes SET created = ?1 + id * ?2 / (?3 + 1)", (start, DAY, count))
-    database.execute("UPDATE chains SET nonce = (SELECT max(nonce) + 1 FROM outcomes WHERE chain_id = chains.id)")
+    for id, chain in first:
+      nonce = (count - id) // chains
+      database.execute(
+        "UPDATE chains SET nonce = ?, trail = ? WHERE id = ?",
+        (nonce + 1, leb128(nonce + 1) + leb128(id + nonce * chains), chain))
     return start
 
 
