@@ -3,19 +3,49 @@ import GRDB
 import Ledger
 
 extension SQLiteStore {
-  /// Lets `body` read the whole ledger as it is at one moment. Nobody can write until it returns.
-  public func export<Result>(_ body: (SQLiteExport) throws -> Result) throws -> Result {
+  /// Lets `body` read the whole ledger as it is at one moment, and then closes the file for good: see
+  /// ``LedgerHasMoved``. Nobody can write until it returns, nor afterwards, a server that has the file open included.
+  ///
+  /// If `body` throws, the file is as it was.
+  ///
+  /// - Parameter place: where the ledger lives from now on, for whoever opens the file.
+  public func moveAway<Result>(to place: String, _ body: (SQLiteExport) throws -> Result) throws -> Result {
     try pool.writeWithoutTransaction { db in
       var result: Result?
       try db.inTransaction(.immediate) {
         db.add(function: trailHead)
         defer { db.remove(function: trailHead) }
         result = try body(SQLiteExport(db: db))
-        return .rollback
+        try LedgerHasMoved.mark(db, place)
+        return .commit
       }
       guard let result else { throw StoreFailure("the database could not be read") }
       return result
     }
+  }
+}
+
+/// The file's ledger lives elsewhere now. Drawing from both would give out the same randomness twice.
+public struct LedgerHasMoved: Error, Sendable, CustomStringConvertible {
+  public let place: String
+  public var description: String { "its ledger was moved to \(place): use that with --database" }
+
+  /// Beside the mark, triggers keep those from drawing that have the file open.
+  fileprivate static func mark(_ db: Database, _ place: String) throws {
+    try db.execute(
+      sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('moved', ?)", arguments: [Data(place.utf8)])
+    for (name, action) in [("chain", "INSERT ON chains"), ("draw", "UPDATE ON chains"), ("outcome", "INSERT ON outcomes")] {
+      try db.execute(
+        sql: """
+          CREATE TRIGGER IF NOT EXISTS moved_\(name) BEFORE \(action)
+          BEGIN SELECT raise(ABORT, 'the ledger was moved into another database'); END
+          """)
+    }
+  }
+
+  static func check(_ db: Database) throws {
+    let place = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'moved'")
+    if let place { throw LedgerHasMoved(place: String(decoding: place, as: UTF8.self)) }
   }
 }
 

@@ -20,11 +20,12 @@ public final class SQLiteStore: Sendable {
   ///
   /// - Parameters:
   ///   - path: the file; made if it is not there, in a folder that is.
+  ///   - mayHaveMoved: whether to open a file whose ledger was moved elsewhere.
   ///   - clock: the time; replaced in tests.
-  /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; GRDB's `DatabaseError` if the file
-  ///   cannot be opened.
+  /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; ``LedgerHasMoved``; GRDB's
+  ///   `DatabaseError` if the file cannot be opened.
   public init(
-    path: String, masterKey: MasterKey,
+    path: String, masterKey: MasterKey, mayHaveMoved: Bool = false,
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) }
   ) throws {
     self.clock = clock
@@ -46,6 +47,7 @@ public final class SQLiteStore: Sendable {
       try db.execute(sql: "PRAGMA wal_autocheckpoint = 8000")
     }
     try Self.check(masterKey, in: pool)
+    if !mayHaveMoved { try pool.read { try LedgerHasMoved.check($0) } }
     writer = try pool.writeWithoutTransaction { db in
       guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
       return try GroupWriter(connection: connection, vault: masterKey.vault, clock: clock)

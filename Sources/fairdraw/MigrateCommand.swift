@@ -12,7 +12,7 @@ struct MigrateCommand: AsyncParsableCommand {
       answers kept for retries, published days, webhooks. Short ids, permalinks and retries work on the new database as on the old \
       one, with the same master key file. What was cut short goes on where it stopped when it is run again.
 
-      Do not draw from the old file again: its chains would give out the same randomness a second time.
+      Afterwards the old file refuses to be used: its chains would give out the same randomness a second time.
       """)
 
   @Option(help: ArgumentHelp("The file to move, as sqlite:PATH.", valueName: "url"))
@@ -51,14 +51,16 @@ struct MigrateCommand: AsyncParsableCommand {
     }
     let source: SQLiteStore
     do {
-      source = try SQLiteStore(path: path.path, masterKey: masterKey)
+      source = try SQLiteStore(path: path.path, masterKey: masterKey, mayHaveMoved: true)
     } catch {
       throw CommandFailure("the database \(path.path) cannot be opened: \(error)")
     }
     let rows: Int
     do {
       let destination = try PostgresImport(into: target, masterKey: masterKey)
-      rows = try source.export { try Self.move($0, into: destination) }
+      rows = try source.moveAway(to: target.place) { try Self.move($0, into: destination) }
+      // Only when the old file is closed: there is never a moment at which both can be drawn from.
+      try destination.finish()
     } catch is MasterKeyMismatch {
       throw CommandFailure("the database \(target.place) cannot be moved into: it belongs to another master key")
     } catch let failure as CommandFailure {
@@ -69,7 +71,7 @@ struct MigrateCommand: AsyncParsableCommand {
     print(
       """
       \(rows) rows are in \(target.place) and have been compared with \(path.path).
-      Start the servers there, each with a copy of \(keyFile.path), and put the old file away.
+      Start the servers there, each with a copy of \(keyFile.path). The old file is not used any more.
       """, to: &Terminal.error)
   }
 
@@ -98,7 +100,6 @@ struct MigrateCommand: AsyncParsableCommand {
         bar.show(done, "comparing \(table.name)")
       }
     }
-    try destination.finish()
     return total
   }
 

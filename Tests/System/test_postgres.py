@@ -1,6 +1,6 @@
 """Several servers over one PostgreSQL: whatever dies, no outcome is lost, doubled or skipped, and no quota overrun.
 
-FAIRDRAW_TEST_POSTGRES_SECONDS sets how long servers are killed under load (20).
+FAIRDRAW_TEST_POSTGRES_SECONDS sets how long servers are killed under load (60).
 """
 
 import collections
@@ -19,7 +19,7 @@ import postgres
 from harness import BINARY, Connection, Server, cli, content_headers, together, unique, wait_until
 from test_webhooks import Receiver
 
-SECONDS = float(os.environ.get("FAIRDRAW_TEST_POSTGRES_SECONDS", 20))
+SECONDS = float(os.environ.get("FAIRDRAW_TEST_POSTGRES_SECONDS", 60))
 
 pytestmark = pytest.mark.skipif(postgres.programs() is None, reason="PostgreSQL's server is not installed")
 
@@ -629,6 +629,8 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
   assert re.search(r"^\d+ rows are in postgres://", done.stderr), done.stderr
   again = cli("migrate", "--from", source, "--to", fleet.url)
   assert again.returncode == 1 and "has a ledger already" in again.stderr
+  refused = cli("serve", "--port", "0", data=old.data)
+  assert refused.returncode == 1 and "was moved to postgres://" in refused.stderr
 
   fleet.key_file.write_text((old.data / "master.key").read_text())
   servers = fleet.start(2)
@@ -656,6 +658,21 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
   ids = [int(number) for (number,) in fleet.sql("SELECT id FROM outcomes UNION ALL SELECT id FROM test_outcomes")]
   assert len(ids) == len(set(ids))
   check_ledger(fleet)
+
+
+def test_a_server_that_was_not_stopped_draws_no_more_after_a_move(serve, fleet):
+  old = serve()
+  key = old.key()
+  first = old.draw("ints", {"clientSeed": "before"}, key=key).json()
+  assert cli("migrate", "--from", f"sqlite:{old.database}", "--to", fleet.url).returncode == 0
+  for seed in ("before", "after"):
+    refused = old.draw("ints", {"clientSeed": seed}, key=key)
+    assert refused.status == 503 and refused.header("Retry-After")
+  assert "moved into another database" in old.log_text()
+  fleet.key_file.write_text((old.data / "master.key").read_text())
+  server = fleet.start(1)[0]
+  second = server.draw("ints", {"clientSeed": "before"}, key=key).json()
+  assert (first["nonce"], second["nonce"]) == (0, 1)
 
 
 def test_a_move_that_was_cut_short_goes_on(serve, fleet):
