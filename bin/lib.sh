@@ -86,7 +86,7 @@ compile() {
   need g++ compgen -G '/usr/lib/gcc/*/*/libstdc++.so'
   need libsqlite3-dev test -e /usr/include/sqlite3.h
   need pkg-config command -v pkg-config  # which finds libpq and librsvg
-  need libpq-dev compgen -G '/usr/include/{postgresql/,}libpq-fe.h'
+  need libpq-dev pkg-config --exists libpq
   need librsvg2-dev test -e /usr/include/librsvg-2.0/librsvg/rsvg.h
   need fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
   install_missing
