@@ -3,9 +3,21 @@ import JSON
 /// `/api-docs`: openapi.json for people. What the page says is what the document says; there is no second description.
 struct ReferencePage {
   private let document: JSONValue
+  /// What a `$ref` may name. To look for it in the document would be to read that from its beginning, each time.
+  private let components: [String: JSONValue]
 
   /// - Throws: ``JSONSyntaxError`` for bytes that are no JSON.
-  init(openAPI: [UInt8]) throws(JSONSyntaxError) { document = try JSONText(openAPI).root }
+  init(openAPI: [UInt8]) throws(JSONSyntaxError) {
+    document = try JSONText(openAPI).root
+    var components: [String: JSONValue] = [:]
+    for (kind, members) in document["components"]?.members ?? [] {
+      for (name, component) in members.members ?? [] {
+        components["#/components/\(String(decoding: kind, as: UTF8.self))/\(String(decoding: name, as: UTF8.self))"] =
+          component
+      }
+    }
+    self.components = components
+  }
 
   func html(layout: Layout) -> String {
     let operations = (document["paths"]?.members ?? []).flatMap { path, item in
@@ -118,10 +130,7 @@ struct ReferencePage {
   private func resolve(_ value: JSONValue) -> JSONValue {
     var value = value
     for _ in 0..<8 {
-      guard let reference = value["$ref"]?.text, reference.hasPrefix("#/") else { break }
-      var target: JSONValue? = document
-      for name in reference.dropFirst(2).split(separator: "/") { target = target?[String(name)] }
-      guard let target else { break }
+      guard let reference = value["$ref"]?.text, let target = components[reference] else { break }
       value = target
     }
     return value
