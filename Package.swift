@@ -39,7 +39,10 @@ let package = Package(
     // The domain: submissions, `decide`, the group-committing writer, the store's contract.
     .target(
       name: "Ledger",
-      dependencies: ["Fairness", "JSON", .product(name: "Crypto", package: "swift-crypto")],
+      dependencies: [
+        "Fairness", "JSON",
+        .product(name: "Crypto", package: "swift-crypto"), .product(name: "CryptoExtras", package: "swift-crypto"),
+      ],
       swiftSettings: settings),
 
     // The ledger on an embedded SQLite file.

@@ -89,6 +89,8 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
   case webhookDisabled(WebhookEndpointID)
   case tooManyWebhooks(String)
   case unknownDelivery(DeliveryID)
+  case emailTaken
+  case tooManyKeys
 
   public var description: String {
     switch self {
@@ -100,6 +102,8 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
     case .webhookDisabled(let id): "webhook \(id.rawValue) is disabled: `fairdraw webhook enable \(id.rawValue)`"
     case .tooManyWebhooks(let name): "account \"\(name)\" has \(maximumWebhooks) webhooks, the most there can be"
     case .unknownDelivery(let id): "there is no delivery \(id.rawValue); `fairdraw webhook deliveries` lists them"
+    case .emailTaken: "another account has this email address"
+    case .tooManyKeys: "the account has \(maximumKeys) keys that are not revoked, the most there can be"
     }
   }
 }
