@@ -34,11 +34,8 @@ struct KeyCommand: AsyncParsableCommand {
 
     func validate() throws {
       guard Mode(name: mode) != nil else { throw ValidationError("--mode must be live or test, not \"\(mode)\".") }
-      for text in allowedNetworks where Network(text) == nil {
-        throw ValidationError("\"\(text)\" is no CIDR block, such as 203.0.113.0/24 or 2001:db8::/32.")
-      }
-      for text in allowedReferers where RefererPattern(text) == nil {
-        throw ValidationError("\"\(text)\" is no origin, such as https://example.com or https://*.example.com:8443.")
+      if let problem = KeyRestrictions.problem(networks: allowedNetworks, referers: allowedReferers) {
+        throw ValidationError(problem)
       }
     }
 

@@ -106,6 +106,7 @@ struct Serve: AsyncParsableCommand {
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
       renderer: EventRenderer(shortIDs: shortIDs), logger: Logger(label: "webhooks"))
     let writer = LedgerWriter(store: store, decider: decider) { worker.notify() }
+    let gate = LedgerGate(writer: writer)
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey)
     let signer = try RootSigner(masterKey: masterKey)
@@ -113,7 +114,8 @@ struct Serve: AsyncParsableCommand {
     let website = try Website(
       store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
     let parts = ServerParts(
-      store: store, writer: writer, renderer: decider.renderer, verifier: verifier, log: log, lifecycle: lifecycle,
+      store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
+      lifecycle: lifecycle,
       merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey))
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")

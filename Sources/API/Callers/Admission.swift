@@ -4,7 +4,7 @@ import Ledger
 struct Admission: Sendable {
   let keys: KeyDirectory
   let limiter: RateLimiter
-  let trustedProxies: [Network]
+  let proxies: TrustedProxies
 
   /// Who is calling.
   ///
@@ -38,7 +38,7 @@ struct Admission: Sendable {
   private func admitAnonymous(
     _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
-    let address = clientAddress(headers, peer: peer)
+    let address = proxies.client(headers, peer: peer)
     record.note {
       $0.address = address
       $0.caller = "anonymous"
@@ -50,7 +50,7 @@ struct Admission: Sendable {
   private func admit(
     _ key: KnownKey?, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
-    let address = clientAddress(headers, peer: peer)
+    let address = proxies.client(headers, peer: peer)
     record.note {
       $0.address = address
       $0.caller = key?.record.prefix
@@ -79,23 +79,6 @@ struct Admission: Sendable {
     return words.first?.lowercased() == "bearer" ? words.dropFirst().first.map(String.init) ?? "" : nil
   }
 
-  /// Who is really calling. A proxy's word is taken only if the proxy is trusted; the header is read from its end, where
-  /// the nearest proxy wrote, back to the first address that is no trusted proxy.
-  private func clientAddress(_ headers: RequestHeaders, peer: NetworkAddress?) -> NetworkAddress? {
-    guard let peer, !trustedProxies.isEmpty, isTrusted(peer) else { return peer }
-    var client = peer
-    let hops = headers.forwardedFor.joined(separator: ",").split(separator: ",")
-    for hop in hops.reversed() {
-      guard let address = NetworkAddress(hop.trimmingPrefix { $0 == " " }.prefix { $0 != " " }) else { break }
-      client = address
-      if !isTrusted(address) { break }
-    }
-    return client
-  }
-
-  private func isTrusted(_ address: NetworkAddress) -> Bool {
-    trustedProxies.contains { $0.contains(address) }
-  }
 }
 
 extension Refusal {

@@ -41,6 +41,12 @@ public struct PasswordHash: Sendable, Equatable {
   /// `scrypt$N$r$p$salt$hash`, salt and hash in hexadecimal.
   public let text: String
 
+  /// Nobody's: no password matches it, and finding that out takes as long as with any other. For email addresses that are
+  /// not known, which must not be told from those that are.
+  public static let nobodys = PasswordHash(
+    text: "scrypt$\(Cost.current.rounds)$\(Cost.current.blockSize)$\(Cost.current.parallelism)$"
+      + String(repeating: "0", count: 32) + "$" + String(repeating: "0", count: 64))
+
   /// What is stored.
   public init(text: String) { self.text = text }
 

@@ -23,8 +23,18 @@ public struct NewAPIKey: Sendable {
     mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String],
     using random: inout some RandomNumberGenerator
   ) {
+    let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
+    self.init(
+      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, bytes: bytes)
+  }
+
+  /// - Parameter bytes: 32, which nobody can guess.
+  public init(
+    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String], bytes: [UInt8]
+  ) {
+    precondition(bytes.count == 32)
     var text: [UInt8] = []
-    text.append(base64: (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) })
+    text.append(base64: bytes)
     // The URL-safe alphabet without padding (RFC 4648 § 5), so that a key survives any shell and any header.
     let safe = text.filter { $0 != UInt8(ascii: "=") }.map {
       switch $0 {
