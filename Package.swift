@@ -109,7 +109,7 @@ let package = Package(
     .target(
       name: "Website",
       dependencies: [
-        "API", "Ledger", "Fairness", "JSON", "CRSVG",
+        "API", "Webhooks", "Ledger", "Fairness", "JSON", "CRSVG",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -46,6 +46,9 @@ public struct LedgerGate: Sendable {
     return try reply.get()
   }
 
+  /// The answer that a submission's idempotency key has got before, if it is at hand.
+  package func recall(_ submission: Submission) -> Reply? { submission.claim.flatMap(writer.recall) }
+
   /// A request as far as it gets without waiting.
   enum Prepared {
     case answered(Reply)
