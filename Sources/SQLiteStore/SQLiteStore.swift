@@ -36,6 +36,7 @@ public final class SQLiteStore: Sendable {
     configuration.busyMode = .timeout(5)
     configuration.prepareDatabase { db in
       try db.execute(sql: "PRAGMA cache_size = -16000")
+      db.add(function: .newestOutcome)
     }
     pool = try DatabasePool(path: path, configuration: configuration)
     try Schema.migrator.migrate(pool)
@@ -78,6 +79,20 @@ public final class SQLiteStore: Sendable {
     try pool.write { db in
       defer { writer.forget() }
       return try body(db)
+    }
+  }
+
+  /// ``administer(_:)`` for those who must not block their thread.
+  func change<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+    do {
+      return try await pool.write { db in
+        defer { writer.forget() }
+        return try body(db)
+      }
+    } catch let error as AdministrationError {
+      throw error
+    } catch {
+      throw StoreFailure("\(error)")
     }
   }
 

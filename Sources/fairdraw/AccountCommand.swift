@@ -19,7 +19,7 @@ struct AccountCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
-      guard (1...100).contains(name.count), !name.contains(where: \.isNewline) else {
+      guard AccountName.isValid(name) else {
         throw ValidationError("An account's name is one line of 1 to 100 characters.")
       }
       if let dailyQuota, !(0...Int(Int32.max)).contains(dailyQuota) {

@@ -55,8 +55,9 @@ struct KeyCommand: AsyncParsableCommand {
 
     func run() async throws {
       let keys = try administering(storage) { try $0.keys() }
-      let rows = keys.map { account, key in
-        [
+      let rows = keys.map { account, report in
+        let key = report.key
+        return [
           key.prefix, account, key.mode.name, key.revoked.map { "revoked \(Terminal.time($0))" } ?? "active",
           Terminal.time(key.created), key.allowedNetworks.joined(separator: " "),
           key.allowedReferers.joined(separator: " "),

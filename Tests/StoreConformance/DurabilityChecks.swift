@@ -19,7 +19,7 @@ extension StoreConformance {
         }
         return (
           LedgerState(try test.snapshot(group)), outcomes, try test.store.accounts(),
-          try test.store.keys().map(\.key)
+          try test.store.keys().map(\.report)
         )
       }
       let before = try await everything()

@@ -6,7 +6,8 @@ import Fairness
 /// belongs to somebody else, the store says what it says of one that does not exist.
 ///
 /// Methods throw ``AdministrationError`` for what cannot be done, with a sentence for the account holder, and
-/// ``StoreFailure`` when the database did not answer.
+/// ``StoreFailure`` when the database did not answer. What names an account throws ``AdministrationError/noAccount(_:)``
+/// when there is none of that number, or it was deleted; lists are empty then.
 public protocol AccountStore: Sendable {
   // MARK: Accounts
 
@@ -23,10 +24,13 @@ public protocol AccountStore: Sendable {
   /// Whose email address this is.
   func signIn(email: EmailAddress) async throws -> (account: AccountID, signIn: SignIn)?
   func signIn(of account: AccountID) async throws -> SignIn?
-  /// Deletes an account: its sign-in, sessions, keys, webhooks, deliveries, idempotency records, usage and open
-  /// commitments. Its name and email address may be used again.
+  /// Deletes an account: its sign-in, sessions, keys, webhooks and deliveries are gone at once for everybody. Its name and
+  /// email address may be used again, its number and those of its keys never. What it drew is counted as anonymous draws
+  /// from then on.
   ///
-  /// Recorded outcomes stay, since published roots and permalinks speak of them, with their chains' seeds.
+  /// Recorded outcomes stay, since published roots and permalinks speak of them, with their chains' seeds. Idempotency
+  /// records and open commitments, which nobody can use any more, and the rows of deliveries are left to the sweeps: how
+  /// long this takes does not depend on how much was drawn.
   func deleteAccount(_ id: AccountID) async throws
 
   // MARK: Sessions
@@ -64,6 +68,23 @@ public protocol AccountStore: Sendable {
     of account: AccountID, prefix: [UInt8], after: (key: KeyID, clientSeed: ClientSeed)?, limit: Int
   ) async throws -> [ChainReport]
 
+  /// What the account drew from commitments with live keys, by key and then by chain.
+  ///
+  /// - Parameters:
+  ///   - after: leaves out what does not come after this one.
+  ///   - limit: 1 or more.
+  func revealedOutcomes(
+    of account: AccountID, after: (key: KeyID, chain: Int64)?, limit: Int
+  ) async throws -> [(key: KeyID, outcome: Outcome)]
+  /// The account's test outcomes, by client seed and then by number.
+  ///
+  /// - Parameters:
+  ///   - after: leaves out what does not come after this one.
+  ///   - limit: 1 or more.
+  func testOutcomes(
+    of account: AccountID, after: (clientSeed: ClientSeed, id: Int64)?, limit: Int
+  ) async throws -> [Outcome]
+
   // MARK: Webhooks
 
   func webhooks(of account: AccountID) async throws -> [WebhookEndpoint]
@@ -80,6 +101,14 @@ public protocol AccountStore: Sendable {
   ) async throws -> [DeliveryReport]
   /// - Throws: ``AdministrationError/unknownDelivery(_:)``.
   func resendDelivery(_ id: DeliveryID, of account: AccountID) async throws
+}
+
+extension ClientSeed {
+  /// The least bytes that come after everything that begins with `prefix`; nil if nothing does.
+  public static func end(ofPrefix prefix: [UInt8]) -> [UInt8]? {
+    guard let last = prefix.lastIndex(where: { $0 < .max }) else { return nil }
+    return prefix[..<last] + [prefix[last] + 1]
+  }
 }
 
 /// The most keys an account may have that are not revoked.
