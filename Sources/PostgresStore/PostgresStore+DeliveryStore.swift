@@ -293,6 +293,9 @@ extension PostgresStore: DeliveryStore {
 
   /// - Parameter webhook: held.
   func set(_ webhook: WebhookEndpoint, _ secret: WebhookSecret, on connection: Connection) throws {
+    let present = try connection.run([Query(.loadSecret) { $0.bind(webhook.id.rawValue) }])[0]
+    let context = WebhookSecret.sealingContext(endpoint: webhook.id)
+    if present.count == 1, try vault.open(present.bytes(0, 0), context: context) == secret.bytes { return }
     let sealed = try seal(secret, for: webhook.id)
     try connection.run([
       Query(.replaceSecret) {
@@ -504,6 +507,9 @@ extension Statement {
     SELECT id, url, sealed_secret, sealed_old_secret, old_expires FROM webhook_endpoints
     WHERE id IN (SELECT endpoint_id FROM deliveries WHERE id = ANY ($1::bigint[]))
     """)
+
+  fileprivate static let loadSecret = Statement(
+    "load-secret", "SELECT sealed_secret FROM webhook_endpoints WHERE id = $1::bigint")
 
   fileprivate static let countPending = Statement(
     "count-pending", "SELECT count(*) FROM deliveries WHERE due IS NOT NULL")

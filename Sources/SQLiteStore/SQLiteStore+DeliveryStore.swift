@@ -264,6 +264,10 @@ extension SQLiteStore: DeliveryStore {
   }
 
   func set(_ webhook: WebhookEndpoint, _ secret: WebhookSecret, _ db: Database) throws {
+    let present = try Data.fetchOne(
+      db, sql: "SELECT sealed_secret FROM webhook_endpoints WHERE id = ?", arguments: [webhook.id.rawValue])
+    let context = WebhookSecret.sealingContext(endpoint: webhook.id)
+    if let present, try vault.open(Array(present), context: context) == secret.bytes { return }
     try db.execute(
       sql: """
         UPDATE webhook_endpoints SET sealed_old_secret = sealed_secret, old_expires = ?, sealed_secret = ? WHERE id = ?

@@ -57,6 +57,9 @@ struct Serve: AsyncParsableCommand {
   @Flag(help: "Let webhooks go to private addresses: this machine, its network, its cloud's metadata service.")
   var allowPrivateWebhooks = false
 
+  @Flag(help: "Let visitors make accounts for themselves, at /sign-up.")
+  var signUp = false
+
   @Option(
     help: ArgumentHelp(
       "A second port, for Prometheus: its only address is /metrics. (default: none)", valueName: "number"))
@@ -91,6 +94,7 @@ struct Serve: AsyncParsableCommand {
     let metricsPort = try Settings.integer("metrics-port", metricsPort, in: 1...65535)
     let metricsHost = Settings.text("metrics-host", metricsHost) ?? "127.0.0.1"
     let allowsPrivate = try Settings.flag("allow-private-webhooks", allowPrivateWebhooks)
+    let isSignUpOpen = try Settings.flag("sign-up", signUp)
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
     if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
     let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
@@ -112,7 +116,10 @@ struct Serve: AsyncParsableCommand {
     let signer = try RootSigner(masterKey: masterKey)
     let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
     let website = try Website(
-      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
+      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url,
+      dashboard: DashboardParts(
+        accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
+        allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
       lifecycle: lifecycle,

@@ -52,7 +52,7 @@ extension Dashboard {
       try await accounts.deliveries(of: visit.account.id, endpoint: webhook.id, state: nil, before: nil, limit: 10)
     }
     var values = Self.values(webhook)
-    values["deliveries"] = latest.map { values(of: $0, showsURL: false) }
+    values["deliveries"] = latest.map { self.values(of: $0, showsURL: false) }
     values["hasDeliveries"] = !latest.isEmpty
     return page(visit, "webhook", "A webhook", section: Self.section, values: values, complaint: complaint)
   }

@@ -14,7 +14,7 @@ extension AdministrationError {
       Complaint(
         "There are \(maximumWebhooks) webhooks, the most an account may have. Delete one first.", status: 409)
     case .webhookDisabled: Complaint("This webhook is disabled. Enable it first.", status: 409)
-    case .unknownAccount: Complaint("This account is not there any more.", status: 404)
+    case .unknownAccount, .noAccount: Complaint("This account is not there any more.", status: 404)
     case .unknownKey, .ambiguousPrefix: Complaint("There is no such key.", status: 404)
     case .unknownWebhook: Complaint("There is no such webhook.", status: 404)
     case .unknownDelivery: Complaint("There is no such delivery.", status: 404)
