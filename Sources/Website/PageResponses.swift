@@ -63,6 +63,17 @@ enum PageResponses {
     return Response(status: .seeOther, headers: headers)
   }
 
+  /// What is to be saved as a file.
+  static func download(as name: String, _ response: Response) -> Response {
+    var response = response
+    for (name, value) in guards {
+      if let name = HTTPField.Name(name) { response.headers[name] = value }
+    }
+    makePersonal(&response.headers, cookies: [])
+    response.headers[.contentDisposition] = "attachment; filename=\"\(name)\""
+    return response
+  }
+
   private static func makePersonal(_ headers: inout HTTPFields, cookies: [String]) {
     headers[.vary] = "Cookie"
     // With `no-referrer` browsers would not say of a form where it comes from.

@@ -3,6 +3,7 @@ import Fairness
 import HTTPTypes
 import Hummingbird
 import Ledger
+import NIOCore
 
 extension Dashboard {
   private static let section = "/dashboard/account"
@@ -68,6 +69,16 @@ extension Dashboard {
   // MARK: Taking everything along
 
   @Sendable func export(_ visit: Visit) async throws -> Response {
-    throw Refusal(404, "There is nothing at this address.")
+    guard let format = AccountExport.Format(rawValue: visit.query.text("format")) else {
+      throw Refusal.badRequest("format must be json or csv")
+    }
+    let export = AccountExport(store: accounts, renderer: renderer)
+    let account = visit.account.id
+    return PageResponses.download(
+      as: "fairdraw-\(Day(of: visit.now)).\(format.rawValue)",
+      Response.stream(format.contentType) { writer in
+        // As fast as the browser takes it; a page of outcomes at a time is all that is held.
+        try await export.write(format, of: account) { try await writer.write(ByteBuffer(bytes: $0)) }
+      })
   }
 }

@@ -18,7 +18,7 @@ struct Dashboard: Routes {
 
   typealias Answer = @Sendable (Visit) async throws -> Response
 
-  var accounts: any AccountStore { parts.accounts }
+  var accounts: any LedgerStore & AccountStore { parts.accounts }
 
   var routes: [Route] {
     [

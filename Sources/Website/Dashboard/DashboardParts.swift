@@ -4,7 +4,7 @@ import Ledger
 
 /// What the pages behind the sign-in work with.
 public struct DashboardParts: Sendable {
-  public var accounts: any AccountStore
+  public var accounts: any LedgerStore & AccountStore
   /// The way into the ledger, for rotations.
   public var gate: LedgerGate
   /// ``MasterKey/formSecret``.
@@ -19,7 +19,7 @@ public struct DashboardParts: Sendable {
   public var deliveryIsDue: @Sendable () -> Void
 
   public init(
-    accounts: any AccountStore, gate: LedgerGate, formSecret: SymmetricKey, dailyQuota: Int, isSignUpOpen: Bool = false,
+    accounts: any LedgerStore & AccountStore, gate: LedgerGate, formSecret: SymmetricKey, dailyQuota: Int, isSignUpOpen: Bool = false,
     allowsPrivateWebhooks: Bool = false, deliveryIsDue: @escaping @Sendable () -> Void = {}
   ) {
     self.accounts = accounts
