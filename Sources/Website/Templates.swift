@@ -40,6 +40,7 @@ package struct Templates: Sendable {
     "account": PackageResources.account_mustache,
     "account-delete": PackageResources.account_delete_mustache,
     "notes": PackageResources.notes_mustache,
+    "steps": PackageResources.steps_mustache,
     "quota": PackageResources.quota_mustache,
     "error": PackageResources.error_mustache,
     "preview": PackageResources.preview_mustache,

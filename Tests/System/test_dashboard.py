@@ -1,12 +1,16 @@
 """Signing in, and the dashboard: over HTTP as a browser and as somebody hostile would, and in a real Chromium."""
 
+import hashlib
 import html
 import http.cookies
 import itertools
 import json
 import re
+import secrets
+import sqlite3
 import subprocess
 import sys
+import time
 import urllib.parse
 from contextlib import closing
 
@@ -15,7 +19,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from browser import Browser
-from harness import Server, together, unique, wait_until
+from harness import TIMEOUT, Server, together, unique, wait_until
 from test_pages import CONTRAST, CONTROLS, STRUCTURE
 from test_webhooks import Receiver
 
@@ -94,6 +98,17 @@ class Person:
     assert (answer.status, answer.header("Location")) == (303, "/dashboard"), answer
     return self
 
+  def arrive(self, name=None):
+    """An account without a password, and a session as signing in makes one: passwords are slow to check, on purpose."""
+    self.name = self.server.account(name=name or unique("person"))
+    token, now = secrets.token_hex(32), int(time.time() * 1000)
+    with closing(sqlite3.connect(self.server.database, timeout=TIMEOUT)) as connection, connection:
+      connection.execute(
+        "INSERT INTO sessions (digest, account_id, created, expires) SELECT ?, id, ?, ? FROM accounts WHERE name = ?",
+        (hashlib.sha256(token.encode()).digest(), now, now + 86_400_000, self.name))
+    self.cookies["fairdraw"] = token
+    return self
+
   def sign_in(self, email=None, password=None, **more):
     return self.send("/sign-in", email=email or self.email, password=password or self.password, **more)
 
@@ -138,7 +153,7 @@ def _alice(site):
 
 @pytest.fixture(scope="module")
 def _mallory(site):
-  return Person(site).sign_up()
+  return Person(site).arrive()
 
 
 @pytest.fixture
@@ -479,7 +494,7 @@ def test_numbers_in_addresses_are_numbers(alice, number):
 
 
 def test_text_stays_text_everywhere(site, person):
-  person.sign_up(name=MARKUP[:100])
+  person.arrive(name=MARKUP[:100])
   key = person.make_key(name=MARKUP[:100])
   draw(site, key, MARKUP)
   person.send("/dashboard/webhooks/new", "/dashboard/webhooks", url="http://127.0.0.1:9/" + urllib.parse.quote(MARKUP))
@@ -595,7 +610,7 @@ def test_what_keys_refuse(alice):
 
 
 def test_usage_is_told_in_a_chart_and_in_numbers(site, person):
-  person.sign_up()
+  person.arrive()
   assert "No draw yet" in shown(person.get("/dashboard/usage"))
   key = person.make_key()
   for _ in range(3):
@@ -613,8 +628,8 @@ def test_usage_is_told_in_a_chart_and_in_numbers(site, person):
 
 
 def test_a_spent_quota_is_said(serve):
-  server = serve(FAIRDRAW_SIGN_UP="true", FAIRDRAW_DAILY_QUOTA=1)
-  person = Person(server).sign_up()
+  server = serve(FAIRDRAW_DAILY_QUOTA=1)
+  person = Person(server).arrive()
   key = person.make_key()
   assert draw(server, key).status == 200 and draw(server, key).status == 429
   assert "The quota is spent" in shown(person.get("/dashboard"))
@@ -624,7 +639,7 @@ def test_a_spent_quota_is_said(serve):
 
 
 def test_outcomes_are_found_by_how_their_seed_begins(site, person):
-  person.sign_up()
+  person.arrive()
   key = person.make_key()
   for number in range(27):
     draw(site, key, f"find:{number:02}")
@@ -639,7 +654,7 @@ def test_outcomes_are_found_by_how_their_seed_begins(site, person):
 
 
 def test_a_chains_outcomes_are_paged_and_lead_to_their_pages(site, person):
-  person.sign_up()
+  person.arrive()
   key = person.make_key()
   seed = "a b/ä\n%&\"<" + "\u202e"
   ids = [draw(site, key, seed).json()["shortId"] for _ in range(30)]
@@ -656,7 +671,7 @@ def test_a_chains_outcomes_are_paged_and_lead_to_their_pages(site, person):
 
 
 def test_rotating_reveals_the_seed_once(site, person):
-  person.sign_up()
+  person.arrive()
   key = person.make_key()
   outcome = draw(site, key, "turn").json()
   address = f"/dashboard/outcomes/rotate?key={person.key_id()}&clientSeed=turn"
@@ -680,7 +695,7 @@ def test_rotating_reveals_the_seed_once(site, person):
 
 
 def test_a_revoked_keys_chain_cannot_be_rotated(site, person):
-  person.sign_up()
+  person.arrive()
   key = person.make_key()
   draw(site, key, "late")
   key_id = person.key_id()
@@ -703,7 +718,7 @@ def receiver(tmp_path):
 
 
 def test_a_webhook_from_its_making_to_its_end(site, person, receiver):
-  person.sign_up()
+  person.arrive()
   hook, secret = person.make_webhook(receiver.url("/ok"))
   page = f"/dashboard/webhooks/{hook}"
   assert secret.startswith("whsec_") and secret not in shown(person.get(page))
@@ -730,7 +745,7 @@ def test_a_webhook_from_its_making_to_its_end(site, person, receiver):
 
 
 def test_a_secret_that_is_replaced_is_shown_once_and_both_sign(site, person, receiver):
-  person.sign_up()
+  person.arrive()
   hook, secret = person.make_webhook(receiver.url("/ok"))
   page = f"/dashboard/webhooks/{hook}/secret"
   form = person.form(page)
@@ -747,7 +762,7 @@ def test_a_secret_that_is_replaced_is_shown_once_and_both_sign(site, person, rec
 
 
 def test_what_webhooks_refuse(site, person):
-  person.sign_up()
+  person.arrive()
   for url in ("ftp://example.com", "example.com", "", "https://user@example.com", "https://example.com/#x", "javascript:alert(1)"):
     answer = person.send("/dashboard/webhooks/new", "/dashboard/webhooks", url=url)
     assert answer.status == 422 and "no URL for a webhook" in said(answer), url
@@ -762,8 +777,8 @@ def test_what_webhooks_refuse(site, person):
 
 
 def test_private_addresses_are_refused_at_once(serve):
-  server = serve(FAIRDRAW_SIGN_UP="true")
-  person = Person(server).sign_up()
+  server = serve()
+  person = Person(server).arrive()
   for host in ("127.0.0.1", "[::1]", "10.1.2.3", "169.254.169.254", "[::ffff:127.0.0.1]"):
     answer = person.send("/dashboard/webhooks/new", "/dashboard/webhooks", url=f"http://{host}/x")
     assert answer.status == 422 and "private address" in said(answer), host
@@ -782,7 +797,7 @@ def test_a_receivers_answer_is_shown_as_text(site, person, tmp_path):
     "print(server.server_port, flush=True); server.serve_forever()\n")
   with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
     try:
-      person.sign_up()
+      person.arrive()
       hook, _ = person.make_webhook(f"http://127.0.0.1:{int(process.stdout.readline())}/")
       person.post(f"/dashboard/webhooks/{hook}/test", {"token": person.token})
       page = f"/dashboard/webhooks/{hook}"
@@ -869,9 +884,8 @@ def test_everything_can_be_taken_along(site, person):
 
 
 def test_a_database_that_fails_is_a_page_that_says_so(serve):
-  import sqlite3
-  server = serve(FAIRDRAW_SIGN_UP="true")
-  person = Person(server).sign_up()
+  server = serve()
+  person = Person(server).arrive()
   with closing(sqlite3.connect(server.database)) as connection, connection:
     connection.execute("ALTER TABLE sessions RENAME TO hidden")
   answer = person.get("/dashboard")
@@ -903,12 +917,11 @@ def browser(chromium, site):
 
 
 def enter(browser, person, path="/dashboard"):
-  browser.open("/sign-in?" + urllib.parse.urlencode({"next": path}))
-  browser.fill("#email", person.email)
-  browser.fill("#password", person.password)
-  browser.click(".door button")
+  """Opens a page with the person's own session."""
+  browser.open("/robots.txt")
+  browser.driver.add_cookie({"name": "fairdraw", "value": person.session, "path": "/"})
+  browser.open(path)
   browser.wait(".who")
-  return browser
 
 
 def test_a_day_with_the_dashboard(browser, site, person):
@@ -969,7 +982,7 @@ def test_a_day_with_the_dashboard(browser, site, person):
 
 
 def test_a_webhook_in_the_browser(browser, site, person, receiver):
-  person.sign_up()
+  person.arrive()
   enter(browser, person, "/dashboard/webhooks")
   browser.click("a[href='/dashboard/webhooks/new']")
   browser.fill("#url", receiver.url("/status/500"))
@@ -992,7 +1005,7 @@ def test_a_webhook_in_the_browser(browser, site, person, receiver):
 
 
 def test_a_form_is_not_sent_twice_by_an_impatient_finger(browser, site, person):
-  person.sign_up()
+  person.arrive()
   enter(browser, person, "/dashboard/keys/new")
   browser.fill("#name", "impatient")
   browser.run("const button = document.querySelector('form.panel button'); button.click(); button.click(); button.click()")
@@ -1003,7 +1016,7 @@ def test_a_form_is_not_sent_twice_by_an_impatient_finger(browser, site, person):
 @pytest.fixture(scope="module")
 def furnished(site):
   """Somebody who has some of everything, and addresses of pages that show it."""
-  person = Person(site).sign_up()
+  person = Person(site).arrive()
   key = person.make_key(name="漢字" * 20)
   for number in range(30):
     draw(site, key, "x" * 256 if number % 2 else "short")

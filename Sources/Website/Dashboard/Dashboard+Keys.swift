@@ -14,7 +14,7 @@ extension Dashboard {
       visit, "keys", "Keys", section: "/dashboard/keys",
       values: [
         "keys": working.map(Self.values), "isEmpty": working.isEmpty, "revoked": revoked.map(Self.values),
-        "revokedCount": revoked.count, "hasRevoked": !revoked.isEmpty,
+        "revokedCount": revoked.count, "hasRevoked": !revoked.isEmpty, "hasAny": !reports.isEmpty,
       ])
   }
 
