@@ -29,10 +29,11 @@ public struct ServerParts: Sendable {
   public let lifecycle: Lifecycle
   public let merkle: MerkleParts
   public let metrics: Metrics
+  public let keyActivity: KeyActivityLog
 
   public init(
     store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, verifier: OutcomeVerifier, log: LineLog,
-    lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics()
+    lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics(), keyActivity: KeyActivityLog = KeyActivityLog()
   ) {
     self.store = store
     self.writer = writer
@@ -42,6 +43,7 @@ public struct ServerParts: Sendable {
     self.lifecycle = lifecycle
     self.merkle = merkle
     self.metrics = metrics
+    self.keyActivity = keyActivity
   }
 }
 
@@ -73,7 +75,7 @@ public func buildApplication(
   ]
   let admission = Admission(
     keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
-    trustedProxies: configuration.trustedProxies)
+    trustedProxies: configuration.trustedProxies, activity: parts.keyActivity)
   let completion = Completion(log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
   let edge = Edge(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
