@@ -31,10 +31,12 @@ public struct ServerParts: Sendable {
   public let lifecycle: Lifecycle
   public let merkle: MerkleParts
   public let metrics: Metrics
+  public let keyActivity: KeyActivityLog
 
   public init(
     store: any LedgerStore, writer: LedgerWriter, gate: LedgerGate, renderer: OutcomeRenderer,
-    verifier: OutcomeVerifier, log: LineLog, lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics()
+    verifier: OutcomeVerifier, log: LineLog, lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics(),
+    keyActivity: KeyActivityLog = KeyActivityLog()
   ) {
     self.store = store
     self.writer = writer
@@ -45,6 +47,7 @@ public struct ServerParts: Sendable {
     self.lifecycle = lifecycle
     self.merkle = merkle
     self.metrics = metrics
+    self.keyActivity = keyActivity
   }
 }
 
@@ -76,7 +79,7 @@ public func buildApplication(
   ]
   let admission = Admission(
     keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
-    proxies: TrustedProxies(networks: configuration.trustedProxies))
+    proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
   let completion = Completion(log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
   let edge = Edge(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),

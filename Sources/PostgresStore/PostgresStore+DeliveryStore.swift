@@ -242,7 +242,7 @@ extension PostgresStore: DeliveryStore {
   public func webhooks(ofAccountNamed name: String?) throws -> [(account: String, endpoint: WebhookEndpoint)] {
     try administer { connection in
       if let name {
-        let account = try Self.holdAccount(named: name, on: connection).id
+        let account = try Self.existingAccount(named: name, on: connection).id
         return try Self.webhooks(of: account, on: connection).map { (name, $0) }
       }
       let rows = try connection.run([Query(.listWebhooks)])[0]
@@ -326,7 +326,7 @@ extension PostgresStore: DeliveryStore {
   public func deliveries(ofAccountNamed name: String?, state: DeliveryState?, limit: Int) throws -> [DeliveryReport] {
     try administer { connection in
       if let name {
-        let account = try Self.holdAccount(named: name, on: connection).id
+        let account = try Self.existingAccount(named: name, on: connection).id
         return try Self.deliveries(
           of: account, endpoint: nil, state: state, before: nil, limit: limit, on: connection)
       }

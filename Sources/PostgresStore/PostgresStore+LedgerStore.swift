@@ -271,11 +271,22 @@ extension PostgresStore: LedgerStore {
   //
   // Whoever changes what an account has holds the account, as a group does.
 
+  /// - Throws: ``AdministrationError/unknownAccount(_:)``.
+  static func existingAccount(named name: String, on connection: Connection) throws -> Account {
+    try account(named: name, .findAccountByName, on: connection)
+  }
+
   /// The account, locked until the transaction's end.
   ///
   /// - Throws: ``AdministrationError/unknownAccount(_:)``.
   static func holdAccount(named name: String, on connection: Connection) throws -> Account {
-    let rows = try connection.run([Query(.holdAccountByName) { $0.bind(text: name) }])[0]
+    try account(named: name, .holdAccountByName, on: connection)
+  }
+
+  private static func account(
+    named name: String, _ statement: Statement, on connection: Connection
+  ) throws -> Account {
+    let rows = try connection.run([Query(statement) { $0.bind(text: name) }])[0]
     guard rows.count == 1 else { throw AdministrationError.unknownAccount(name) }
     return Account(row: 0, of: rows)
   }

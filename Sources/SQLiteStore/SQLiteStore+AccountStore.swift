@@ -34,7 +34,7 @@ extension SQLiteStore: AccountStore {
   }
 
   public func setSignIn(_ signIn: SignIn, of account: AccountID, keeping: SessionToken.Digest?) async throws {
-    try await change { db in
+    try await change(concernsGroups: false) { db in
       _ = try Self.existingAccount(account, db)
       try Self.set(signIn, of: account, db)
       try db.execute(
@@ -103,7 +103,7 @@ extension SQLiteStore: AccountStore {
   // MARK: Sessions
 
   public func createSession(_ session: Session) async throws {
-    try await change { db in
+    try await change(concernsGroups: false) { db in
       _ = try Self.existingAccount(session.account, db)
       try db.execute(
         sql: "INSERT INTO sessions (digest, account_id, created, expires) VALUES (?, ?, ?, ?)",
@@ -121,7 +121,7 @@ extension SQLiteStore: AccountStore {
   }
 
   public func endSession(_ digest: SessionToken.Digest) async throws {
-    try await change { db in
+    try await change(concernsGroups: false) { db in
       try db.execute(sql: "DELETE FROM sessions WHERE digest = ?", arguments: [Data(digest.bytes)])
     }
   }
@@ -133,7 +133,7 @@ extension SQLiteStore: AccountStore {
       try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM sessions WHERE expires <= ?)", arguments: [now]) ?? false
     }
     guard due else { return false }
-    return try await change { db in
+    return try await change(concernsGroups: false) { db in
       try db.execute(
         sql: "DELETE FROM sessions WHERE digest IN (SELECT digest FROM sessions WHERE expires <= ? LIMIT ?)",
         arguments: [now, limit])
@@ -177,24 +177,20 @@ extension SQLiteStore: AccountStore {
 
   public func record(_ activity: [KeyID: KeyActivity]) async throws {
     guard !activity.isEmpty else { return }
-    do {
-      try await pool.write { db in
-        let add = try db.cachedStatement(
-          sql: """
-            INSERT INTO key_activity (key_id, last_used, denied, last_denied)
-            SELECT k.id, ?2, ?3, ?4 FROM api_keys k JOIN accounts a ON a.id = k.account_id
-            WHERE k.id = ?1 AND a.deleted IS NULL
-            ON CONFLICT (key_id) DO UPDATE SET
-              last_used = max(coalesce(last_used, excluded.last_used), coalesce(excluded.last_used, last_used)),
-              denied = denied + excluded.denied,
-              last_denied = max(coalesce(last_denied, excluded.last_denied), coalesce(excluded.last_denied, last_denied))
-            """)
-        for (key, activity) in activity {
-          try add.execute(arguments: [key.rawValue, activity.lastUsed, activity.denied, activity.lastDenied])
-        }
+    try await change(concernsGroups: false) { db in
+      let add = try db.cachedStatement(
+        sql: """
+          INSERT INTO key_activity (key_id, last_used, denied, last_denied)
+          SELECT k.id, ?2, ?3, ?4 FROM api_keys k JOIN accounts a ON a.id = k.account_id
+          WHERE k.id = ?1 AND a.deleted IS NULL
+          ON CONFLICT (key_id) DO UPDATE SET
+            last_used = max(coalesce(last_used, excluded.last_used), coalesce(excluded.last_used, last_used)),
+            denied = denied + excluded.denied,
+            last_denied = max(coalesce(last_denied, excluded.last_denied), coalesce(excluded.last_denied, last_denied))
+          """)
+      for (key, activity) in activity {
+        try add.execute(arguments: [key.rawValue, activity.lastUsed, activity.denied, activity.lastDenied])
       }
-    } catch {
-      throw StoreFailure("\(error)")
     }
   }
 
@@ -316,11 +312,13 @@ extension SQLiteStore: AccountStore {
   }
 
   public func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID) async throws {
-    try await change { [self] in try set(Self.webhook(id, of: account, $0), secret, $0) }
+    try await change(concernsGroups: false) { [self] in try set(Self.webhook(id, of: account, $0), secret, $0) }
   }
 
   public func createTestDelivery(for id: WebhookEndpointID, of account: AccountID) async throws -> DeliveryID {
-    try await change { [self] in try insertTestDelivery(for: Self.webhook(id, of: account, $0), $0) }
+    try await change(concernsGroups: false) { [self] in
+      try insertTestDelivery(for: Self.webhook(id, of: account, $0), $0)
+    }
   }
 
   public func deliveries(
@@ -338,7 +336,7 @@ extension SQLiteStore: AccountStore {
   }
 
   public func resendDelivery(_ id: DeliveryID, of account: AccountID) async throws {
-    try await change { [self] in try resend(id, of: account, $0) }
+    try await change(concernsGroups: false) { [self] in try resend(id, of: account, $0) }
   }
 }
 

@@ -83,10 +83,14 @@ public final class SQLiteStore: Sendable {
   }
 
   /// ``administer(_:)`` for those who must not block their thread.
-  func change<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+  ///
+  /// - Parameter concernsGroups: whether it may change something that the group writer remembers.
+  func change<Result: Sendable>(
+    concernsGroups: Bool = true, _ body: @escaping @Sendable (Database) throws -> Result
+  ) async throws -> Result {
     do {
       return try await pool.write { db in
-        defer { writer.forget() }
+        defer { if concernsGroups { writer.forget() } }
         return try body(db)
       }
     } catch let error as AdministrationError {

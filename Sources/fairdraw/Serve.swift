@@ -90,7 +90,7 @@ struct Serve: AsyncParsableCommand {
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
     let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
     let level = try logLevelSetting()
-    let givenURL = try publicURLSetting()
+    let givenURL = try publicURLSetting(publicURL)
     let metricsPort = try Settings.integer("metrics-port", metricsPort, in: 1...65535)
     let metricsHost = Settings.text("metrics-host", metricsHost) ?? "127.0.0.1"
     let allowsPrivate = try Settings.flag("allow-private-webhooks", allowPrivateWebhooks)
@@ -129,7 +129,11 @@ struct Serve: AsyncParsableCommand {
     ) { address in
       greet(address, publicURL: givenURL, place: place)
     }
-    var services: [any Service] = [DailyLog(publisher: publisher), worker, application]
+    // What is first here is last to shut down: no request comes after the last report of how keys were used.
+    var services: [any Service] = [
+      AccountCare(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts")),
+      DailyLog(publisher: publisher), worker, application,
+    ]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {
       places += ", or on \(metricsHost):\(metricsPort) for its metrics"
@@ -163,19 +167,18 @@ struct Serve: AsyncParsableCommand {
     }
     return level
   }
+}
 
-  private func publicURLSetting() throws -> String? {
-    guard var text = Settings.text("public-url", publicURL) else { return nil }
-    guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme),
-      parts.host?.isEmpty == false,
-      parts.query == nil, parts.fragment == nil
-    else {
-      throw ValidationError(
-        "--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".")
-    }
-    while text.hasSuffix("/") { text.removeLast() }
-    return text
+/// Where clients reach the server, if the option or the environment says so.
+func publicURLSetting(_ given: String?) throws -> String? {
+  guard var text = Settings.text("public-url", given) else { return nil }
+  guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme), parts.host?.isEmpty == false,
+    parts.query == nil, parts.fragment == nil
+  else {
+    throw ValidationError("--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".")
   }
+  while text.hasSuffix("/") { text.removeLast() }
+  return text
 }
 
 /// The first words on standard output: where it listens, and a command that works as it stands.

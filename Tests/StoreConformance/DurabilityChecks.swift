@@ -12,7 +12,7 @@ extension StoreConformance {
           commitment(test.aliceToo), move(test.alice), draw(test.alice),
         ]
       try test.settle(group)
-      func everything() async throws -> (LedgerState, [[Outcome]], [Account], [APIKeyRecord]) {
+      func everything() async throws -> (LedgerState, [[Outcome]], [Account], [KeyReport]) {
         var outcomes: [[Outcome]] = []
         for caller in [test.alice, test.aliceToo, test.aliceTest, test.bob, .anonymous] {
           outcomes.append(try await test.outcomes(caller))

@@ -5,6 +5,7 @@ struct Admission: Sendable {
   let keys: KeyDirectory
   let limiter: RateLimiter
   let proxies: TrustedProxies
+  let activity: KeyActivityLog
 
   /// Who is calling.
   ///
@@ -14,7 +15,7 @@ struct Admission: Sendable {
     guard let secret = Self.presentedKey(headers) else {
       return try admitAnonymous(headers, peer: peer, record: record)
     }
-    let key: KnownKey?
+    let key: KeyDirectory.Standing
     do throws(StoreFailure) {
       key = try await keys.key(secret)
     } catch {
@@ -48,20 +49,28 @@ struct Admission: Sendable {
   }
 
   private func admit(
-    _ key: KnownKey?, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
+    _ standing: KeyDirectory.Standing, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
     let address = proxies.client(headers, peer: peer)
-    record.note {
-      $0.address = address
-      $0.caller = key?.record.prefix
-      $0.showsTiming = key?.record.mode == .live
-    }
-    guard let key else {
+    guard case .known(let key) = standing else {
+      record.note { $0.address = address }
       try takeSlot(address)  // so that keys cannot be guessed at faster than draws are made
+      if case .revoked(let id) = standing { activity.noteDenial(of: id) }
       throw Refusal.invalidAPIKey
     }
-    try key.checkRestrictions(address: address) { headers.referer ?? headers.origin }
+    record.note {
+      $0.address = address
+      $0.caller = key.record.prefix
+      $0.showsTiming = key.record.mode == .live
+    }
+    do throws(Refusal) {
+      try key.checkRestrictions(address: address) { headers.referer ?? headers.origin }
+    } catch {
+      activity.noteDenial(of: key.record.id)
+      throw error
+    }
     if key.record.mode == .test { try takeSlot(address) }
+    activity.noteUse(of: key.record.id)
     return key.caller
   }
 
