@@ -154,7 +154,11 @@ let package = Package(
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
-    .testTarget(name: "WebsiteTests", dependencies: ["Website", "API", "Ledger", "Fairness"]),
+    .testTarget(
+      name: "WebsiteTests",
+      dependencies: [
+        "Website", "API", "Ledger", "Fairness", .product(name: "HTTPTypes", package: "swift-http-types"),
+      ]),
     .testTarget(
       name: "TransparencyTests",
       dependencies: ["Transparency", "Ledger", "Fairness", .product(name: "Logging", package: "swift-log")]),

@@ -5,13 +5,11 @@ public enum KeyRestrictions {
   /// The most of each kind that one key may have.
   public static let most = 50
 
-  /// What is wrong with a network, in a sentence; nil if nothing is.
-  public static func problem(withNetwork text: String) -> String? {
+  private static func problem(withNetwork text: String) -> String? {
     Network(text) == nil ? "\"\(text)\" is no CIDR block, such as 203.0.113.0/24 or 2001:db8::/32." : nil
   }
 
-  /// What is wrong with an origin, in a sentence; nil if nothing is.
-  public static func problem(withReferer text: String) -> String? {
+  private static func problem(withReferer text: String) -> String? {
     RefererPattern(text) == nil
       ? "\"\(text)\" is no origin, such as https://example.com or https://*.example.com:8443." : nil
   }
