@@ -87,7 +87,7 @@ struct AccountCommand: AsyncParsableCommand {
     func run() async throws {
       let email = try await administering(storage) { store in
         let account = try await store.existingAccount(name)
-        if let email { return try emailAddress(email) }
+        if let email = self.email { return try emailAddress(email) }
         guard let known = try await store.signIn(of: account.id)?.email else {
           throw CommandFailure("account \"\(name)\" has no email address yet: give it one with --email")
         }

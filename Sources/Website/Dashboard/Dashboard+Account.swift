@@ -77,8 +77,11 @@ extension Dashboard {
     return PageResponses.download(
       as: "fairdraw-\(Day(of: visit.now)).\(format.rawValue)",
       Response.stream(format.contentType) { writer in
+        // Unsafe in name only: the export calls its sink from this task, and waits for each call to return.
+        nonisolated(unsafe) var out = writer
+        defer { writer = out }
         // As fast as the browser takes it; a page of outcomes at a time is all that is held.
-        try await export.write(format, of: account) { try await writer.write(ByteBuffer(bytes: $0)) }
+        try await export.write(format, of: account) { try await out.write(ByteBuffer(bytes: $0)) }
       })
   }
 }
