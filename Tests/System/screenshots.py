@@ -100,6 +100,8 @@ def photograph_the_dashboard(folder, scratch, browser):
 
     def enter():
       browser.base = f"http://{server.host}:{server.port}"
+      browser.open("/robots.txt")
+      browser.driver.delete_all_cookies()
       browser.open("/sign-in")
       browser.fill("#email", owner.email)
       browser.fill("#password", PASSWORD)

@@ -21,6 +21,8 @@ package struct UsageChart {
   private static let height = 232.0
   private static let base = 204.0
   private static let top = 22.0
+  /// Percent of the width, for the numbers of the axis.
+  private static let gutter = 8.0
 
   package init(_ usage: [DailyUsage], days: ClosedRange<Day>) {
     var counts: [Day: [Endpoint: Int]] = [:]
@@ -78,7 +80,7 @@ package struct UsageChart {
       out += "<line class=\"grid-line\" x1=\"0\" x2=\"100%\" y1=\"\(Plot.round(y(tick)))\" y2=\"\(Plot.round(y(tick)))\"/>"
       out += "<text x=\"0\" y=\"\(Plot.round(y(tick) - 4))\">\(Self.short(tick))</text>"
     }
-    let slot = 100 / Double(days.count)
+    let slot = (100 - Self.gutter) / Double(days.count)
     for (place, day) in days.enumerated() where day.total > 0 {
       let parts = endpoints.compactMap { endpoint in day.counts[endpoint].map { "\(endpoint.name) \($0)" } }
       out += "<g><title>\(day.day): \(day.total) (\(parts.joined(separator: ", ")))</title>"
@@ -89,7 +91,7 @@ package struct UsageChart {
         // A day on which little was drawn is still seen.
         let height = max(y(below) - upper, 1)
         out +=
-          "<rect fill=\"url(#fill-\(endpoint.name))\" x=\"\(Plot.round(Double(place) * slot + slot * 0.12))%\" y=\"\(Plot.round(upper))\" width=\"\(Plot.round(slot * 0.76))%\" height=\"\(Plot.round(height))\"/>"
+          "<rect fill=\"url(#fill-\(endpoint.name))\" x=\"\(Plot.round(Self.gutter + (Double(place) + 0.12) * slot))%\" y=\"\(Plot.round(upper))\" width=\"\(Plot.round(slot * 0.76))%\" height=\"\(Plot.round(height))\"/>"
         below += count
       }
       out += "</g>"
@@ -100,7 +102,7 @@ package struct UsageChart {
     for mark in 0...marks {
       let place = (days.count - 1) * mark / marks
       let anchor = mark == 0 ? "start" : mark == marks ? "end" : "middle"
-      let x = mark == 0 ? 0 : mark == marks ? 100 : (Double(place) + 0.5) * slot
+      let x = mark == marks ? 100 : Self.gutter + (Double(place) + (mark == 0 ? 0 : 0.5)) * slot
       let kind = mark.isMultiple(of: 2) ? "" : " class=\"minor\""
       out += "<text\(kind) x=\"\(Plot.round(x))%\" y=\"\(Plot.round(Self.base + 19))\" text-anchor=\"\(anchor)\">\(Self.date(days[place].day))</text>"
     }
