@@ -477,6 +477,34 @@ extension StoreConformance {
       #expect(try test.settle(draw(test.bob)).reply.status == 200)
     },
 
+    StoreCheck("an account deleted in the midst of its draws draws no more from then on") { test in
+      let writer = LedgerWriter(store: test.store, decider: test.decider)
+      let accounts = test.accounts
+      let statuses = try await withThrowingTaskGroup(of: [Int].self) { group in
+        for task in 0..<8 {
+          group.addTask {
+            var statuses: [Int] = []
+            // Until it is refused; the quota would refuse it with another status.
+            while statuses.last ?? 200 == 200 {
+              statuses.append(
+                try await writer.submit(draw([test.alice, test.aliceToo][task % 2], "midst-\(task % 3)")).status)
+            }
+            return statuses
+          }
+        }
+        // Not before it is in their midst.
+        while try await test.store.totals().liveOutcomes < 50 { await Task.yield() }
+        try await accounts.deleteAccount(test.alice.account)
+        let counted = try await test.store.totals().liveOutcomes
+        let statuses = try await group.reduce(into: []) { $0 += $1 }
+        #expect(try await test.store.totals().liveOutcomes == counted)
+        return statuses
+      }
+      await writer.drain()
+      #expect(statuses.count { $0 == 401 } == 8 || statuses.contains(429))
+      #expect(try await test.store.totals().liveOutcomes == statuses.count { $0 == 200 })
+    },
+
     StoreCheck("a deleted account's outcomes stay, its numbers are never given out again, its name and address are") {
       test in
       let made = try test.settle(commit(test.alice)).changes.newCommitments[0]

@@ -60,7 +60,9 @@ public struct PasswordHash: Sendable, Equatable {
   public func matches(_ password: String) throws -> Bool {
     let parts = text.split(separator: "$", omittingEmptySubsequences: false)
     guard parts.count == 6, parts[0] == "scrypt", let rounds = Int(parts[1]), let blockSize = Int(parts[2]),
-      let parallelism = Int(parts[3]), let salt = bytes(hex: parts[4]), let hash = bytes(hex: parts[5]), !hash.isEmpty
+      let parallelism = Int(parts[3]), let salt = bytes(hex: parts[4]), let hash = bytes(hex: parts[5]), !hash.isEmpty,
+      // A gigabyte at the most, whatever the text says.
+      (2...1 << 20).contains(rounds), (1...8).contains(blockSize), (1...16).contains(parallelism)
     else { throw UnreadablePasswordHash() }
     let cost = Cost(rounds: rounds, blockSize: blockSize, parallelism: parallelism)
     return SymmetricKey(data: try cost.derive(password, salt: salt, size: hash.count)) == SymmetricKey(data: hash)
