@@ -43,7 +43,7 @@ struct ChainCommand: AsyncParsableCommand {
         chains.map {
           [
             prefixes[$0.key] ?? "", String($0.cursor), String($0.nonce), Terminal.time($0.created),
-            $0.serverHash.hex, Terminal.printable($0.clientSeed.description),
+            String(decoding: $0.serverHash.hex, as: UTF8.self), Terminal.printable($0.clientSeed.description),
           ]
         })
     }
