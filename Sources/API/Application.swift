@@ -33,7 +33,8 @@ public struct ServerParts: Sendable {
 
   public init(
     store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, verifier: OutcomeVerifier, log: LineLog,
-    lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics(), keyActivity: KeyActivityLog = KeyActivityLog()
+    lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics(),
+    keyActivity: KeyActivityLog = KeyActivityLog()
   ) {
     self.store = store
     self.writer = writer

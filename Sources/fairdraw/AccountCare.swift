@@ -23,7 +23,8 @@ struct AccountCare: Service {
         }.value
         // A store that stays away is worth one line, not one every few seconds.
         if let failure, !isFailing {
-          logger.warning("the use of keys could not be recorded, or sessions not swept", metadata: ["error": "\(failure)"])
+          logger.warning(
+            "the use of keys could not be recorded, or sessions not swept", metadata: ["error": "\(failure)"])
         }
         isFailing = failure != nil
       }

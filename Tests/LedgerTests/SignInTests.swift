@@ -43,7 +43,8 @@ import Testing
   @Test(arguments: [
     "", "scrypt", "scrypt$16384$8$1$00", "scrypt$16384$8$1$00$", "scrypt$16384$8$1$0$00", "scrypt$16384$8$1$00$0g",
     "bcrypt$16384$8$1$00$00", "scrypt$x$8$1$00$00", "scrypt$16384$8$1$00$00$00", " scrypt$16384$8$1$00$00",
-    "scrypt$0$8$1$00$00", "scrypt$15$8$1$00$00", "scrypt$-2$8$1$00$00", "scrypt$16384$0$1$00$00", "scrypt$1073741824$8$1$00$00",
+    "scrypt$0$8$1$00$00", "scrypt$15$8$1$00$00", "scrypt$-2$8$1$00$00", "scrypt$16384$0$1$00$00",
+    "scrypt$1073741824$8$1$00$00",
   ])
   func aTextThatIsNoHashIsSaidToBeNone(text: String) {
     #expect(throws: (any Error).self) { try PasswordHash(text: text).matches("") }

@@ -29,7 +29,8 @@ extension StoreConformance {
     },
 
     StoreCheck("an email address is one account's, however it is spelled") { test in
-      let made = try await test.accounts.createAccount(name: "carol", dailyQuota: nil, signIn: signIn("Carol@Example.com"))
+      let made = try await test.accounts.createAccount(
+        name: "carol", dailyQuota: nil, signIn: signIn("Carol@Example.com"))
       #expect(try await test.accounts.signIn(of: made.id) == signIn("carol@example.com"))
       let found = try await test.accounts.signIn(email: email("CAROL@example.COM"))
       #expect(found?.account == made.id && found?.signIn == signIn("carol@example.com"))
@@ -214,7 +215,9 @@ extension StoreConformance {
     },
 
     StoreCheck("chains are found by the beginning of their client seeds, byte for byte, a page at a time") { test in
-      let seeds = ["a", "ab", "abc", "b", "é", "e\u{301}", "z", "\u{7f}", "\u{80}", "\u{7ff}", "\u{ffff}", "🎲", "🎳", "%", "_"]
+      let seeds = [
+        "a", "ab", "abc", "b", "é", "e\u{301}", "z", "\u{7f}", "\u{80}", "\u{7ff}", "\u{ffff}", "🎲", "🎳", "%", "_",
+      ]
       for name in seeds { try test.settle(draw(test.alice, name), draw(test.aliceToo, name), draw(.anonymous, name)) }
       try test.settle(draw(test.aliceTest, "test only"), draw(test.bob, "bob"), commitment(test.alice, "asked for"))
       func found(_ prefix: [UInt8], _ limit: Int = 1000) async throws -> [ChainReport] {
@@ -231,7 +234,8 @@ extension StoreConformance {
         (seeds + (caller == test.alice ? ["asked for"] : [])).map { (caller.keyID, seed($0)) }
       }.sorted { $0 < $1 }
       let prefixes: [[UInt8]] = [
-        [], Array("a".utf8), Array("ab".utf8), Array("abcd".utf8), Array("b".utf8), Array("e".utf8), Array("é".utf8), [0xC3],
+        [], Array("a".utf8), Array("ab".utf8), Array("abcd".utf8), Array("b".utf8), Array("e".utf8), Array("é".utf8),
+        [0xC3],
         [0x7F], [0xC2], [0xEF], [0xEF, 0xBF, 0xBF], [0xF0, 0x9F, 0x8E], [0xF0], [0xFF], [0xFF, 0xFF], Array("%".utf8),
         Array("_".utf8), Array("bob".utf8), Array("test".utf8),
       ]

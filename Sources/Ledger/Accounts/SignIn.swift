@@ -51,7 +51,8 @@ public struct PasswordHash: Sendable, Equatable {
     var random = SystemRandomNumberGenerator()
     let salt = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
     let hash = try Cost.current.derive(password, salt: salt)
-    text = "scrypt$\(Cost.current.rounds)$\(Cost.current.blockSize)$\(Cost.current.parallelism)$\(hex(salt))$\(hex(hash))"
+    text =
+      "scrypt$\(Cost.current.rounds)$\(Cost.current.blockSize)$\(Cost.current.parallelism)$\(hex(salt))$\(hex(hash))"
   }
 
   /// Whether it was made of this password, in a time that says nothing of the password or the hash.
