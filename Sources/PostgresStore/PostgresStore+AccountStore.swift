@@ -286,7 +286,8 @@ extension PostgresStore: AccountStore {
     try await change { [self] in try delete(Self.hold(id, of: account, on: $0), on: $0) }
   }
 
-  public func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID) async throws -> WebhookEndpoint {
+  public func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID) async throws -> WebhookEndpoint
+  {
     try await change { [self] in try set(Self.hold(id, of: account, on: $0), enabled: enabled, on: $0) }
   }
 

@@ -307,7 +307,8 @@ extension SQLiteStore: AccountStore {
     try await change { [self] in try delete(Self.webhook(id, of: account, $0), $0) }
   }
 
-  public func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID) async throws -> WebhookEndpoint {
+  public func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID) async throws -> WebhookEndpoint
+  {
     try await change { [self] in try set(Self.webhook(id, of: account, $0), enabled: enabled, $0) }
   }
 

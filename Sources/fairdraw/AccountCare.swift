@@ -17,13 +17,14 @@ struct AccountCare: Service {
       var isFailing = false
       while (try? await Task.sleep(for: Self.interval)) != nil {
         // In a task of its own, since one that is cancelled halfway could not say whether the store was told.
-        let failure = await Task { () -> (any Error)? in
+        let failure: (any Error)? = await Task { () -> (any Error)? in
           if let failure = await tell() { return failure }
           return await sweep()
         }.value
         // A store that stays away is worth one line, not one every few seconds.
         if let failure, !isFailing {
-          logger.warning("the use of keys could not be recorded, or sessions not swept", metadata: ["error": "\(failure)"])
+          logger.warning(
+            "the use of keys could not be recorded, or sessions not swept", metadata: ["error": "\(failure)"])
         }
         isFailing = failure != nil
       }

@@ -85,7 +85,7 @@ struct AccountCommand: AsyncParsableCommand {
     func validate() throws { if let email { _ = try emailAddress(email) } }
 
     func run() async throws {
-      let email = try await administering(storage) { store in
+      let address = try await administering(storage) { store in
         let account = try await store.existingAccount(name)
         if let email = self.email { return try emailAddress(email) }
         guard let known = try await store.signIn(of: account.id)?.email else {
@@ -94,7 +94,7 @@ struct AccountCommand: AsyncParsableCommand {
         return known
       }
       // Asked for between the two, so that nothing is held while a person types.
-      let signIn = SignIn(email: email, password: try newPassword())
+      let signIn = SignIn(email: address, password: try newPassword())
       try await administering(storage) { store in
         try await store.setSignIn(signIn, of: store.existingAccount(name).id, keeping: nil)
       }

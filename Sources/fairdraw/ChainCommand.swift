@@ -106,7 +106,8 @@ struct OutcomesCommand: AsyncParsableCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "List the outcomes of a client seed, as they were answered, the newest first: JSON, one a line.",
-      discussion: "Of each live key by itself, or of the one that --key names; a test key stands for all of the account's.")
+      discussion:
+        "Of each live key by itself, or of the one that --key names; a test key stands for all of the account's.")
 
     @Option(help: ArgumentHelp("Whose.", valueName: "name"))
     var account: String

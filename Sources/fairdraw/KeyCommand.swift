@@ -53,7 +53,8 @@ struct KeyCommand: AsyncParsableCommand {
   }
 
   struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List keys by what they begin with.",
+    static let configuration = CommandConfiguration(
+      abstract: "List keys by what they begin with.",
       discussion: "When each was last used, and how often it was refused, is told by servers every few seconds.")
 
     @OptionGroup var storage: StorageOptions

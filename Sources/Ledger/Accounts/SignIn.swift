@@ -57,7 +57,8 @@ public struct PasswordHash: Sendable, Equatable {
     var random = SystemRandomNumberGenerator()
     let salt = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
     let hash = try Cost.current.derive(password, salt: salt)
-    text = "scrypt$\(Cost.current.rounds)$\(Cost.current.blockSize)$\(Cost.current.parallelism)$\(hex(salt))$\(hex(hash))"
+    text =
+      "scrypt$\(Cost.current.rounds)$\(Cost.current.blockSize)$\(Cost.current.parallelism)$\(hex(salt))$\(hex(hash))"
   }
 
   /// Whether it was made of this password, in a time that says nothing of the password or the hash.
@@ -66,7 +67,9 @@ public struct PasswordHash: Sendable, Equatable {
   public func matches(_ password: String) throws -> Bool {
     let parts = text.split(separator: "$", omittingEmptySubsequences: false)
     guard parts.count == 6, parts[0] == "scrypt", let rounds = Int(parts[1]), let blockSize = Int(parts[2]),
-      let parallelism = Int(parts[3]), let salt = bytes(hex: parts[4]), let hash = bytes(hex: parts[5]), !hash.isEmpty
+      let parallelism = Int(parts[3]), let salt = bytes(hex: parts[4]), let hash = bytes(hex: parts[5]), !hash.isEmpty,
+      // A gigabyte at the most, whatever the text says.
+      (2...1 << 20).contains(rounds), (1...8).contains(blockSize), (1...16).contains(parallelism)
     else { throw UnreadablePasswordHash() }
     let cost = Cost(rounds: rounds, blockSize: blockSize, parallelism: parallelism)
     return SymmetricKey(data: try cost.derive(password, salt: salt, size: hash.count)) == SymmetricKey(data: hash)
