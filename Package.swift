@@ -39,7 +39,10 @@ let package = Package(
     // The domain: submissions, `decide`, the group-committing writer, the store's contract.
     .target(
       name: "Ledger",
-      dependencies: ["Fairness", "JSON", .product(name: "Crypto", package: "swift-crypto")],
+      dependencies: [
+        "Fairness", "JSON",
+        .product(name: "Crypto", package: "swift-crypto"), .product(name: "CryptoExtras", package: "swift-crypto"),
+      ],
       swiftSettings: settings),
 
     // The ledger on an embedded SQLite file.
@@ -106,7 +109,7 @@ let package = Package(
     .target(
       name: "Website",
       dependencies: [
-        "API", "Ledger", "Fairness", "JSON", "CRSVG",
+        "API", "Webhooks", "Ledger", "Fairness", "JSON", "CRSVG",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -151,7 +154,11 @@ let package = Package(
     .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
-    .testTarget(name: "WebsiteTests", dependencies: ["Website", "Ledger", "Fairness"]),
+    .testTarget(
+      name: "WebsiteTests",
+      dependencies: [
+        "Website", "API", "Ledger", "Fairness", .product(name: "HTTPTypes", package: "swift-http-types"),
+      ]),
     .testTarget(
       name: "TransparencyTests",
       dependencies: ["Transparency", "Ledger", "Fairness", .product(name: "Logging", package: "swift-log")]),

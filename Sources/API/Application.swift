@@ -23,25 +23,31 @@ public struct ServerConfiguration: Sendable {
 public struct ServerParts: Sendable {
   public let store: any LedgerStore
   public let writer: LedgerWriter
+  /// The way into `writer`.
+  public let gate: LedgerGate
   public let renderer: OutcomeRenderer
   public let verifier: OutcomeVerifier
   public let log: LineLog
   public let lifecycle: Lifecycle
   public let merkle: MerkleParts
   public let metrics: Metrics
+  public let keyActivity: KeyActivityLog
 
   public init(
-    store: any LedgerStore, writer: LedgerWriter, renderer: OutcomeRenderer, verifier: OutcomeVerifier, log: LineLog,
-    lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics()
+    store: any LedgerStore, writer: LedgerWriter, gate: LedgerGate, renderer: OutcomeRenderer,
+    verifier: OutcomeVerifier, log: LineLog, lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics(),
+    keyActivity: KeyActivityLog = KeyActivityLog()
   ) {
     self.store = store
     self.writer = writer
+    self.gate = gate
     self.renderer = renderer
     self.verifier = verifier
     self.log = log
     self.lifecycle = lifecycle
     self.merkle = merkle
     self.metrics = metrics
+    self.keyActivity = keyActivity
   }
 }
 
@@ -57,7 +63,7 @@ public func buildApplication(
   onServerRunning: @escaping @Sendable (SocketAddress?) async -> Void
 ) -> some ApplicationProtocol {
   let responseTimes = ResponseTimes()
-  let gate = LedgerGate(writer: parts.writer, eventLoops: .singleton)
+  let gate = parts.gate
   let streams = StreamDesk(
     limits: StreamDesk.Limits(perAddress: configuration.rateLimitPerMinute == 0 ? nil : StreamDesk.Limits().perAddress))
   parts.lifecycle.onShutdown { streams.closeAll() }
@@ -73,7 +79,7 @@ public func buildApplication(
   ]
   let admission = Admission(
     keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
-    trustedProxies: configuration.trustedProxies)
+    proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
   let completion = Completion(log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
   let edge = Edge(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),

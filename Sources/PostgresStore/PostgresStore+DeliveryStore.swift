@@ -189,168 +189,220 @@ extension PostgresStore: DeliveryStore {
   }
 
   // MARK: The operator's side
-  //
-  // Whoever changes an account's webhooks holds the account, as a group does: its next group sees them as they are.
 
   public func createWebhook(url: WebhookURL, secret: WebhookSecret, forAccountNamed name: String) throws
     -> WebhookEndpoint
   {
-    try administer { connection in
-      let account = try Self.account(named: name, on: connection)
-      let count = try connection.run([
-        Query(.lockAccounts) { $0.bind([account]) },
-        Query(.countWebhooks) { $0.bind(account) },
-      ])[1].integer(0, 0)
-      guard count < maximumWebhooks else { throw AdministrationError.tooManyWebhooks(name) }
-      let id = try number("webhook_endpoints", on: connection)
-      let sealed = try seal(secret, for: WebhookEndpointID(id))
-      let rows = try connection.run([
-        Query(.insertWebhook) {
-          $0.bind(id)
-          $0.bind(account)
-          $0.bind(text: url.description)
-          $0.bind(sealed)
-          $0.bind(clock?())
-        }
-      ])
-      return try WebhookEndpoint(row: 0, of: rows[0])
-    }
+    try administer { try insert(url, secret, of: Self.holdAccount(named: name, on: $0), on: $0) }
+  }
+
+  /// - Parameter account: held.
+  func insert(
+    _ url: WebhookURL, _ secret: WebhookSecret, of account: Account, on connection: Connection
+  ) throws -> WebhookEndpoint {
+    let count = try connection.run([Query(.countWebhooks) { $0.bind(account.id.rawValue) }])[0].integer(0, 0)
+    guard count < maximumWebhooks else { throw AdministrationError.tooManyWebhooks(account.name) }
+    let id = try number("webhook_endpoints", on: connection)
+    let sealed = try seal(secret, for: WebhookEndpointID(id))
+    let rows = try connection.run([
+      Query(.insertWebhook) {
+        $0.bind(id)
+        $0.bind(account.id.rawValue)
+        $0.bind(text: url.description)
+        $0.bind(sealed)
+        $0.bind(clock?())
+      }
+    ])
+    return try WebhookEndpoint(row: 0, of: rows[0])
   }
 
   private func seal(_ secret: WebhookSecret, for id: WebhookEndpointID) throws -> [UInt8] {
     try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: id))
   }
 
-  private static func account(named name: String, on connection: Connection) throws -> Int64 {
-    let accounts = try connection.run([Query(.findAccount) { $0.bind(text: name) }])[0]
-    guard accounts.count == 1 else { throw AdministrationError.unknownAccount(name) }
-    return accounts.integer(0, 0)
-  }
-
   /// The endpoint, its account locked.
-  private static func hold(_ id: WebhookEndpointID, on connection: Connection) throws -> WebhookEndpoint {
+  ///
+  /// - Parameter account: whose it must be; nil allows anybody's.
+  /// - Throws: ``AdministrationError/unknownWebhook(_:)``.
+  static func hold(
+    _ id: WebhookEndpointID, of account: AccountID? = nil, on connection: Connection
+  ) throws -> WebhookEndpoint {
     func find() throws -> WebhookEndpoint {
       let rows = try connection.run([Query(.findWebhook) { $0.bind(id.rawValue) }])[0]
       guard rows.count == 1 else { throw AdministrationError.unknownWebhook(id) }
-      return try WebhookEndpoint(row: 0, of: rows)
+      let webhook = try WebhookEndpoint(row: 0, of: rows)
+      guard account == nil || webhook.account == account else { throw AdministrationError.unknownWebhook(id) }
+      return webhook
     }
-    let account = try find().account.rawValue
-    try connection.run([Query(.lockAccounts) { $0.bind([account]) }])
+    let holder = try find().account.rawValue
+    try connection.run([Query(.lockAccounts) { $0.bind([holder]) }])
     return try find()
   }
 
   public func webhooks(ofAccountNamed name: String?) throws -> [(account: String, endpoint: WebhookEndpoint)] {
     try administer { connection in
-      if let name { _ = try Self.account(named: name, on: connection) }
-      let rows = try connection.run([Query(.listWebhooks) { $0.bind(text: name) }])[0]
+      if let name {
+        let account = try Self.existingAccount(named: name, on: connection).id
+        return try Self.webhooks(of: account, on: connection).map { (name, $0) }
+      }
+      let rows = try connection.run([Query(.listWebhooks)])[0]
       return try (0..<rows.count).map {
         (rows.text($0, WebhookEndpoint.columnCount), try WebhookEndpoint(row: $0, of: rows))
       }
     }
   }
 
+  static func webhooks(of account: AccountID, on connection: Connection) throws -> [WebhookEndpoint] {
+    let rows = try connection.run([Query(.listWebhooksOfAccount) { $0.bind(account.rawValue) }])[0]
+    return try (0..<rows.count).map { try WebhookEndpoint(row: $0, of: rows) }
+  }
+
   public func deleteWebhook(_ id: WebhookEndpointID) throws {
-    try administer { connection in
-      _ = try Self.hold(id, on: connection)
-      try connection.run([
-        Query(.deleteWebhook) {
-          $0.bind(id.rawValue)
-          $0.bind(clock?())
-        }
-      ])
-    }
+    try administer { try delete(Self.hold(id, on: $0), on: $0) }
+  }
+
+  /// - Parameter webhook: held.
+  func delete(_ webhook: WebhookEndpoint, on connection: Connection) throws {
+    try connection.run([
+      Query(.deleteWebhook) {
+        $0.bind(webhook.id.rawValue)
+        $0.bind(clock?())
+      }
+    ])
   }
 
   public func setWebhook(_ id: WebhookEndpointID, enabled: Bool) throws -> WebhookEndpoint {
-    try administer { connection in
-      let webhook = try Self.hold(id, on: connection)
-      guard webhook.isEnabled != enabled else { return webhook }
-      let rows = try connection.run([
-        Query(enabled ? .enableWebhook : .disableWebhookByHand) {
-          $0.bind(id.rawValue)
-          if !enabled { $0.bind(clock?()) }
-        }
-      ])
-      return try WebhookEndpoint(row: 0, of: rows[0])
-    }
+    try administer { try set(Self.hold(id, on: $0), enabled: enabled, on: $0) }
+  }
+
+  /// - Parameter webhook: held.
+  func set(_ webhook: WebhookEndpoint, enabled: Bool, on connection: Connection) throws -> WebhookEndpoint {
+    guard webhook.isEnabled != enabled else { return webhook }
+    let rows = try connection.run([
+      Query(enabled ? .enableWebhook : .disableWebhookByHand) {
+        $0.bind(webhook.id.rawValue)
+        if !enabled { $0.bind(clock?()) }
+      }
+    ])
+    return try WebhookEndpoint(row: 0, of: rows[0])
   }
 
   public func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret) throws {
-    try administer { connection in
-      _ = try Self.hold(id, on: connection)
-      let sealed = try seal(secret, for: id)
-      try connection.run([
-        Query(.replaceSecret) {
-          $0.bind(id.rawValue)
-          $0.bind(sealed)
-          $0.bind(clock?())
-          $0.bind(WebhookSecret.overlap)
-        }
-      ])
-    }
+    try administer { try set(Self.hold(id, on: $0), secret, on: $0) }
+  }
+
+  /// - Parameter webhook: held.
+  func set(_ webhook: WebhookEndpoint, _ secret: WebhookSecret, on connection: Connection) throws {
+    let present = try connection.run([Query(.loadSecret) { $0.bind(webhook.id.rawValue) }])[0]
+    let context = WebhookSecret.sealingContext(endpoint: webhook.id)
+    if present.count == 1, try vault.open(present.bytes(0, 0), context: context) == secret.bytes { return }
+    let sealed = try seal(secret, for: webhook.id)
+    try connection.run([
+      Query(.replaceSecret) {
+        $0.bind(webhook.id.rawValue)
+        $0.bind(sealed)
+        $0.bind(clock?())
+        $0.bind(WebhookSecret.overlap)
+      }
+    ])
   }
 
   public func createTestDelivery(for id: WebhookEndpointID) throws -> DeliveryID {
-    try administer { connection in
-      guard try Self.hold(id, on: connection).isEnabled else { throw AdministrationError.webhookDisabled(id) }
-      let rows = try connection.run([
-        Query(.insertTestDelivery) {
-          $0.bind(id.rawValue)
-          $0.bind(clock?())
-        }
-      ])
-      return DeliveryID(rows[0].integer(0, 0))
-    }
+    try administer { try insertTestDelivery(for: Self.hold(id, on: $0), on: $0) }
+  }
+
+  /// - Parameter webhook: held.
+  func insertTestDelivery(for webhook: WebhookEndpoint, on connection: Connection) throws -> DeliveryID {
+    guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(webhook.id) }
+    let rows = try connection.run([
+      Query(.insertTestDelivery) {
+        $0.bind(webhook.id.rawValue)
+        $0.bind(clock?())
+      }
+    ])
+    return DeliveryID(rows[0].integer(0, 0))
   }
 
   public func deliveries(ofAccountNamed name: String?, state: DeliveryState?, limit: Int) throws -> [DeliveryReport] {
     try administer { connection in
-      if let name { _ = try Self.account(named: name, on: connection) }
-      let rows = try connection.run([
+      if let name {
+        let account = try Self.existingAccount(named: name, on: connection).id
+        return try Self.deliveries(
+          of: account, endpoint: nil, state: state, before: nil, limit: limit, on: connection)
+      }
+      return try Self.reports(
         Query(.listDeliveries) {
-          $0.bind(text: name)
           $0.bind(state?.rawValue)
           $0.bind(Int64(limit))
-        }
-      ])[0]
-      let found = try connection.run([
-        Query(.listAttempts) { $0.bind((0..<rows.count).map { rows.integer($0, 0) }) }
-      ])[0]
-      var attempts: [Int64: [DeliveryAttempt]] = [:]
-      for row in 0..<found.count {
-        attempts[found.integer(row, 0), default: []].append(
-          DeliveryAttempt(
-            at: found.integer(row, 1), status: found.optionalInteger(row, 2).map { Int($0) },
-            latency: found.integer(row, 3), error: found.isNull(row, 4) ? nil : found.text(row, 4),
-            answer: found.bytes(row, 5)))
+        }, on: connection)
+    }
+  }
+
+  /// - Throws: ``AdministrationError/unknownWebhook(_:)``.
+  static func deliveries(
+    of account: AccountID, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int,
+    on connection: Connection
+  ) throws -> [DeliveryReport] {
+    if let endpoint, try !webhooks(of: account, on: connection).contains(where: { $0.id == endpoint }) {
+      throw AdministrationError.unknownWebhook(endpoint)
+    }
+    return try reports(
+      Query(.listDeliveriesOfAccount) {
+        $0.bind(account.rawValue)
+        $0.bind(endpoint?.rawValue)
+        $0.bind(state?.rawValue)
+        $0.bind(before?.rawValue ?? .max)
+        $0.bind(Int64(limit))
+      }, on: connection)
+  }
+
+  private static func reports(_ query: Query, on connection: Connection) throws -> [DeliveryReport] {
+    let rows = try connection.run([query])[0]
+    let found = try connection.run([
+      Query(.listAttempts) { $0.bind((0..<rows.count).map { rows.integer($0, 0) }) }
+    ])[0]
+    var attempts: [Int64: [DeliveryAttempt]] = [:]
+    for row in 0..<found.count {
+      attempts[found.integer(row, 0), default: []].append(
+        DeliveryAttempt(
+          at: found.integer(row, 1), status: found.optionalInteger(row, 2).map { Int($0) },
+          latency: found.integer(row, 3), error: found.isNull(row, 4) ? nil : found.text(row, 4),
+          answer: found.bytes(row, 5)))
+    }
+    return try (0..<rows.count).map { row in
+      guard let state = DeliveryState(rawValue: rows.integer(row, 5)) else {
+        throw StoreFailure("a delivery is in no known state")
       }
-      return try (0..<rows.count).map { row in
-        guard let state = DeliveryState(rawValue: rows.integer(row, 5)) else {
-          throw StoreFailure("a delivery is in no known state")
-        }
-        return DeliveryReport(
-          id: DeliveryID(rows.integer(row, 0)), endpoint: WebhookEndpointID(rows.integer(row, 1)),
-          account: rows.text(row, 2), url: rows.text(row, 3), outcome: rows.optionalInteger(row, 4), state: state,
-          created: rows.integer(row, 6), due: rows.optionalInteger(row, 7),
-          attempts: attempts[rows.integer(row, 0)] ?? [])
-      }
+      return DeliveryReport(
+        id: DeliveryID(rows.integer(row, 0)), endpoint: WebhookEndpointID(rows.integer(row, 1)),
+        account: rows.text(row, 2), url: rows.text(row, 3), outcome: rows.optionalInteger(row, 4), state: state,
+        created: rows.integer(row, 6), due: rows.optionalInteger(row, 7),
+        attempts: attempts[rows.integer(row, 0)] ?? [])
     }
   }
 
   public func resendDelivery(_ id: DeliveryID) throws {
-    try administer { connection in
-      let found = try connection.run([Query(.findDelivery) { $0.bind(id.rawValue) }])[0]
-      guard found.count == 1 else { throw AdministrationError.unknownDelivery(id) }
-      let webhook = WebhookEndpointID(found.integer(0, 0))
-      guard try Self.hold(webhook, on: connection).isEnabled else { throw AdministrationError.webhookDisabled(webhook) }
-      let resent = try connection.run([
-        Query(.resendDelivery) {
-          $0.bind(id.rawValue)
-          $0.bind(clock?())
-        }
-      ])[0]
-      guard resent.affected == 1 else { throw AdministrationError.unknownDelivery(id) }
+    try administer { try resend(id, of: nil, on: $0) }
+  }
+
+  /// - Parameter account: whose it must be; nil allows anybody's.
+  func resend(_ id: DeliveryID, of account: AccountID?, on connection: Connection) throws {
+    let found = try connection.run([Query(.findDelivery) { $0.bind(id.rawValue) }])[0]
+    guard found.count == 1 else { throw AdministrationError.unknownDelivery(id) }
+    let webhook: WebhookEndpoint
+    do {
+      webhook = try Self.hold(WebhookEndpointID(found.integer(0, 0)), of: account, on: connection)
+    } catch AdministrationError.unknownWebhook {
+      throw AdministrationError.unknownDelivery(id)
     }
+    guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(webhook.id) }
+    let resent = try connection.run([
+      Query(.resendDelivery) {
+        $0.bind(id.rawValue)
+        $0.bind(clock?())
+      }
+    ])[0]
+    guard resent.affected == 1 else { throw AdministrationError.unknownDelivery(id) }
   }
 }
 
@@ -456,6 +508,9 @@ extension Statement {
     WHERE id IN (SELECT endpoint_id FROM deliveries WHERE id = ANY ($1::bigint[]))
     """)
 
+  fileprivate static let loadSecret = Statement(
+    "load-secret", "SELECT sealed_secret FROM webhook_endpoints WHERE id = $1::bigint")
+
   fileprivate static let countPending = Statement(
     "count-pending", "SELECT count(*) FROM deliveries WHERE due IS NOT NULL")
 
@@ -500,7 +555,14 @@ extension Statement {
     "list-webhooks",
     """
     SELECT \(WebhookEndpoint.columns), a.name FROM webhook_endpoints e JOIN accounts a ON a.id = e.account_id
-    WHERE e.deleted IS NULL AND ($1::text IS NULL OR a.name = $1::text) ORDER BY e.id
+    WHERE e.deleted IS NULL ORDER BY e.id
+    """)
+
+  fileprivate static let listWebhooksOfAccount = Statement(
+    "list-webhooks-of-account",
+    """
+    SELECT \(WebhookEndpoint.columns) FROM webhook_endpoints e
+    WHERE e.account_id = $1::bigint AND e.deleted IS NULL ORDER BY e.id
     """)
 
   fileprivate static let deleteWebhook = Statement(
@@ -541,9 +603,21 @@ extension Statement {
     """
     SELECT d.id, d.endpoint_id, a.name, e.url, d.outcome_id, d.state, d.created, d.due
     FROM deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id JOIN accounts a ON a.id = e.account_id
-    WHERE e.deleted IS NULL AND ($1::text IS NULL OR a.name = $1::text)
-      AND ($2::bigint IS NULL OR d.state = $2::bigint)
-    ORDER BY d.id DESC LIMIT $3::bigint
+    WHERE e.deleted IS NULL AND ($1::bigint IS NULL OR d.state = $1::bigint)
+    ORDER BY d.id DESC LIMIT $2::bigint
+    """)
+
+  /// Each endpoint's newest by the index; of those, the newest of all.
+  fileprivate static let listDeliveriesOfAccount = Statement(
+    "list-deliveries-of-account",
+    """
+    SELECT d.id, d.endpoint_id, a.name, e.url, d.outcome_id, d.state, d.created, d.due
+    FROM webhook_endpoints e JOIN accounts a ON a.id = e.account_id CROSS JOIN LATERAL (
+      SELECT * FROM deliveries WHERE endpoint_id = e.id AND id < $4::bigint
+        AND ($3::bigint IS NULL OR state = $3::bigint)
+      ORDER BY id DESC LIMIT $5::bigint) d
+    WHERE e.account_id = $1::bigint AND e.deleted IS NULL AND ($2::bigint IS NULL OR e.id = $2::bigint)
+    ORDER BY d.id DESC LIMIT $5::bigint
     """)
 
   fileprivate static let listAttempts = Statement(

@@ -182,59 +182,60 @@ extension PostgresStore: LedgerStore {
   }
 
   public func createAccount(name: String, dailyQuota: Int?) throws -> Account {
-    try administer { connection in
-      let id = try number("accounts", on: connection)
-      let rows = try connection.run([
-        Query(.insertAccount) {
-          $0.bind(id)
-          $0.bind(text: name)
-          $0.bind(dailyQuota.map(Int64.init))
-          $0.bind(clock?())
-        }
-      ])
-      guard rows[0].count == 1 else { throw AdministrationError.nameTaken(name) }
-      return Account(id: AccountID(id), name: name, dailyQuota: dailyQuota, created: rows[0].integer(0, 0))
-    }
+    try administer { try insertAccount(name: name, dailyQuota: dailyQuota, on: $0) }
+  }
+
+  func insertAccount(name: String, dailyQuota: Int?, on connection: Connection) throws -> Account {
+    let id = try number("accounts", on: connection)
+    let rows = try connection.run([
+      Query(.insertAccount) {
+        $0.bind(id)
+        $0.bind(text: name)
+        $0.bind(dailyQuota.map(Int64.init))
+        $0.bind(clock?())
+      }
+    ])
+    guard rows[0].count == 1 else { throw AdministrationError.nameTaken(name) }
+    return Account(id: AccountID(id), name: name, dailyQuota: dailyQuota, created: rows[0].integer(0, 0))
   }
 
   public func accounts() throws -> [Account] {
     try care { connection in
-      let rows = try connection.run([Query(.listAccounts)])
-      return (0..<rows[0].count).map { row in
-        Account(
-          id: AccountID(rows[0].integer(row, 0)), name: rows[0].text(row, 1),
-          dailyQuota: rows[0].optionalInteger(row, 2).map { Int($0) }, created: rows[0].integer(row, 3))
-      }
+      let rows = try connection.run([Query(.listAccounts)])[0]
+      return (0..<rows.count).map { Account(row: $0, of: rows) }
     }
   }
 
   public func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord {
-    try administer { connection in
-      let accounts = try connection.run([Query(.findAccount) { $0.bind(text: name) }])
-      guard accounts[0].count == 1 else { throw AdministrationError.unknownAccount(name) }
-      let account = accounts[0].integer(0, 0)
-      let id = try number("api_keys", on: connection)
-      let rows = try connection.run([
-        Query(.insertKey) {
-          $0.bind(account)
-          $0.bind(id)
-          $0.bind(key.hash)
-          $0.bind(text: key.prefix)
-          $0.bind(Int64(key.mode.rawValue))
-          $0.bind(text: key.allowedNetworks.joined(separator: " "))
-          $0.bind(text: key.allowedReferers.joined(separator: " "))
-          $0.bind(clock?())
-        }
-      ])
-      return try APIKeyRecord(row: 0, of: rows[0])
-    }
+    try administer { try insert(key, of: Self.holdAccount(named: name, on: $0).id, on: $0) }
   }
 
-  public func keys() throws -> [(account: String, key: APIKeyRecord)] {
+  /// - Parameter account: held, so that it is not deleted meanwhile.
+  func insert(_ key: NewAPIKey, of account: AccountID, on connection: Connection) throws -> APIKeyRecord {
+    let live = try connection.run([Query(.countKeys) { $0.bind(account.rawValue) }])[0].integer(0, 0)
+    guard live < maximumKeys else { throw AdministrationError.tooManyKeys }
+    let id = try number("api_keys", on: connection)
+    let rows = try connection.run([
+      Query(.insertKey) {
+        $0.bind(account.rawValue)
+        $0.bind(id)
+        $0.bind(key.hash)
+        $0.bind(text: key.prefix)
+        $0.bind(Int64(key.mode.rawValue))
+        $0.bind(text: key.allowedNetworks.joined(separator: " "))
+        $0.bind(text: key.allowedReferers.joined(separator: " "))
+        $0.bind(clock?())
+        $0.bind(text: key.name)
+      }
+    ])
+    return try APIKeyRecord(row: 0, of: rows[0])
+  }
+
+  public func keys() throws -> [(account: String, report: KeyReport)] {
     try care { connection in
-      let rows = try connection.run([Query(.listKeys)])
-      return try (0..<rows[0].count).map { row in
-        (rows[0].text(row, APIKeyRecord.columnCount), try APIKeyRecord(row: row, of: rows[0]))
+      let rows = try connection.run([Query(.listKeys)])[0]
+      return try (0..<rows.count).map {
+        (rows.text($0, KeyReport.columnCount), try KeyReport(row: $0, of: rows))
       }
     }
   }
@@ -245,18 +246,59 @@ extension PostgresStore: LedgerStore {
       guard found[0].count > 0, !prefix.isEmpty else { throw AdministrationError.unknownKey(prefix) }
       guard found[0].count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
       let key = try APIKeyRecord(row: 0, of: found[0])
-      // A group that has seen the key in order holds its account, and is let finish.
-      let results = try connection.run([
-        Query(.lockAccounts) { $0.bind([key.account.rawValue]) },
-        Query(.revokeKey) {
-          $0.bind(key.account.rawValue)
-          $0.bind(key.id.rawValue)
-          $0.bind(clock?())
-        },
-      ])
-      guard results[1].count == 1 else { throw AdministrationError.unknownKey(prefix) }
-      return try APIKeyRecord(row: 0, of: results[1])
+      guard let revoked = try revoke(key.id, of: key.account, on: connection) else {
+        throw AdministrationError.unknownKey(prefix)
+      }
+      return revoked
     }
+  }
+
+  /// - Returns: nil if the account has no such key.
+  func revoke(_ id: KeyID, of account: AccountID, on connection: Connection) throws -> APIKeyRecord? {
+    // A group that has seen the key in order holds its account, and is let finish.
+    let results = try connection.run([
+      Query(.lockAccounts) { $0.bind([account.rawValue]) },
+      Query(.revokeKey) {
+        $0.bind(account.rawValue)
+        $0.bind(id.rawValue)
+        $0.bind(clock?())
+      },
+    ])
+    return results[1].count == 1 ? try APIKeyRecord(row: 0, of: results[1]) : nil
+  }
+
+  // MARK: Administration
+  //
+  // Whoever changes what an account has holds the account, as a group does.
+
+  /// - Throws: ``AdministrationError/unknownAccount(_:)``.
+  static func existingAccount(named name: String, on connection: Connection) throws -> Account {
+    try account(named: name, .findAccountByName, on: connection)
+  }
+
+  /// The account, locked until the transaction's end.
+  ///
+  /// - Throws: ``AdministrationError/unknownAccount(_:)``.
+  static func holdAccount(named name: String, on connection: Connection) throws -> Account {
+    try account(named: name, .holdAccountByName, on: connection)
+  }
+
+  private static func account(
+    named name: String, _ statement: Statement, on connection: Connection
+  ) throws -> Account {
+    let rows = try connection.run([Query(statement) { $0.bind(text: name) }])[0]
+    guard rows.count == 1 else { throw AdministrationError.unknownAccount(name) }
+    return Account(row: 0, of: rows)
+  }
+
+  /// The account, locked until the transaction's end.
+  ///
+  /// - Throws: ``AdministrationError/noAccount(_:)``.
+  @discardableResult
+  static func hold(_ account: AccountID, on connection: Connection) throws -> Account {
+    let rows = try connection.run([Query(.holdAccount) { $0.bind(account.rawValue) }])[0]
+    guard rows.count == 1 else { throw AdministrationError.noAccount(account) }
+    return Account(row: 0, of: rows)
   }
 
   func administer<Result>(_ body: (Connection) throws -> Result) throws -> Result {
@@ -279,10 +321,35 @@ extension PostgresStore: LedgerStore {
   }
 }
 
+extension Account {
+  static let columns = "a.id, a.name, a.daily_quota, a.created"
+
+  init(row: Int, of result: QueryResult) {
+    self.init(
+      id: AccountID(result.integer(row, 0)), name: result.text(row, 1),
+      dailyQuota: result.optionalInteger(row, 2).map { Int($0) }, created: result.integer(row, 3))
+  }
+}
+
+extension KeyReport {
+  /// Of a key `k` and what there may be of its activity, `u`.
+  static let columns = APIKeyRecord.columns + ", u.last_used, u.denied, u.last_denied"
+  static let columnCount = APIKeyRecord.columnCount + 3
+
+  init(row: Int, of result: QueryResult) throws {
+    let first = APIKeyRecord.columnCount
+    self.init(
+      key: try APIKeyRecord(row: row, of: result),
+      activity: KeyActivity(
+        lastUsed: result.optionalInteger(row, first), denied: Int(result.integer(row, first + 1)),
+        lastDenied: result.optionalInteger(row, first + 2)))
+  }
+}
+
 extension APIKeyRecord {
   fileprivate static let columns =
-    "k.id, k.account_id, k.mode, k.prefix, k.allowed_networks, k.allowed_referers, k.created, k.revoked"
-  fileprivate static let columnCount = 8
+    "k.id, k.account_id, k.mode, k.prefix, k.allowed_networks, k.allowed_referers, k.created, k.revoked, k.name"
+  fileprivate static let columnCount = 9
 
   fileprivate init(row: Int, of result: QueryResult) throws {
     guard let mode = UInt8(exactly: result.integer(row, 2)).flatMap(Mode.init(rawValue:)) else {
@@ -291,7 +358,7 @@ extension APIKeyRecord {
     func list(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }
     self.init(
       id: KeyID(result.integer(row, 0)), account: AccountID(result.integer(row, 1)), mode: mode,
-      prefix: result.text(row, 3), allowedNetworks: list(result.text(row, 4)),
+      name: result.text(row, 8), prefix: result.text(row, 3), allowedNetworks: list(result.text(row, 4)),
       allowedReferers: list(result.text(row, 5)), created: result.integer(row, 6),
       revoked: result.optionalInteger(row, 7))
   }
@@ -301,7 +368,10 @@ extension Statement {
   fileprivate static let ping = Statement("ping", "SELECT count(*) FROM meta")
 
   fileprivate static let totals = Statement(
-    "totals", "SELECT (SELECT count(*) FROM accounts), (SELECT coalesce(sum(count), 0)::bigint FROM usage)")
+    "totals",
+    """
+    SELECT (SELECT count(*) FROM accounts WHERE deleted IS NULL), (SELECT coalesce(sum(count), 0)::bigint FROM usage)
+    """)
 
   /// The server hash of an outcome `o` of a chain `c`: that of its own epoch.
   static let outcomeHash = """
@@ -365,15 +435,22 @@ extension Statement {
 
   fileprivate static let listKeys = Statement(
     "list-keys",
-    "SELECT \(APIKeyRecord.columns), a.name FROM api_keys k JOIN accounts a ON a.id = k.account_id ORDER BY k.id")
+    """
+    SELECT \(KeyReport.columns), a.name
+    FROM api_keys k JOIN accounts a ON a.id = k.account_id LEFT JOIN key_activity u ON u.key_id = k.id
+    WHERE a.deleted IS NULL ORDER BY k.id
+    """)
+
+  fileprivate static let countKeys = Statement(
+    "count-keys", "SELECT count(*) FROM api_keys WHERE account_id = $1::bigint AND revoked IS NULL")
 
   fileprivate static let insertKey = Statement(
     "insert-key",
     """
     INSERT INTO api_keys AS k
-      (account_id, id, hash, prefix, mode, allowed_networks, allowed_referers, created)
+      (account_id, id, hash, prefix, mode, allowed_networks, allowed_referers, created, name)
     VALUES ($1::bigint, $2::bigint, $3::bytea, $4::text, $5::bigint, $6::text, $7::text,
-      coalesce($8::bigint, \(now))) RETURNING \(APIKeyRecord.columns)
+      coalesce($8::bigint, \(now)), $9::text) RETURNING \(APIKeyRecord.columns)
     """)
 
   fileprivate static let revokeKey = Statement(
@@ -391,8 +468,17 @@ extension Statement {
     ON CONFLICT (name) DO NOTHING RETURNING created
     """)
 
-  static let findAccount = Statement("find-account", "SELECT id FROM accounts WHERE name = $1::text")
+  static let findAccount = Statement(
+    "find-account", "SELECT \(Account.columns) FROM accounts a WHERE a.id = $1::bigint AND a.deleted IS NULL")
+
+  static let findAccountByName = Statement(
+    "find-account-by-name", "SELECT \(Account.columns) FROM accounts a WHERE a.name = $1::text AND a.deleted IS NULL")
+
+  fileprivate static let holdAccount = Statement("hold-account", findAccount.sql + " FOR UPDATE")
+
+  fileprivate static let holdAccountByName = Statement(
+    "hold-account-by-name", findAccountByName.sql + " FOR UPDATE")
 
   fileprivate static let listAccounts = Statement(
-    "list-accounts", "SELECT id, name, daily_quota, created FROM accounts ORDER BY id")
+    "list-accounts", "SELECT \(Account.columns) FROM accounts a WHERE a.deleted IS NULL ORDER BY a.id")
 }

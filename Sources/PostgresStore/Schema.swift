@@ -292,6 +292,46 @@ enum Schema {
       )
       """,
     ],
+    [
+      "ALTER TABLE api_keys ADD COLUMN name text NOT NULL DEFAULT ''",
+      "CREATE INDEX api_keys_by_id ON api_keys (id)",
+
+      // A deleted account keeps its row, and so do its keys, emptied: chains and test outcomes go on being somebody's. Its
+      // name is then a line feed and its number, which is no name.
+      "ALTER TABLE accounts ADD COLUMN deleted bigint",
+
+      """
+      CREATE TABLE sign_ins (
+        account_id bigint PRIMARY KEY,
+        email text COLLATE "C" NOT NULL UNIQUE,
+        password text NOT NULL
+      )
+      """,
+
+      """
+      CREATE TABLE sessions (
+        digest bytea PRIMARY KEY,
+        account_id bigint NOT NULL,
+        created bigint NOT NULL,
+        expires bigint NOT NULL
+      )
+      """,
+      "CREATE INDEX sessions_by_account ON sessions (account_id)",
+      "CREATE INDEX sessions_by_expiry ON sessions (expires)",
+
+      // Apart from api_keys, whose rows groups read.
+      """
+      CREATE TABLE key_activity (
+        key_id bigint PRIMARY KEY,
+        last_used bigint,
+        denied bigint NOT NULL,
+        last_denied bigint
+      )
+      """,
+
+      // An account looks for its own, the newest first.
+      "CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, id)",
+    ],
   ]
 }
 

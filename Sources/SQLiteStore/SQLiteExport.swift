@@ -13,8 +13,6 @@ extension SQLiteStore {
     try pool.writeWithoutTransaction { db in
       var result: Result?
       try db.inTransaction(.immediate) {
-        db.add(function: trailHead)
-        defer { db.remove(function: trailHead) }
         result = try body(SQLiteExport(db: db))
         try LedgerHasMoved.mark(db, place)
         return .commit
@@ -49,9 +47,11 @@ public struct LedgerHasMoved: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// The row of a chain's newest outcome, by the chain's trail.
-private let trailHead = DatabaseFunction("newest_outcome", argumentCount: 1, pure: true) { arguments in
-  Data.fromDatabaseValue(arguments[0]).flatMap { OutcomeTrail(Array($0)) }?.newest
+extension DatabaseFunction {
+  /// The row of a chain's newest outcome, by the chain's trail. Every connection has it.
+  static let newestOutcome = DatabaseFunction("newest_outcome", argumentCount: 1, pure: true) { arguments in
+    Data.fromDatabaseValue(arguments[0]).flatMap { OutcomeTrail(Array($0)) }?.newest
+  }
 }
 
 /// A ledger being read from end to end.

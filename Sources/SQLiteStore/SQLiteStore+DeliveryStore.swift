@@ -169,7 +169,7 @@ extension SQLiteStore: DeliveryStore {
         try db.execute(
           sql: """
             UPDATE deliveries SET due = NULL, state = 3, claim = NULL, expires = 0 WHERE id IN (
-              SELECT d.id FROM webhook_endpoints e JOIN deliveries d ON d.endpoint_id = e.id
+              SELECT d.id FROM webhook_endpoints e JOIN deliveries d INDEXED BY deliveries_due ON d.endpoint_id = e.id
               WHERE e.deleted IS NOT NULL AND d.due IS NOT NULL LIMIT ?)
             """, arguments: [limit])
         return doomed.count == limit || db.changesCount == limit
@@ -184,134 +184,183 @@ extension SQLiteStore: DeliveryStore {
   public func createWebhook(url: WebhookURL, secret: WebhookSecret, forAccountNamed name: String) throws
     -> WebhookEndpoint
   {
-    try administer { db in
-      guard let account = try Int64.fetchOne(db, sql: "SELECT id FROM accounts WHERE name = ?", arguments: [name])
-      else { throw AdministrationError.unknownAccount(name) }
-      let count = try Int.fetchOne(
-        db, sql: "SELECT count(*) FROM webhook_endpoints WHERE account_id = ? AND deleted IS NULL",
-        arguments: [account])
-      guard count ?? 0 < maximumWebhooks else { throw AdministrationError.tooManyWebhooks(name) }
-      let id = try Int64.fetchOne(db, sql: "SELECT coalesce(max(id), 0) + 1 FROM webhook_endpoints") ?? 1
-      let sealed = try seal(secret, for: WebhookEndpointID(id))
-      try db.execute(
-        sql: "INSERT INTO webhook_endpoints (id, account_id, url, sealed_secret, created) VALUES (?, ?, ?, ?, ?)",
-        arguments: [id, account, url.description, sealed, clock()])
-      return try Self.webhook(WebhookEndpointID(id), db)
+    try administer { try insert(url, secret, of: Self.existingAccount(named: name, $0), $0) }
+  }
+
+  func insert(_ url: WebhookURL, _ secret: WebhookSecret, of account: AccountID, _ db: Database) throws
+    -> WebhookEndpoint
+  {
+    guard try Self.webhooks(of: account, db).count < maximumWebhooks else {
+      throw AdministrationError.tooManyWebhooks(try Self.existingAccount(account, db).name)
     }
+    let id = try Int64.fetchOne(db, sql: "SELECT coalesce(max(id), 0) + 1 FROM webhook_endpoints") ?? 1
+    let sealed = try seal(secret, for: WebhookEndpointID(id))
+    try db.execute(
+      sql: "INSERT INTO webhook_endpoints (id, account_id, url, sealed_secret, created) VALUES (?, ?, ?, ?, ?)",
+      arguments: [id, account.rawValue, url.description, sealed, clock()])
+    return try Self.webhook(WebhookEndpointID(id), db)
   }
 
   private func seal(_ secret: WebhookSecret, for id: WebhookEndpointID) throws -> Data {
     Data(try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: id)))
   }
 
-  private static func webhook(_ id: WebhookEndpointID, _ db: Database) throws -> WebhookEndpoint {
+  /// - Parameter account: whose it must be; nil allows anybody's.
+  /// - Throws: ``AdministrationError/unknownWebhook(_:)``.
+  static func webhook(_ id: WebhookEndpointID, of account: AccountID? = nil, _ db: Database) throws -> WebhookEndpoint {
     guard
       let row = try Row.fetchOne(
-        db, sql: "SELECT * FROM webhook_endpoints WHERE id = ? AND deleted IS NULL", arguments: [id.rawValue])
+        db, sql: "SELECT * FROM webhook_endpoints WHERE id = ? AND deleted IS NULL", arguments: [id.rawValue]),
+      try account.map({ try WebhookEndpoint(row: row).account == $0 }) ?? true
     else { throw AdministrationError.unknownWebhook(id) }
     return try WebhookEndpoint(row: row)
   }
 
+  static func webhooks(of account: AccountID, _ db: Database) throws -> [WebhookEndpoint] {
+    try Row.fetchAll(
+      db, sql: "SELECT * FROM webhook_endpoints WHERE account_id = ? AND deleted IS NULL ORDER BY id",
+      arguments: [account.rawValue]
+    ).map(WebhookEndpoint.init(row:))
+  }
+
   public func webhooks(ofAccountNamed name: String?) throws -> [(account: String, endpoint: WebhookEndpoint)] {
     try pool.read { db in
-      try Self.check(accountNamed: name, db)
+      if let name {
+        return try Self.webhooks(of: Self.existingAccount(named: name, db), db).map { (name, $0) }
+      }
       return try Row.fetchAll(
         db,
         sql: """
           SELECT e.*, a.name AS account_name FROM webhook_endpoints e JOIN accounts a ON a.id = e.account_id
-          WHERE e.deleted IS NULL AND (?1 IS NULL OR a.name = ?1) ORDER BY e.id
-          """, arguments: [name]
+          WHERE e.deleted IS NULL ORDER BY e.id
+          """
       ).map { ($0["account_name"], try WebhookEndpoint(row: $0)) }
     }
   }
 
-  private static func check(accountNamed name: String?, _ db: Database) throws {
-    guard let name else { return }
-    guard try Int64.fetchOne(db, sql: "SELECT id FROM accounts WHERE name = ?", arguments: [name]) != nil else {
-      throw AdministrationError.unknownAccount(name)
-    }
+  public func deleteWebhook(_ id: WebhookEndpointID) throws {
+    try administer { try delete(Self.webhook(id, $0), $0) }
   }
 
-  public func deleteWebhook(_ id: WebhookEndpointID) throws {
-    try administer { db in
-      _ = try Self.webhook(id, db)
-      try db.execute(
-        sql: "UPDATE webhook_endpoints SET deleted = ? WHERE id = ?", arguments: [clock(), id.rawValue])
-    }
+  func delete(_ webhook: WebhookEndpoint, _ db: Database) throws {
+    try db.execute(
+      sql: "UPDATE webhook_endpoints SET deleted = ? WHERE id = ?", arguments: [clock(), webhook.id.rawValue])
   }
 
   public func setWebhook(_ id: WebhookEndpointID, enabled: Bool) throws -> WebhookEndpoint {
-    try administer { db in
-      guard try Self.webhook(id, db).isEnabled != enabled else { return try Self.webhook(id, db) }
-      try db.execute(
-        sql: "UPDATE webhook_endpoints SET disabled = ?, disabled_reason = ? WHERE id = ?",
-        arguments: [enabled ? nil : clock(), enabled ? nil : "by its operator", id.rawValue])
-      return try Self.webhook(id, db)
-    }
+    try administer { try set(Self.webhook(id, $0), enabled: enabled, $0) }
+  }
+
+  func set(_ webhook: WebhookEndpoint, enabled: Bool, _ db: Database) throws -> WebhookEndpoint {
+    guard webhook.isEnabled != enabled else { return webhook }
+    try db.execute(
+      sql: "UPDATE webhook_endpoints SET disabled = ?, disabled_reason = ? WHERE id = ?",
+      arguments: [enabled ? nil : clock(), enabled ? nil : "by its operator", webhook.id.rawValue])
+    return try Self.webhook(webhook.id, db)
   }
 
   public func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret) throws {
-    try administer { db in
-      _ = try Self.webhook(id, db)
-      try db.execute(
-        sql: """
-          UPDATE webhook_endpoints SET sealed_old_secret = sealed_secret, old_expires = ?, sealed_secret = ? WHERE id = ?
-          """, arguments: [clock() + WebhookSecret.overlap, try seal(secret, for: id), id.rawValue])
-    }
+    try administer { try set(Self.webhook(id, $0), secret, $0) }
+  }
+
+  func set(_ webhook: WebhookEndpoint, _ secret: WebhookSecret, _ db: Database) throws {
+    let present = try Data.fetchOne(
+      db, sql: "SELECT sealed_secret FROM webhook_endpoints WHERE id = ?", arguments: [webhook.id.rawValue])
+    let context = WebhookSecret.sealingContext(endpoint: webhook.id)
+    if let present, try vault.open(Array(present), context: context) == secret.bytes { return }
+    try db.execute(
+      sql: """
+        UPDATE webhook_endpoints SET sealed_old_secret = sealed_secret, old_expires = ?, sealed_secret = ? WHERE id = ?
+        """,
+      arguments: [clock() + WebhookSecret.overlap, try seal(secret, for: webhook.id), webhook.id.rawValue])
   }
 
   public func createTestDelivery(for id: WebhookEndpointID) throws -> DeliveryID {
-    try administer { db in
-      guard try Self.webhook(id, db).isEnabled else { throw AdministrationError.webhookDisabled(id) }
-      let now = clock()
-      try db.execute(
-        sql: "INSERT INTO deliveries (endpoint_id, created, due) VALUES (?, ?, ?)", arguments: [id.rawValue, now, now])
-      return DeliveryID(db.lastInsertedRowID)
-    }
+    try administer { try insertTestDelivery(for: Self.webhook(id, $0), $0) }
+  }
+
+  func insertTestDelivery(for webhook: WebhookEndpoint, _ db: Database) throws -> DeliveryID {
+    guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(webhook.id) }
+    let now = clock()
+    try db.execute(
+      sql: "INSERT INTO deliveries (endpoint_id, created, due) VALUES (?, ?, ?)",
+      arguments: [webhook.id.rawValue, now, now])
+    return DeliveryID(db.lastInsertedRowID)
   }
 
   public func deliveries(ofAccountNamed name: String?, state: DeliveryState?, limit: Int) throws -> [DeliveryReport] {
     try pool.read { db in
-      try Self.check(accountNamed: name, db)
-      return try Row.fetchAll(
-        db,
-        sql: """
-          SELECT d.id, d.endpoint_id, a.name, e.url, d.outcome_id, d.state, d.created, d.due
-          FROM deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id JOIN accounts a ON a.id = e.account_id
-          WHERE e.deleted IS NULL AND (?1 IS NULL OR a.name = ?1) AND (?2 IS NULL OR d.state = ?2)
-          ORDER BY d.id DESC LIMIT ?3
-          """, arguments: [name, state?.rawValue, limit]
-      ).map { row in
-        let attempts = try Row.fetchAll(
-          db.cachedStatement(
-            sql:
-              "SELECT at, status, latency, error, answer FROM delivery_attempts WHERE delivery_id = ? ORDER BY number"),
-          arguments: [row[0] as Int64])
-        guard let state = DeliveryState(rawValue: row[5]) else { throw StoreFailure("a delivery is in no known state") }
-        return DeliveryReport(
-          id: DeliveryID(row[0]), endpoint: WebhookEndpointID(row[1]), account: row[2], url: row[3], outcome: row[4],
-          state: state, created: row[6], due: row[7],
-          attempts: attempts.map {
-            DeliveryAttempt(at: $0[0], status: $0[1], latency: $0[2], error: $0[3], answer: Array($0[4] as Data))
-          })
+      if let name {
+        let account = try Self.existingAccount(named: name, db)
+        return try Self.deliveries(of: account, endpoint: nil, state: state, before: nil, limit: limit, db)
       }
+      return try Self.reports(
+        "(?1 IS NULL OR d.state = ?1) ORDER BY d.id DESC LIMIT ?2", [state?.rawValue, limit], db)
+    }
+  }
+
+  static func deliveries(
+    of account: AccountID, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int,
+    _ db: Database
+  ) throws -> [DeliveryReport] {
+    let endpoints =
+      if let endpoint { [try webhook(endpoint, of: account, db)] } else { try webhooks(of: account, db) }
+    // Each endpoint's newest by the index; of those, the newest of all.
+    let found = try endpoints.flatMap {
+      try reports(
+        """
+        d.endpoint_id = ?1 AND d.id < ?2 AND (?3 IS NULL OR d.state = ?3) ORDER BY d.id DESC LIMIT ?4
+        """, [$0.id.rawValue, before?.rawValue ?? .max, state?.rawValue, limit], db)
+    }
+    return Array(found.sorted { $0.id > $1.id }.prefix(limit))
+  }
+
+  private static func reports(_ condition: String, _ arguments: StatementArguments, _ db: Database) throws
+    -> [DeliveryReport]
+  {
+    try Row.fetchAll(
+      db,
+      sql: """
+        SELECT d.id, d.endpoint_id, a.name, e.url, d.outcome_id, d.state, d.created, d.due
+        FROM deliveries d CROSS JOIN webhook_endpoints e ON e.id = d.endpoint_id JOIN accounts a ON a.id = e.account_id
+        WHERE e.deleted IS NULL AND \(condition)
+        """, arguments: arguments
+    ).map { row in
+      let attempts = try Row.fetchAll(
+        db.cachedStatement(
+          sql: "SELECT at, status, latency, error, answer FROM delivery_attempts WHERE delivery_id = ? ORDER BY number"),
+        arguments: [row[0] as Int64])
+      guard let state = DeliveryState(rawValue: row[5]) else { throw StoreFailure("a delivery is in no known state") }
+      return DeliveryReport(
+        id: DeliveryID(row[0]), endpoint: WebhookEndpointID(row[1]), account: row[2], url: row[3], outcome: row[4],
+        state: state, created: row[6], due: row[7],
+        attempts: attempts.map {
+          DeliveryAttempt(at: $0[0], status: $0[1], latency: $0[2], error: $0[3], answer: Array($0[4] as Data))
+        })
     }
   }
 
   public func resendDelivery(_ id: DeliveryID) throws {
-    try administer { db in
-      let endpoint = try Int64.fetchOne(
-        db, sql: "SELECT endpoint_id FROM deliveries WHERE id = ?", arguments: [id.rawValue])
-      guard let endpoint, let webhook = try? Self.webhook(WebhookEndpointID(endpoint), db) else {
-        throw AdministrationError.unknownDelivery(id)
-      }
-      guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(webhook.id) }
-      let now = clock()
-      try db.execute(
-        sql: """
-          UPDATE deliveries SET state = 1, due = ?1, resent = ?1, attempts = 0, claim = NULL, expires = NULL WHERE id = ?2
-          """, arguments: [now, id.rawValue])
+    try administer { try resend(id, of: nil, $0) }
+  }
+
+  /// - Parameter account: whose it must be; nil allows anybody's.
+  func resend(_ id: DeliveryID, of account: AccountID?, _ db: Database) throws {
+    let endpoint = try Int64.fetchOne(
+      db, sql: "SELECT endpoint_id FROM deliveries WHERE id = ?", arguments: [id.rawValue])
+    guard let endpoint else { throw AdministrationError.unknownDelivery(id) }
+    let webhook: WebhookEndpoint
+    do {
+      webhook = try Self.webhook(WebhookEndpointID(endpoint), of: account, db)
+    } catch AdministrationError.unknownWebhook {
+      throw AdministrationError.unknownDelivery(id)
     }
+    guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(webhook.id) }
+    let now = clock()
+    try db.execute(
+      sql: """
+        UPDATE deliveries SET state = 1, due = ?1, resent = ?1, attempts = 0, claim = NULL, expires = NULL WHERE id = ?2
+        """, arguments: [now, id.rawValue])
   }
 }
 

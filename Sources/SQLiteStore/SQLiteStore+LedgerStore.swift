@@ -25,7 +25,7 @@ extension SQLiteStore: LedgerStore {
 
   public func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) {
     try await read { db in
-      let accounts = try Int.fetchOne(db, sql: "SELECT count(*) FROM accounts") ?? 0
+      let accounts = try Int.fetchOne(db, sql: "SELECT count(*) FROM accounts WHERE deleted IS NULL") ?? 0
       let outcomes = try Int.fetchOne(db, sql: "SELECT coalesce(sum(count), 0) FROM usage") ?? 0
       return (accounts, outcomes)
     }
@@ -207,81 +207,115 @@ extension SQLiteStore: LedgerStore {
   }
 
   public func createAccount(name: String, dailyQuota: Int?) throws -> Account {
-    try administer { db in
-      guard try !Self.accountExists(db, name) else { throw AdministrationError.nameTaken(name) }
-      let created = clock()
-      try db.execute(
-        sql: "INSERT INTO accounts (name, daily_quota, created) VALUES (?, ?, ?)",
-        arguments: [name, dailyQuota, created])
-      return Account(id: AccountID(db.lastInsertedRowID), name: name, dailyQuota: dailyQuota, created: created)
-    }
+    try administer { try insertAccount(name: name, dailyQuota: dailyQuota, $0) }
   }
 
-  private static func accountExists(_ db: Database, _ name: String) throws -> Bool {
-    try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM accounts WHERE name = ?)", arguments: [name]) ?? false
+  func insertAccount(name: String, dailyQuota: Int?, _ db: Database) throws -> Account {
+    guard try Self.account(named: name, db) == nil else { throw AdministrationError.nameTaken(name) }
+    let created = clock()
+    try db.execute(
+      sql: "INSERT INTO accounts (name, daily_quota, created) VALUES (?, ?, ?)",
+      arguments: [name, dailyQuota, created])
+    return Account(id: AccountID(db.lastInsertedRowID), name: name, dailyQuota: dailyQuota, created: created)
+  }
+
+  static func account(named name: String, _ db: Database) throws -> Account? {
+    try Row.fetchOne(db, sql: "SELECT * FROM accounts WHERE name = ? AND deleted IS NULL", arguments: [name])
+      .map(Account.init(row:))
+  }
+
+  /// - Throws: ``AdministrationError/unknownAccount(_:)``.
+  static func existingAccount(named name: String, _ db: Database) throws -> AccountID {
+    guard let account = try account(named: name, db) else { throw AdministrationError.unknownAccount(name) }
+    return account.id
   }
 
   public func accounts() throws -> [Account] {
     try pool.read { db in
-      try Row.fetchAll(db, sql: "SELECT id, name, daily_quota, created FROM accounts ORDER BY id").map {
-        Account(id: AccountID($0["id"]), name: $0["name"], dailyQuota: $0["daily_quota"], created: $0["created"])
-      }
+      try Row.fetchAll(db, sql: "SELECT * FROM accounts WHERE deleted IS NULL ORDER BY id").map(Account.init(row:))
     }
   }
 
   public func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord {
-    try administer { db in
-      guard let account = try Int64.fetchOne(db, sql: "SELECT id FROM accounts WHERE name = ?", arguments: [name])
-      else {
-        throw AdministrationError.unknownAccount(name)
-      }
-      let created = clock()
-      try db.execute(
-        sql: """
-          INSERT INTO api_keys (account_id, hash, prefix, mode, allowed_networks, allowed_referers, created)
-          VALUES (?, ?, ?, ?, ?, ?, ?)
-          """,
-        arguments: [
-          account, Data(key.hash), key.prefix, key.mode.rawValue, key.allowedNetworks.joined(separator: " "),
-          key.allowedReferers.joined(separator: " "), created,
-        ])
-      return APIKeyRecord(
-        id: KeyID(db.lastInsertedRowID), account: AccountID(account), mode: key.mode, prefix: key.prefix,
-        allowedNetworks: key.allowedNetworks, allowedReferers: key.allowedReferers, created: created, revoked: nil)
-    }
+    try administer { try insert(key, of: Self.existingAccount(named: name, $0), $0) }
   }
 
-  public func keys() throws -> [(account: String, key: APIKeyRecord)] {
+  func insert(_ key: NewAPIKey, of account: AccountID, _ db: Database) throws -> APIKeyRecord {
+    let live = try Int.fetchOne(
+      db, sql: "SELECT count(*) FROM api_keys WHERE account_id = ? AND revoked IS NULL", arguments: [account.rawValue])
+    guard live ?? 0 < maximumKeys else { throw AdministrationError.tooManyKeys }
+    let created = clock()
+    try db.execute(
+      sql: """
+        INSERT INTO api_keys (account_id, hash, name, prefix, mode, allowed_networks, allowed_referers, created)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        account.rawValue, Data(key.hash), key.name, key.prefix, key.mode.rawValue,
+        key.allowedNetworks.joined(separator: " "), key.allowedReferers.joined(separator: " "), created,
+      ])
+    return APIKeyRecord(
+      id: KeyID(db.lastInsertedRowID), account: account, mode: key.mode, name: key.name, prefix: key.prefix,
+      allowedNetworks: key.allowedNetworks, allowedReferers: key.allowedReferers, created: created, revoked: nil)
+  }
+
+  public func keys() throws -> [(account: String, report: KeyReport)] {
     try pool.read { db in
       try Row.fetchAll(
         db,
-        sql: "SELECT k.*, a.name AS account_name FROM api_keys k JOIN accounts a ON a.id = k.account_id ORDER BY k.id"
-      ).map { ($0["account_name"], try APIKeyRecord(row: $0)) }
+        sql: """
+          SELECT k.*, a.name AS account_name, u.last_used, u.denied, u.last_denied
+          FROM api_keys k JOIN accounts a ON a.id = k.account_id LEFT JOIN key_activity u ON u.key_id = k.id
+          WHERE a.deleted IS NULL ORDER BY k.id
+          """
+      ).map { ($0["account_name"], try KeyReport(row: $0)) }
     }
   }
 
   public func revokeKey(prefix: String) throws -> APIKeyRecord {
     try administer { db in
-      let found = try Row.fetchAll(
-        db, sql: "SELECT * FROM api_keys WHERE substr(prefix, 1, length(?1)) = ?1 LIMIT 2", arguments: [prefix])
-      guard let row = found.first, !prefix.isEmpty else { throw AdministrationError.unknownKey(prefix) }
+      let found = try Int64.fetchAll(
+        db, sql: "SELECT id FROM api_keys WHERE substr(prefix, 1, length(?1)) = ?1 LIMIT 2", arguments: [prefix])
+      guard let id = found.first, !prefix.isEmpty else { throw AdministrationError.unknownKey(prefix) }
       guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
-      return try APIKeyRecord(
-        row: Row.fetchOne(
-          db, sql: "UPDATE api_keys SET revoked = coalesce(revoked, ?) WHERE id = ? RETURNING *",
-          arguments: [clock(), row["id"] as Int64]) ?? row)
+      return try revoke(KeyID(id), db)
     }
+  }
+
+  func revoke(_ id: KeyID, _ db: Database) throws -> APIKeyRecord {
+    let row = try Row.fetchOne(
+      db, sql: "UPDATE api_keys SET revoked = coalesce(revoked, ?) WHERE id = ? RETURNING *",
+      arguments: [clock(), id.rawValue])
+    guard let row else { throw AdministrationError.unknownKey(String(id.rawValue)) }
+    return try APIKeyRecord(row: row)
+  }
+}
+
+extension Account {
+  init(row: Row) {
+    self.init(id: AccountID(row["id"]), name: row["name"], dailyQuota: row["daily_quota"], created: row["created"])
+  }
+}
+
+extension KeyReport {
+  /// Of a row of api_keys joined with what there may be of key_activity.
+  init(row: Row) throws {
+    self.init(
+      key: try APIKeyRecord(row: row),
+      activity: KeyActivity(
+        lastUsed: row["last_used"], denied: row["denied"] ?? 0, lastDenied: row["last_denied"]))
   }
 }
 
 extension APIKeyRecord {
-  fileprivate init(row: Row) throws {
+  init(row: Row) throws {
     guard let mode = Mode(rawValue: row["mode"]) else { throw StoreFailure("a key is of an unknown mode") }
     func list(_ column: String) -> [String] {
       (row[column] as String).split(separator: " ").map(String.init)
     }
     self.init(
-      id: KeyID(row["id"]), account: AccountID(row["account_id"]), mode: mode, prefix: row["prefix"],
+      id: KeyID(row["id"]), account: AccountID(row["account_id"]), mode: mode, name: row["name"],
+      prefix: row["prefix"],
       allowedNetworks: list("allowed_networks"), allowedReferers: list("allowed_referers"), created: row["created"],
       revoked: row["revoked"])
   }

@@ -37,6 +37,7 @@ public final class SQLiteStore: Sendable {
     configuration.busyMode = .timeout(5)
     configuration.prepareDatabase { db in
       try db.execute(sql: "PRAGMA cache_size = -16000")
+      db.add(function: .newestOutcome)
     }
     pool = try DatabasePool(path: path, configuration: configuration)
     try Schema.migrator.migrate(pool)
@@ -80,6 +81,24 @@ public final class SQLiteStore: Sendable {
     try pool.write { db in
       defer { writer.forget() }
       return try body(db)
+    }
+  }
+
+  /// ``administer(_:)`` for those who must not block their thread.
+  ///
+  /// - Parameter concernsGroups: whether it may change something that the group writer remembers.
+  func change<Result: Sendable>(
+    concernsGroups: Bool = true, _ body: @escaping @Sendable (Database) throws -> Result
+  ) async throws -> Result {
+    do {
+      return try await pool.write { db in
+        defer { if concernsGroups { writer.forget() } }
+        return try body(db)
+      }
+    } catch let error as AdministrationError {
+      throw error
+    } catch {
+      throw StoreFailure("\(error)")
     }
   }
 

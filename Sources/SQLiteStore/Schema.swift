@@ -216,6 +216,44 @@ enum Schema {
           ) WITHOUT ROWID, STRICT;
           """)
     }
+    migrator.registerMigration("5") { db in
+      try db.execute(
+        sql: """
+          ALTER TABLE api_keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
+          CREATE INDEX api_keys_by_account ON api_keys (account_id);
+
+          -- A deleted account keeps its row, and so do its keys, emptied: no number is ever given out again, and chains
+          -- and test outcomes go on being somebody's. Its name is then a line feed and its number, which is no name.
+          ALTER TABLE accounts ADD COLUMN deleted INTEGER;
+
+          CREATE TABLE sign_ins (
+            account_id INTEGER PRIMARY KEY,
+            email TEXT NOT NULL UNIQUE,
+            password TEXT NOT NULL
+          ) STRICT;
+
+          CREATE TABLE sessions (
+            digest BLOB PRIMARY KEY,
+            account_id INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            expires INTEGER NOT NULL
+          ) WITHOUT ROWID, STRICT;
+          CREATE INDEX sessions_by_account ON sessions (account_id);
+          CREATE INDEX sessions_by_expiry ON sessions (expires);
+
+          -- Apart from api_keys, whose rows the write path reads.
+          CREATE TABLE key_activity (
+            key_id INTEGER PRIMARY KEY,
+            last_used INTEGER,
+            denied INTEGER NOT NULL,
+            last_denied INTEGER
+          ) STRICT;
+
+          -- What an account looks for of its own.
+          CREATE INDEX commitments_revealed ON commitments (owner_id, chain_id) WHERE revealed IS NOT NULL;
+          CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, id);
+          """)
+    }
     return migrator
   }
 }

@@ -79,39 +79,3 @@ public struct EventRenderer: Sendable {
     return body
   }
 }
-
-extension [UInt8] {
-  /// Appends a moment as `2026-11-21T20:06:00.123Z`, for the years 0 to 9999.
-  mutating func append(iso8601 moment: Milliseconds) {
-    let day = Day(of: moment).number
-    let rest = moment - day * 86_400_000
-    // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2021: civil_from_days.
-    let shifted = day + 719_468  // days since 0000-03-01
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    append(padded: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), digits: 4)
-    append(UInt8(ascii: "-"))
-    append(padded: month, digits: 2)
-    append(UInt8(ascii: "-"))
-    append(padded: dayOfYear - (153 * shiftedMonth + 2) / 5 + 1, digits: 2)
-    append(UInt8(ascii: "T"))
-    append(padded: rest / 3_600_000, digits: 2)
-    append(UInt8(ascii: ":"))
-    append(padded: rest / 60_000 % 60, digits: 2)
-    append(UInt8(ascii: ":"))
-    append(padded: rest / 1000 % 60, digits: 2)
-    append(UInt8(ascii: "."))
-    append(padded: rest % 1000, digits: 3)
-    append(UInt8(ascii: "Z"))
-  }
-
-  private mutating func append(padded number: Int64, digits: Int) {
-    let text = String(number)
-    append(contentsOf: repeatElement(UInt8(ascii: "0"), count: Swift.max(0, digits - text.utf8.count)))
-    append(contentsOf: text.utf8)
-  }
-}

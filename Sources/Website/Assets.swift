@@ -11,10 +11,12 @@ struct Assets: Sendable {
 
   static let files: [String: Asset] = [
     "site.css": Asset(type: "text/css; charset=utf-8", bytes: PackageResources.site_css),
+    "dashboard.css": Asset(type: "text/css; charset=utf-8", bytes: PackageResources.dashboard_css),
     "icon.svg": Asset(type: "image/svg+xml", bytes: PackageResources.icon_svg),
     "common.js": script(PackageResources.common_js),
     "draw.js": script(PackageResources.draw_js),
     "outcome.js": script(PackageResources.outcome_js),
+    "dashboard.js": script(PackageResources.dashboard_js),
     "verify.js": script(PackageResources.verify_js),
     "transparency.js": script(PackageResources.transparency_js),
     "reference.js": script(PackageResources.reference_js),

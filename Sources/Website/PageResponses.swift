@@ -44,6 +44,43 @@ enum PageResponses {
       status: .init(code: status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: html)))
   }
 
+  /// A page for the one who asks, who may be signed in: no cache keeps it.
+  static func personal(
+    _ html: String, status: Int = 200, retryAfter: Int? = nil, cookies: [String] = []
+  ) -> Response {
+    var headers = fields(type: "text/html; charset=utf-8", cacheControl: "no-store")
+    makePersonal(&headers, cookies: cookies)
+    if let retryAfter { headers[.retryAfter] = String(retryAfter) }
+    return Response(
+      status: .init(code: status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: html)))
+  }
+
+  /// On to another page of this site, with a GET.
+  static func redirect(to address: String, cookies: [String] = []) -> Response {
+    var headers = fields(type: nil, cacheControl: "no-store")
+    makePersonal(&headers, cookies: cookies)
+    headers[.location] = address
+    return Response(status: .seeOther, headers: headers)
+  }
+
+  /// What is to be saved as a file.
+  static func download(as name: String, _ response: Response) -> Response {
+    var response = response
+    for (name, value) in guards {
+      if let name = HTTPField.Name(name) { response.headers[name] = value }
+    }
+    makePersonal(&response.headers, cookies: [])
+    response.headers[.contentDisposition] = "attachment; filename=\"\(name)\""
+    return response
+  }
+
+  private static func makePersonal(_ headers: inout HTTPFields, cookies: [String]) {
+    headers[.vary] = "Cookie"
+    // With `no-referrer` browsers would not say of a form where it comes from.
+    if let name = HTTPField.Name("Referrer-Policy") { headers[name] = "same-origin" }
+    for cookie in cookies { headers.append(HTTPField(name: .setCookie, value: cookie)) }
+  }
+
   /// Any bytes with a known tag.
   static func response(_ bytes: [UInt8], type: String, cacheControl: String, tag: String, for request: Request)
     -> Response
@@ -65,8 +102,9 @@ enum PageResponses {
     "\"" + SHA256.hash(data: bytes).prefix(12).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "\""
   }
 
-  private static func fields(type: String, cacheControl: String) -> HTTPFields {
-    var headers: HTTPFields = [.contentType: type, .cacheControl: cacheControl]
+  private static func fields(type: String?, cacheControl: String) -> HTTPFields {
+    var headers: HTTPFields = [.cacheControl: cacheControl]
+    headers[.contentType] = type
     for (name, value) in guards {
       if let name = HTTPField.Name(name) { headers[name] = value }
     }

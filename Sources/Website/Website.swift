@@ -16,15 +16,19 @@ public struct Website: Routes {
   private let assets: Assets
   private let layout: Layout
   private let outcomePage: OutcomePage
+  private let signInPages: SignInPages
+  private let dashboard: Dashboard
   private let previews = PreviewRenderer()
   /// Pages that are the same for everyone, by address.
   private let fixedPages: [String: PageResponses.Page]
 
-  /// - Parameter publicURL: where people reach the server, without a slash at its end.
+  /// - Parameters:
+  ///   - publicURL: where people reach the server, without a slash at its end.
+  ///   - parts: what the pages behind the sign-in work with.
   /// - Throws: if a template or the API's description is broken, which a build that passed its tests never is.
   public init(
     store: any LedgerStore, log: any TransparencyStore, renderer: OutcomeRenderer, verifier: OutcomeVerifier,
-    publicURL: String
+    publicURL: String, dashboard parts: DashboardParts
   ) throws {
     self.store = store
     self.log = log
@@ -33,6 +37,10 @@ public struct Website: Routes {
     templates = try Templates()
     assets = Assets()
     layout = Layout(templates: templates, assets: assets)
+    let door = Door(accounts: parts.accounts, publicURL: publicURL)
+    signInPages = SignInPages(layout: layout, door: door, isSignUpOpen: parts.isSignUpOpen)
+    dashboard = Dashboard(
+      layout: layout, door: door, parts: parts, store: store, renderer: renderer, publicURL: publicURL)
     outcomePage = OutcomePage(layout: layout, renderer: renderer, publicURL: publicURL)
     var pages = GuidePages(layout: layout).pages
     pages["/api-docs"] = try ReferencePage(openAPI: openAPIDocument).html(layout: layout)
@@ -60,7 +68,7 @@ public struct Website: Routes {
       Route("/o/{shortId}/og.png", .get, .head, readsKey: false, handler: preview),
       Route("/transparency", .get, .head, readsKey: false, handler: transparency),
       Route("/robots.txt", .get, .head, readsKey: false, handler: robots),
-    ]
+    ] + signInPages.routes + dashboard.routes
   }
 
   // MARK: Files
@@ -81,7 +89,7 @@ public struct Website: Routes {
   }
 
   @Sendable private func robots(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let text = Array("User-agent: *\nDisallow: /api/\n".utf8)
+    let text = Array("User-agent: *\nDisallow: /api/\nDisallow: /dashboard\n".utf8)
     return PageResponses.response(
       text, type: "text/plain; charset=utf-8", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: text),
       for: request)

@@ -4,11 +4,16 @@ import Ledger
 
 struct AccountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "account", abstract: "Make and list accounts, beside a running server or without one.",
-    subcommands: [Create.self, List.self])
+    commandName: "account", abstract: "Make, list, export and delete accounts, beside a running server or without one.",
+    subcommands: [Create.self, List.self, Password.self, Usage.self, Export.self, Delete.self])
 
   struct Create: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Make an account.")
+    static let configuration = CommandConfiguration(
+      abstract: "Make an account.",
+      discussion: """
+        With --email its holder can sign in on the server's pages; the password is asked for on a terminal, and otherwise \
+        read from standard input, one line.
+        """)
 
     @Argument(help: "What to call it: 1 to 100 characters, and no other account's name.")
     var name: String
@@ -16,19 +21,26 @@ struct AccountCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Live outcomes a day. (default: the server's setting)", valueName: "n"))
     var dailyQuota: Int?
 
+    @Option(help: ArgumentHelp("What its holder signs in with, beside a password.", valueName: "address"))
+    var email: String?
+
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
-      guard (1...100).contains(name.count), !name.contains(where: \.isNewline) else {
+      guard AccountName.isValid(name) else {
         throw ValidationError("An account's name is one line of 1 to 100 characters.")
       }
       if let dailyQuota, !(0...Int(Int32.max)).contains(dailyQuota) {
         throw ValidationError("--daily-quota must be from 0 to \(Int32.max).")
       }
+      if let email { _ = try emailAddress(email) }
     }
 
     func run() async throws {
-      let account = try administering(storage) { try $0.createAccount(name: name, dailyQuota: dailyQuota) }
+      let signIn = try email.map { SignIn(email: try emailAddress($0), password: try newPassword()) }
+      let account = try await administering(storage) {
+        try await $0.createAccount(name: name, dailyQuota: dailyQuota, signIn: signIn)
+      }
       print("Account \(account.id.rawValue), \"\(account.name)\", is ready. Give it a key:", to: &Terminal.error)
       print("  fairdraw key create --account \(Terminal.quoted(name))", to: &Terminal.error)
     }
@@ -40,7 +52,7 @@ struct AccountCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let accounts = try administering(storage) { try $0.accounts() }
+      let accounts = try await administering(storage) { try $0.accounts() }
       let rows = accounts.map {
         [
           String($0.id.rawValue), $0.name, $0.dailyQuota.map(String.init) ?? "server's",
@@ -50,19 +62,219 @@ struct AccountCommand: AsyncParsableCommand {
       Terminal.table(["ID", "NAME", "DAILY QUOTA", "CREATED"], rows)
     }
   }
+
+  struct Password: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Set an account's password, and its email address.",
+      discussion: """
+        The password is asked for on a terminal, and otherwise read from standard input, one line. Whoever is signed in to \
+        the account has to sign in again.
+        """)
+
+    @Argument(help: "The account.")
+    var name: String
+
+    @Option(
+      help: ArgumentHelp(
+        "What its holder signs in with; needed where there is no address yet. (default: the one it has)",
+        valueName: "address"))
+    var email: String?
+
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws { if let email { _ = try emailAddress(email) } }
+
+    func run() async throws {
+      let address = try await administering(storage) { store in
+        let account = try await store.existingAccount(name)
+        if let email = self.email { return try emailAddress(email) }
+        guard let known = try await store.signIn(of: account.id)?.email else {
+          throw CommandFailure("account \"\(name)\" has no email address yet: give it one with --email")
+        }
+        return known
+      }
+      // Asked for between the two, so that nothing is held while a person types.
+      let signIn = SignIn(email: address, password: try newPassword())
+      try await administering(storage) { store in
+        try await store.setSignIn(signIn, of: store.existingAccount(name).id, keeping: nil)
+      }
+      print("\(signIn.email) may sign in to account \"\(name)\" with the new password.", to: &Terminal.error)
+    }
+  }
+
+  struct Usage: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List how many live outcomes an account drew, by day and endpoint, the latest day first.")
+
+    @Argument(help: "The account.")
+    var name: String
+
+    @Option(help: ArgumentHelp("How many days, today among them.", valueName: "n"))
+    var days = 60
+
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws {
+      guard (1...36_525).contains(days) else { throw ValidationError("--days must be from 1 to 36525.") }
+    }
+
+    func run() async throws {
+      let today = Day(of: Milliseconds(Date().timeIntervalSince1970 * 1000))
+      let usage = try await administering(storage) { store in
+        // The database's clock may be a little ahead, across midnight.
+        try await store.usage(
+          of: store.existingAccount(name).id, days: Day(number: today.number - Int64(days) + 1)...today.next)
+      }
+      Terminal.table(
+        ["DATE", "ENDPOINT", "OUTCOMES"], usage.map { ["\($0.day)", $0.endpoint.name, String($0.count)] })
+    }
+  }
+
+  struct Export: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Write everything that is kept of an account to standard output, but its secrets.",
+      discussion: """
+        As json, one object: the account, its keys without their secrets, its usage, its webhooks, and its outcomes as they \
+        were answered, those of test keys too. As csv, its outcomes alone, one a row. Text in it that a spreadsheet would \
+        take for a formula has an apostrophe in front, and so has text that begins with one.
+        """)
+
+    @Argument(help: "The account.")
+    var name: String
+
+    @Option(help: ArgumentHelp("json or csv.", valueName: "format"))
+    var format = "json"
+
+    @OptionGroup var publicURL: PublicURLOption
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws {
+      guard AccountExport.Format(rawValue: format) != nil else {
+        throw ValidationError("--format must be json or csv, not \"\(format)\".")
+      }
+    }
+
+    func run() async throws {
+      let format = AccountExport.Format(rawValue: format) ?? .json
+      let url = try publicURL.setting()
+      let (store, masterKey, _) = try storage.open()
+      try await administering(store) { store in
+        let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: url)
+        let account = try await store.existingAccount(name)
+        try await AccountExport(store: store, renderer: renderer).write(format, of: account.id) {
+          try FileHandle.standardOutput.write(contentsOf: $0)
+        }
+      }
+    }
+  }
+
+  struct Delete: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Delete an account: its keys, webhooks, sign-in and usage. It cannot be undone.",
+      discussion: """
+        Every running server turns its keys away within a second. Its outcomes stay: published roots and permalinks speak \
+        of them. Server seeds that are still secret stay so for good: rotate its chains first, if they should be revealed.
+        """)
+
+    @Argument(help: "The account.")
+    var name: String
+
+    @Flag(help: "Do not ask.")
+    var yes = false
+
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let account = try await administering(storage) { try await $0.existingAccount(name) }
+      if !yes {
+        guard isatty(STDIN_FILENO) == 1 else {
+          throw ValidationError("Where nobody can be asked, deleting an account takes --yes.")
+        }
+        print(
+          "Account \"\(name)\" will be deleted, with its keys and webhooks. Type its name to go on: ", terminator: "",
+          to: &Terminal.error)
+        guard readLine() == name else { throw CommandFailure("that is not its name: nothing was deleted") }
+      }
+      try await administering(storage) { try await $0.deleteAccount(account.id) }
+      print("Account \(account.id.rawValue), \"\(account.name)\", is deleted.", to: &Terminal.error)
+    }
+  }
 }
+
+/// Where clients reach the server, for commands that write permalinks.
+struct PublicURLOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Where clients reach the server; what permalinks begin with. (default: http://127.0.0.1:8080)", valueName: "url"))
+  var publicURL: String?
+
+  func setting() throws -> String { try publicURLSetting(publicURL) ?? "http://127.0.0.1:8080" }
+}
+
+/// - Throws: a usage error.
+private func emailAddress(_ text: String) throws -> EmailAddress {
+  guard let address = EmailAddress(text) else { throw ValidationError("\"\(text)\" is no email address.") }
+  return address
+}
+
+/// A new password, asked for twice on a terminal, else read from standard input.
+private func newPassword() throws -> PasswordHash {
+  let password: String
+  if isatty(STDIN_FILENO) == 1 {
+    password = try Terminal.secret("Password: ")
+    guard try Terminal.secret("The same again: ") == password else {
+      throw CommandFailure("the two passwords differ: nothing was changed")
+    }
+  } else {
+    guard let line = readLine() else { throw CommandFailure("there is no password on standard input") }
+    password = line
+  }
+  let lengths = PasswordHash.lengths
+  guard lengths.contains(password.utf8.count) else {
+    throw CommandFailure(
+      "a password is \(lengths.lowerBound) to \(lengths.upperBound) bytes long: nothing was changed")
+  }
+  return try PasswordHash(of: password)
+}
+
+// MARK: Opening the store
 
 /// Opens the store and does something to it, with what can go wrong said in a sentence.
-func administering<Result>(_ storage: StorageOptions, _ body: (any LedgerStore) throws -> Result) throws -> Result {
-  try administering(try storage.open().store as any LedgerStore, body)
+func administering<Result>(
+  _ storage: StorageOptions, _ body: (any Store) async throws -> Result
+) async throws -> Result {
+  try await administering(try storage.open().store, body)
 }
 
-func administering<Store, Result>(_ store: Store, _ body: (Store) throws -> Result) throws -> Result {
+func administering<Result>(
+  _ store: any Store, _ body: (any Store) async throws -> Result
+) async throws -> Result {
   do {
-    return try body(store)
+    return try await body(store)
+  } catch let failure as CommandFailure {
+    throw failure
   } catch let error as AdministrationError {
     throw CommandFailure(error.description)
   } catch {
     throw CommandFailure("the database could not be read or changed: \(error)")
+  }
+}
+
+extension AccountStore {
+  /// - Throws: ``AdministrationError/unknownAccount(_:)``.
+  func existingAccount(_ name: String) async throws -> Account {
+    guard let account = try await account(named: name) else { throw AdministrationError.unknownAccount(name) }
+    return account
+  }
+
+  /// The one key of the account that begins with `prefix`.
+  ///
+  /// - Throws: ``AdministrationError/unknownKey(_:)``, ``AdministrationError/ambiguousPrefix(_:)``.
+  func key(_ prefix: String, of account: AccountID) async throws -> APIKeyRecord {
+    let prefix = String(prefix.prefix(16))
+    let found = try await keys(of: account).map(\.key).filter { !prefix.isEmpty && $0.prefix.hasPrefix(prefix) }
+    guard let key = found.first else { throw AdministrationError.unknownKey(prefix) }
+    guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
+    return key
   }
 }

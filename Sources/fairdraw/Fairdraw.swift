@@ -23,8 +23,8 @@ struct Fairdraw: AsyncParsableCommand {
       """,
     version: version,
     subcommands: [
-      Serve.self, AccountCommand.self, KeyCommand.self, WebhookCommand.self, VerifyCommand.self, MerkleCommand.self,
-      AuditCommand.self, MigrateCommand.self,
+      Serve.self, AccountCommand.self, KeyCommand.self, ChainCommand.self, OutcomesCommand.self, WebhookCommand.self,
+      VerifyCommand.self, MerkleCommand.self, AuditCommand.self, MigrateCommand.self,
     ])
 }
 

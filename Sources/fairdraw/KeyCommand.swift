@@ -16,6 +16,9 @@ struct KeyCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The account it draws for.", valueName: "name"))
     var account: String
 
+    @Option(help: ArgumentHelp("What to call it in lists: up to 100 characters.", valueName: "text"))
+    var name = ""
+
     @Option(help: ArgumentHelp("live, or test for rehearsals that are repeatable and free.", valueName: "mode"))
     var mode: String = "live"
 
@@ -34,38 +37,42 @@ struct KeyCommand: AsyncParsableCommand {
 
     func validate() throws {
       guard Mode(name: mode) != nil else { throw ValidationError("--mode must be live or test, not \"\(mode)\".") }
-      for text in allowedNetworks where Network(text) == nil {
-        throw ValidationError("\"\(text)\" is no CIDR block, such as 203.0.113.0/24 or 2001:db8::/32.")
-      }
-      for text in allowedReferers where RefererPattern(text) == nil {
-        throw ValidationError("\"\(text)\" is no origin, such as https://example.com or https://*.example.com:8443.")
+      guard KeyName.isValid(name) else { throw ValidationError("--name must be one line of at most 100 characters.") }
+      if let problem = KeyRestrictions.problem(networks: allowedNetworks, referers: allowedReferers) {
+        throw ValidationError(problem)
       }
     }
 
     func run() async throws {
       let key = NewAPIKey(
-        mode: Mode(name: mode) ?? .live, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
-      _ = try administering(storage) { try $0.createKey(key, forAccountNamed: account) }
+        mode: Mode(name: mode) ?? .live, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
+      _ = try await administering(storage) { try $0.createKey(key, forAccountNamed: account) }
       print(key.secret)
       print("Keep it: it is not shown again. Its name in lists is \(key.prefix).", to: &Terminal.error)
     }
   }
 
   struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List keys by what they begin with.")
+    static let configuration = CommandConfiguration(
+      abstract: "List keys by what they begin with.",
+      discussion: "When each was last used, and how often it was refused, is told by servers every few seconds.")
 
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let keys = try administering(storage) { try $0.keys() }
-      let rows = keys.map { account, key in
-        [
-          key.prefix, account, key.mode.name, key.revoked.map { "revoked \(Terminal.time($0))" } ?? "active",
-          Terminal.time(key.created), key.allowedNetworks.joined(separator: " "),
+      let keys = try await administering(storage) { try $0.keys() }
+      let rows = keys.map { account, report in
+        let key = report.key
+        return [
+          key.prefix, Terminal.printable(key.name), account, key.mode.name,
+          key.revoked.map { "revoked \(Terminal.time($0))" } ?? "active", Terminal.time(key.created),
+          report.activity.lastUsed.map(Terminal.time) ?? "never", String(report.activity.denied),
+          key.allowedNetworks.joined(separator: " "),
           key.allowedReferers.joined(separator: " "),
         ]
       }
-      Terminal.table(["PREFIX", "ACCOUNT", "MODE", "STATE", "CREATED", "ADDRESSES", "REFERERS"], rows)
+      Terminal.table(
+        ["PREFIX", "NAME", "ACCOUNT", "MODE", "STATE", "CREATED", "LAST USED", "DENIED", "ADDRESSES", "REFERERS"], rows)
     }
   }
 
@@ -79,7 +86,7 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let key = try administering(storage) { try $0.revokeKey(prefix: String(prefix.prefix(16))) }
+      let key = try await administering(storage) { try $0.revokeKey(prefix: String(prefix.prefix(16))) }
       print("\(key.prefix) is revoked.", to: &Terminal.error)
     }
   }

@@ -57,6 +57,9 @@ struct Serve: AsyncParsableCommand {
   @Flag(help: "Let webhooks go to private addresses: this machine, its network, its cloud's metadata service.")
   var allowPrivateWebhooks = false
 
+  @Flag(help: "Let visitors make accounts for themselves, at /sign-up.")
+  var signUp = false
+
   @Option(
     help: ArgumentHelp(
       "A second port, for Prometheus: its only address is /metrics. (default: none)", valueName: "number"))
@@ -87,10 +90,11 @@ struct Serve: AsyncParsableCommand {
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
     let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
     let level = try logLevelSetting()
-    let givenURL = try publicURLSetting()
+    let givenURL = try publicURLSetting(publicURL)
     let metricsPort = try Settings.integer("metrics-port", metricsPort, in: 1...65535)
     let metricsHost = Settings.text("metrics-host", metricsHost) ?? "127.0.0.1"
     let allowsPrivate = try Settings.flag("allow-private-webhooks", allowPrivateWebhooks)
+    let isSignUpOpen = try Settings.flag("sign-up", signUp)
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
     if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
     let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
@@ -106,21 +110,30 @@ struct Serve: AsyncParsableCommand {
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
       renderer: EventRenderer(shortIDs: shortIDs), logger: Logger(label: "webhooks"))
     let writer = LedgerWriter(store: store, decider: decider) { worker.notify() }
+    let gate = LedgerGate(writer: writer)
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey)
     let signer = try RootSigner(masterKey: masterKey)
     let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
     let website = try Website(
-      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url)
+      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url,
+      dashboard: DashboardParts(
+        accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
+        allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
     let parts = ServerParts(
-      store: store, writer: writer, renderer: decider.renderer, verifier: verifier, log: log, lifecycle: lifecycle,
+      store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
+      lifecycle: lifecycle,
       merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey))
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
       greet(address, publicURL: givenURL, place: place)
     }
-    var services: [any Service] = [DailyLog(publisher: publisher), worker, application]
+    // What is first here is last to shut down: no request comes after the last report of how keys were used.
+    var services: [any Service] = [
+      AccountCare(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts")),
+      DailyLog(publisher: publisher), worker, application,
+    ]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {
       places += ", or on \(metricsHost):\(metricsPort) for its metrics"
@@ -154,19 +167,18 @@ struct Serve: AsyncParsableCommand {
     }
     return level
   }
+}
 
-  private func publicURLSetting() throws -> String? {
-    guard var text = Settings.text("public-url", publicURL) else { return nil }
-    guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme),
-      parts.host?.isEmpty == false,
-      parts.query == nil, parts.fragment == nil
-    else {
-      throw ValidationError(
-        "--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".")
-    }
-    while text.hasSuffix("/") { text.removeLast() }
-    return text
+/// Where clients reach the server, if the option or the environment says so.
+func publicURLSetting(_ given: String?) throws -> String? {
+  guard var text = Settings.text("public-url", given) else { return nil }
+  guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme), parts.host?.isEmpty == false,
+    parts.query == nil, parts.fragment == nil
+  else {
+    throw ValidationError("--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".")
   }
+  while text.hasSuffix("/") { text.removeLast() }
+  return text
 }
 
 /// The first words on standard output: where it listens, and a command that works as it stands.

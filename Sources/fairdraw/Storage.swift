@@ -4,6 +4,9 @@ import Ledger
 import PostgresStore
 import SQLiteStore
 
+/// All that a database does.
+typealias Store = LedgerStore & AccountStore & DeliveryStore & TransparencyStore
+
 /// Where the data is: the options every command has.
 struct StorageOptions: ParsableArguments {
   @Option(
@@ -30,7 +33,7 @@ struct StorageOptions: ParsableArguments {
 
   /// Opens the store, making folder, database and master key if they are not there.
   func open() throws -> (
-    store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String
+    store: any Store, masterKey: MasterKey, place: String
   ) {
     switch try databaseSetting() {
     case .sqlite(let path): try openSQLite(path)
@@ -39,7 +42,7 @@ struct StorageOptions: ParsableArguments {
   }
 
   private func openSQLite(_ path: URL) throws -> (
-    store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String
+    store: any Store, masterKey: MasterKey, place: String
   ) {
     let masterKey = try self.masterKey(in: path.deletingLastPathComponent()) { keyFile in
       // A new key would not open a database that exists.
@@ -58,7 +61,7 @@ struct StorageOptions: ParsableArguments {
 
   private func openPostgres(
     _ target: ConnectionTarget
-  ) throws -> (store: any LedgerStore & DeliveryStore & TransparencyStore, masterKey: MasterKey, place: String) {
+  ) throws -> (store: any Store, masterKey: MasterKey, place: String) {
     let place = target.place
     let (masterKey, keyFile) = try self.masterKey(in: folder()) { keyFile in
       do {

@@ -14,6 +14,35 @@ enum Terminal {
     set {}
   }
 
+  /// Asks for a line on the terminal that standard input is, and does not show what is typed.
+  static func secret(_ prompt: String) throws -> String {
+    var settings = termios()
+    guard tcgetattr(STDIN_FILENO, &settings) == 0 else { throw CommandFailure("the terminal cannot be read from") }
+    let before = settings
+    settings.c_lflag &= ~tcflag_t(ECHO)
+    // Whoever gives up with ^C must find the terminal as it was.
+    let interrupt = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
+    interrupt.setEventHandler {
+      var before = before
+      tcsetattr(STDIN_FILENO, TCSAFLUSH, &before)
+      print(to: &Terminal.error)
+      exit(130)
+    }
+    signal(SIGINT, SIG_IGN)
+    interrupt.activate()
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings)
+    defer {
+      var before = before
+      tcsetattr(STDIN_FILENO, TCSAFLUSH, &before)
+      interrupt.cancel()
+      signal(SIGINT, SIG_DFL)
+      print(to: &Terminal.error)
+    }
+    print(prompt, terminator: "", to: &Terminal.error)
+    guard let line = readLine() else { throw CommandFailure("nothing was typed") }
+    return line
+  }
+
   /// Columns as wide as they need to be, with two spaces between them.
   static func table(_ head: [String], _ rows: [[String]]) {
     let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }

@@ -37,7 +37,7 @@ struct WebhookCommand: AsyncParsableCommand {
     func run() async throws {
       guard let url = WebhookURL(url) else { throw CommandFailure("the URL cannot be used") }
       let secret = WebhookSecret()
-      let webhook = try administeringWebhooks(storage) {
+      let webhook = try await administering(storage) {
         try $0.createWebhook(url: url, secret: secret, forAccountNamed: account)
       }
       print(secret.text)
@@ -61,7 +61,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let webhooks = try administeringWebhooks(storage) { try $0.webhooks(ofAccountNamed: account) }
+      let webhooks = try await administering(storage) { try $0.webhooks(ofAccountNamed: account) }
       let rows = webhooks.map { account, webhook in
         [
           String(webhook.id.rawValue), account,
@@ -81,7 +81,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      try administeringWebhooks(storage) { try $0.deleteWebhook(webhook.id) }
+      try await administering(storage) { try $0.deleteWebhook(webhook.id) }
       print("Webhook \(webhook.number) is deleted.", to: &Terminal.error)
     }
   }
@@ -94,7 +94,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let delivery = try administeringWebhooks(storage) { try $0.createTestDelivery(for: webhook.id) }
+      let delivery = try await administering(storage) { try $0.createTestDelivery(for: webhook.id) }
       print("Delivery \(delivery.rawValue) is due. What comes of it:", to: &Terminal.error)
       print("  fairdraw webhook deliveries", to: &Terminal.error)
     }
@@ -126,7 +126,7 @@ struct WebhookCommand: AsyncParsableCommand {
     func run() async throws {
       let (store, masterKey, _) = try storage.open()
       let state = state.flatMap(DeliveryState.init(name:))
-      let deliveries = try administering(store) {
+      let deliveries = try await administering(store) {
         try $0.deliveries(ofAccountNamed: account, state: state, limit: limit)
       }
       let shortIDs = ShortIDs(masterKey: masterKey)
@@ -156,7 +156,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      try administeringWebhooks(storage) { try $0.resendDelivery(DeliveryID(delivery)) }
+      try await administering(storage) { try $0.resendDelivery(DeliveryID(delivery)) }
       print("Delivery \(delivery) is due.", to: &Terminal.error)
     }
   }
@@ -171,7 +171,7 @@ struct WebhookCommand: AsyncParsableCommand {
 
     func run() async throws {
       let secret = WebhookSecret()
-      try administeringWebhooks(storage) { try $0.setWebhookSecret(webhook.id, to: secret) }
+      try await administering(storage) { try $0.setWebhookSecret(webhook.id, to: secret) }
       print(secret.text)
       print("Keep it: it is not shown again. The secret before it signs too, for 24 hours.", to: &Terminal.error)
     }
@@ -185,7 +185,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      _ = try administeringWebhooks(storage) { try $0.setWebhook(webhook.id, enabled: true) }
+      _ = try await administering(storage) { try $0.setWebhook(webhook.id, enabled: true) }
       print("Webhook \(webhook.number) is enabled.", to: &Terminal.error)
     }
   }
@@ -198,7 +198,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      _ = try administeringWebhooks(storage) { try $0.setWebhook(webhook.id, enabled: false) }
+      _ = try await administering(storage) { try $0.setWebhook(webhook.id, enabled: false) }
       print("Webhook \(webhook.number) is disabled.", to: &Terminal.error)
     }
   }
@@ -209,11 +209,4 @@ struct WebhookArgument: ParsableArguments {
   var number: Int64
 
   var id: WebhookEndpointID { WebhookEndpointID(number) }
-}
-
-/// Opens the store and does something to its webhooks, with what can go wrong said in a sentence.
-private func administeringWebhooks<Result>(
-  _ storage: StorageOptions, _ body: (any DeliveryStore) throws -> Result
-) throws -> Result {
-  try administering(try storage.open().store as any DeliveryStore, body)
 }

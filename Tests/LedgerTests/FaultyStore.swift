@@ -96,7 +96,7 @@ final class FaultyStore: LedgerStore {
   func createAccount(name: String, dailyQuota: Int?) throws -> Account { throw unused }
   func accounts() throws -> [Account] { throw unused }
   func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord { throw unused }
-  func keys() throws -> [(account: String, key: APIKeyRecord)] { throw unused }
+  func keys() throws -> [(account: String, report: KeyReport)] { throw unused }
   func revokeKey(prefix: String) throws -> APIKeyRecord { throw unused }
 
   private var unused: StoreFailure { StoreFailure("the writer has no business here") }

@@ -173,7 +173,7 @@ import Transparency
     try test.settle(draw(test.alice), draw(test.aliceToo), draw(test.bob))
     let other = try open { [test] in test.now }
 
-    let prefix = try #require(try other.keys().first { $0.key.id == test.alice.keyID }).key.prefix
+    let prefix = try #require(try other.keys().first { $0.report.key.id == test.alice.keyID }).report.key.prefix
     _ = try other.revokeKey(prefix: prefix)
     #expect(
       try test.settle(draw(test.alice), draw(test.aliceToo)).replies.map(\.status) == [401, 200])

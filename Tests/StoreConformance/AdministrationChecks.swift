@@ -52,9 +52,9 @@ extension StoreConformance {
       #expect(try await test.store.key(hash: []) == nil)
       let keys = try test.store.keys()
       #expect(keys.map(\.account) == ["alice", "alice", "alice", "bob", "bob"])
-      #expect(keys.last?.key == made)
-      #expect(keys.first?.key.allowedNetworks == [] && keys.first?.key.allowedReferers == [])
-      #expect(Set(keys.map(\.key.id)).count == 5)
+      #expect(keys.last?.report.key == made)
+      #expect(keys.first?.report.key.allowedNetworks == [] && keys.first?.report.key.allowedReferers == [])
+      #expect(Set(keys.map(\.report.key.id)).count == 5)
     },
 
     StoreCheck("a key needs an account") { test in
@@ -104,7 +104,7 @@ extension StoreConformance {
         try test.store.revokeKey(prefix: "pk_live_")
       }
       func revoked() throws -> [KeyID] {
-        try test.store.keys().filter { $0.key.revoked != nil }.map(\.key.id)
+        try test.store.keys().filter { $0.report.key.revoked != nil }.map(\.report.key.id)
       }
       #expect(try revoked() == [])
       // There is but one test key.

@@ -245,6 +245,7 @@ extension StoreConformance {
       #expect(try await secrets() == [first])
       try test.deliveries.setWebhookSecret(id, to: second)
       #expect(try await secrets() == [second, first])
+      try test.deliveries.setWebhookSecret(id, to: second)
       test.now += day - 1
       #expect(try await secrets() == [second, first])
       test.now += 1

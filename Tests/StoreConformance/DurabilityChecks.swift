@@ -12,14 +12,14 @@ extension StoreConformance {
           commitment(test.aliceToo), move(test.alice), draw(test.alice),
         ]
       try test.settle(group)
-      func everything() async throws -> (LedgerState, [[Outcome]], [Account], [APIKeyRecord]) {
+      func everything() async throws -> (LedgerState, [[Outcome]], [Account], [KeyReport]) {
         var outcomes: [[Outcome]] = []
         for caller in [test.alice, test.aliceToo, test.aliceTest, test.bob, .anonymous] {
           outcomes.append(try await test.outcomes(caller))
         }
         return (
           LedgerState(try test.snapshot(group)), outcomes, try test.store.accounts(),
-          try test.store.keys().map(\.key)
+          try test.store.keys().map(\.report)
         )
       }
       let before = try await everything()

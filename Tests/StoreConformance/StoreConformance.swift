@@ -12,7 +12,7 @@ import Testing
 public enum StoreConformance {
   public static let checks: [StoreCheck] =
     groupChecks + durabilityChecks + idempotencyChecks + quotaChecks + administrationChecks
-    + queryChecks + seedChecks + concurrencyChecks + deliveryChecks
+    + queryChecks + seedChecks + concurrencyChecks + deliveryChecks + accountChecks
 }
 
 /// Opens the database under test: a new and empty one the first time, the same one each time after.

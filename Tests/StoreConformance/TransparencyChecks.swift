@@ -25,6 +25,18 @@ extension StoreConformance {
       try await test.expect(published, holds: outcomes)
     },
 
+    StoreCheck("what a deleted account drew stays in the log, published before or after") { test in
+      let first = try test.settle(draw(test.alice), draw(test.bob)).changes.outcomes
+      test.now += day
+      let before = try test.publish(newYearsDay)
+      let second = try test.settle(draw(test.alice), draw(test.aliceToo)).changes.outcomes
+      try await test.accounts.deleteAccount(test.alice.account)
+      test.now += day
+      let after = try test.publish(newYearsDay.next)
+      try await test.expect(before, holds: first)
+      try await test.expect(after, holds: second)
+    },
+
     StoreCheck("a day ends at midnight UTC, to the millisecond") { test in
       var outcomes: [Outcome] = []
       for moment in [newYear + 1, newYear + day - 1, newYear + day, newYear + 2 * day - 1, newYear + 2 * day] {

@@ -57,13 +57,13 @@ def wait_until(condition, what, timeout=TIMEOUT, pause=0.005):
 # The command line
 
 
-def cli(*arguments, data=None, env=None, check=False, timeout=TIMEOUT):
-  """Runs `fairdraw …` to its end. `check` turns a failure into an exception."""
+def cli(*arguments, data=None, env=None, check=False, timeout=TIMEOUT, typed=""):
+  """Runs `fairdraw …` to its end, with `typed` on its standard input. `check` turns a failure into an exception."""
   command = [BINARY, *map(str, arguments)]
   if data is not None:
     command += ["--data", str(data)]
   done = subprocess.run(
-    command, env=environment(**(env or {})), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+    command, env=environment(**(env or {})), input=typed, capture_output=True, text=True, timeout=timeout)
   if check and done.returncode != 0:
     raise AssertionError(f"{shlex.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
   return done

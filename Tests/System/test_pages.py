@@ -14,7 +14,7 @@ from browser import Browser
 from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_until
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
-GUIDES = ["verifying", "idempotency", "batches", "webhooks", "transparency", "derivation", "verifiers", "api", "operations"]
+GUIDES = ["verifying", "idempotency", "batches", "webhooks", "dashboard", "transparency", "derivation", "verifiers", "api", "operations"]
 FIXED = ["/", "/verify", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -610,6 +610,9 @@ def test_every_link_leads_somewhere(server):
       continue
     answer = server.get(path, headers=HTML)
     seen[path] = answer.status
+    if path == "/dashboard":  # which is for those who signed in
+      assert (answer.status, answer.header("Location")) == (303, "/sign-in")
+      continue
     assert answer.status == 200, path
     if not answer.header("Content-Type").startswith("text/html"):
       continue

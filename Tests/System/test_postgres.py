@@ -611,6 +611,11 @@ def full_ledger(serve):
     "/api/reveal", {"commitId": commitments[0], "endpoint": "ints", "clientSeed": "mine"}, key=keys[0])
   assert revealed.status == 200, revealed
   wait_until(lambda: server.sql("SELECT count(*) FROM delivery_attempts")[0][0] > 0, "a delivery has failed")
+  server.cli("account", "password", account, "--email", "ada@example.com", typed="correct horse battery", check=True)
+  server.cli("key", "create", "--account", account, "--name", "spare", check=True)
+  gone = server.account()
+  assert server.get("/api/ints", {"clientSeed": "seed-0"}, key=server.key(gone)).status == 200
+  server.cli("account", "delete", gone, "--yes", check=True)
   return server, keys, answers, (commitments, revealed)
 
 
@@ -655,6 +660,11 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
   assert fleet.number("SELECT count(*) FROM deliveries WHERE id <= 31 AND state = 1") == moved
   assert fleet.number("SELECT count(*) FROM deliveries WHERE id > 31") == 4, "those of the draws since"
   fleet.cli("webhook", "create", "--account", fleet.account(), "--url", "https://example.com/")
+  copied = "SELECT email, password FROM sign_ins", "SELECT prefix, name FROM api_keys WHERE id <= 4 ORDER BY id"
+  for query in copied:
+    assert [tuple(row) for row in fleet.sql(query)] == old.sql(query), query
+  assert fleet.number("SELECT count(*) FROM accounts WHERE deleted IS NOT NULL AND length(name) = 2") == 1
+  assert old.sql("SELECT count(*) FROM key_activity WHERE last_used IS NOT NULL") == [(3,)] and fleet.number("SELECT count(*) FROM key_activity") >= 3
   ids = [int(number) for (number,) in fleet.sql("SELECT id FROM outcomes UNION ALL SELECT id FROM test_outcomes")]
   assert len(ids) == len(set(ids))
   check_ledger(fleet)

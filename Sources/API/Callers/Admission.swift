@@ -4,7 +4,8 @@ import Ledger
 struct Admission: Sendable {
   let keys: KeyDirectory
   let limiter: RateLimiter
-  let trustedProxies: [Network]
+  let proxies: TrustedProxies
+  let activity: KeyActivityLog
 
   /// Who is calling.
   ///
@@ -14,7 +15,7 @@ struct Admission: Sendable {
     guard let secret = Self.presentedKey(headers) else {
       return try admitAnonymous(headers, peer: peer, record: record)
     }
-    let key: KnownKey?
+    let key: KeyDirectory.Standing
     do throws(StoreFailure) {
       key = try await keys.key(secret)
     } catch {
@@ -38,7 +39,7 @@ struct Admission: Sendable {
   private func admitAnonymous(
     _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
-    let address = clientAddress(headers, peer: peer)
+    let address = proxies.client(headers, peer: peer)
     record.note {
       $0.address = address
       $0.caller = "anonymous"
@@ -48,20 +49,28 @@ struct Admission: Sendable {
   }
 
   private func admit(
-    _ key: KnownKey?, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
+    _ standing: KeyDirectory.Standing, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
-    let address = clientAddress(headers, peer: peer)
-    record.note {
-      $0.address = address
-      $0.caller = key?.record.prefix
-      $0.showsTiming = key?.record.mode == .live
-    }
-    guard let key else {
+    let address = proxies.client(headers, peer: peer)
+    guard case .known(let key) = standing else {
+      record.note { $0.address = address }
       try takeSlot(address)  // so that keys cannot be guessed at faster than draws are made
+      if case .revoked(let id) = standing { activity.noteDenial(of: id) }
       throw Refusal.invalidAPIKey
     }
-    try key.checkRestrictions(address: address) { headers.referer ?? headers.origin }
+    record.note {
+      $0.address = address
+      $0.caller = key.record.prefix
+      $0.showsTiming = key.record.mode == .live
+    }
+    do throws(Refusal) {
+      try key.checkRestrictions(address: address) { headers.referer ?? headers.origin }
+    } catch {
+      activity.noteDenial(of: key.record.id)
+      throw error
+    }
     if key.record.mode == .test { try takeSlot(address) }
+    activity.noteUse(of: key.record.id)
     return key.caller
   }
 
@@ -79,23 +88,6 @@ struct Admission: Sendable {
     return words.first?.lowercased() == "bearer" ? words.dropFirst().first.map(String.init) ?? "" : nil
   }
 
-  /// Who is really calling. A proxy's word is taken only if the proxy is trusted; the header is read from its end, where
-  /// the nearest proxy wrote, back to the first address that is no trusted proxy.
-  private func clientAddress(_ headers: RequestHeaders, peer: NetworkAddress?) -> NetworkAddress? {
-    guard let peer, !trustedProxies.isEmpty, isTrusted(peer) else { return peer }
-    var client = peer
-    let hops = headers.forwardedFor.joined(separator: ",").split(separator: ",")
-    for hop in hops.reversed() {
-      guard let address = NetworkAddress(hop.trimmingPrefix { $0 == " " }.prefix { $0 != " " }) else { break }
-      client = address
-      if !isTrusted(address) { break }
-    }
-    return client
-  }
-
-  private func isTrusted(_ address: NetworkAddress) -> Bool {
-    trustedProxies.contains { $0.contains(address) }
-  }
 }
 
 extension Refusal {

@@ -4,8 +4,15 @@ import Synchronization
 /// Recognises API keys. What it learns it believes for half a second, so that a revocation is seen by every server
 /// within one, and most requests ask no database. Recording a draw checks the key again, under the ledger's lock.
 final class KeyDirectory: Sendable {
+  /// What a key turns out to be.
+  enum Standing {
+    case known(KnownKey)
+    case revoked(KeyID)
+    case unknown
+  }
+
   private struct Entry {
-    let key: KnownKey?
+    let standing: Standing
     var checked: ContinuousClock.Instant
   }
 
@@ -18,17 +25,17 @@ final class KeyDirectory: Sendable {
 
   init(store: any LedgerStore) { self.store = store }
 
-  /// What is believed of a key now: `.some(nil)` if it is unknown or revoked, nil if the store would have to be asked.
-  func believed(_ secret: String) -> KnownKey?? {
+  /// What is believed of a key now; nil if the store would have to be asked.
+  func believed(_ secret: String) -> Standing? {
     entries.withLock { entries in
       guard let entry = entries.value(for: secret), .now - entry.checked < Self.belief else { return nil }
-      return .some(entry.key)
+      return entry.standing
     }
   }
 
-  /// The key this is, unless it is unknown or revoked.
-  func key(_ secret: String) async throws(StoreFailure) -> KnownKey? {
-    guard secret.utf8.count <= Self.longestKey else { return nil }
+  /// The key this is.
+  func key(_ secret: String) async throws(StoreFailure) -> Standing {
+    guard secret.utf8.count <= Self.longestKey else { return .unknown }
     let now = ContinuousClock.now
     let believed: Entry? = entries.withLock { entries in
       guard var entry = entries.value(for: secret) else { return nil }
@@ -39,11 +46,11 @@ final class KeyDirectory: Sendable {
       entries.insert(entry, for: secret)
       return nil
     }
-    if let believed { return believed.key }
+    if let believed { return believed.standing }
     let record = try await store.key(hash: NewAPIKey.hash(of: secret))
-    let key = record.flatMap { $0.revoked == nil ? KnownKey($0) : nil }
-    entries.withLock { $0.insert(Entry(key: key, checked: now), for: secret) }
-    return key
+    let standing: Standing = record.map { $0.revoked == nil ? .known(KnownKey($0)) : .revoked($0.id) } ?? .unknown
+    entries.withLock { $0.insert(Entry(standing: standing, checked: now), for: secret) }
+    return standing
   }
 }
 

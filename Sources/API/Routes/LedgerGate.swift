@@ -6,12 +6,13 @@ import NIOPosix
 
 /// The way from a route into the ledger: reads the request, claims its idempotency key, submits it, and turns the
 /// ledger's reply into the response.
-struct LedgerGate: Sendable {
+public struct LedgerGate: Sendable {
   private let writer: LedgerWriter
   private let exactReplays = ExactReplays()
   private let lanes: [ObjectIdentifier: EventLoopLane]
 
-  init(writer: LedgerWriter, eventLoops: MultiThreadedEventLoopGroup) {
+  /// - Parameter eventLoops: those that connections are served on.
+  public init(writer: LedgerWriter, eventLoops: MultiThreadedEventLoopGroup = .singleton) {
     self.writer = writer
     var lanes: [ObjectIdentifier: EventLoopLane] = [:]
     for loop in eventLoops.makeIterator() { lanes[ObjectIdentifier(loop)] = EventLoopLane(loop: loop) }
@@ -31,13 +32,22 @@ struct LedgerGate: Sendable {
     let keys = idempotent ? context.headers.idempotencyKeys : []
     switch try prepare(incoming, by: context.caller, idempotencyKeys: keys, record: context.record, parse: parse) {
     case .answered(let reply): return Response(reply)
-    case .submission(let submission):
-      let reply = await withCheckedContinuation { continuation in
-        submit(submission, on: context.eventLoop, record: context.record) { continuation.resume(returning: $0) }
-      }
-      return Response(try reply.get())
+    case .submission(let submission): return Response(try await reply(to: submission, context))
     }
   }
+
+  /// Submits what was made without a request to the API, and waits for the ledger's reply.
+  ///
+  /// - Throws: ``Refusal`` when the ledger is unavailable.
+  package func reply(to submission: Submission, _ context: FairdrawContext) async throws(Refusal) -> Reply {
+    let reply = await withCheckedContinuation { continuation in
+      submit(submission, on: context.eventLoop, record: context.record) { continuation.resume(returning: $0) }
+    }
+    return try reply.get()
+  }
+
+  /// The answer that a submission's idempotency key has got before, if it is at hand.
+  package func recall(_ submission: Submission) -> Reply? { submission.claim.flatMap(writer.recall) }
 
   /// A request as far as it gets without waiting.
   enum Prepared {

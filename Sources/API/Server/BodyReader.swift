@@ -8,12 +8,13 @@ enum BodyReader {
   /// The longest request body, in bytes.
   static let maximumBody = 2 << 20
 
+  /// - Parameter limit: the most bytes.
   /// - Throws: a 413 when there is more, at once if the request says so beforehand; a 400 when it ends early.
-  static func read(_ request: Request) async throws(Refusal) -> [UInt8] {
-    let tooLong = Refusal(413, "The request's body is longer than \(maximumBody) bytes.")
-    if let length = request.headers[.contentLength].flatMap(Int.init), length > maximumBody { throw tooLong }
+  static func read(_ request: Request, upTo limit: Int = maximumBody) async throws(Refusal) -> [UInt8] {
+    let tooLong = Refusal(413, "The request's body is longer than \(limit) bytes.")
+    if let length = request.headers[.contentLength].flatMap(Int.init), length > limit { throw tooLong }
     do {
-      var buffer = try await request.body.collect(upTo: maximumBody)
+      var buffer = try await request.body.collect(upTo: limit)
       return buffer.readBytes(length: buffer.readableBytes) ?? []
     } catch is NIOTooManyBytesError {
       throw tooLong

@@ -24,6 +24,7 @@ struct Edge: HTTPResponder {
     do {
       context.target = Target(request.head.path ?? "/")
       context.headers = RequestHeaders(request.headers)
+      context.proxies = admission.proxies
       response = try await answer(request, &context)
     } catch let refusal as Refusal {
       response = errorResponse(refusal, to: request, context)

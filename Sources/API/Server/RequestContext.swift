@@ -10,11 +10,12 @@ public struct FairdrawContext: InitializableFromSource {
   let eventLoop: any EventLoop
   let peer: NetworkAddress?
   /// Settled by ``Edge`` before anything else sees the request.
-  var target = Target.root
+  package internal(set) var target = Target.root
   /// What the braces of the route's path stand for, as it was sent: not percent-decoded.
   public internal(set) var captures: [String: Substring] = [:]
   /// The headers that say who is calling and whether this is a retry; read by ``Edge``.
   var headers = RequestHeaders()
+  var proxies = TrustedProxies(networks: [])
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
@@ -35,6 +36,19 @@ extension FairdrawContext {
       throw .unavailable
     }
   }
+
+  /// Says in the log why a request met a fault.
+  package func note(fault: String) { record.note { $0.fault = fault } }
+
+  /// The client's address, by way of trusted proxies, which the log line then has too: for routes that read no key.
+  package func clientAddress() -> NetworkAddress? {
+    let address = proxies.client(headers, peer: peer)
+    record.note { $0.address = address }
+    return address
+  }
+
+  /// The `Origin` header, if there is one.
+  package var origin: String? { headers.origin }
 }
 
 /// What one request's log line will say.

@@ -54,7 +54,7 @@ extension Response {
   /// A body that is made while it is sent, as fast as the client takes it. If `write` throws, the connection is closed.
   ///
   /// - Parameter length: how many bytes that will be, if it is known.
-  static func stream(
+  package static func stream(
     _ contentType: String, length: Int? = nil,
     _ write: @concurrent @Sendable @escaping (inout any ResponseBodyWriter) async throws -> Void
   ) -> Response {

@@ -1,7 +1,7 @@
 /// A request's target, taken apart once: `/path?query`.
-struct Target: Sendable {
-  let path: String
-  let bytes: [UInt8]
+package struct Target: Sendable {
+  package let path: String
+  package let bytes: [UInt8]
   /// Where the path ends, without the question mark.
   private let pathEnd: Int
 
@@ -14,7 +14,7 @@ struct Target: Sendable {
   }
 
   /// As it was sent: not decoded.
-  var query: ArraySlice<UInt8> { bytes[pathEnd...].dropFirst() }
+  package var query: ArraySlice<UInt8> { bytes[pathEnd...].dropFirst() }
 
   /// Whether it is the API's, which speaks JSON to everyone and may be called from any origin.
   var isAPI: Bool { path == "/api" || path.hasPrefix("/api/") || path == "/openapi.json" }

@@ -50,6 +50,8 @@ public struct APIKeyRecord: Sendable, Equatable {
   public let id: KeyID
   public let account: AccountID
   public let mode: Mode
+  /// What its account calls it; perhaps empty.
+  public let name: String
   /// The first characters of the key, enough to tell it from its siblings and too few to use it.
   public let prefix: String
   /// Networks it may be used from, as CIDR text; empty allows all.
@@ -60,12 +62,13 @@ public struct APIKeyRecord: Sendable, Equatable {
   public let revoked: Milliseconds?
 
   public init(
-    id: KeyID, account: AccountID, mode: Mode, prefix: String, allowedNetworks: [String], allowedReferers: [String],
-    created: Milliseconds, revoked: Milliseconds?
+    id: KeyID, account: AccountID, mode: Mode, name: String, prefix: String, allowedNetworks: [String],
+    allowedReferers: [String], created: Milliseconds, revoked: Milliseconds?
   ) {
     self.id = id
     self.account = account
     self.mode = mode
+    self.name = name
     self.prefix = prefix
     self.allowedNetworks = allowedNetworks
     self.allowedReferers = allowedReferers

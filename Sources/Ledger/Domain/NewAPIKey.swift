@@ -6,19 +6,35 @@ public struct NewAPIKey: Sendable {
   /// The key: `pk_live_` or `pk_test_` and 43 characters that carry 256 random bits.
   public let secret: String
   public let mode: Mode
+  /// What to call it; perhaps empty.
+  public let name: String
   public let allowedNetworks: [String]
   public let allowedReferers: [String]
 
-  public init(mode: Mode, allowedNetworks: [String] = [], allowedReferers: [String] = []) {
+  public init(
+    mode: Mode, name: String = "", allowedNetworks: [String] = [], allowedReferers: [String] = []
+  ) {
     var random = SystemRandomNumberGenerator()
-    self.init(mode: mode, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, using: &random)
+    self.init(
+      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, using: &random)
   }
 
   init(
-    mode: Mode, allowedNetworks: [String], allowedReferers: [String], using random: inout some RandomNumberGenerator
+    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String],
+    using random: inout some RandomNumberGenerator
   ) {
+    let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
+    self.init(
+      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, bytes: bytes)
+  }
+
+  /// - Parameter bytes: 32, which nobody can guess.
+  public init(
+    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String], bytes: [UInt8]
+  ) {
+    precondition(bytes.count == 32)
     var text: [UInt8] = []
-    text.append(base64: (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) })
+    text.append(base64: bytes)
     // The URL-safe alphabet without padding (RFC 4648 § 5), so that a key survives any shell and any header.
     let safe = text.filter { $0 != UInt8(ascii: "=") }.map {
       switch $0 {
@@ -29,6 +45,7 @@ public struct NewAPIKey: Sendable {
     }
     secret = "pk_\(mode.name)_" + String(decoding: safe, as: UTF8.self)
     self.mode = mode
+    self.name = name
     self.allowedNetworks = allowedNetworks
     self.allowedReferers = allowedReferers
   }

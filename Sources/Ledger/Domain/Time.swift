@@ -1,3 +1,5 @@
+import JSON
+
 /// A moment, in milliseconds since 1970-01-01T00:00:00 UTC, leap seconds not counted.
 public typealias Milliseconds = Int64
 
@@ -86,5 +88,29 @@ extension Int64 {
   fileprivate func flooring(by divisor: Int64) -> Int64 {
     let quotient = self / divisor
     return self % divisor < 0 ? quotient - 1 : quotient
+  }
+}
+
+extension [UInt8] {
+  /// Appends a moment as `2026-11-21T20:06:00.123Z`, for the years 0 to 9999.
+  public mutating func append(iso8601 moment: Milliseconds) {
+    let day = Day(of: moment)
+    let rest = moment - day.start
+    append(text: day.description)
+    append(UInt8(ascii: "T"))
+    append(padded: rest / 3_600_000, digits: 2)
+    append(UInt8(ascii: ":"))
+    append(padded: rest / 60_000 % 60, digits: 2)
+    append(UInt8(ascii: ":"))
+    append(padded: rest / 1000 % 60, digits: 2)
+    append(UInt8(ascii: "."))
+    append(padded: rest % 1000, digits: 3)
+    append(UInt8(ascii: "Z"))
+  }
+
+  private mutating func append(padded number: Int64, digits: Int) {
+    let text = String(number)
+    append(contentsOf: repeatElement(UInt8(ascii: "0"), count: Swift.max(0, digits - text.utf8.count)))
+    append(contentsOf: text.utf8)
   }
 }

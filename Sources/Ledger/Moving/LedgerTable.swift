@@ -27,13 +27,23 @@ public struct LedgerTable: Sendable {
   /// among the columns though not every store has them.
   public static let all: [LedgerTable] = [
     LedgerTable(
-      "accounts", by: "id", columns: ["id": .integer, "name": .text, "daily_quota": .integer, "created": .integer]),
+      "accounts", by: "id",
+      columns: [
+        "id": .integer, "name": .text, "daily_quota": .integer, "created": .integer, "deleted": .integer,
+      ]),
     LedgerTable(
       "api_keys", by: "id",
       columns: [
         "id": .integer, "account_id": .integer, "hash": .bytes, "prefix": .text, "mode": .integer,
-        "allowed_networks": .text, "allowed_referers": .text, "created": .integer, "revoked": .integer,
+        "allowed_networks": .text, "allowed_referers": .text, "created": .integer, "revoked": .integer, "name": .text,
       ]),
+    LedgerTable("sign_ins", by: "account_id", columns: ["account_id": .integer, "email": .text, "password": .text]),
+    LedgerTable(
+      "sessions", by: "digest",
+      columns: ["digest": .bytes, "account_id": .integer, "created": .integer, "expires": .integer]),
+    LedgerTable(
+      "key_activity", by: "key_id",
+      columns: ["key_id": .integer, "last_used": .integer, "denied": .integer, "last_denied": .integer]),
     LedgerTable(
       "chains", by: "id",
       columns: [

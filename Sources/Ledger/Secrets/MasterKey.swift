@@ -28,6 +28,10 @@ public struct MasterKey: Sendable {
   /// The secret half of the Ed25519 key that signs daily roots, 32 bytes: the same on every server of an installation.
   public var rootSigningSecret: SymmetricKey { subkey("root-signing") }
 
+  /// What secrets that are made once for each form of the dashboard follow from, the same on every server of an
+  /// installation.
+  public var formSecret: SymmetricKey { subkey("forms") }
+
   /// What seals secrets before they are written down.
   public var vault: Vault { Vault(key: subkey("sealing")) }
 }

@@ -32,7 +32,7 @@ public protocol DeliveryStore: Sendable {
   func deleteWebhook(_ id: WebhookEndpointID) throws
   /// Disabling keeps what is pending, and enabling goes on with it.
   func setWebhook(_ id: WebhookEndpointID, enabled: Bool) throws -> WebhookEndpoint
-  /// The secret it replaces signs too for ``WebhookSecret/overlap``.
+  /// The secret it replaces signs too for ``WebhookSecret/overlap``. One that it has already changes nothing.
   func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret) throws
   /// Makes a test event for it.
   ///

@@ -52,7 +52,7 @@ public protocol LedgerStore: Sendable {
   /// Whether any chain of this client seed has drawn or draws from a server seed of this hash, or any test outcome did.
   func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool
 
-  /// How many accounts there are, and live outcomes ever.
+  /// How many accounts there are that are not deleted, and live outcomes ever.
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int)
 
   /// Reads something small, for a health check.
@@ -62,10 +62,13 @@ public protocol LedgerStore: Sendable {
 
   /// - Throws: ``AdministrationError/nameTaken`` if another account has the name.
   func createAccount(name: String, dailyQuota: Int?) throws -> Account
+  /// Those that are not deleted.
   func accounts() throws -> [Account]
-  /// - Throws: ``AdministrationError/unknownAccount`` if there is no account of that name.
+  /// - Throws: ``AdministrationError/unknownAccount`` if there is no account of that name,
+  ///   ``AdministrationError/tooManyKeys`` if it has ``maximumKeys``.
   func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord
-  func keys() throws -> [(account: String, key: APIKeyRecord)]
+  /// Of accounts that are not deleted.
+  func keys() throws -> [(account: String, report: KeyReport)]
   /// Revokes the one key whose prefix is `prefix`, or begins with it. A key that was revoked before stays as it is.
   ///
   /// - Returns: the key, revoked.
@@ -83,23 +86,30 @@ public struct StoreFailure: Error, Sendable, CustomStringConvertible {
 public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvertible {
   case nameTaken(String)
   case unknownAccount(String)
+  /// An account, by its number, that was deleted or never was.
+  case noAccount(AccountID)
   case unknownKey(String)
   case ambiguousPrefix(String)
   case unknownWebhook(WebhookEndpointID)
   case webhookDisabled(WebhookEndpointID)
   case tooManyWebhooks(String)
   case unknownDelivery(DeliveryID)
+  case emailTaken
+  case tooManyKeys
 
   public var description: String {
     switch self {
     case .nameTaken(let name): "an account called \"\(name)\" exists already"
     case .unknownAccount(let name): "no account is called \"\(name)\"; `fairdraw account list` lists them"
+    case .noAccount(let id): "there is no account \(id.rawValue)"
     case .unknownKey(let prefix): "no key begins with \"\(prefix)\"; `fairdraw key list` lists them"
     case .ambiguousPrefix(let prefix): "more than one key begins with \"\(prefix)\": give more of it"
     case .unknownWebhook(let id): "there is no webhook \(id.rawValue); `fairdraw webhook list` lists them"
     case .webhookDisabled(let id): "webhook \(id.rawValue) is disabled: `fairdraw webhook enable \(id.rawValue)`"
     case .tooManyWebhooks(let name): "account \"\(name)\" has \(maximumWebhooks) webhooks, the most there can be"
     case .unknownDelivery(let id): "there is no delivery \(id.rawValue); `fairdraw webhook deliveries` lists them"
+    case .emailTaken: "another account has this email address"
+    case .tooManyKeys: "the account has \(maximumKeys) keys that are not revoked, the most there can be"
     }
   }
 }

@@ -21,6 +21,9 @@ struct GuidePages: Sendable {
       name: "webhooks", summary: "Be told of every draw: events, signatures, retries.",
       source: PackageResources.webhooks_md),
     Guide(
+      name: "dashboard", summary: "For account holders: keys, usage, outcomes and webhooks in the browser.",
+      source: PackageResources.dashboard_md),
+    Guide(
       name: "transparency", summary: "The daily log: a root, a signature, proofs, and how to audit a day.",
       source: PackageResources.transparency_md),
     Guide(

@@ -10,6 +10,8 @@ struct Layout: Sendable {
     var body: String
     /// The page's script, one of ``Assets``.
     var script: String?
+    /// A stylesheet beside the one of all pages, one of ``Assets``.
+    var style: String?
     /// The address in the navigation that this page belongs to.
     var section: String?
     var isWide = false
@@ -19,6 +21,7 @@ struct Layout: Sendable {
 
   private static let sections = [
     ("/verify", "Verify"), ("/transparency", "Transparency"), ("/docs", "Guides"), ("/api-docs", "API"),
+    ("/dashboard", "Dashboard"),
   ]
 
   func html(_ content: Content) -> String {
@@ -30,6 +33,7 @@ struct Layout: Sendable {
       },
     ]
     if let script = content.script { values["script"] = script }
+    if let style = content.style { values["style"] = style }
     if let url = content.previewURL { values["preview"] = ["url": url] }
     return templates.render("layout", values)
   }

@@ -1,0 +1,254 @@
+import Fairness
+import JSON
+
+/// Everything that is kept of an account, but its secrets: as one JSON object, or its outcomes alone as CSV.
+///
+/// It is read a page at a time and written as it is read, so it takes no more memory for more outcomes. What is drawn
+/// meanwhile may be in it or not.
+public struct AccountExport: Sendable {
+  public enum Format: String, Sendable, CaseIterable {
+    case json, csv
+
+    /// For the header of an HTTP response.
+    public var contentType: String {
+      switch self {
+      case .json: "application/json"
+      case .csv: "text/csv; charset=utf-8; header=present"
+      }
+    }
+  }
+
+  private let store: any LedgerStore & AccountStore
+  private let renderer: OutcomeRenderer
+  /// How many chains or outcomes are read at once.
+  private let page: Int
+
+  public init(store: any LedgerStore & AccountStore, renderer: OutcomeRenderer) {
+    self.init(store: store, renderer: renderer, page: 200)
+  }
+
+  init(store: any LedgerStore & AccountStore, renderer: OutcomeRenderer, page: Int) {
+    self.store = store
+    self.renderer = renderer
+    self.page = page
+  }
+
+  /// Writes an account's data to `sink`, some tens of kilobytes at a time.
+  ///
+  /// - Throws: ``AdministrationError/noAccount(_:)``; ``StoreFailure``, perhaps when some has been written; what `sink`
+  ///   throws.
+  public func write(_ format: Format, of id: AccountID, to sink: ([UInt8]) async throws -> Void) async throws {
+    guard let account = try await store.account(id) else { throw AdministrationError.noAccount(id) }
+    var body: [UInt8] = []
+    let keys = try await store.keys(of: id)
+    switch format {
+    case .json:
+      try await appendHead(account, keys, to: &body)
+      body.append(json: ",\n\"outcomes\":[")
+      var isFirst = true
+      try await forEachOutcome(of: id, keys) { key, outcome in
+        body.append(text: isFirst ? "\n" : ",\n")
+        isFirst = false
+        append(json: outcome, key, to: &body)
+        try await flush(&body, to: sink)
+      }
+      body.append(json: "\n]}\n")
+    case .csv:
+      body.append(text: Self.columns.joined(separator: ",") + "\r\n")
+      try await forEachOutcome(of: id, keys) { key, outcome in
+        append(csv: outcome, key, to: &body)
+        try await flush(&body, to: sink)
+      }
+    }
+    try await sink(body)
+  }
+
+  private func flush(_ body: inout [UInt8], to sink: ([UInt8]) async throws -> Void) async throws {
+    guard body.count >= 32_768 else { return }
+    try await sink(body)
+    body.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Reading
+
+  /// The account's live outcomes, by key and client seed, the newest of each first; then those it revealed from
+  /// commitments, and last its test outcomes, which are nobody's key's.
+  private func forEachOutcome(
+    of account: AccountID, _ keys: [KeyReport], _ body: (APIKeyRecord?, Outcome) async throws -> Void
+  ) async throws {
+    let keys = Dictionary(uniqueKeysWithValues: keys.map { ($0.key.id, $0.key) })
+    var lastChain: (key: KeyID, clientSeed: ClientSeed)?
+    while true {
+      let chains = try await store.chains(of: account, prefix: [], after: lastChain, limit: page)
+      for chain in chains {
+        var before: (cursor: Int64, nonce: Int64)?
+        while true {
+          let outcomes = try await store.outcomes(
+            of: .key(chain.key, account, .live), clientSeed: chain.clientSeed, before: before, limit: page)
+          for outcome in outcomes { try await body(keys[chain.key], outcome) }
+          guard outcomes.count == page else { break }
+          before = outcomes.last.map { ($0.cursor, $0.nonce) }
+        }
+      }
+      guard chains.count == page else { break }
+      lastChain = chains.last.map { ($0.key, $0.clientSeed) }
+    }
+
+    var lastRevealed: (key: KeyID, chain: Int64)?
+    while true {
+      let revealed = try await store.revealedOutcomes(of: account, after: lastRevealed, limit: page)
+      for entry in revealed { try await body(keys[entry.key], entry.outcome) }
+      guard revealed.count == page else { break }
+      lastRevealed = revealed.last.map { ($0.key, $0.outcome.chain) }
+    }
+
+    var lastTest: (clientSeed: ClientSeed, id: Int64)?
+    while true {
+      let outcomes = try await store.testOutcomes(of: account, after: lastTest, limit: page)
+      for outcome in outcomes { try await body(nil, outcome) }
+      guard outcomes.count == page else { break }
+      lastTest = outcomes.last.map { ($0.clientSeed, $0.id) }
+    }
+  }
+
+  // MARK: JSON
+
+  private func appendHead(_ account: Account, _ keys: [KeyReport], to body: inout [UInt8]) async throws {
+    body.append(json: "{\"account\":{\"name\":")
+    body.append(jsonString: account.name)
+    body.append(json: ",\"email\":")
+    body.append(optional: try await store.signIn(of: account.id)?.email.description)
+    body.append(json: ",\"dailyQuota\":")
+    body.append(optional: account.dailyQuota.map(Int64.init))
+    body.append(json: ",\"created\":")
+    body.append(integer: account.created)
+    body.append(json: "},\n\"keys\":")
+    body.append(list: keys) { report, body in
+      body.append(json: "{\"prefix\":")
+      body.append(jsonString: report.key.prefix)
+      body.append(json: ",\"name\":")
+      body.append(jsonString: report.key.name)
+      body.append(json: ",\"mode\":")
+      body.append(jsonString: report.key.mode.name)
+      body.append(json: ",\"allowedNetworks\":")
+      body.append(list: report.key.allowedNetworks) { $1.append(jsonString: $0) }
+      body.append(json: ",\"allowedReferers\":")
+      body.append(list: report.key.allowedReferers) { $1.append(jsonString: $0) }
+      body.append(json: ",\"created\":")
+      body.append(integer: report.key.created)
+      body.append(json: ",\"revoked\":")
+      body.append(optional: report.key.revoked)
+      body.append(json: ",\"lastUsed\":")
+      body.append(optional: report.activity.lastUsed)
+      body.append(json: ",\"denied\":")
+      body.append(integer: report.activity.denied)
+      body.append(json: ",\"lastDenied\":")
+      body.append(optional: report.activity.lastDenied)
+      body.append(json: "}")
+    }
+    body.append(json: ",\n\"usage\":")
+    let ever = Day(number: 0)...Day(number: Int64(Int32.max))
+    body.append(list: try await store.usage(of: account.id, days: ever)) { usage, body in
+      body.append(json: "{\"day\":")
+      body.append(jsonString: usage.day.description)
+      body.append(json: ",\"endpoint\":")
+      body.append(jsonString: usage.endpoint.name)
+      body.append(json: ",\"count\":")
+      body.append(integer: usage.count)
+      body.append(json: "}")
+    }
+    body.append(json: ",\n\"webhooks\":")
+    body.append(list: try await store.webhooks(of: account.id)) { webhook, body in
+      body.append(json: "{\"id\":")
+      body.append(integer: webhook.id.rawValue)
+      body.append(json: ",\"url\":")
+      body.append(jsonString: webhook.url.description)
+      body.append(text: ",\"enabled\":\(webhook.isEnabled)")
+      body.append(json: ",\"disabledReason\":")
+      body.append(optional: webhook.disabledReason)
+      body.append(json: ",\"created\":")
+      body.append(integer: webhook.created)
+      body.append(json: "}")
+    }
+  }
+
+  /// An outcome as it was answered, with the key it was drawn with and what a shuffle or pick was made of.
+  private func append(json outcome: Outcome, _ key: APIKeyRecord?, to body: inout [UInt8]) {
+    body.append(json: "{\"key\":")
+    body.append(optional: key?.prefix)
+    if let items = outcome.items {
+      body.append(json: ",\"items\":[")
+      body.append(contentsOf: items)
+      body.append(json: "]")
+    }
+    body.append(json: ",\"outcome\":")
+    renderer.append(outcome, to: &body)
+    body.append(json: "}")
+  }
+
+  // MARK: CSV
+
+  private static let columns = [
+    "shortId", "created", "endpoint", "clientSeed", "serverHash", "cursor", "nonce", "count", "outcome", "fields",
+    "key", "mode",
+  ]
+
+  private func append(csv outcome: Outcome, _ key: APIKeyRecord?, to body: inout [UInt8]) {
+    let fields = [UInt8(ascii: "{")] + outcome.fields + [UInt8(ascii: "}")]
+    body.append(contentsOf: renderer.shortIDs.encode(outcome.id))
+    body.append(UInt8(ascii: ","))
+    body.append(iso8601: outcome.created)
+    body.append(text: ",\(outcome.endpoint.name),")
+    body.append(csv: outcome.clientSeed.bytes)
+    body.append(UInt8(ascii: ","))
+    body.append(hex: outcome.serverHash.bytes)
+    body.append(text: ",\(outcome.cursor),\(outcome.nonce),")
+    body.append(contentsOf: Self.count(in: fields))
+    body.append(UInt8(ascii: ","))
+    body.append(csv: outcome.value)
+    body.append(UInt8(ascii: ","))
+    body.append(csv: fields)
+    body.append(UInt8(ascii: ","))
+    body.append(csv: Array((key?.prefix ?? "").utf8))
+    body.append(text: ",\(outcome.mode.name)\r\n")
+  }
+
+  private static func count(in fields: [UInt8]) -> [UInt8] {
+    let count = (try? JSONText(fields).root)?.members?.first { $0.name.elementsEqual("count".utf8) }
+    return count.map { Array($0.value.raw) } ?? []
+  }
+}
+
+extension [UInt8] {
+  /// Appends a field of CSV (RFC 4180). Text that a spreadsheet would take for a formula gets an apostrophe in front, and
+  /// so does text that begins with one, so that it can be told what was there.
+  mutating func append(csv text: [UInt8]) {
+    let marks = Array("=+-@\t\r\n'".utf8)
+    let isMarked = text.first.map(marks.contains) ?? false
+    let isQuoted = text.contains { Array(",\"\r\n".utf8).contains($0) } || text.first == UInt8(ascii: " ")
+    if isQuoted { append(UInt8(ascii: "\"")) }
+    if isMarked { append(UInt8(ascii: "'")) }
+    for byte in text {
+      if byte == UInt8(ascii: "\"") { append(byte) }
+      append(byte)
+    }
+    if isQuoted { append(UInt8(ascii: "\"")) }
+  }
+
+  fileprivate mutating func append(optional text: String?) {
+    if let text { append(jsonString: text) } else { append(json: "null") }
+  }
+
+  fileprivate mutating func append(optional integer: Int64?) {
+    if let integer { append(integer: integer) } else { append(json: "null") }
+  }
+
+  fileprivate mutating func append<Item>(list: [Item], _ each: (Item, inout [UInt8]) -> Void) {
+    append(UInt8(ascii: "["))
+    for (index, element) in list.enumerated() {
+      if index > 0 { append(UInt8(ascii: ",")) }
+      each(element, &self)
+    }
+    append(UInt8(ascii: "]"))
+  }
+}

@@ -1,0 +1,178 @@
+import Fairness
+
+/// What account holders see and change of their own, and what their sign-in needs.
+///
+/// Everything is asked for by account, so that nobody reaches what is another's: of a key, a webhook or a delivery that
+/// belongs to somebody else, the store says what it says of one that does not exist.
+///
+/// Methods throw ``AdministrationError`` for what cannot be done, with a sentence for the account holder, and
+/// ``StoreFailure`` when the database did not answer. What names an account throws ``AdministrationError/noAccount(_:)``
+/// when there is none of that number, or it was deleted; lists are empty then.
+public protocol AccountStore: Sendable {
+  // MARK: Accounts
+
+  /// Makes an account, with or without a way to sign in.
+  ///
+  /// - Throws: ``AdministrationError/nameTaken(_:)``, ``AdministrationError/emailTaken``.
+  func createAccount(name: String, dailyQuota: Int?, signIn: SignIn?) async throws -> Account
+  func account(_ id: AccountID) async throws -> Account?
+  func account(named name: String) async throws -> Account?
+  /// Sets or replaces an account's email address and password, and ends its sessions but the one of `keeping`.
+  ///
+  /// - Throws: ``AdministrationError/emailTaken``.
+  func setSignIn(_ signIn: SignIn, of account: AccountID, keeping: SessionToken.Digest?) async throws
+  /// Whose email address this is.
+  func signIn(email: EmailAddress) async throws -> (account: AccountID, signIn: SignIn)?
+  func signIn(of account: AccountID) async throws -> SignIn?
+  /// Deletes an account: its sign-in, sessions, keys, webhooks and deliveries are gone at once for everybody. Its name and
+  /// email address may be used again, its number and those of its keys never. What it drew is counted as anonymous draws
+  /// from then on.
+  ///
+  /// Recorded outcomes stay, since published roots and permalinks speak of them, with their chains' seeds. Idempotency
+  /// records and open commitments, which nobody can use any more, and the rows of deliveries are left to the sweeps: how
+  /// long this takes does not depend on how much was drawn.
+  func deleteAccount(_ id: AccountID) async throws
+
+  // MARK: Sessions
+
+  func createSession(_ session: Session) async throws
+  /// The session of a token, unless it has expired.
+  func session(_ digest: SessionToken.Digest, at now: Milliseconds) async throws -> Session?
+  func endSession(_ digest: SessionToken.Digest) async throws
+  /// Deletes what has expired, a bounded number at a time.
+  ///
+  /// - Returns: whether there may be more.
+  func sweepSessions(at now: Milliseconds) async throws -> Bool
+
+  // MARK: Keys
+
+  /// In the order they were made, revoked ones too.
+  func keys(of account: AccountID) async throws -> [KeyReport]
+  /// - Throws: ``AdministrationError/tooManyKeys`` at ``maximumKeys`` that are not revoked.
+  func createKey(_ key: NewAPIKey, of account: AccountID) async throws -> APIKeyRecord
+  /// - Throws: ``AdministrationError/unknownKey(_:)``.
+  func revokeKey(_ id: KeyID, of account: AccountID) async throws -> APIKeyRecord
+  /// Adds what has been noticed of keys since the last time.
+  func record(_ activity: [KeyID: KeyActivity]) async throws
+
+  // MARK: Draws
+
+  /// Live outcomes of each day and endpoint, the latest day first; days without any are left out.
+  func usage(of account: AccountID, days: ClosedRange<Day>) async throws -> [DailyUsage]
+  /// The account's live chains whose client seed begins with `prefix`, byte for byte, by key and then by client seed.
+  ///
+  /// - Parameters:
+  ///   - after: leaves out what does not come after this one.
+  ///   - limit: 1 or more.
+  func chains(
+    of account: AccountID, prefix: [UInt8], after: (key: KeyID, clientSeed: ClientSeed)?, limit: Int
+  ) async throws -> [ChainReport]
+
+  /// What the account drew from commitments with live keys, by key and then by chain.
+  ///
+  /// - Parameters:
+  ///   - after: leaves out what does not come after this one.
+  ///   - limit: 1 or more.
+  func revealedOutcomes(
+    of account: AccountID, after: (key: KeyID, chain: Int64)?, limit: Int
+  ) async throws -> [(key: KeyID, outcome: Outcome)]
+  /// The account's test outcomes, by client seed and then by number.
+  ///
+  /// - Parameters:
+  ///   - after: leaves out what does not come after this one.
+  ///   - limit: 1 or more.
+  func testOutcomes(
+    of account: AccountID, after: (clientSeed: ClientSeed, id: Int64)?, limit: Int
+  ) async throws -> [Outcome]
+
+  // MARK: Webhooks
+
+  func webhooks(of account: AccountID) async throws -> [WebhookEndpoint]
+  /// - Throws: ``AdministrationError/tooManyWebhooks(_:)``.
+  func createWebhook(url: WebhookURL, secret: WebhookSecret, of account: AccountID) async throws -> WebhookEndpoint
+  /// - Throws: ``AdministrationError/unknownWebhook(_:)``, as all that follow.
+  func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID) async throws
+  func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID) async throws -> WebhookEndpoint
+  func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID) async throws
+  func createTestDelivery(for id: WebhookEndpointID, of account: AccountID) async throws -> DeliveryID
+  /// The newest first; `before` leaves out what is not older.
+  func deliveries(
+    of account: AccountID, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int
+  ) async throws -> [DeliveryReport]
+  /// - Throws: ``AdministrationError/unknownDelivery(_:)``.
+  func resendDelivery(_ id: DeliveryID, of account: AccountID) async throws
+}
+
+extension ClientSeed {
+  /// The least bytes that come after everything that begins with `prefix`; nil if nothing does.
+  public static func end(ofPrefix prefix: [UInt8]) -> [UInt8]? {
+    guard let last = prefix.lastIndex(where: { $0 < .max }) else { return nil }
+    return prefix[..<last] + [prefix[last] + 1]
+  }
+}
+
+/// The most keys an account may have that are not revoked.
+public let maximumKeys = 100
+
+/// A key as its account sees it.
+public struct KeyReport: Sendable, Equatable {
+  public let key: APIKeyRecord
+  public let activity: KeyActivity
+
+  public init(key: APIKeyRecord, activity: KeyActivity) {
+    self.key = key
+    self.activity = activity
+  }
+}
+
+/// How a key has been used, as far as servers have reported it; they do every few seconds.
+public struct KeyActivity: Sendable, Equatable {
+  /// When a request was last let in with it.
+  public var lastUsed: Milliseconds?
+  /// Requests it was refused for: from addresses or origins that it does not allow, or after it was revoked.
+  public var denied: Int
+  public var lastDenied: Milliseconds?
+
+  public init(lastUsed: Milliseconds? = nil, denied: Int = 0, lastDenied: Milliseconds? = nil) {
+    self.lastUsed = lastUsed
+    self.denied = denied
+    self.lastDenied = lastDenied
+  }
+}
+
+/// What an account drew on one day with one endpoint.
+public struct DailyUsage: Sendable, Equatable {
+  public let day: Day
+  public let endpoint: Endpoint
+  /// Live outcomes, 1 or more.
+  public let count: Int
+
+  public init(day: Day, endpoint: Endpoint, count: Int) {
+    self.day = day
+    self.endpoint = endpoint
+    self.count = count
+  }
+}
+
+/// A chain as its account sees it.
+public struct ChainReport: Sendable, Equatable {
+  public let key: KeyID
+  public let clientSeed: ClientSeed
+  /// Of the seed that the next draw uses.
+  public let serverHash: ServerHash
+  /// Coordinates of the next draw.
+  public let cursor: Int64
+  public let nonce: Int64
+  public let created: Milliseconds
+
+  public init(
+    key: KeyID, clientSeed: ClientSeed, serverHash: ServerHash, cursor: Int64, nonce: Int64, created: Milliseconds
+  ) {
+    self.key = key
+    self.clientSeed = clientSeed
+    self.serverHash = serverHash
+    self.cursor = cursor
+    self.nonce = nonce
+    self.created = created
+  }
+}

@@ -1,0 +1,204 @@
+import API
+import Fairness
+import Foundation
+import Hummingbird
+import JSON
+import Ledger
+
+extension Dashboard {
+  private static let pageSize = 25
+  private static let section = "/dashboard/outcomes"
+
+  // MARK: Searching
+
+  @Sendable func outcomes(_ visit: Visit) async throws -> Response {
+    if let shortID = visit.query["shortId"] { return try await byShortID(visit, shortID) }
+    let prefix = visit.query.text("clientSeed")
+    var values: [String: Any] = ["prefix": prefix, "isSearch": !prefix.isEmpty]
+    guard prefix.utf8.count <= 256 else {
+      return page(
+        visit, "outcomes", "Outcomes", section: Self.section, values: values,
+        complaint: Complaint("A client seed has 256 bytes at the most."))
+    }
+    var after: (key: KeyID, clientSeed: ClientSeed)?
+    if let key = visit.query["afterKey"].flatMap(Visit.number), let seed = try? ClientSeed(visit.query.text("after")) {
+      after = (KeyID(key), seed)
+    }
+    let (chains, keys) = try await visit.asking {
+      (
+        try await accounts.chains(
+          of: visit.account.id, prefix: Array(prefix.utf8), after: after, limit: Self.pageSize + 1),
+        try await accounts.keys(of: visit.account.id)
+      )
+    }
+    let names = Dictionary(keys.map { ($0.key.id, $0.key) }) { first, _ in first }
+    let shown = chains.prefix(Self.pageSize)
+    values["chains"] = shown.map { chain in
+      [
+        "address": Self.address(of: chain), "clientSeed": HTML.shown(chain.clientSeed.description),
+        "key": names[chain.key].map(Self.label) ?? "", "draws": grouped(Int(chain.nonce)), "isOne": chain.nonce == 1,
+        "created": moment(chain.created),
+      ] as [String: Any]
+    }
+    values["isEmpty"] = chains.isEmpty
+    values["isFirst"] = after == nil
+    if chains.count > Self.pageSize, let last = shown.last {
+      values["next"] = [
+        "address":
+          "\(Self.section)?clientSeed=\(percentEncoded(prefix.utf8))&afterKey=\(last.key.rawValue)&after=\(percentEncoded(last.clientSeed.bytes))"
+      ]
+    }
+    return page(visit, "outcomes", "Outcomes", section: Self.section, values: values)
+  }
+
+  /// Anybody's outcome has its page under its short id; also those of test keys, which have no chain to be found by.
+  private func byShortID(_ visit: Visit, _ text: String) async throws -> Response {
+    let shortID = visit.query.trimmed("shortId")
+    if renderer.shortIDs.decode(shortID.utf8) != nil { return PageResponses.redirect(to: "/o/\(shortID)") }
+    return page(
+      visit, "outcomes", "Outcomes", section: Self.section, values: ["shortId": text],
+      complaint: Complaint("This is no short id: one is ten letters and digits.", status: 404))
+  }
+
+  /// A key in a few words, as HTML.
+  private static func label(_ key: APIKeyRecord) -> String {
+    key.name.isEmpty ? "<code>\(HTML.escape(key.prefix))</code>" : HTML.shown(key.name)
+  }
+
+  private static func address(of chain: ChainReport, page: String = "chain") -> String {
+    "\(section)/\(page)?key=\(chain.key.rawValue)&clientSeed=\(percentEncoded(chain.clientSeed.bytes))"
+  }
+
+  // MARK: One chain
+
+  /// The chain that the address names.
+  ///
+  /// - Throws: a 404 if there is none, or it is not the account's.
+  private func found(_ visit: Visit) async throws -> (chain: ChainReport, key: APIKeyRecord) {
+    guard let key = visit.query["key"].flatMap(Visit.number), let seed = try? ClientSeed(visit.query.text("clientSeed"))
+    else { throw Self.noChain }
+    // The first with this prefix after all of the key before.
+    let before = try ClientSeed(String(repeating: "\u{10FFFF}", count: 64))
+    let (chains, keys) = try await visit.asking {
+      (
+        try await accounts.chains(
+          of: visit.account.id, prefix: seed.bytes, after: (KeyID(key - 1), before), limit: 1),
+        try await accounts.keys(of: visit.account.id)
+      )
+    }
+    guard let chain = chains.first, chain.key == KeyID(key), chain.clientSeed == seed,
+      let record = keys.first(where: { $0.key.id == chain.key })?.key
+    else { throw Self.noChain }
+    return (chain, record)
+  }
+
+  private static let noChain = Refusal(404, "None of your live keys has a chain of this client seed.")
+
+  private func values(_ chain: ChainReport, _ key: APIKeyRecord) -> [String: Any] {
+    let hash = hex(chain.serverHash.bytes)
+    return [
+      "clientSeed": HTML.shown(chain.clientSeed.description),
+      "copyClientSeed": HTML.copyButton(chain.clientSeed.description, label: "client seed"),
+      "key": Self.label(key), "isRevoked": key.revoked != nil, "serverHash": hash,
+      "copyServerHash": HTML.copyButton(hash, label: "server hash"), "nonce": chain.nonce, "cursor": chain.cursor,
+      "draws": grouped(Int(chain.nonce)), "isOne": chain.nonce == 1, "isNew": chain.nonce == 0,
+      "canRotate": chain.nonce > 0 && key.revoked == nil, "created": moment(chain.created),
+      "address": Self.address(of: chain), "rotateAddress": Self.address(of: chain, page: "rotate"),
+    ]
+  }
+
+  @Sendable func chain(_ visit: Visit) async throws -> Response {
+    let (chain, key) = try await found(visit)
+    var before: (cursor: Int64, nonce: Int64)?
+    if let text = visit.query["before"] {
+      let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(Visit.number)
+      guard parts.count == 2, let cursor = parts[0], let nonce = parts[1] else {
+        throw Refusal.badRequest("before must be a cursor and a nonce with a colon between them, such as 0:17")
+      }
+      before = (cursor, nonce)
+    }
+    let caller = Caller.key(chain.key, visit.account.id, .live)
+    let outcomes = try await visit.context.reading { () throws(StoreFailure) in
+      try await store.outcomes(of: caller, clientSeed: chain.clientSeed, before: before, limit: Self.pageSize + 1)
+    }
+    let shown = outcomes.prefix(Self.pageSize)
+    var values = values(chain, key)
+    values["outcomes"] = shown.map { outcome in
+      let shortID = String(decoding: renderer.shortIDs.encode(outcome.id), as: UTF8.self)
+      return [
+        "shortId": shortID, "nonce": grouped(Int(outcome.nonce)), "cursor": outcome.cursor,
+        "hasCursor": outcome.cursor != 0, "kind": OutcomePage.kind(outcome.endpoint),
+        "summary": HTML.shown(OutcomeDrawing(outcome).summary.shortened(to: 120)), "created": moment(outcome.created),
+        "isRevealed": outcome.serverHash != chain.serverHash,
+      ] as [String: Any]
+    }
+    values["isFirst"] = before == nil
+    if outcomes.count > Self.pageSize, let last = shown.last {
+      values["next"] = ["address": "\(Self.address(of: chain))&before=\(last.cursor):\(last.nonce)"]
+    }
+    return page(visit, "chain", "A chain", section: Self.section, values: values)
+  }
+
+  // MARK: Rotating
+
+  @Sendable func rotatePage(_ visit: Visit) async throws -> Response {
+    let (chain, key) = try await found(visit)
+    return page(visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain, key))
+  }
+
+  /// Rotates as `/api/rotate` does. The form names the hash that is to be revealed, and is an idempotency key of its own:
+  /// sent again, it gets the same answer and rotates nothing.
+  @Sendable func rotate(_ visit: Visit) async throws -> Response {
+    let (chain, key) = try await found(visit)
+    let hash = visit.form.text("serverHash")
+    guard hash.utf8.count == 64, hash.utf8.allSatisfy({ $0.isHexDigit }) else {
+      throw Refusal.badRequest("serverHash must be 64 hexadecimal digits")
+    }
+    let scope = IdempotencyScope(account: visit.account.id, mode: .live, key: Array("dashboard-rotate:\(hash)".utf8))
+    let submission = Submission(
+      caller: .key(chain.key, visit.account.id, .live),
+      claim: IdempotencyClaim(scope: scope, fingerprint: chain.clientSeed.bytes), operation: .rotate(chain.clientSeed))
+    // A form for a hash that is no longer the chain's is good only for the answer that it got before.
+    let isCurrent = hash.utf8.elementsEqual(hex(chain.serverHash.bytes).utf8)
+    let reply: Reply
+    if isCurrent {
+      reply = try await parts.gate.reply(to: submission, visit.context)
+    } else if let recalled = parts.gate.recall(submission) {
+      reply = recalled
+    } else {
+      return page(
+        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain, key),
+        complaint: Complaint("The chain has been rotated since this page was opened. Nothing was done.", status: 409))
+    }
+    guard reply.status == 200, let answer = try? JSONText(reply.body).root, let revealed = answer["revealed"],
+      let next = answer["next"], let serverSeed = revealed["serverSeed"]?.plainText,
+      let serverHash = revealed["serverHash"]?.plainText, let nextHash = next["serverHash"]?.plainText
+    else {
+      let sentence =
+        reply.status == 401
+        ? "The chain's key is revoked, so the chain cannot be rotated any more."
+        : (try? JSONText(reply.body).root)?["error"]?.plainText ?? "The chain could not be rotated."
+      return page(
+        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain, key),
+        complaint: Complaint(sentence, status: 409))
+    }
+    var values = values(chain, key)
+    values["revealedSeed"] = serverSeed
+    values["copySeed"] = HTML.copyButton(serverSeed, label: "server seed")
+    values["revealedHash"] = serverHash
+    values["nextHash"] = nextHash
+    values["copyNextHash"] = HTML.copyButton(nextHash, label: "next server hash")
+    return page(visit, "rotated", "The chain is rotated", section: Self.section, values: values)
+  }
+}
+
+extension JSONValue {
+  /// A string's text.
+  fileprivate var plainText: String? { string.map { String(decoding: $0, as: UTF8.self) } }
+}
+
+extension UInt8 {
+  fileprivate var isHexDigit: Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(self)
+  }
+}

@@ -1,0 +1,56 @@
+import Fairness
+import Hummingbird
+import Ledger
+
+extension Dashboard {
+  @Sendable func overview(_ visit: Visit) async throws -> Response {
+    let today = Day(of: visit.now)
+    let week = Day(number: today.number - 6)...today
+    let (used, keys, hooks) = try await visit.asking {
+      (
+        try await accounts.usage(of: visit.account.id, days: week), try await accounts.keys(of: visit.account.id),
+        try await accounts.webhooks(of: visit.account.id)
+      )
+    }
+    let working = keys.filter { $0.key.revoked == nil }
+    let weekly = used.reduce(0) { $0 + $1.count }
+    var values: [String: Any] = [
+      "quota": quota(visit, used: used.filter { $0.day == today }.reduce(0) { $0 + $1.count }),
+      "weekly": grouped(weekly), "weeklyIsOne": weekly == 1,
+      "keys": [
+        "count": working.count, "isOne": working.count == 1,
+        "live": working.count { $0.key.mode == .live }, "test": working.count { $0.key.mode == .test },
+      ] as [String: Any],
+      "webhooks": ["count": hooks.count, "isOne": hooks.count == 1] as [String: Any],
+      "publicURL": publicURL,
+      "curl": curl(key: "YOUR_KEY"),
+      "copyCurl": HTML.copyButton(curl(key: "YOUR_KEY"), label: "command"),
+      "isNew": working.isEmpty || keys.allSatisfy { $0.activity.lastUsed == nil } && used.isEmpty,
+      "hasKeys": !working.isEmpty,
+    ]
+    if let last = working.compactMap(\.activity.lastUsed).max() { values["lastUsed"] = moment(last) }
+    let disabled = hooks.filter { !$0.isEnabled }
+    if !disabled.isEmpty {
+      values["disabled"] = ["count": disabled.count, "isOne": disabled.count == 1] as [String: Any]
+    }
+    return page(visit, "overview", "Overview", section: "/dashboard", values: values)
+  }
+
+  /// Today's outcomes against the quota, as a bar and in words.
+  func quota(_ visit: Visit, used: Int) -> [String: Any] {
+    let quota = visit.account.dailyQuota ?? parts.dailyQuota
+    let share = quota > 0 ? min(Double(used) / Double(quota), 1) : 1
+    let left = max(quota - used, 0)
+    let seconds = Day.secondsLeft(at: visit.now)
+    return [
+      "used": grouped(used), "quota": grouped(quota), "left": grouped(left), "isSpent": left == 0,
+      "isNearlySpent": left > 0 && share >= 0.8, "width": Plot.round(share * 100),
+      "percent": Int((share * 100).rounded(.down)), "renews": "\(seconds / 3600) h \(seconds % 3600 / 60) min",
+    ]
+  }
+
+  /// A command that draws, as it can be pasted.
+  func curl(key: String) -> String {
+    "curl -H 'x-api-key: \(key)' '\(publicURL)/api/ints?clientSeed=hello&count=3&min=1&max=100'"
+  }
+}

@@ -1,0 +1,194 @@
+import API
+import Crypto
+import Fairness
+import Foundation
+import Hummingbird
+import Ledger
+
+/// The pages for account holders. Whoever has not signed in is sent to `/sign-in`; what changes something is a POST, from
+/// a form of this site, and is followed by a GET, unless it shows what is shown once.
+struct Dashboard: Routes {
+  let layout: Layout
+  let door: Door
+  let parts: DashboardParts
+  let store: any LedgerStore
+  let renderer: OutcomeRenderer
+  /// Where people reach the server, without a slash at its end.
+  let publicURL: String
+
+  typealias Answer = @Sendable (Visit) async throws -> Response
+
+  var accounts: any LedgerStore & AccountStore { parts.accounts }
+
+  var routes: [Route] {
+    [
+      route("/dashboard", get: overview),
+      route("/dashboard/keys", get: keys, post: createKey),
+      route("/dashboard/keys/new", get: newKey),
+      route("/dashboard/keys/{id}/revoke", get: revokePage, post: revoke),
+      route("/dashboard/usage", get: usage),
+      route("/dashboard/outcomes", get: outcomes),
+      route("/dashboard/outcomes/chain", get: chain),
+      route("/dashboard/outcomes/rotate", get: rotatePage, post: rotate),
+      route("/dashboard/webhooks", get: webhooks, post: createWebhook),
+      route("/dashboard/webhooks/new", get: newWebhook),
+      route("/dashboard/webhooks/{id}", get: webhook),
+      route("/dashboard/webhooks/{id}/test", post: testWebhook),
+      route("/dashboard/webhooks/{id}/enable", post: { try await setWebhook($0, enabled: true) }),
+      route("/dashboard/webhooks/{id}/disable", post: { try await setWebhook($0, enabled: false) }),
+      route("/dashboard/webhooks/{id}/secret", get: secretPage, post: replaceSecret),
+      route("/dashboard/webhooks/{id}/delete", get: deleteWebhookPage, post: deleteWebhook),
+      route("/dashboard/deliveries", get: deliveries),
+      route("/dashboard/deliveries/{id}/resend", post: resend),
+      route("/dashboard/account", get: account),
+      route("/dashboard/account/password", post: changePassword),
+      route("/dashboard/account/export", get: export),
+      route("/dashboard/account/delete", get: deleteAccountPage, post: deleteAccount),
+    ]
+  }
+
+  // MARK: Who may come in
+
+  private func route(_ path: String, get: Answer? = nil, post: Answer? = nil) -> Route {
+    let answer: Route.Handler = { request, context in
+      guard let (account, session, token) = try await door.visitor(request, context) else {
+        return PageResponses.redirect(to: "/sign-in" + Self.wayBack(request, context))
+      }
+      let query = try FormFields(context.target.query)
+      guard request.method == .post else {
+        guard let get else { throw Refusal(404, "There is nothing at this address.") }
+        return try await get(
+          Visit(
+            request: request, context: context, account: account, session: session, token: token, query: query,
+            form: try FormFields([])))
+      }
+      guard let post else { throw Refusal(404, "There is nothing at this address.") }
+      let form = try await FormFields(request)
+      try door.formGuard.check(request, context, token: token, sent: form.text("token"))
+      return try await post(
+        Visit(
+          request: request, context: context, account: account, session: session, token: token, query: query,
+          form: form))
+    }
+    return switch (get, post) {
+    case (nil, _): Route(path, .post, readsKey: false, handler: answer)
+    case (_, nil): Route(path, .get, .head, readsKey: false, handler: answer)
+    default: Route(path, .get, .head, .post, readsKey: false, handler: answer)
+    }
+  }
+
+  /// What has the sign-in lead back to a page that was asked for.
+  private static func wayBack(_ request: Request, _ context: FairdrawContext) -> String {
+    let asked = String(decoding: context.target.bytes, as: UTF8.self)
+    guard request.method != .post, asked != "/dashboard", NextPage.checked(asked) == asked else { return "" }
+    return "?next=" + percentEncoded(asked.utf8)
+  }
+
+  // MARK: Pages
+
+  private static let sections = [
+    ("/dashboard", "Overview"), ("/dashboard/keys", "Keys"), ("/dashboard/usage", "Usage"),
+    ("/dashboard/outcomes", "Outcomes"), ("/dashboard/webhooks", "Webhooks"), ("/dashboard/account", "Account"),
+  ]
+
+  /// A page in the dashboard's frame.
+  ///
+  /// - Parameters:
+  ///   - section: the address in the navigation that it belongs to.
+  ///   - complaint: what is wrong with the form that was sent; the template shows it, and has what was filled in among
+  ///     its values.
+  func page(
+    _ visit: Visit, _ template: String, _ title: String, section: String, values: [String: Any] = [:],
+    complaint: Complaint? = nil
+  ) -> Response {
+    var values = values
+    values["token"] = visit.token.formToken
+    if let complaint { values["complaint"] = ["sentence": complaint.sentence] }
+    if let notice = visit.query["done"].flatMap({ Self.notices[$0] }), complaint == nil, visit.request.method != .post {
+      values["notice"] = ["sentence": notice]
+    }
+    let body = layout.templates.render(
+      "dashboard",
+      [
+        "account": HTML.shown(visit.account.name), "token": visit.token.formToken,
+        "sections": Self.sections.map { address, name in
+          ["address": address, "name": name, "current": address == section] as [String: Any]
+        },
+        "page": layout.templates.render(template, values),
+      ])
+    let html = layout.html(
+      .init(
+        title: "\(title) – Fairdraw", description: "Your account on this server.", body: body, script: "dashboard.js",
+        style: "dashboard.css", section: "/dashboard", isWide: true))
+    return PageResponses.personal(html, status: complaint?.status ?? 200, retryAfter: complaint?.retryAfter)
+  }
+
+  /// What a page says was done just before, by the word in its address.
+  private static let notices = [
+    "revoked": "The key is revoked. Every server turns it away within a second.",
+    "sent-before":
+      "That form had been sent already, and it made one key. A key is shown once; if you do not have it, revoke it and make another.",
+    "deleted": "The webhook is deleted.",
+    "enabled": "The webhook is enabled.",
+    "disabled": "The webhook is disabled. Draws made from now on are not reported to it, also not later.",
+    "tested": "A test event is on its way. What comes of it is shown below in a moment: reload the page.",
+    "resent": "The delivery is due. What comes of it is shown below in a moment: reload the page.",
+    "password": "The password is changed. Every other browser that was signed in is not any more.",
+  ]
+
+  // MARK: Forms that may arrive twice
+
+  /// A new form's own number.
+  func newFormID() -> String { SessionToken().text }
+
+  /// 32 bytes for the secret that a form asks for: the same for the same form of the same session with the same content,
+  /// on every server, so that a form that is sent again, by a reload or an impatient finger, makes nothing new; and
+  /// nobody can tell them who does not know the installation's master key.
+  ///
+  /// - Throws: a 400 if the form has no number.
+  func secret(for visit: Visit, _ purpose: String, _ content: [String]) throws(Refusal) -> [UInt8] {
+    guard let id = SessionToken(visit.form.text("form")) else {
+      throw .badRequest("The form is not whole. Open its page again.")
+    }
+    var code = HMAC<SHA256>(key: parts.formSecret)
+    // Each part with its length, so that no two different forms run together.
+    for part in [Array(purpose.utf8), visit.session.digest.bytes, Array(id.text.utf8)] + content.map({ Array($0.utf8) }) {
+      code.update(data: withUnsafeBytes(of: UInt64(part.count).bigEndian) { Array($0) })
+      code.update(data: part)
+    }
+    return Array(code.finalize())
+  }
+}
+
+/// Bytes as they stand in a query: everything but letters, digits and a few marks by its number.
+func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
+  var out: [UInt8] = []
+  for byte in bytes {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+      out.append(byte)
+    default:
+      out.append(UInt8(ascii: "%"))
+      out.append(contentsOf: hex([byte]).uppercased().utf8)
+    }
+  }
+  return String(decoding: out, as: UTF8.self)
+}
+
+/// A whole number with thin spaces between its thousands.
+func grouped(_ number: Int) -> String {
+  let digits = Array(String(number.magnitude))
+  var out = number < 0 ? "−" : ""
+  for (place, digit) in digits.enumerated() {
+    if place > 0, (digits.count - place).isMultiple(of: 3) { out.append("\u{202F}") }
+    out.append(digit)
+  }
+  return out
+}
+
+/// A moment for a `<time>`: for programs and for people.
+func moment(_ at: Milliseconds) -> [String: Any] {
+  let iso = Date(milliseconds: at).ISO8601Format()
+  return ["iso": iso, "text": iso.prefix(10) + " " + iso.dropFirst(11).prefix(5)]
+}

@@ -1,0 +1,33 @@
+import API
+import Crypto
+import Ledger
+
+/// What the pages behind the sign-in work with.
+public struct DashboardParts: Sendable {
+  public var accounts: any LedgerStore & AccountStore
+  /// The way into the ledger, for rotations.
+  public var gate: LedgerGate
+  /// ``MasterKey/formSecret``.
+  public var formSecret: SymmetricKey
+  /// Live outcomes a day for an account without a quota of its own.
+  public var dailyQuota: Int
+  /// Whether visitors may make accounts for themselves.
+  public var isSignUpOpen: Bool
+  /// Whether webhooks may go to private addresses.
+  public var allowsPrivateWebhooks: Bool
+  /// Called when a delivery has become due.
+  public var deliveryIsDue: @Sendable () -> Void
+
+  public init(
+    accounts: any LedgerStore & AccountStore, gate: LedgerGate, formSecret: SymmetricKey, dailyQuota: Int, isSignUpOpen: Bool = false,
+    allowsPrivateWebhooks: Bool = false, deliveryIsDue: @escaping @Sendable () -> Void = {}
+  ) {
+    self.accounts = accounts
+    self.gate = gate
+    self.formSecret = formSecret
+    self.dailyQuota = dailyQuota
+    self.isSignUpOpen = isSignUpOpen
+    self.allowsPrivateWebhooks = allowsPrivateWebhooks
+    self.deliveryIsDue = deliveryIsDue
+  }
+}

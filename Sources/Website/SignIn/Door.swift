@@ -1,0 +1,112 @@
+import API
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Ledger
+
+/// Who has signed in, and the way in and out.
+struct Door: Sendable {
+  let accounts: any AccountStore
+  let cookies: SiteCookies
+  let formGuard: FormGuard
+  let throttle = AttemptThrottle()
+  let passwords = PasswordDesk()
+
+  init(accounts: any AccountStore, publicURL: String) {
+    self.accounts = accounts
+    cookies = SiteCookies(isSecure: publicURL.hasPrefix("https:"))
+    formGuard = FormGuard(publicURL: publicURL)
+  }
+
+  /// Whose browser sent a request, if it is signed in.
+  func visitor(
+    _ request: Request, _ context: FairdrawContext
+  ) async throws -> (account: Account, session: Session, token: SessionToken)? {
+    guard let token = cookies.token(.session, in: request.headers) else { return nil }
+    return try await context.asking {
+      guard let session = try await accounts.session(token.digest, at: Date.now.milliseconds),
+        let account = try await accounts.account(session.account)
+      else { return nil }
+      return (account, session, token)
+    }
+  }
+
+  /// Lets an account's holder in, under a token that nobody had before.
+  ///
+  /// - Returns: the way on to `address`.
+  func letIn(
+    _ account: AccountID, _ request: Request, _ context: FairdrawContext, to address: String
+  ) async throws -> Response {
+    let token = SessionToken()
+    let now = Date.now.milliseconds
+    try await context.asking {
+      try await accounts.createSession(
+        Session(digest: token.digest, account: account, created: now, expires: now + SiteCookies.sessionLifetime))
+      // Whoever was signed in here before is not any more.
+      if let before = cookies.token(.session, in: request.headers) { try await accounts.endSession(before.digest) }
+    }
+    return PageResponses.redirect(
+      to: address, cookies: [cookies.setting(.session, to: token), cookies.clearing(.form)])
+  }
+
+  /// Checks the password of an account that is signed in, no faster than anyone may guess.
+  ///
+  /// - Returns: what is wrong, in a sentence, with the status to say it with; nil if it is the right one.
+  /// - Throws: ``Refusal``, when it could not be found out.
+  func challenge(
+    _ account: AccountID, password: String, _ context: FairdrawContext
+  ) async throws -> Complaint? {
+    let subjects = [AttemptThrottle.Subject.account(account)]
+    if let seconds = throttle.begin(subjects) { return .tooOften(seconds) }
+    do {
+      let signIn = try await context.asking { try await accounts.signIn(of: account) }
+      guard try await passwords.check(password, against: signIn?.password ?? .nobodys) else {
+        return Complaint("This is not your password.")
+      }
+    } catch {
+      throttle.withdraw(subjects)
+      throw error
+    }
+    throttle.succeeded(subjects)
+    return nil
+  }
+}
+
+/// What is wrong with a form, for whoever filled it in.
+struct Complaint: Sendable {
+  let sentence: String
+  /// 422 for what was filled in, 409 for what stands in its way, 429 for too often.
+  var status = 422
+  /// Seconds.
+  var retryAfter: Int?
+
+  init(_ sentence: String, status: Int = 422) {
+    self.sentence = sentence
+    self.status = status
+  }
+
+  static func tooOften(_ seconds: Int) -> Complaint {
+    let wait = seconds < 90 ? "\(seconds) second\(seconds == 1 ? "" : "s")" : "\((seconds + 59) / 60) minutes"
+    var complaint = Complaint("Too many attempts. Try again in \(wait).", status: 429)
+    complaint.retryAfter = seconds
+    return complaint
+  }
+}
+
+extension FairdrawContext {
+  /// Asks a store that also turns things down; when it fails, the log is told why and the reader to come back.
+  func asking<Result>(_ body: () async throws -> Result) async throws -> Result {
+    do {
+      return try await body()
+    } catch let failure as StoreFailure {
+      note(fault: failure.description)
+      throw Refusal(
+        503, "The database could not be used. Nothing was changed; try again in a moment.", code: "unavailable",
+        retryAfter: 1)
+    }
+  }
+}
+
+extension Date {
+  var milliseconds: Milliseconds { Milliseconds(timeIntervalSince1970 * 1000) }
+}

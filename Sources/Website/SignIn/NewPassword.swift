@@ -1,0 +1,19 @@
+import Ledger
+
+/// What a new password has to be.
+enum NewPassword {
+  /// What is wrong with one; nil if nothing is.
+  ///
+  /// - Parameter again: what was typed the second time.
+  static func complaint(about password: String, again: String) -> Complaint? {
+    let lengths = PasswordHash.lengths
+    guard lengths.contains(password.utf8.count) else {
+      return Complaint(
+        password.utf8.count < lengths.lowerBound
+          ? "A password has \(lengths.lowerBound) characters or more."
+          : "A password has \(lengths.upperBound) bytes at the most.")
+    }
+    guard password.utf8.elementsEqual(again.utf8) else { return Complaint("The two passwords are not the same.") }
+    return nil
+  }
+}

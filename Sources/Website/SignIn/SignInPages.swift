@@ -1,0 +1,141 @@
+import API
+import Fairness
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Ledger
+
+/// `/sign-in`, `/sign-out` and, if the operator opens it, `/sign-up`.
+struct SignInPages: Routes {
+  let layout: Layout
+  let door: Door
+  let isSignUpOpen: Bool
+
+  var routes: [Route] {
+    [
+      Route("/sign-in", .get, .head, .post, readsKey: false) { request, context in
+        request.method == .post ? try await signIn(request, context) : try await signInPage(request, context)
+      },
+      Route("/sign-out", .post, readsKey: false, handler: signOut),
+    ]
+      + (isSignUpOpen
+        ? [
+          Route("/sign-up", .get, .head, .post, readsKey: false) { request, context in
+            request.method == .post ? try await signUp(request, context) : try await signUpPage(request, context)
+          }
+        ] : [])
+  }
+
+  // MARK: Signing in
+
+  /// What is said of an address that is not known and of a password that is wrong: the same.
+  private static let wrong = Complaint("The email address or the password is wrong.")
+
+  private func signInPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let query = try FormFields(context.target.query)
+    let next = NextPage.checked(query["next"])
+    if try await door.visitor(request, context) != nil { return PageResponses.redirect(to: next) }
+    return form("sign-in", "Sign in", request, values: ["next": next, "isDeleted": query["done"] == "deleted"])
+  }
+
+  private func signIn(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let fields = try await FormFields(request)
+    try door.formGuard.check(
+      request, context, token: door.cookies.token(.form, in: request.headers), sent: fields.text("token"))
+    let next = NextPage.checked(fields["next"])
+    func again(_ complaint: Complaint) -> Response {
+      form("sign-in", "Sign in", request, values: ["next": next, "email": fields.text("email")], complaint)
+    }
+    var subjects = context.clientAddress().map { [AttemptThrottle.Subject.address($0.subscriber)] } ?? []
+    let email = EmailAddress(fields.text("email"))
+    if let email { subjects.append(AttemptThrottle.Subject(email)) }
+    if let seconds = door.throttle.begin(subjects) { return again(.tooOften(seconds)) }
+    guard let email else { return again(Self.wrong) }
+    let account: AccountID
+    do {
+      let known = try await context.asking { try await door.accounts.signIn(email: email) }
+      let isRight = try await door.passwords.check(
+        fields.text("password"), against: known?.signIn.password ?? .nobodys)
+      guard let known, isRight else { return again(Self.wrong) }
+      account = known.account
+    } catch {
+      door.throttle.withdraw(subjects)
+      throw error
+    }
+    door.throttle.succeeded(subjects)
+    return try await door.letIn(account, request, context, to: next)
+  }
+
+  // MARK: Signing up
+
+  private func signUpPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    if try await door.visitor(request, context) != nil { return PageResponses.redirect(to: "/dashboard") }
+    return form("sign-up", "Make an account", request, values: [:])
+  }
+
+  private func signUp(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let fields = try await FormFields(request)
+    try door.formGuard.check(
+      request, context, token: door.cookies.token(.form, in: request.headers), sent: fields.text("token"))
+    let name = fields.trimmed("name")
+    func again(_ complaint: Complaint) -> Response {
+      form(
+        "sign-up", "Make an account", request, values: ["name": name, "email": fields.text("email")], complaint)
+    }
+    guard AccountName.isValid(name) else { return again(Complaint("A name is one line of 1 to 100 characters.")) }
+    guard let email = EmailAddress(fields.text("email")) else { return again(Complaint("This is no email address.")) }
+    if let complaint = NewPassword.complaint(about: fields.text("password"), again: fields.text("again")) {
+      return again(complaint)
+    }
+    let subjects = context.clientAddress().map { [AttemptThrottle.Subject.newAccounts($0.subscriber)] } ?? []
+    if let seconds = door.throttle.begin(subjects) { return again(.tooOften(seconds)) }
+    let account: Account
+    do {
+      let signIn = SignIn(email: email, password: try await door.passwords.hash(of: fields.text("password")))
+      account = try await context.asking {
+        try await door.accounts.createAccount(name: name, dailyQuota: nil, signIn: signIn)
+      }
+    } catch let error as AdministrationError {
+      return again(error.complaint)
+    } catch {
+      door.throttle.withdraw(subjects)
+      throw error
+    }
+    return try await door.letIn(account.id, request, context, to: "/dashboard")
+  }
+
+  // MARK: Signing out
+
+  @Sendable private func signOut(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let fields = try await FormFields(request)
+    let token = door.cookies.token(.session, in: request.headers)
+    guard let token, try await door.visitor(request, context) != nil else {
+      return PageResponses.redirect(to: "/sign-in")
+    }
+    try door.formGuard.check(request, context, token: token, sent: fields.text("token"))
+    try await context.asking { try await door.accounts.endSession(token.digest) }
+    return PageResponses.redirect(to: "/", cookies: [door.cookies.clearing(.session)])
+  }
+
+  // MARK: Forms
+
+  /// One of the two forms, for a browser that has a token for it or is given one.
+  private func form(
+    _ template: String, _ title: String, _ request: Request, values: [String: Any], _ complaint: Complaint? = nil
+  ) -> Response {
+    let token = door.cookies.token(.form, in: request.headers) ?? SessionToken()
+    var values = values
+    values["token"] = token.formToken
+    values["isSignUpOpen"] = isSignUpOpen
+    values["shortest"] = PasswordHash.lengths.lowerBound
+    if let complaint { values["complaint"] = ["sentence": complaint.sentence] }
+    let html = layout.html(
+      .init(
+        title: "\(title) – Fairdraw", description: "For account holders: keys, usage, outcomes and webhooks.",
+        body: layout.templates.render(template, values), script: "dashboard.js", style: "dashboard.css",
+        section: "/dashboard"))
+    return PageResponses.personal(
+      html, status: complaint?.status ?? 200, retryAfter: complaint?.retryAfter,
+      cookies: [door.cookies.setting(.form, to: token)])
+  }
+}

@@ -1,0 +1,187 @@
+import ArgumentParser
+import Fairness
+import Foundation
+import JSON
+import Ledger
+
+struct ChainCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chain", abstract: "List and rotate an account's seed chains, beside a running server or without one.",
+    subcommands: [List.self, Rotate.self])
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List an account's chains, and where each stands, by key and client seed.",
+      discussion: "Test keys have no chains.")
+
+    @Option(help: ArgumentHelp("Whose.", valueName: "name"))
+    var account: String
+
+    @Option(help: ArgumentHelp("Only client seeds that begin with this, byte for byte.", valueName: "text"))
+    var prefix = ""
+
+    @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
+    var limit = 100
+
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws {
+      guard (1...100_000).contains(limit) else { throw ValidationError("--limit must be from 1 to 100000.") }
+    }
+
+    func run() async throws {
+      let (keys, chains) = try await administering(storage) { store in
+        let account = try await store.existingAccount(account).id
+        return (
+          try await store.keys(of: account),
+          try await store.chains(of: account, prefix: Array(prefix.utf8), after: nil, limit: limit)
+        )
+      }
+      let prefixes = Dictionary(uniqueKeysWithValues: keys.map { ($0.key.id, $0.key.prefix) })
+      Terminal.table(
+        ["KEY", "CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"],
+        chains.map {
+          [
+            prefixes[$0.key] ?? "", String($0.cursor), String($0.nonce), Terminal.time($0.created),
+            String(decoding: $0.serverHash.hex, as: UTF8.self), Terminal.printable($0.clientSeed.description),
+          ]
+        })
+    }
+  }
+
+  struct Rotate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Reveal a chain's server seed, and give the chain its next one.",
+      discussion: """
+        The revealed seed goes to standard output. It is what POST /api/rotate does: everything drawn from the chain so far \
+        can then be checked, and the next draw uses a seed of which only the hash is known.
+        """)
+
+    @Option(help: ArgumentHelp("Whose.", valueName: "name"))
+    var account: String
+
+    @Option(help: ArgumentHelp("What the key begins with that draws from the chain.", valueName: "prefix"))
+    var key: String
+
+    @Option(help: ArgumentHelp("The chain's client seed.", valueName: "text"))
+    var clientSeed: String
+
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws { _ = try parseClientSeed(clientSeed) }
+
+    func run() async throws {
+      let clientSeed = try parseClientSeed(clientSeed)
+      let (store, masterKey, _) = try storage.open()
+      let reply = try await administering(store) { store in
+        let key = try await store.key(key, of: store.existingAccount(account).id)
+        // What a server would be told by its settings plays no part in a rotation.
+        let decider = Decider(masterKey: masterKey, publicURL: "", defaultDailyQuota: 0)
+        let writer = LedgerWriter(store: store, decider: decider)
+        let submission = Submission(caller: .key(key.id, key.account, key.mode), operation: .rotate(clientSeed))
+        let result: Result<Reply, LedgerUnavailable>
+        do throws(LedgerUnavailable) {
+          result = .success(try await writer.submit(submission))
+        } catch {
+          result = .failure(error)
+        }
+        await writer.drain()
+        return try result.get()
+      }
+      let answer = try JSONText(reply.body).root
+      guard reply.status == 200, let seed = answer.text("revealed", "serverSeed"),
+        let next = answer.text("next", "serverHash")
+      else { throw CommandFailure(answer.text("error") ?? "the ledger gave an answer that makes no sense") }
+      print(seed)
+      print("The next draw uses a server seed whose hash is \(next).", to: &Terminal.error)
+    }
+  }
+}
+
+struct OutcomesCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "outcomes", abstract: "List an account's outcomes, beside a running server or without one.",
+    subcommands: [List.self])
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List the outcomes of a client seed, as they were answered, the newest first: JSON, one a line.",
+      discussion:
+        "Of each live key by itself, or of the one that --key names; a test key stands for all of the account's.")
+
+    @Option(help: ArgumentHelp("Whose.", valueName: "name"))
+    var account: String
+
+    @Option(help: ArgumentHelp("Only those of the key that begins with this.", valueName: "prefix"))
+    var key: String?
+
+    @Option(help: ArgumentHelp("The client seed.", valueName: "text"))
+    var clientSeed: String
+
+    @Option(help: ArgumentHelp("At most so many of each key.", valueName: "n"))
+    var limit = 1000
+
+    @OptionGroup var publicURL: PublicURLOption
+    @OptionGroup var storage: StorageOptions
+
+    func validate() throws {
+      _ = try parseClientSeed(clientSeed)
+      guard (1...10_000_000).contains(limit) else { throw ValidationError("--limit must be from 1 to 10000000.") }
+    }
+
+    func run() async throws {
+      let clientSeed = try parseClientSeed(clientSeed)
+      let url = try publicURL.setting()
+      let (store, masterKey, _) = try storage.open()
+      let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: url)
+      try await administering(store) { store in
+        let account = try await store.existingAccount(account).id
+        let keys =
+          if let key { [try await store.key(key, of: account)] } else {
+            try await store.keys(of: account).map(\.key).filter { $0.mode == .live }
+          }
+        for key in keys { try await list(.key(key.id, account, key.mode), clientSeed, store, renderer) }
+      }
+    }
+
+    private func list(
+      _ caller: Caller, _ clientSeed: ClientSeed, _ store: any Store, _ renderer: OutcomeRenderer
+    ) async throws {
+      var left = limit
+      var before: (cursor: Int64, nonce: Int64)?
+      // All test outcomes are at 0:0, where no page can begin.
+      let page = caller.mode == .test ? min(limit, 10_000) : 200
+      while left > 0 {
+        let outcomes = try await store.outcomes(
+          of: caller, clientSeed: clientSeed, before: before, limit: min(page, left))
+        var lines: [UInt8] = []
+        for outcome in outcomes {
+          renderer.append(outcome, to: &lines)
+          lines.append(UInt8(ascii: "\n"))
+        }
+        try FileHandle.standardOutput.write(contentsOf: lines)
+        left -= outcomes.count
+        guard outcomes.count == page, let last = outcomes.last else { return }
+        before = (last.cursor, last.nonce)
+      }
+    }
+  }
+}
+
+/// - Throws: a usage error.
+private func parseClientSeed(_ text: String) throws -> ClientSeed {
+  do {
+    return try ClientSeed(text)
+  } catch {
+    throw ValidationError("--client-seed \(error.reason).")
+  }
+}
+
+extension JSONValue {
+  /// The string that a path of names leads to.
+  fileprivate func text(_ path: String...) -> String? {
+    var value: JSONValue? = self
+    for name in path { value = value?.members?.first { $0.name.elementsEqual(name.utf8) }?.value }
+    return value?.string.map { String(decoding: $0, as: UTF8.self) }
+  }
+}
