@@ -527,7 +527,7 @@ def test_text_has_contrast(browser, every_page, scheme):
 STRUCTURE = """
   const wrong = [];
   const visible = (element) => element.checkVisibility();
-  for (const field of document.querySelectorAll("input, select, textarea")) {
+  for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea")) {
     if (!field.labels.length && !field.ariaLabel) wrong.push("no label: " + field.outerHTML);
   }
   for (const button of document.querySelectorAll("button, a[href], summary")) {

@@ -18,7 +18,8 @@ import Website
 
   @Test(
     arguments: [
-      ("name=%zz", "name has a %"), ("name=%ff", "name is not valid UTF-8"), ("name=a%00b", "name must not contain NUL"),
+      ("name=%zz", "name has a %"), ("name=%ff", "name is not valid UTF-8"),
+      ("name=a%00b", "name must not contain NUL"),
       ("name=a\0b", "name must not contain NUL"), ("name=a&mode=x&name=b", "name must be given once"),
       ("=a&=b", "a field without a name must be given once"), ("name=%C3", "name is not valid UTF-8"),
     ])
@@ -64,7 +65,9 @@ import Website
     #expect(NextPage.checked(next) == "/dashboard")
   }
 
-  @Test(arguments: ["/dashboard", "/dashboard/keys", "/dashboard?done=x", "/dashboard/outcomes/chain?key=1&clientSeed=%2F"])
+  @Test(arguments: [
+    "/dashboard", "/dashboard/keys", "/dashboard?done=x", "/dashboard/outcomes/chain?key=1&clientSeed=%2F",
+  ])
   func pagesOfTheDashboardAreGoneOnTo(next: String) {
     #expect(NextPage.checked(next) == next)
   }

@@ -5,7 +5,7 @@ import Website
   @Test func everyTemplateCompilesAndRenders() throws {
     let templates = try Templates()
     for name in Templates.sources.keys {
-      let text = templates.render(name, ["title": "a", "heading": "b", "message": "c"])
+      let text = templates.render(name, ["title": "a", "heading": "b", "message": "c", "notice": ["sentence": "d"]])
       #expect(!text.isEmpty, "\(name)")
       #expect(!text.contains("{{"), "\(name)")
     }

@@ -18,6 +18,7 @@ public enum KeyRestrictions {
   public static func problem(networks: [String], referers: [String]) -> String? {
     if networks.count > most { return "A key takes \(most) networks at the most." }
     if referers.count > most { return "A key takes \(most) origins at the most." }
-    return networks.lazy.compactMap(problem(withNetwork:)).first ?? referers.lazy.compactMap(problem(withReferer:)).first
+    return networks.lazy.compactMap(problem(withNetwork:)).first
+      ?? referers.lazy.compactMap(problem(withReferer:)).first
   }
 }

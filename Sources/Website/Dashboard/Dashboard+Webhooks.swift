@@ -36,7 +36,9 @@ extension Dashboard {
   private func found(_ visit: Visit) async throws -> WebhookEndpoint {
     let id = WebhookEndpointID(try visit.id())
     let webhooks = try await visit.asking { try await accounts.webhooks(of: visit.account.id) }
-    guard let webhook = webhooks.first(where: { $0.id == id }) else { throw AdministrationError.unknownWebhook(id).refusal }
+    guard let webhook = webhooks.first(where: { $0.id == id }) else {
+      throw AdministrationError.unknownWebhook(id).refusal
+    }
     return webhook
   }
 

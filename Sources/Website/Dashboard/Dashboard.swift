@@ -152,7 +152,8 @@ struct Dashboard: Routes {
     }
     var code = HMAC<SHA256>(key: parts.formSecret)
     // Each part with its length, so that no two different forms run together.
-    for part in [Array(purpose.utf8), visit.session.digest.bytes, Array(id.text.utf8)] + content.map({ Array($0.utf8) }) {
+    for part in [Array(purpose.utf8), visit.session.digest.bytes, Array(id.text.utf8)] + content.map({ Array($0.utf8) })
+    {
       code.update(data: withUnsafeBytes(of: UInt64(part.count).bigEndian) { Array($0) })
       code.update(data: part)
     }

@@ -19,7 +19,8 @@ public struct DashboardParts: Sendable {
   public var deliveryIsDue: @Sendable () -> Void
 
   public init(
-    accounts: any LedgerStore & AccountStore, gate: LedgerGate, formSecret: SymmetricKey, dailyQuota: Int, isSignUpOpen: Bool = false,
+    accounts: any LedgerStore & AccountStore, gate: LedgerGate, formSecret: SymmetricKey, dailyQuota: Int,
+    isSignUpOpen: Bool = false,
     allowsPrivateWebhooks: Bool = false, deliveryIsDue: @escaping @Sendable () -> Void = {}
   ) {
     self.accounts = accounts

@@ -26,7 +26,9 @@ package struct UsageChart {
 
   package init(_ usage: [DailyUsage], days: ClosedRange<Day>) {
     var counts: [Day: [Endpoint: Int]] = [:]
-    for entry in usage where days.contains(entry.day) { counts[entry.day, default: [:]][entry.endpoint, default: 0] += entry.count }
+    for entry in usage where days.contains(entry.day) {
+      counts[entry.day, default: [:]][entry.endpoint, default: 0] += entry.count
+    }
     self.days = (days.lowerBound.number...days.upperBound.number).map {
       Bar(day: Day(number: $0), counts: counts[Day(number: $0)] ?? [:])
     }
@@ -77,7 +79,8 @@ package struct UsageChart {
       "<svg class=\"chart\" width=\"100%\" height=\"\(Plot.round(Self.height))\" role=\"img\" aria-label=\"\(HTML.escape(label))\">"
     out += "<defs>" + endpoints.map(Self.pattern).joined() + "</defs>"
     for tick in ticks where tick > 0 {
-      out += "<line class=\"grid-line\" x1=\"0\" x2=\"100%\" y1=\"\(Plot.round(y(tick)))\" y2=\"\(Plot.round(y(tick)))\"/>"
+      out +=
+        "<line class=\"grid-line\" x1=\"0\" x2=\"100%\" y1=\"\(Plot.round(y(tick)))\" y2=\"\(Plot.round(y(tick)))\"/>"
       out += "<text x=\"0\" y=\"\(Plot.round(y(tick) - 4))\">\(Self.short(tick))</text>"
     }
     let slot = (100 - Self.gutter) / Double(days.count)
@@ -104,7 +107,8 @@ package struct UsageChart {
       let anchor = mark == 0 ? "start" : mark == marks ? "end" : "middle"
       let x = mark == marks ? 100 : Self.gutter + (Double(place) + (mark == 0 ? 0 : 0.5)) * slot
       let kind = mark.isMultiple(of: 2) ? "" : " class=\"minor\""
-      out += "<text\(kind) x=\"\(Plot.round(x))%\" y=\"\(Plot.round(Self.base + 19))\" text-anchor=\"\(anchor)\">\(Self.date(days[place].day))</text>"
+      out +=
+        "<text\(kind) x=\"\(Plot.round(x))%\" y=\"\(Plot.round(Self.base + 19))\" text-anchor=\"\(anchor)\">\(Self.date(days[place].day))</text>"
     }
     return out + "</svg>"
   }

@@ -29,7 +29,8 @@ struct Visit: Sendable {
 
   /// A number as this site writes them: decimal digits, few enough of them.
   static func number(_ text: some StringProtocol) -> Int64? {
-    guard (1...18).contains(text.utf8.count), text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+    guard (1...18).contains(text.utf8.count),
+      text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
     else { return nil }
     return Int64(text)
   }
