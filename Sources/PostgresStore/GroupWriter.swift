@@ -11,9 +11,9 @@ import Synchronization
 ///
 /// - The daily log is locked first, by all groups together: see ``Statement/shareLog``.
 /// - The group's accounts are locked next. That makes quotas exact, makes a second request under
-///   an idempotency key wait for the first one's commit, and keeps keys from being revoked halfway. Everything an account
-///   owns, but its chains' rows, needs no lock of its own.
-/// - Chains are locked next, and commitments: anonymous callers' have no account above them.
+///   an idempotency key wait for the first one's commit, and keeps keys from being revoked halfway. Nothing an account
+///   owns needs a lock of its own, its chains included.
+/// - Anonymous callers' chains, which have no account above them, are locked next, and commitments.
 /// - New chains are inserted; who comes second finds the row there and starts over.
 /// - Usage is counted last; anonymous usage in a slot that writers seldom share.
 ///
@@ -46,13 +46,13 @@ final class GroupWriter: Sendable {
   func settle(_ needs: Needs, on session: Session, deciding decide: (Snapshot) -> Decision) throws -> Decision {
     try session.use { connection in
       do {
-        let snapshot = try begin(needs, on: connection)
+        let (snapshot, chains) = try begin(needs, on: connection)
         let decision = decide(snapshot)
         if decision.changes.isEmpty {
           // Locks alone are not worth a commit, which would be synced.
           try connection.run([Query(.rollback)])
         } else {
-          try connection.commit(after: try store(decision.changes, over: snapshot))
+          try connection.commit(after: try store(decision.changes, over: snapshot, chains))
         }
         return decision
       } catch {
@@ -65,7 +65,9 @@ final class GroupWriter: Sendable {
   }
 
   /// Loads; a failure says that nothing has been stored.
-  private func begin(_ needs: Needs, on connection: Connection) throws -> Snapshot {
+  private func begin(
+    _ needs: Needs, on connection: Connection
+  ) throws -> (snapshot: Snapshot, chains: [Int64: StoredChain]) {
     do {
       let outcomes = try take(needs.outcomes, of: .outcomes, on: connection)
       let chains = try take(needs.newChains, of: .chains, on: connection)
@@ -115,34 +117,43 @@ final class GroupWriter: Sendable {
 
   private func load(
     _ needs: Needs, numbered nextOutcome: Int64, _ nextChain: Int64, on connection: Connection
-  ) throws -> Snapshot {
+  ) throws -> (snapshot: Snapshot, chains: [Int64: StoredChain]) {
     let accounts = needs.accounts.sorted().map(\.rawValue)
-    let chains = needs.chains.sorted()
+    let owned = Array(needs.chains.filter { $0.owner != .anonymous })
+    let shared = needs.chains.filter { $0.owner == .anonymous }.sorted()
     let claims = needs.claims.sorted()
     let testDraws = Array(needs.testDraws)
     let commitments = needs.commitments.sorted()
 
     var queries = [Query(.begin), Query(.shareLog)]
-    func add(_ statement: Statement, _ bind: (inout Parameters) -> Void) -> Int {
+    func add(_ statement: Statement, _ bind: @escaping (inout Parameters) -> Void) -> Int {
       queries.append(Query(statement, bind))
       return queries.count - 1
     }
     let accountsAt = accounts.isEmpty ? nil : add(.lockAccounts) { $0.bind(accounts) }
-    let chainsAt =
-      chains.isEmpty
-      ? nil
-      : add(.lockChains) {
-        $0.bind(chains.map(\.owner.rawValue))
-        $0.bind(chains.map(\.clientSeed.bytes))
-      }
+    func places(_ count: Int) -> ClosedRange<Int64> { 1...Int64(count) }
+    func addChains(_ statement: Statement, _ keys: [ChainKey]) -> Int? {
+      keys.isEmpty
+        ? nil
+        : add(statement) {
+          $0.bind(keys.lazy.map(\.owner.rawValue))
+          $0.bind(keys.lazy.map(\.clientSeed.bytes))
+          $0.bind(places(keys.count))
+        }
+    }
+    let chainsAt = [(shared, addChains(.lockChains, shared)), (owned, addChains(.selectChains, owned))]
     let commitmentsAt =
-      commitments.isEmpty ? nil : add(.lockCommitments) { $0.bind(uuids: commitments.map(\.bytes)) }
+      commitments.isEmpty ? nil : add(.lockCommitments) {
+        $0.bind(uuids: commitments.map(\.bytes))
+        $0.bind(places(commitments.count))
+      }
     let recordsAt =
       claims.isEmpty
       ? nil
       : add(.selectRecords) {
         $0.bind(claims.map(\.account.rawValue))
         $0.bind(uuids: claims.map(\.digest))
+        $0.bind(places(claims.count))
       }
     let testOutcomesAt =
       testDraws.isEmpty
@@ -150,21 +161,27 @@ final class GroupWriter: Sendable {
       : add(.selectTestOutcomes) {
         $0.bind(testDraws.map(\.account.rawValue))
         $0.bind(testDraws.map(\.digest))
+        $0.bind(places(testDraws.count))
       }
     // The last one, since it tells the time, and the time must be one at which all locks were held.
     let factsAt = add(.selectFacts) {
       $0.bind(accounts)
       $0.bind(needs.keys.map(\.rawValue))
-      $0.bind(clock?())
+      $0.bind(self.clock?())
     }
     let results = try connection.run(queries)
 
     var snapshot = Snapshot(now: 0, nextOutcome: nextOutcome, nextChain: nextChain)
     var earliest: Milliseconds = 0
-    if let chainsAt {
-      for row in 0..<results[chainsAt].count {
-        let chain = try chain(row, of: results[chainsAt], chains, &earliest)
-        snapshot.chains[chain.key] = chain
+    var chains: [Int64: StoredChain] = [:]
+    chains.reserveCapacity(needs.chains.count)
+    snapshot.chains.reserveCapacity(needs.chains.count)
+    for (keys, position) in chainsAt {
+      guard let position else { continue }
+      for row in 0..<results[position].count {
+        let stored = try chain(row, of: results[position], keys, &earliest)
+        snapshot.chains[stored.chain.key] = stored.chain
+        chains[stored.chain.id] = stored
       }
     }
     if let commitmentsAt {
@@ -192,7 +209,7 @@ final class GroupWriter: Sendable {
       }
     }
     try addFacts(results[factsAt], to: &snapshot, for: needs, notBefore: earliest)
-    return snapshot
+    return (snapshot, chains)
   }
 
   /// Keys, usage, webhooks, and the time: see ``Statement/selectFacts``.
@@ -227,15 +244,17 @@ final class GroupWriter: Sendable {
 
   private func chain(
     _ row: Int, of result: QueryResult, _ keys: [ChainKey], _ earliest: inout Milliseconds
-  ) throws -> SeedChain {
+  ) throws -> StoredChain {
     let key = keys[try Self.place(row, of: result, in: keys.count)]
     let id = result.integer(row, 1)
     let epoch = Int(result.integer(row, 2))
     let active = try open(result.bytes(row, 3), chain: id, epoch: epoch)
     earliest = max(earliest, result.integer(row, 7))
-    return SeedChain(
+    guard let trail = OutcomeTrail(result.bytes(row, 8)) else { throw StoreFailure("the trail of chain \(id) is damaged") }
+    let chain = SeedChain(
       id: id, key: key, epoch: epoch, active: active, cursor: result.integer(row, 4), nonce: result.integer(row, 5),
       created: result.integer(row, 6))
+    return StoredChain(chain, trail)
   }
 
   private func open(_ sealed: [UInt8], chain: Int64, epoch: Int) throws -> ActiveSeed {
@@ -284,30 +303,49 @@ final class GroupWriter: Sendable {
 
   // MARK: Store
 
-  /// What stores `changes`, which were decided over `snapshot`.
-  private func store(_ changes: Changes, over snapshot: Snapshot) throws -> [Query] {
+  /// What stores `changes`, which were decided over `snapshot`, whose chains are stored as `chains` says, by their ids.
+  private func store(
+    _ changes: Changes, over snapshot: Snapshot, _ chains: [Int64: StoredChain]
+  ) throws -> [Query] {
     var queries: [Query] = []
     let now = snapshot.now
-    var owners: [Int64: Int64] = [:]
-    for chain in changes.newChains + changes.movedChains + changes.rotatedChains {
-      owners[chain.id] = chain.key.owner.rawValue
+    var chains = chains
+    for chain in changes.newChains { chains[chain.id] = StoredChain(new: chain) }
+    let outcomes = changes.outcomes
+    let links = try outcomes.map { outcome in
+      guard let links = chains[outcome.chain]?.append(outcome) else {
+        throw StoreFailure("outcome \(outcome.id) does not follow on what its chain holds")
+      }
+      return links
+    }
+    /// Changed chains as they were, with the trails they have now.
+    func before(_ changed: [SeedChain]) throws -> [StoredChain] {
+      try changed.map { chain in
+        guard let known = chains[chain.id], known.leads(to: chain) else {
+          throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
+        }
+        return known
+      }
     }
     func owner(of chain: Int64) throws -> Int64 {
-      guard let owner = owners[chain] else { throw StoreFailure("chain \(chain) has changed and was not moved") }
-      return owner
+      guard let stored = chains[chain] else { throw StoreFailure("chain \(chain) has changed and was not asked for") }
+      return stored.chain.key.owner.rawValue
     }
 
-    if !changes.newChains.isEmpty { queries.append(try insert(changes.newChains, at: now)) }
-    if !changes.rotatedChains.isEmpty { queries.append(try rotate(changes.rotatedChains, at: now)) }
+    // What takes the database longest comes first: it is at that already while the rest is put together.
+    if !outcomes.isEmpty {
+      let owners = try outcomes.map { try owner(of: $0.chain) }
+      queries.append(Self.insert(outcomes, owners: owners, links, at: now))
+      queries.append(Self.insertRun(of: outcomes, at: now))
+    }
+    if !changes.newChains.isEmpty {
+      queries.append(try insert(changes.newChains, before(changes.newChains), at: now))
+    }
+    if !changes.rotatedChains.isEmpty {
+      queries.append(try rotate(changes.rotatedChains, before(changes.rotatedChains), at: now))
+    }
     if !changes.movedChains.isEmpty {
-      queries.append(
-        Query(.moveChains) {
-          $0.bind(changes.movedChains.map(\.key.owner.rawValue))
-          $0.bind(changes.movedChains.map(\.key.clientSeed.bytes))
-          $0.bind(changes.movedChains.map(\.cursor))
-          $0.bind(changes.movedChains.map(\.nonce))
-          $0.bind(now)
-        })
+      queries.append(Self.move(changes.movedChains, try before(changes.movedChains), at: now))
     }
     let revealed = changes.revealedSeeds
     if !revealed.isEmpty {
@@ -322,10 +360,6 @@ final class GroupWriter: Sendable {
           $0.bind(used.map(\.chain))
           $0.bind(used.map { $0.revealed ?? now })
         })
-    }
-    let outcomes = changes.outcomes
-    if !outcomes.isEmpty {
-      queries.append(Self.insert(outcomes, owners: try outcomes.map { try owner(of: $0.chain) }))
     }
     if !changes.deliveries.isEmpty { queries.append(Self.insert(changes.deliveries)) }
     if !changes.testOutcomes.isEmpty { queries.append(Self.insert(changes.testOutcomes)) }
@@ -343,7 +377,8 @@ final class GroupWriter: Sendable {
     return queries
   }
 
-  private func insert(_ chains: [SeedChain], at now: Milliseconds) throws -> Query {
+  private func insert(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) throws -> Query {
+    let trails = Dictionary(uniqueKeysWithValues: stored.map { ($0.chain.id, $0.trail.bytes) })
     let chains = chains.sorted { $0.key < $1.key }
     let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
     return Query(.insertChains) {
@@ -357,10 +392,24 @@ final class GroupWriter: Sendable {
       $0.bind(chains.map(\.nonce))
       $0.bind(chains.map(\.created))
       $0.bind(now)
+      $0.bind(chains.map { trails[$0.id] ?? [] })
     }
   }
 
-  private func rotate(_ chains: [SeedChain], at now: Milliseconds) throws -> Query {
+  private static func move(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) -> Query {
+    Query(.moveChains) {
+      $0.bind(chains.lazy.map(\.key.owner.rawValue))
+      $0.bind(chains.lazy.map(\.key.clientSeed.bytes))
+      $0.bind(chains.lazy.map(\.cursor))
+      $0.bind(chains.lazy.map(\.nonce))
+      $0.bind(now)
+      $0.bind(stored.lazy.map(\.chain.cursor))
+      $0.bind(stored.lazy.map(\.chain.nonce))
+      $0.bind(stored.lazy.map(\.trail.bytes))
+    }
+  }
+
+  private func rotate(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) throws -> Query {
     let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
     return Query(.rotateChains) {
       $0.bind(chains.map(\.key.owner.rawValue))
@@ -371,6 +420,9 @@ final class GroupWriter: Sendable {
       $0.bind(chains.map(\.cursor))
       $0.bind(chains.map(\.nonce))
       $0.bind(now)
+      $0.bind(stored.map(\.chain.cursor))
+      $0.bind(stored.map(\.chain.nonce))
+      $0.bind(stored.map(\.trail.bytes))
     }
   }
 
@@ -400,19 +452,32 @@ final class GroupWriter: Sendable {
     }
   }
 
-  private static func insert(_ outcomes: [Outcome], owners: [Int64]) -> Query {
+  private static func insert(
+    _ outcomes: [Outcome], owners: [Int64], _ links: [OutcomeTrail.Links], at now: Milliseconds
+  ) -> Query {
     Query(.insertOutcomes) {
+      $0.bind(outcomes.lazy.map(\.id))
       $0.bind(owners)
-      $0.bind(outcomes.map(\.chain))
-      $0.bind(outcomes.map(\.cursor))
-      $0.bind(outcomes.map(\.nonce))
-      $0.bind(outcomes.map(\.id))
-      $0.bind(outcomes.map(\.created))
-      $0.bind(outcomes.map { Int64($0.epoch) })
-      $0.bind(outcomes.map { Int16($0.endpoint.rawValue) })
-      $0.bind(outcomes.map(\.value))
-      $0.bind(outcomes.map(\.fields))
-      $0.bind(outcomes.map(\.items))
+      $0.bind(outcomes.lazy.map(\.chain))
+      $0.bind(links.lazy.map(\.previous))
+      $0.bind(links.lazy.map(\.jump))
+      $0.bind(outcomes.lazy.map(\.cursor))
+      $0.bind(outcomes.lazy.map(\.nonce))
+      $0.bind(outcomes.lazy.map { Int64($0.epoch) })
+      $0.bind(outcomes.lazy.map { Int16($0.endpoint.rawValue) })
+      $0.bind(now)
+      $0.bind(outcomes.lazy.map(\.value))
+      $0.bind(outcomes.lazy.map(\.fields))
+      $0.bind(outcomes.lazy.map(\.items))
+    }
+  }
+
+  private static func insertRun(of outcomes: [Outcome], at now: Milliseconds) -> Query {
+    let ids = outcomes.lazy.map(\.id)
+    return Query(.insertRun) {
+      $0.bind(now)
+      $0.bind(ids.min())
+      $0.bind(ids.max())
     }
   }
 
@@ -441,15 +506,15 @@ final class GroupWriter: Sendable {
 
   private static func insert(_ records: [IdempotencyRecord]) -> Query {
     Query(.insertRecords) {
-      $0.bind(records.map(\.scope.account.rawValue))
-      $0.bind(uuids: records.map(\.scope.digest))
-      $0.bind(records.map { Int16($0.scope.mode.rawValue) })
-      $0.bind(records.map(\.scope.key))
-      $0.bind(records.map(\.fingerprint))
-      $0.bind(records.map { Int16($0.reply.status) })
-      $0.bind(records.map(\.reply.shortID))
-      $0.bind(records.map(\.reply.body))
-      $0.bind(records.map(\.created))
+      $0.bind(records.lazy.map(\.scope.account.rawValue))
+      $0.bind(uuids: records.lazy.map(\.scope.digest))
+      $0.bind(records.lazy.map { Int16($0.scope.mode.rawValue) })
+      $0.bind(records.lazy.map(\.scope.key))
+      $0.bind(records.lazy.map(\.fingerprint))
+      $0.bind(records.lazy.map { Int16($0.reply.status) })
+      $0.bind(records.lazy.map(\.reply.shortID))
+      $0.bind(records.lazy.map(\.reply.body))
+      $0.bind(records.lazy.map(\.created))
     }
   }
 

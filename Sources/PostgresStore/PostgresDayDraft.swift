@@ -67,8 +67,8 @@ final class PostgresDayDraft: DayDraft {
               "declare-leaves",
               """
               DECLARE leaves NO SCROLL CURSOR FOR
-              SELECT \(Statement.leafColumns) FROM \(Statement.leafTables)
-              WHERE o.created >= \(day.start) AND o.created < \(day.end)
+              SELECT \(Statement.leafColumns) FROM \(Statement.outcomesByTime) \(Statement.leafChains)
+              WHERE u.created >= \(day.start) AND u.created < \(day.end)
               ORDER BY c.client_seed, o.cursor, o.nonce
               """)),
         ])
@@ -78,13 +78,14 @@ final class PostgresDayDraft: DayDraft {
       let next = Array(state.ready.prefix(limit))
       state.ready.removeFirst(next.count)
       if !next.isEmpty {
+        let given = state.given
         try connection.run([
           Query(
             Statement(
               "add-places", "INSERT INTO draft_places SELECT * FROM unnest($1::bigint[], $2::bigint[])")
           ) {
             $0.bind(next.map(\.outcome))
-            $0.bind(state.given..<(state.given + Int64(next.count)))
+            $0.bind(given..<(given + Int64(next.count)))
           }
         ])
         state.given += Int64(next.count)
@@ -121,7 +122,6 @@ final class PostgresDayDraft: DayDraft {
   }
 
   func keep(_ tiles: [MerkleTile]) throws(StoreFailure) {
-    let day = day
     try store.care { connection in
       _ = try connection.run([
         Query(
@@ -134,7 +134,7 @@ final class PostgresDayDraft: DayDraft {
             ON CONFLICT (day, level, number) DO UPDATE SET hashes = excluded.hashes
             """)
         ) {
-          $0.bind(day.number)
+          $0.bind(self.day.number)
           $0.bind(tiles.map { Int64($0.place.level) })
           $0.bind(tiles.map { Int64($0.place.number) })
           $0.bind(tiles.map(\.bytes))
@@ -150,6 +150,7 @@ final class PostgresDayDraft: DayDraft {
           [Query(Statement("index-places", "CREATE INDEX ON draft_places (outcome_id)"))], patience: Self.patience)
         state.arePlacesIndexed = true
       }
+      let lastPlaced = state.lastPlaced
       // In the order of the ids: the index then grows at its end.
       let kept = try connection.run([
         Query(
@@ -166,9 +167,9 @@ final class PostgresDayDraft: DayDraft {
             SELECT count(*), max(outcome_id) FROM next
             """)
         ) {
-          $0.bind(state.lastPlaced)
+          $0.bind(lastPlaced)
           $0.bind(Self.placesAtOnce)
-          $0.bind(day.number)
+          $0.bind(self.day.number)
         }
       ])[0]
       state.lastPlaced = kept.optionalInteger(0, 1) ?? state.lastPlaced
@@ -190,7 +191,7 @@ final class PostgresDayDraft: DayDraft {
     // Whoever publishes the same day waits here, and then finds it published.
     try connection.run([
       Query(Statement("lock-day", "SELECT 1 FROM merkle_days WHERE day = $1::bigint FOR UPDATE")) {
-        $0.bind(day.number)
+        $0.bind(self.day.number)
       }
     ])
     if let published = try PublishedDay.fetch(connection, day) { return published }
@@ -214,7 +215,7 @@ final class PostgresDayDraft: DayDraft {
           WHERE day = $1::bigint AND published IS NULL
           """)
       ) {
-        $0.bind(day.number)
+        $0.bind(self.day.number)
         $0.bind(made.root?.bytes)
         $0.bind(Int64(made.leafCount))
         $0.bind(made.previousRoot?.bytes)

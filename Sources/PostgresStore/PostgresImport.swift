@@ -58,7 +58,8 @@ public final class PostgresImport {
   public func append(_ rows: [[LedgerValue]], to table: LedgerTable) throws {
     let names = table.columns.map(\.name) + (table.name == "usage" ? ["slot"] : [])
     let arrays = table.columns.enumerated().map { "$\($0.offset + 1)::\($0.element.kind.sqlType)[]" }
-    let selected = "SELECT n.*\(table.name == "usage" ? ", 0" : "") FROM unnest(\(arrays.joined(separator: ", "))) AS n"
+    let selected =
+      "SELECT " + arrays.map { "unnest(\($0))" }.joined(separator: ", ") + (table.name == "usage" ? ", 0" : "")
     let statement = Statement(
       "append-\(table.name)", "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) \(selected)")
     try failing { session in
@@ -129,8 +130,9 @@ public final class PostgresImport {
     try failing { session in
       try session.transaction { connection in
         try connection.run(
-          Statement.finishCounters.map { Query($0) } + [Query(.finishDeliveries), Query(.unmarkImport)],
-          patience: .seconds(300))
+          Statement.finishCounters.map { Query($0) }
+            + [Query(.finishRuns), Query(.finishDeliveries), Query(.unmarkImport)],
+          patience: .seconds(3600))
       }
       try session.use { _ = try $0.run([Query(Statement("analyze", "ANALYZE"))], patience: .seconds(3600)) }
     }
@@ -162,6 +164,14 @@ extension Statement {
     "mark-import", "INSERT INTO meta (name, value) VALUES ('import', ''::bytea)")
 
   fileprivate static let unmarkImport = Statement("unmark-import", "DELETE FROM meta WHERE name = 'import'")
+
+  /// Numbers rise with time in the file, or nearly; where they do not, a run just has others' outcomes between its own.
+  fileprivate static let finishRuns = Statement(
+    "finish-runs",
+    """
+    INSERT INTO outcome_runs (created, first, last) SELECT created, min(id), max(id) FROM outcomes GROUP BY created
+    ON CONFLICT (created, first) DO UPDATE SET last = excluded.last
+    """)
 
   fileprivate static let finishDeliveries = Statement(
     "finish-deliveries",

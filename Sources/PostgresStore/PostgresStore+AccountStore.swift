@@ -240,16 +240,25 @@ extension PostgresStore: AccountStore {
     of account: AccountID, after: (key: KeyID, chain: Int64)?, limit: Int
   ) async throws -> [(key: KeyID, outcome: Outcome)] {
     try await reading.read { connection in
-      let rows = try connection.run([
-        Query(.listRevealedOutcomes) {
+      let chains = try connection.run([
+        Query(.listRevealedChains) {
           $0.bind(account.rawValue)
           $0.bind(after?.key.rawValue ?? 0)
           $0.bind(after?.chain ?? 0)
           $0.bind(Int64(limit))
         }
       ])[0]
+      // Each such chain has one outcome, and outcomes are found by their numbers alone.
+      let newest = try (0..<chains.count).map { row in
+        guard let id = OutcomeTrail(chains.bytes(row, 1))?.newest else {
+          throw StoreFailure("the trail of a revealed commitment's chain is damaged")
+        }
+        return id
+      }
+      let rows = try connection.run([Query(.listRevealedOutcomes) { $0.bind(newest) }])[0]
+      guard rows.count == chains.count else { throw StoreFailure("a revealed commitment has no outcome") }
       return try (0..<rows.count).map {
-        (KeyID(rows.integer($0, 12)), try OutcomeRow(row: $0, of: rows).outcome(mode: .live))
+        (KeyID(chains.integer($0, 0)), try OutcomeRow(row: $0, of: rows).outcome(mode: .live))
       }
     }
   }
@@ -472,18 +481,27 @@ extension Statement {
     WHERE \(liveKeys(after: "$4::bigint")) ORDER BY k.id, c.client_seed LIMIT $6::bigint
     """)
 
-  fileprivate static let listRevealedOutcomes = Statement(
-    "list-revealed-outcomes",
+  fileprivate static let listRevealedChains = Statement(
+    "list-revealed-chains",
     """
-    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
-      c.client_seed, c.server_hash, k.id
+    SELECT k.id, c.trail
     FROM api_keys k CROSS JOIN LATERAL (
       SELECT chain_id FROM commitments WHERE owner_id = k.id AND revealed IS NOT NULL
         AND chain_id > CASE k.id WHEN $2::bigint THEN $3::bigint ELSE 0 END
       ORDER BY chain_id LIMIT $4::bigint) m
       JOIN chains c ON c.owner_id = -m.chain_id AND c.id = m.chain_id
-      JOIN outcomes o ON o.owner_id = c.owner_id AND o.chain_id = c.id
     WHERE \(liveKeys(after: "$2::bigint")) ORDER BY k.id, m.chain_id LIMIT $4::bigint
+    """)
+
+  /// In the order of their numbers in $1.
+  fileprivate static let listRevealedOutcomes = Statement(
+    "list-revealed-outcomes",
+    """
+    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
+      c.client_seed, c.server_hash
+    FROM unnest($1::bigint[]) WITH ORDINALITY AS n (id, place)
+      JOIN outcomes o ON o.id = n.id JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id
+    ORDER BY n.place
     """)
 
   fileprivate static let listTestOutcomesOfAccount = Statement(

@@ -15,7 +15,7 @@ extension PostgresStore: DeliveryStore {
     }
     return try await delivering.perform { [clock, vault] session in
       try session.transaction { connection in
-        let now = try connection.run([Query(.readClock) { $0.bind(clock?()) }])[0].integer(0, 0)
+        let now = try connection.run([Query(.readClock) { $0.bind(self.clock?()) }])[0].integer(0, 0)
         try Self.settle(results, at: now, on: connection)
         return try claim.map { try Self.take($0, at: now, vault, on: connection) } ?? []
       }
@@ -169,9 +169,9 @@ extension PostgresStore: DeliveryStore {
 
   public func sweepDeliveries() async throws(StoreFailure) -> Bool {
     let limit = 500
-    return try await delivering.perform { [clock] session in
+    return try await delivering.perform { session in
       try session.transaction { connection in
-        let now = try connection.run([Query(.readClock) { $0.bind(clock?()) }])[0].integer(0, 0)
+        let now = try connection.run([Query(.readClock) { $0.bind(self.clock?()) }])[0].integer(0, 0)
         let doomed = try connection.run([
           Query(.sweepDeliveries) {
             $0.bind(now)
@@ -210,7 +210,7 @@ extension PostgresStore: DeliveryStore {
         $0.bind(account.id.rawValue)
         $0.bind(text: url.description)
         $0.bind(sealed)
-        $0.bind(clock?())
+        $0.bind(self.clock?())
       }
     ])
     return try WebhookEndpoint(row: 0, of: rows[0])
@@ -266,7 +266,7 @@ extension PostgresStore: DeliveryStore {
     try connection.run([
       Query(.deleteWebhook) {
         $0.bind(webhook.id.rawValue)
-        $0.bind(clock?())
+        $0.bind(self.clock?())
       }
     ])
   }
@@ -281,7 +281,7 @@ extension PostgresStore: DeliveryStore {
     let rows = try connection.run([
       Query(enabled ? .enableWebhook : .disableWebhookByHand) {
         $0.bind(webhook.id.rawValue)
-        if !enabled { $0.bind(clock?()) }
+        if !enabled { $0.bind(self.clock?()) }
       }
     ])
     return try WebhookEndpoint(row: 0, of: rows[0])
@@ -301,7 +301,7 @@ extension PostgresStore: DeliveryStore {
       Query(.replaceSecret) {
         $0.bind(webhook.id.rawValue)
         $0.bind(sealed)
-        $0.bind(clock?())
+        $0.bind(self.clock?())
         $0.bind(WebhookSecret.overlap)
       }
     ])
@@ -317,7 +317,7 @@ extension PostgresStore: DeliveryStore {
     let rows = try connection.run([
       Query(.insertTestDelivery) {
         $0.bind(webhook.id.rawValue)
-        $0.bind(clock?())
+        $0.bind(self.clock?())
       }
     ])
     return DeliveryID(rows[0].integer(0, 0))
@@ -399,7 +399,7 @@ extension PostgresStore: DeliveryStore {
     let resent = try connection.run([
       Query(.resendDelivery) {
         $0.bind(id.rawValue)
-        $0.bind(clock?())
+        $0.bind(self.clock?())
       }
     ])[0]
     guard resent.affected == 1 else { throw AdministrationError.unknownDelivery(id) }

@@ -31,12 +31,12 @@ extension PostgresStore: LedgerStore {
     return try care { connection in
       let results = try connection.run([
         Query(.sweep) {
-          $0.bind(clock?())
+          $0.bind(self.clock?())
           $0.bind(IdempotencyRecord.lifetime)
           $0.bind(Int64(limit))
         },
         Query(.sweepCommitments) {
-          $0.bind(clock?())
+          $0.bind(self.clock?())
           $0.bind(Commitment.afterlife)
           $0.bind(Int64(limit))
         },
@@ -76,26 +76,52 @@ extension PostgresStore: LedgerStore {
   public func outcomes(
     of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
   ) async throws(StoreFailure) -> [Outcome] {
-    let before = before ?? (.max, .max)
     switch caller.mode {
     case .live:
-      // Nonce and cursor only ever grow, so this order is also the order of age.
-      return try await list(.listOutcomes, caller, clientSeed) {
-        $0.bind(caller.chainOwner.rawValue)
-        $0.bind(clientSeed.bytes)
-        $0.bind(before.cursor)
-        $0.bind(before.nonce)
-        $0.bind(Int64(limit))
+      let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+      return try await reading.read { connection in
+        guard let newest = try Self.newestOutcome(of: chain, before: before, on: connection) else { return [] }
+        return try Self.list(
+          Query(.listOutcomes) {
+            $0.bind(newest)
+            $0.bind(Int64(limit))
+          }, of: caller, clientSeed, on: connection)
       }
     case .test:
       // A test outcome has no coordinates but 0:0, and nothing comes before those.
-      if (before.cursor, before.nonce) <= (0, 0) { return [] }
-      return try await list(.listTestOutcomes, caller, clientSeed) {
-        $0.bind(caller.account.rawValue)
-        $0.bind(clientSeed.bytes)
-        $0.bind(Int64(limit))
+      if let before, (before.cursor, before.nonce) <= (0, 0) { return [] }
+      return try await reading.read { connection in
+        try Self.list(
+          Query(.listTestOutcomes) {
+            $0.bind(caller.account.rawValue)
+            $0.bind(clientSeed.bytes)
+            $0.bind(Int64(limit))
+          }, of: caller, clientSeed, on: connection)
       }
     }
+  }
+
+  /// The row of a chain's newest outcome that is older than `before`; nil if there is none.
+  static func newestOutcome(
+    of chain: ChainKey, before: (cursor: Int64, nonce: Int64)?, on connection: Connection
+  ) throws -> Int64? {
+    let stored = try connection.run([
+      Query(.selectTrail) {
+        $0.bind(chain.owner.rawValue)
+        $0.bind(chain.clientSeed.bytes)
+      }
+    ])[0]
+    guard stored.count > 0 else { return nil }
+    guard let trail = OutcomeTrail(stored.bytes(0, 0)) else { throw StoreFailure("the trail of a chain is damaged") }
+    guard let newest = trail.newest, let before else { return trail.newest }
+    let found = try connection.run([
+      Query(.walkBack) {
+        $0.bind(newest)
+        $0.bind(before.cursor)
+        $0.bind(before.nonce)
+      }
+    ])[0]
+    return found.count > 0 ? found.integer(0, 0) : nil
   }
 
   public func outcome(
@@ -107,20 +133,17 @@ extension PostgresStore: LedgerStore {
     return found.flatMap { $0.cursor == cursor && $0.nonce == nonce ? $0 : nil }
   }
 
-  private func list(
-    _ statement: Statement, _ caller: Caller, _ clientSeed: ClientSeed,
-    _ bind: @escaping @Sendable (inout Parameters) -> Void
-  ) async throws(StoreFailure) -> [Outcome] {
-    try await reading.read { connection in
-      let rows = try connection.run([Query(statement, bind)])
-      return try (0..<rows[0].count).map { row in
-        try OutcomeRow(
-          id: rows[0].integer(row, 0), chain: rows[0].integer(row, 1), epoch: rows[0].integer(row, 2),
-          cursor: rows[0].integer(row, 3), nonce: rows[0].integer(row, 4), endpoint: rows[0].integer(row, 5),
-          value: rows[0].bytes(row, 6), fields: rows[0].bytes(row, 7), items: rows[0].optionalBytes(row, 8),
-          created: rows[0].integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows[0].optionalBytes(row, 10)
-        ).outcome(mode: caller.mode)
-      }
+  private static func list(
+    _ query: Query, of caller: Caller, _ clientSeed: ClientSeed, on connection: Connection
+  ) throws -> [Outcome] {
+    let rows = try connection.run([query])[0]
+    return try (0..<rows.count).map { row in
+      try OutcomeRow(
+        id: rows.integer(row, 0), chain: rows.integer(row, 1), epoch: rows.integer(row, 2),
+        cursor: rows.integer(row, 3), nonce: rows.integer(row, 4), endpoint: rows.integer(row, 5),
+        value: rows.bytes(row, 6), fields: rows.bytes(row, 7), items: rows.optionalBytes(row, 8),
+        created: rows.integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows.optionalBytes(row, 10)
+      ).outcome(mode: caller.mode)
     }
   }
 
@@ -192,7 +215,7 @@ extension PostgresStore: LedgerStore {
         $0.bind(id)
         $0.bind(text: name)
         $0.bind(dailyQuota.map(Int64.init))
-        $0.bind(clock?())
+        $0.bind(self.clock?())
       }
     ])
     guard rows[0].count == 1 else { throw AdministrationError.nameTaken(name) }
@@ -224,7 +247,7 @@ extension PostgresStore: LedgerStore {
         $0.bind(Int64(key.mode.rawValue))
         $0.bind(text: key.allowedNetworks.joined(separator: " "))
         $0.bind(text: key.allowedReferers.joined(separator: " "))
-        $0.bind(clock?())
+        $0.bind(self.clock?())
         $0.bind(text: key.name)
       }
     ])
@@ -261,7 +284,7 @@ extension PostgresStore: LedgerStore {
       Query(.revokeKey) {
         $0.bind(account.rawValue)
         $0.bind(id.rawValue)
-        $0.bind(clock?())
+        $0.bind(self.clock?())
       },
     ])
     return results[1].count == 1 ? try APIKeyRecord(row: 0, of: results[1]) : nil
@@ -407,13 +430,36 @@ extension Statement {
       OR EXISTS (SELECT 1 FROM test_outcomes WHERE server_hash = $1::bytea AND client_seed = $2::bytea)
     """)
 
+  fileprivate static let selectTrail = Statement(
+    "select-trail", "SELECT trail FROM chains WHERE owner_id = $1::bigint AND client_seed = $2::bytea")
+
+  /// From outcome $1 back to the first that is older than the coordinates $2 and $3. Nonce and cursor only ever grow along
+  /// a chain, so an outcome is older where it comes first, and both its links lead to older ones: it jumps as long as that
+  /// does not go too far.
+  fileprivate static let walkBack = Statement(
+    "walk-back",
+    """
+    WITH RECURSIVE walk AS (
+      SELECT id, cursor, nonce, previous, jump FROM outcomes WHERE id = $1::bigint
+      UNION ALL
+      SELECT o.id, o.cursor, o.nonce, o.previous, o.jump
+      FROM walk w JOIN outcomes o ON o.id =
+        CASE WHEN (SELECT (j.cursor, j.nonce) >= ($2::bigint, $3::bigint) FROM outcomes j WHERE j.id = w.jump)
+        THEN w.jump ELSE w.previous END
+      WHERE (w.cursor, w.nonce) >= ($2::bigint, $3::bigint))
+    SELECT id FROM walk WHERE (cursor, nonce) < ($2::bigint, $3::bigint)
+    """)
+
+  /// Outcome $1 and those before it in its chain.
   fileprivate static let listOutcomes = Statement(
     "list-outcomes",
     """
+    WITH RECURSIVE page AS (
+      SELECT 1::bigint AS place, o.* FROM outcomes o WHERE o.id = $1::bigint
+      UNION ALL
+      SELECT p.place + 1, o.* FROM page p JOIN outcomes o ON o.id = p.previous WHERE p.place < $2::bigint)
     SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, \(outcomeHash)
-    FROM chains c JOIN outcomes o ON o.owner_id = c.owner_id AND o.chain_id = c.id
-    WHERE c.owner_id = $1::bigint AND c.client_seed = $2::bytea AND (o.cursor, o.nonce) < ($3::bigint, $4::bigint)
-    ORDER BY o.cursor DESC, o.nonce DESC LIMIT $5::bigint
+    FROM page o JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id ORDER BY o.place
     """)
 
   fileprivate static let listTestOutcomes = Statement(

@@ -15,7 +15,7 @@ extension PostgresStore: TransparencyStore {
     do {
       try caring.withSession { session in
         try session.transaction { connection in
-          let results = try connection.run([Query(.holdLog), Query(.sealingTime) { $0.bind(clock?()) }])
+          let results = try connection.run([Query(.holdLog), Query(.sealingTime) { $0.bind(self.clock?()) }])
           guard results[1].integer(0, 0) >= day.end else { throw DayNotOver(day) }
           try connection.run([Query(.seal) { $0.bind(day.number) }])
         }
@@ -48,21 +48,22 @@ extension PostgresStore: TransparencyStore {
 
   public func find(_ reference: OutcomeReference) async throws(StoreFailure) -> FoundOutcome? {
     try await reading.read { connection in
-      let query =
-        switch reference {
-        case .id(let id): Query(.findLeaf) { $0.bind(id) }
-        case .coordinates(let chain, let cursor, let nonce):
-          Query(.findLeafByCoordinates) {
-            $0.bind(chain.owner.rawValue)
-            $0.bind(chain.clientSeed.bytes)
-            $0.bind(cursor)
-            $0.bind(nonce)
-          }
-        }
-      let row = try connection.run([query])[0]
+      let id: Int64
+      switch reference {
+      case .id(let number): id = number
+      case .coordinates(let chain, let cursor, let nonce):
+        // The newest one that is not newer is the one itself, or it does not exist.
+        guard nonce < .max,
+          let found = try Self.newestOutcome(of: chain, before: (cursor, nonce + 1), on: connection)
+        else { return nil }
+        id = found
+      }
+      let row = try connection.run([Query(.findLeaf) { $0.bind(id) }])[0]
       guard row.count > 0 else { return nil }
-      let id = row.integer(0, 0)
       let leaf = try LogLeaf(row: 0, of: row)
+      if case .coordinates(_, let cursor, let nonce) = reference, (leaf.cursor, leaf.nonce) != (cursor, nonce) {
+        return nil
+      }
       // A published day never changes, so what is read now and what was read just before belong together.
       guard let day = try PublishedDay.fetch(connection, Day(of: leaf.created)) else {
         return FoundOutcome(leaf: leaf, place: nil)
@@ -177,14 +178,21 @@ extension Statement {
       (SELECT r.server_hash FROM revealed_seeds r
        WHERE r.owner_id = o.owner_id AND r.chain_id = o.chain_id AND r.epoch = o.epoch) END
     """
-  static let leafTables = "outcomes o LEFT JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id"
+  static let leafChains = "LEFT JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id"
+  private static let leafTables = "outcomes o \(leafChains)"
+  /// Outcomes `o` by the times of the runs `u` they are in, run by run: OFFSET keeps the planner, which cannot know how few
+  /// are between two numbers, from reading the whole table instead.
+  static let outcomesByTime = """
+    outcome_runs u CROSS JOIN LATERAL (
+      SELECT * FROM outcomes WHERE id BETWEEN u.first AND u.last AND created = u.created OFFSET 0) o
+    """
 
   fileprivate static let nextDay = Statement(
     "next-day",
     """
     SELECT coalesce(
       (SELECT max(day) + 1 FROM merkle_days WHERE published IS NOT NULL),
-      (SELECT min(created) / 86400000 FROM outcomes))
+      (SELECT min(created) / 86400000 FROM outcome_runs))
     """)
 
   fileprivate static let sealingTime = Statement("sealing-time", "SELECT coalesce($1::bigint, \(now))")
@@ -207,13 +215,6 @@ extension Statement {
   fileprivate static let findLeaf = Statement(
     "find-leaf", "SELECT \(leafColumns) FROM \(leafTables) WHERE o.id = $1::bigint")
 
-  fileprivate static let findLeafByCoordinates = Statement(
-    "find-leaf-by-coordinates",
-    """
-    SELECT \(leafColumns) FROM chains c JOIN outcomes o ON o.owner_id = c.owner_id AND o.chain_id = c.id
-    WHERE c.owner_id = $1::bigint AND c.client_seed = $2::bytea AND o.cursor = $3::bigint AND o.nonce = $4::bigint
-    """)
-
   fileprivate static let findPlace = Statement(
     "find-place", "SELECT leaf FROM merkle_leaves WHERE outcome_id = $1::bigint")
 
@@ -234,10 +235,12 @@ extension Statement {
     "list-leaves",
     """
     WITH seen AS MATERIALIZED (
-      SELECT id, owner_id, chain_id, created FROM outcomes
-      WHERE created >= $2::bigint AND created < $3::bigint
-        AND (created, id) > (coalesce((SELECT created FROM outcomes WHERE id = $4::bigint), 0), coalesce($4::bigint, 0))
-      ORDER BY created, id LIMIT $5::bigint),
+      SELECT o.id, o.owner_id, o.chain_id, o.created FROM \(outcomesByTime)
+      WHERE u.created >= greatest($2::bigint, (SELECT created FROM outcomes WHERE id = $4::bigint))
+        AND u.created < $3::bigint
+        AND (u.created, o.id)
+          > (coalesce((SELECT created FROM outcomes WHERE id = $4::bigint), 0), coalesce($4::bigint, 0))
+      ORDER BY u.created, o.id LIMIT $5::bigint),
     own AS (
       SELECT \(leafColumns) AS server_hash, l.leaf
       FROM seen s JOIN \(leafTables) ON o.id = s.id JOIN merkle_leaves l ON l.outcome_id = s.id

@@ -3,7 +3,7 @@ import Foundation
 /// The database's tables, version by version. A migration that has shipped is never edited.
 ///
 /// A table's primary key begins with what a database that spreads rows over machines would spread them by: the account,
-/// or the owner of a chain. Statements keep to what PostgreSQL, CockroachDB, YugabyteDB and Citus have in common where
+/// the owner of a chain, or an outcome's number. Statements keep to what PostgreSQL, CockroachDB, YugabyteDB and Citus have in common where
 /// they can.
 enum Schema {
   /// Brings the tables up to date. Of servers that start together one does it, and the others wait.
@@ -80,8 +80,8 @@ enum Schema {
       """,
 
       // owner_id is an API key's id, 0 for the chains anonymous callers share, or -id for a commitment's. moved is when
-      // it last moved: what happens to it next must not be earlier. Room is left on the pages, so that a move rewrites a
-      // row in its place.
+      // it last moved: what happens to it next must not be earlier. trail leads to its outcomes: see OutcomeTrail. Room is
+      // left on the pages, so that a move rewrites a row in its place.
       """
       CREATE TABLE chains (
         owner_id bigint NOT NULL,
@@ -94,6 +94,7 @@ enum Schema {
         nonce bigint NOT NULL,
         created bigint NOT NULL,
         moved bigint NOT NULL,
+        trail bytea NOT NULL,
         PRIMARY KEY (owner_id, client_seed)
       ) WITH (fillfactor = 60)
       """,
@@ -135,26 +136,36 @@ enum Schema {
       // What is swept, by when it may be.
       "CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL",
 
-      // No coordinate is used twice: here the database itself says so.
+      // The largest table, so it has one index, which grows at its end. previous and jump are rows of the same chain, or 0:
+      // see OutcomeTrail. That no coordinate is used twice is seen to where a chain moves.
       """
       CREATE TABLE outcomes (
+        id bigint PRIMARY KEY,
         owner_id bigint NOT NULL,
         chain_id bigint NOT NULL,
+        previous bigint NOT NULL,
+        jump bigint NOT NULL,
         cursor bigint NOT NULL,
         nonce bigint NOT NULL,
-        id bigint NOT NULL,
-        created bigint NOT NULL,
         epoch bigint NOT NULL,
+        created bigint NOT NULL,
         endpoint smallint NOT NULL,
         value bytea NOT NULL,
         fields bytea NOT NULL,
-        items bytea,
-        PRIMARY KEY (owner_id, chain_id, cursor, nonce)
+        items bytea
       )
       """,
-      "CREATE INDEX outcomes_by_id ON outcomes (id)",
-      // Servers take their numbers in blocks, so ids do not rise with time; a day's outcomes are found by this.
-      "CREATE INDEX outcomes_by_time ON outcomes (created, id)",
+
+      // Servers take their numbers in blocks, so ids do not rise with time; outcomes of a time are found by this. Each group
+      // says when it was, and between which numbers its outcomes are.
+      """
+      CREATE TABLE outcome_runs (
+        created bigint NOT NULL,
+        first bigint NOT NULL,
+        last bigint NOT NULL,
+        PRIMARY KEY (created, first)
+      )
+      """,
 
       """
       CREATE TABLE test_outcomes (

@@ -35,27 +35,6 @@ final class GroupWriter {
     var webhooks = BoundedCache<AccountID, [WebhookEndpointID]>(capacity: 10_000)
   }
 
-  /// A chain and how its outcomes are linked.
-  private struct StoredChain {
-    var chain: SeedChain
-    var trail: OutcomeTrail
-    /// The nonce that the next outcome must have, and the least cursor: no coordinate is used twice, no nonce skipped.
-    var next: (cursor: Int64, nonce: Int64)
-
-    init(_ chain: SeedChain, _ trail: OutcomeTrail) {
-      self.chain = chain
-      self.trail = trail
-      next = (chain.cursor, chain.nonce)
-    }
-
-    /// What the outcome's row is to say of those before it; nil if it does not follow on them.
-    mutating func append(_ outcome: Outcome) -> OutcomeTrail.Links? {
-      guard outcome.nonce == next.nonce, outcome.cursor >= next.cursor else { return nil }
-      next = (outcome.cursor, outcome.nonce + 1)
-      return trail.append(outcome.id)
-    }
-  }
-
   init(connection: OpaquePointer, vault: Vault, clock: @escaping @Sendable () -> Milliseconds) throws {
     func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
     self.connection = connection
@@ -537,17 +516,14 @@ final class GroupWriter {
   private func chains(in changes: Changes, _ memory: inout Memory) throws -> [Int64: StoredChain] {
     var chains: [Int64: StoredChain] = [:]
     chains.reserveCapacity(changes.newChains.count + changes.movedChains.count)
-    for var chain in changes.newChains {
-      (chain.cursor, chain.nonce) = (0, 0)  // where every chain begins
-      chains[chain.id] = StoredChain(chain, OutcomeTrail())
-    }
+    for chain in changes.newChains { chains[chain.id] = StoredChain(new: chain) }
     for moved in changes.movedChains + changes.rotatedChains { chains[moved.id] = try chain(moved.key, &memory) }
     return chains
   }
 
   /// A changed chain as it was, with the trail it has now: it has moved by what was drawn from it, and by nothing else.
   private func before(_ chain: SeedChain, in chains: [Int64: StoredChain]) throws(StoreFailure) -> StoredChain {
-    guard let known = chains[chain.id], known.next.nonce == chain.nonce, known.next.cursor <= chain.cursor else {
+    guard let known = chains[chain.id], known.leads(to: chain) else {
       throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
     }
     return known

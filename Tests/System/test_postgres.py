@@ -198,7 +198,16 @@ def check_ledger(fleet, answers=()):
     WHERE c.nonce <> coalesce(o.n, 0) OR (o.n > 0 AND (o.low <> 0 OR o.high <> o.n - 1 OR o.different <> o.n))""")
   assert gaps == [], "nonces must run 0…n − 1 in every chain"
   assert fleet.number("SELECT count(*) FROM outcomes o WHERE NOT EXISTS (SELECT 1 FROM chains c WHERE c.id = o.chain_id)") == 0
-  assert fleet.number("SELECT count(*) - count(DISTINCT id) FROM outcomes") == 0
+  assert fleet.number("SELECT count(*) - count(DISTINCT (owner_id, chain_id, cursor, nonce)) FROM outcomes") == 0
+  untimed = fleet.number("""
+    SELECT count(*) FROM outcomes o WHERE NOT EXISTS (
+      SELECT 1 FROM outcome_runs u WHERE u.created = o.created AND o.id BETWEEN u.first AND u.last)""")
+  assert untimed == 0, "every outcome must be found by its time"
+  unlinked = fleet.number("""
+    SELECT count(*) FROM (
+      SELECT previous, lag(id, 1, 0) OVER (PARTITION BY owner_id, chain_id ORDER BY nonce) before FROM outcomes) o
+    WHERE previous <> before""")
+  assert unlinked == 0, "every outcome must name the one before it"
   backwards = fleet.number("""
     SELECT count(*) FROM (SELECT created, lag(created) OVER (PARTITION BY chain_id ORDER BY nonce) before FROM outcomes) o
     WHERE created < before""")

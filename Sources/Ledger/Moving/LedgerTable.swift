@@ -49,6 +49,7 @@ public struct LedgerTable: Sendable {
       columns: [
         "id": .integer, "owner_id": .integer, "client_seed": .bytes, "epoch": .integer, "sealed_seed": .bytes,
         "server_hash": .bytes, "cursor": .integer, "nonce": .integer, "created": .integer, "moved": .integer,
+        "trail": .bytes,
       ]),
     LedgerTable(
       "revealed_seeds", by: "chain_id", "epoch",
@@ -65,9 +66,9 @@ public struct LedgerTable: Sendable {
     LedgerTable(
       "outcomes", by: "id",
       columns: [
-        "id": .integer, "owner_id": .integer, "chain_id": .integer, "epoch": .integer, "cursor": .integer,
-        "nonce": .integer, "endpoint": .integer, "value": .bytes, "fields": .bytes, "items": .bytes,
-        "created": .integer,
+        "id": .integer, "owner_id": .integer, "chain_id": .integer, "previous": .integer, "jump": .integer,
+        "epoch": .integer, "cursor": .integer, "nonce": .integer, "endpoint": .integer, "value": .bytes,
+        "fields": .bytes, "items": .bytes, "created": .integer,
       ]),
     LedgerTable(
       "test_outcomes", by: "id",

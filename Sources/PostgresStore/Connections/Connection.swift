@@ -55,14 +55,19 @@ final class Connection {
     }
     var expected: [Expected] = []
     var sent: Set<String> = []
+    var parameters = Parameters()
     for query in queries {
       let name = query.statement.name
       if !prepared.contains(name), sent.insert(name).inserted {
         guard PQsendPrepare(handle, name, query.statement.sql, 0, nil) == 1 else { throw lost() }
         expected.append(.prepared(name))
       }
-      try send(query)
+      parameters.removeAll()
+      query.bind(&parameters)
+      try send(query.statement, parameters)
       expected.append(.rows)
+      // PostgreSQL begins with a long one while the next is put together. What does not go out now does so below.
+      if parameters.buffer.count > 4_096, PQflush(handle) < 0 { throw lost() }
     }
     guard PQpipelineSync(handle) == 1 else { throw lost() }
     let deadline = ContinuousClock.now + patience
@@ -105,8 +110,7 @@ final class Connection {
   /// What ends the statement under way, from any thread; nil without memory for it.
   func canceller() -> Canceller? { PQgetCancel(handle).map(Canceller.init) }
 
-  private func send(_ query: Query) throws {
-    let parameters = query.parameters
+  private func send(_ statement: Statement, _ parameters: borrowing Parameters) throws {
     let count = parameters.ranges.count
     let done = parameters.buffer.withUnsafeBytes { buffer in
       // An empty buffer has no address, and a null pointer would be a NULL.
@@ -116,7 +120,7 @@ final class Connection {
       }
       let lengths = parameters.ranges.map { Int32($0?.count ?? 0) }
       let formats = [Int32](repeating: 1, count: count)
-      return PQsendQueryPrepared(handle, query.statement.name, Int32(count), values, lengths, formats, 1)
+      return PQsendQueryPrepared(handle, statement.name, Int32(count), values, lengths, formats, 1)
     }
     guard done == 1 else { throw lost() }
   }

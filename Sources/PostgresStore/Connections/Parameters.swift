@@ -17,6 +17,11 @@ struct Parameters {
     case uuid = 2950
   }
 
+  mutating func removeAll() {
+    buffer.removeAll(keepingCapacity: true)
+    ranges.removeAll(keepingCapacity: true)
+  }
+
   mutating func bind(_ integer: Int64) {
     parameter { $0.append(bigEndian: integer) }
   }

@@ -9,13 +9,13 @@ struct Statement: Sendable {
   }
 }
 
-/// A statement and what to run it with.
+/// A statement and what to run it with, which is put together when it is sent.
 struct Query {
   let statement: Statement
-  var parameters = Parameters()
+  let bind: (inout Parameters) -> Void
 
-  init(_ statement: Statement, _ bind: (inout Parameters) -> Void = { _ in }) {
+  init(_ statement: Statement, _ bind: @escaping (inout Parameters) -> Void = { _ in }) {
     self.statement = statement
-    bind(&parameters)
+    self.bind = bind
   }
 }

@@ -6,8 +6,8 @@
 /// end of its table. An index on (chain, cursor, nonce) would cost a page for each draw as soon as many chains are in use.
 ///
 /// A trail is what a chain has to remember for the next outcome: the trees' roots and sizes, at most about log₂ n of them.
-struct OutcomeTrail: Equatable {
-  private struct Tree: Equatable {
+public struct OutcomeTrail: Sendable, Equatable {
+  private struct Tree: Sendable, Equatable {
     var size: Int64
     var root: Int64
   }
@@ -15,19 +15,20 @@ struct OutcomeTrail: Equatable {
   /// The newest first.
   private var trees: [Tree] = []
 
-  init() {}
+  public init() {}
 
   /// The newest outcome's row number; nil before the first.
-  var newest: Int64? { trees.first?.root }
+  public var newest: Int64? { trees.first?.root }
 
   /// What an outcome's row says of those before it; 0 where there is none.
-  struct Links: Equatable {
-    let previous: Int64
-    let jump: Int64
+  public struct Links: Sendable, Equatable {
+    public let previous: Int64
+    public let jump: Int64
   }
 
   /// Adds the outcome of row `id` and returns what its row is to say.
-  mutating func append(_ id: Int64) -> Links {
+  @discardableResult
+  public mutating func append(_ id: Int64) -> Links {
     let previous = trees.first?.root ?? 0
     if trees.count >= 2, trees[0].size == trees[1].size {
       let size = 1 + trees[0].size + trees[1].size
@@ -41,33 +42,35 @@ struct OutcomeTrail: Equatable {
 
   // MARK: Storage
 
-  /// Sizes and roots in turn, each root after the first as its distance from the one before: LEB128 numbers.
-  var bytes: [UInt8] {
+  /// Sizes and roots in turn, each root after the first as its distance back from the one before: LEB128 numbers of 64
+  /// bits. Where several servers number outcomes a distance may be negative, and is written as its two's complement.
+  public var bytes: [UInt8] {
     var bytes: [UInt8] = []
-    var last: Int64 = 0
+    bytes.reserveCapacity(8 * trees.count)
+    var last: Int64?
     for tree in trees {
       Self.append(tree.size, to: &bytes)
-      Self.append(abs(last - tree.root), to: &bytes)
+      Self.append(last.map { $0 - tree.root } ?? tree.root, to: &bytes)
       last = tree.root
     }
     return bytes
   }
 
   /// Nil for bytes that are no trail.
-  init?(_ bytes: [UInt8]) {
+  public init?(_ bytes: [UInt8]) {
     var rest = bytes[...]
     var last: Int64 = 0
     while !rest.isEmpty {
       guard let size = Self.take(from: &rest), let distance = Self.take(from: &rest) else { return nil }
-      let root = trees.isEmpty ? distance : last - distance
-      guard size > 0, root > 0 else { return nil }
+      let (root, overflows) = trees.isEmpty ? (distance, false) : last.subtractingReportingOverflow(distance)
+      guard !overflows, size > 0, root > 0 else { return nil }
       trees.append(Tree(size: size, root: root))
       last = root
     }
   }
 
   private static func append(_ number: Int64, to bytes: inout [UInt8]) {
-    var rest = UInt64(number)
+    var rest = UInt64(bitPattern: number)
     while rest >= 0x80 {
       bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
       rest >>= 7
@@ -77,10 +80,10 @@ struct OutcomeTrail: Equatable {
 
   private static func take(from bytes: inout ArraySlice<UInt8>) -> Int64? {
     var number: UInt64 = 0
-    for shift in stride(from: UInt64(0), to: 63, by: 7) {
+    for shift in stride(from: UInt64(0), to: 64, by: 7) {
       guard let byte = bytes.popFirst() else { return nil }
       number |= UInt64(byte & 0x7F) << shift
-      if byte < 0x80 { return Int64(exactly: number) }
+      if byte < 0x80 { return Int64(bitPattern: number) }
     }
     return nil
   }
