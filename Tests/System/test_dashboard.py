@@ -595,6 +595,26 @@ def test_a_form_that_is_sent_twice_makes_one_key(site, alice):
   assert alice.post("/dashboard/keys", {**form, "form": ""}).status == 400
 
 
+def test_a_form_that_is_sent_to_two_servers_makes_one_key_and_one_secret(serve):
+  first, second = serve(FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true"), serve(FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true")
+  person = Person(first).arrive()
+
+  def at(server, page, form):
+    person.server, person.origin = server, f"http://{server.host}:{server.port}"
+    return person.post(page, form)
+
+  form = {**person.form("/dashboard/keys/new"), "mode": "live"}
+  assert at(first, "/dashboard/keys", form).status == 200
+  assert at(second, "/dashboard/keys", form).header("Location") == "/dashboard/keys?done=sent-before"
+  assert first.sql("SELECT count(*) FROM api_keys") == [(1,)]
+
+  hook, _ = person.make_webhook("http://127.0.0.1:9/x")
+  page = f"/dashboard/webhooks/{hook}/secret"
+  form = person.form(page)
+  answers = [at(server, page, form) for server in (first, second, first)]
+  assert len({re.search(r'<code id="secret">([^<]+)', answer.body.decode())[1] for answer in answers}) == 1
+
+
 def test_what_keys_refuse(alice):
   for fields, words in [
     ({"mode": ""}, "live or for test"), ({"mode": "both"}, "live or for test"), ({"mode": "live", "networks": "10.0.0.0/33"}, "no CIDR block"),

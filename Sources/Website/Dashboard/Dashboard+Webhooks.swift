@@ -26,7 +26,11 @@ extension Dashboard {
       "id": webhook.id.rawValue, "url": HTML.shown(webhook.url.description), "isEnabled": webhook.isEnabled,
       "created": moment(webhook.created),
     ]
-    if !webhook.isEnabled { values["reason"] = HTML.shown(webhook.disabledReason ?? "") }
+    if !webhook.isEnabled {
+      // Whoever reads this is the operator that the store means.
+      let reason = webhook.disabledReason ?? ""
+      values["reason"] = HTML.shown(reason == "by its operator" ? "by hand" : reason)
+    }
     return values
   }
 
