@@ -143,7 +143,9 @@ final class GroupWriter: Sendable {
     }
     let chainsAt = [(shared, addChains(.lockChains, shared)), (owned, addChains(.selectChains, owned))]
     let commitmentsAt =
-      commitments.isEmpty ? nil : add(.lockCommitments) {
+      commitments.isEmpty
+      ? nil
+      : add(.lockCommitments) {
         $0.bind(uuids: commitments.map(\.bytes))
         $0.bind(places(commitments.count))
       }
@@ -250,7 +252,9 @@ final class GroupWriter: Sendable {
     let epoch = Int(result.integer(row, 2))
     let active = try open(result.bytes(row, 3), chain: id, epoch: epoch)
     earliest = max(earliest, result.integer(row, 7))
-    guard let trail = OutcomeTrail(result.bytes(row, 8)) else { throw StoreFailure("the trail of chain \(id) is damaged") }
+    guard let trail = OutcomeTrail(result.bytes(row, 8)) else {
+      throw StoreFailure("the trail of chain \(id) is damaged")
+    }
     let chain = SeedChain(
       id: id, key: key, epoch: epoch, active: active, cursor: result.integer(row, 4), nonce: result.integer(row, 5),
       created: result.integer(row, 6))

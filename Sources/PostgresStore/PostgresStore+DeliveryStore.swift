@@ -15,7 +15,7 @@ extension PostgresStore: DeliveryStore {
     }
     return try await delivering.perform { [clock, vault] session in
       try session.transaction { connection in
-        let now = try connection.run([Query(.readClock) { $0.bind(self.clock?()) }])[0].integer(0, 0)
+        let now = try connection.run([Query(.readClock) { $0.bind(clock?()) }])[0].integer(0, 0)
         try Self.settle(results, at: now, on: connection)
         return try claim.map { try Self.take($0, at: now, vault, on: connection) } ?? []
       }

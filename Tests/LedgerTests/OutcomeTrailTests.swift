@@ -4,7 +4,7 @@ import Testing
 @Suite struct OutcomeTrailTests {
   /// Rows of one chain, numbered in blocks by several servers that take turns: neither rising nor falling.
   private func ids(_ count: Int) -> [Int64] {
-    (0..<count).map { Int64([1_000, 1, 500][$0 / 3 % 3] + $0) }
+    (0..<count).map { Int64([1_000_000, 1, 500_000][$0 / 3 % 3] + $0) }
   }
 
   @Test(arguments: [1, 2, 3, 7, 100, 1_000]) func everyOutcomeIsReachedInFewSteps(count: Int) {
