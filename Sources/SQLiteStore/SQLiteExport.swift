@@ -32,7 +32,9 @@ public struct LedgerHasMoved: Error, Sendable, CustomStringConvertible {
   fileprivate static func mark(_ db: Database, _ place: String) throws {
     try db.execute(
       sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('moved', ?)", arguments: [Data(place.utf8)])
-    for (name, action) in [("chain", "INSERT ON chains"), ("draw", "UPDATE ON chains"), ("outcome", "INSERT ON outcomes")] {
+    for (name, action) in [
+      ("chain", "INSERT ON chains"), ("draw", "UPDATE ON chains"), ("outcome", "INSERT ON outcomes"),
+    ] {
       try db.execute(
         sql: """
           CREATE TRIGGER IF NOT EXISTS moved_\(name) BEFORE \(action)
