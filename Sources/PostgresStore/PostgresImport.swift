@@ -64,7 +64,7 @@ public final class PostgresImport {
       "append-\(table.name)", "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) \(selected)")
     try failing { session in
       try session.transaction { connection in
-        try connection.run(
+        _ = try connection.run(
           [
             Query(statement) { parameters in
               for (index, column) in table.columns.enumerated() {
@@ -129,7 +129,7 @@ public final class PostgresImport {
   public func finish() throws {
     try failing { session in
       try session.transaction { connection in
-        try connection.run(
+        _ = try connection.run(
           Statement.finishCounters.map { Query($0) }
             + [Query(.finishRuns), Query(.finishDeliveries), Query(.unmarkImport)],
           patience: .seconds(3600))

@@ -5,24 +5,26 @@ import Synchronization
 ///
 /// Each endpoint has a few lanes, each with one attempt under way at a time, and an endpoint whose last attempt failed and
 /// took long has a single one. So a receiver that hangs holds one lane, and not the others' turn.
-final class DeliveryDesk: Sendable {
-  struct Limits: Sendable {
+package final class DeliveryDesk: Sendable {
+  package struct Limits: Sendable {
     /// The most attempts under way, over all endpoints.
-    var lanes = 256
+    package var lanes = 256
     /// The most under way for one endpoint that answers.
-    var lanesPerEndpoint = 8
+    package var lanesPerEndpoint = 8
     /// The most deliveries in hand, over all endpoints.
-    var inHand = 2048
+    package var inHand = 2048
     /// The most in hand for one endpoint that answers.
-    var inHandPerEndpoint = 96
+    package var inHandPerEndpoint = 96
     /// The most bytes of events in hand, about.
-    var bytes = 32 << 20
+    package var bytes = 32 << 20
     /// A failure that took this long, in milliseconds, is taken for a receiver that hangs.
-    var hanging: Milliseconds = 2000
+    package var hanging: Milliseconds = 2000
     /// How long a claim holds.
-    var lease = Duration.seconds(30)
+    package var lease = Duration.seconds(30)
     /// A claim with less than this left is given back rather than attempted.
-    var margin = Duration.seconds(13)
+    package var margin = Duration.seconds(13)
+
+    package init() {}
   }
 
   private struct Lane {
@@ -42,13 +44,13 @@ final class DeliveryDesk: Sendable {
     var isClosed = false
   }
 
-  let limits: Limits
+  package let limits: Limits
   private let state = Mutex(State())
 
-  init(limits: Limits = Limits()) { self.limits = limits }
+  package init(limits: Limits = Limits()) { self.limits = limits }
 
   /// What could be claimed now; nil if there is no room.
-  func claim() -> DeliveryClaim? {
+  package func claim() -> DeliveryClaim? {
     state.withLock { state in
       let room = limits.inHand - state.queued - state.running
       guard room > 0, state.bytes < limits.bytes, !state.isClosed else { return nil }
@@ -64,7 +66,7 @@ final class DeliveryDesk: Sendable {
   }
 
   /// Queues what was claimed at `time`.
-  func add(_ deliveries: [ClaimedDelivery], at time: ContinuousClock.Instant) {
+  package func add(_ deliveries: [ClaimedDelivery], at time: ContinuousClock.Instant) {
     state.withLock { state in
       for delivery in deliveries {
         state.lanes[delivery.target.endpoint, default: Lane()].queue.append(delivery)
@@ -77,7 +79,7 @@ final class DeliveryDesk: Sendable {
 
   /// Endpoints that may have another lane, once for each lane they may have. Each has to be run: ``next(_:)`` is asked
   /// until it answers nil.
-  func openLanes() -> [WebhookEndpointID] {
+  package func openLanes() -> [WebhookEndpointID] {
     state.withLock { state in
       guard !state.isClosed else { return [] }
       var opened: [WebhookEndpointID] = []
@@ -96,7 +98,7 @@ final class DeliveryDesk: Sendable {
   }
 
   /// The next delivery for a lane to attempt; nil closes the lane.
-  func next(_ endpoint: WebhookEndpointID) -> ClaimedDelivery? {
+  package func next(_ endpoint: WebhookEndpointID) -> ClaimedDelivery? {
     state.withLock { state in
       guard var lane = state.lanes[endpoint] else { return nil }
       defer {
@@ -118,7 +120,7 @@ final class DeliveryDesk: Sendable {
   }
 
   /// Takes down the result of an attempt. If the receiver seems to hang, what else is queued for it is given back.
-  func finish(_ result: DeliveryResult, of delivery: ClaimedDelivery) {
+  package func finish(_ result: DeliveryResult, of delivery: ClaimedDelivery) {
     state.withLock { state in
       Self.finish(result, delivery, &state)
       guard let attempt = result.attempt, var lane = state.lanes[delivery.target.endpoint] else { return }
@@ -141,7 +143,7 @@ final class DeliveryDesk: Sendable {
   }
 
   /// Results to be recorded; the caller has them from now on.
-  func takeResults() -> [DeliveryResult] {
+  package func takeResults() -> [DeliveryResult] {
     state.withLock { state in
       defer { state.results = [] }
       return state.results
@@ -149,12 +151,12 @@ final class DeliveryDesk: Sendable {
   }
 
   /// Puts back results that could not be recorded.
-  func putBack(_ results: [DeliveryResult]) {
+  package func putBack(_ results: [DeliveryResult]) {
     state.withLock { $0.results = results + $0.results }
   }
 
   /// Starts nothing any more, and gives back what is queued.
-  func close() {
+  package func close() {
     state.withLock { state in
       state.isClosed = true
       for endpoint in Array(state.lanes.keys) {
@@ -165,5 +167,5 @@ final class DeliveryDesk: Sendable {
     }
   }
 
-  var isIdle: Bool { state.withLock { $0.running == 0 } }
+  package var isIdle: Bool { state.withLock { $0.running == 0 } }
 }

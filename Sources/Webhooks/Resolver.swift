@@ -54,7 +54,7 @@ final class SystemResolver: Sendable {
 }
 
 /// Why an attempt failed before there was an answer, for the one who reads the attempts.
-struct DeliveryFailure: Error, CustomStringConvertible {
-  let description: String
-  init(_ description: String) { self.description = description }
+package struct DeliveryFailure: Error, CustomStringConvertible {
+  package let description: String
+  package init(_ description: String) { self.description = description }
 }

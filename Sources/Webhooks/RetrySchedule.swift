@@ -4,17 +4,17 @@ import Ledger
 ///
 /// Each pause is drawn from between three quarters and five quarters of its length, so that deliveries that failed
 /// together do not come back together.
-struct RetrySchedule: Sendable {
-  static let firstPause: Milliseconds = 5_000
-  static let longestPause: Milliseconds = 3 * 3_600_000
-  static let patience: Milliseconds = 24 * 3_600_000
+package struct RetrySchedule: Sendable {
+  package static let firstPause: Milliseconds = 5_000
+  package static let longestPause: Milliseconds = 3 * 3_600_000
+  package static let patience: Milliseconds = 24 * 3_600_000
 
   /// When to try again; nil if the delivery is to be given up.
   ///
   /// - Parameters:
   ///   - attempts: how many have failed, this one included; 1 or more.
   ///   - since: when the delivery was made, or sent again.
-  static func next(
+  package static func next(
     after attempts: Int, since: Milliseconds, now: Milliseconds, using random: inout some RandomNumberGenerator
   ) -> Milliseconds? {
     precondition(attempts >= 1)

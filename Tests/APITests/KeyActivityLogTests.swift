@@ -1,8 +1,7 @@
+import API
 import Ledger
 import Synchronization
 import Testing
-
-@testable import API
 
 @Suite struct KeyActivityLogTests {
   private final class Clock: Sendable {

@@ -1,10 +1,9 @@
+import API
 import Foundation
 import Ledger
 import NIOCore
 import NIOPosix
 import Testing
-
-@testable import API
 
 @Suite struct OutcomeStreamTests {
   /// Time that passes only in sleeps, draws and writes.

@@ -1,6 +1,5 @@
+import Ledger
 import Testing
-
-@testable import Ledger
 
 /// The rest is tried from outside, in Tests/System/test_accounts.py.
 @Suite struct AccountExportTests {

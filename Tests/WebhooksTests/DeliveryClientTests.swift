@@ -2,8 +2,7 @@ import Ledger
 import NIOHTTP1
 import Synchronization
 import Testing
-
-@testable import Webhooks
+import Webhooks
 
 @Suite(.timeLimit(.minutes(1))) struct DeliveryClientTests {
   /// Posts an empty object to `url`, names being resolved by `addresses`.

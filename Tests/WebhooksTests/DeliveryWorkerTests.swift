@@ -5,8 +5,7 @@ import NIOPosix
 import ServiceLifecycle
 import Synchronization
 import Testing
-
-@testable import Webhooks
+import Webhooks
 
 @Suite(.timeLimit(.minutes(1))) struct DeliveryWorkerTests {
   /// Runs a worker while `body` does, then stops it.

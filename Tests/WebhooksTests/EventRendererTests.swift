@@ -2,8 +2,7 @@ import Fairness
 import Foundation
 import Ledger
 import Testing
-
-@testable import Webhooks
+import Webhooks
 
 @Suite struct EventRendererTests {
   private let renderer = EventRenderer(shortIDs: ShortIDs(masterKey: try! MasterKey(bytes: Array(1...32))))

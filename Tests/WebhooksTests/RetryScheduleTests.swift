@@ -1,7 +1,6 @@
 import Ledger
 import Testing
-
-@testable import Webhooks
+import Webhooks
 
 @Suite struct RetryScheduleTests {
   @Test func pausesDoubleWithJitterUpToThreeHours() throws {

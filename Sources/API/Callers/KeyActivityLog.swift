@@ -19,19 +19,19 @@ public final class KeyActivityLog: Sendable {
     }
   }
 
-  init(capacity: Int, clock: @escaping @Sendable () -> Milliseconds) {
+  package init(capacity: Int, clock: @escaping @Sendable () -> Milliseconds) {
     self.capacity = capacity
     self.clock = clock
   }
 
   /// A request was let in with the key.
-  func noteUse(of key: KeyID) {
+  package func noteUse(of key: KeyID) {
     let now = clock()
     note(key) { $0.lastUsed = now }
   }
 
   /// The key was recognised, and refused.
-  func noteDenial(of key: KeyID) {
+  package func noteDenial(of key: KeyID) {
     let now = clock()
     note(key) {
       $0.denied += 1

@@ -3,9 +3,9 @@ import Ledger
 
 /// One stream of outcomes, as a client sees it: events at a steady beat, comments that keep the connection open, and an
 /// end. Time, draws and the connection come in as functions.
-struct OutcomeStream {
+package struct OutcomeStream {
   /// What came of a draw.
-  enum Draw {
+  package enum Draw {
     case outcome([UInt8])
     case quotaExceeded
     /// Nothing came, and it may be asked for again soon: too much is waiting.
@@ -14,27 +14,42 @@ struct OutcomeStream {
     case over
   }
 
-  struct Limits: Sendable {
-    var duration = Duration.seconds(600)
-    var heartbeat = Duration.seconds(15)
+  package struct Limits: Sendable {
+    package var duration = Duration.seconds(600)
+    package var heartbeat = Duration.seconds(15)
     /// How far a stream may fall behind its beat, because the client does not read, before beats are left out.
-    var lag = Duration.seconds(5)
-    var busyPause = Duration.milliseconds(250)
+    package var lag = Duration.seconds(5)
+    package var busyPause = Duration.milliseconds(250)
+
+    package init() {}
   }
 
   let interval: Duration
   let limits: Limits
-  /// Since the stream began.
   let now: () -> Duration
-  /// Sleeps until a moment; false if the stream was stopped meanwhile.
   let sleep: (Duration) async -> Bool
   let draw: () async throws -> Draw
   let write: ([UInt8]) async throws -> Void
 
+  /// - Parameters:
+  ///   - now: the time since the stream began.
+  ///   - sleep: sleeps until a moment; false if the stream was stopped meanwhile.
+  package init(
+    interval: Duration, limits: Limits, now: @escaping () -> Duration, sleep: @escaping (Duration) async -> Bool,
+    draw: @escaping () async throws -> Draw, write: @escaping ([UInt8]) async throws -> Void
+  ) {
+    self.interval = interval
+    self.limits = limits
+    self.now = now
+    self.sleep = sleep
+    self.draw = draw
+    self.write = write
+  }
+
   /// Runs until the time is up, the quota is spent or the stream is stopped.
   ///
   /// - Parameter recorded: outcomes to begin with, as JSON, which were drawn before.
-  func run(resuming recorded: [[UInt8]] = []) async throws {
+  package func run(resuming recorded: [[UInt8]] = []) async throws {
     for outcome in recorded { try await write(Self.event(outcome)) }
     var drawn = 0
     var beat = 0  // beats are counted from the start, so that a late one does not make the next one late
@@ -72,7 +87,7 @@ struct OutcomeStream {
   }
 
   /// `id`, `event` and `data` of an outcome. The id is in the data as well.
-  static func event(_ outcome: [UInt8]) -> [UInt8] {
+  package static func event(_ outcome: [UInt8]) -> [UInt8] {
     guard let id = outcomeID(of: outcome) else { preconditionFailure("an outcome has coordinates") }
     var event: [UInt8] = []
     event.reserveCapacity(outcome.count + 2 * id.count + 64)

@@ -3,18 +3,24 @@ import NIOCore
 import Synchronization
 
 /// Knows every open stream: bounds their number, and stops them when the server does.
-final class StreamDesk: Sendable {
-  struct Limits: Sendable {
+package final class StreamDesk: Sendable {
+  package struct Limits: Sendable {
     /// The most at once.
-    var streams = 2000
+    package var streams: Int
     /// The most at once for one account's live keys.
-    var perAccount = 1000
+    package var perAccount: Int
     /// The most at once for one address without a live key; as the rate limit, it may be off.
-    var perAddress: Int? = 10
+    package var perAddress: Int?
+
+    package init(streams: Int = 2000, perAccount: Int = 1000, perAddress: Int? = 10) {
+      self.streams = streams
+      self.perAccount = perAccount
+      self.perAddress = perAddress
+    }
   }
 
   /// Who a stream is counted for.
-  enum Holder: Hashable {
+  package enum Holder: Hashable {
     case account(AccountID)
     case subscriber([UInt8])
     case nobody
@@ -29,12 +35,12 @@ final class StreamDesk: Sendable {
   private let limits: Limits
   private let state = Mutex(State())
 
-  init(limits: Limits) { self.limits = limits }
+  package init(limits: Limits) { self.limits = limits }
 
   /// Opens a stream, which must be closed again.
   ///
   /// - Throws: ``Refusal``: 503 when there are too many or the server stops, 429 when `holder` has too many.
-  func open(for holder: Holder, on eventLoop: any EventLoop) throws(Refusal) -> OpenStream {
+  package func open(for holder: Holder, on eventLoop: any EventLoop) throws(Refusal) -> OpenStream {
     let stream = OpenStream(holder: holder, eventLoop: eventLoop)
     try state.withLock { state throws(Refusal) in
       guard !state.isClosed else {
@@ -60,7 +66,7 @@ final class StreamDesk: Sendable {
     return stream
   }
 
-  func close(_ stream: OpenStream) {
+  package func close(_ stream: OpenStream) {
     state.withLock { state in
       guard state.open.removeValue(forKey: ObjectIdentifier(stream)) != nil else { return }
       let left = (state.perHolder[stream.holder] ?? 1) - 1
@@ -69,7 +75,7 @@ final class StreamDesk: Sendable {
   }
 
   /// Stops all streams, and lets no more begin.
-  func closeAll() {
+  package func closeAll() {
     let streams = state.withLock { state in
       state.isClosed = true
       return Array(state.open.values)
@@ -77,12 +83,12 @@ final class StreamDesk: Sendable {
     for stream in streams { stream.stop() }
   }
 
-  var count: Int { state.withLock { $0.open.count } }
+  package var count: Int { state.withLock { $0.open.count } }
 }
 
 /// A stream's hold on time: it sleeps, and may be stopped while it does.
-final class OpenStream: Sendable {
-  let holder: StreamDesk.Holder
+package final class OpenStream: Sendable {
+  package let holder: StreamDesk.Holder
   private let eventLoop: any EventLoop
   private let state = Mutex(State())
 
@@ -100,7 +106,7 @@ final class OpenStream: Sendable {
   var isStopped: Bool { state.withLock { $0.isStopped } }
 
   /// Sleeps until `deadline`; false, at once, if the stream is stopped.
-  func sleep(until deadline: NIODeadline) async -> Bool {
+  package func sleep(until deadline: NIODeadline) async -> Bool {
     await withCheckedContinuation { continuation in
       let isStopped = state.withLock { state in
         if state.isStopped { return true }

@@ -222,7 +222,7 @@ public struct AccountExport: Sendable {
 extension [UInt8] {
   /// Appends a field of CSV (RFC 4180). Text that a spreadsheet would take for a formula gets an apostrophe in front, and
   /// so does text that begins with one, so that it can be told what was there.
-  mutating func append(csv text: [UInt8]) {
+  package mutating func append(csv text: [UInt8]) {
     let marks = Array("=+-@\t\r\n'".utf8)
     let isMarked = text.first.map(marks.contains) ?? false
     let isQuoted = text.contains { Array(",\"\r\n".utf8).contains($0) } || text.first == UInt8(ascii: " ")
