@@ -43,7 +43,7 @@ class PostgresBench:
     self.cluster = cluster
     self.servers = servers
     self.api_key = api_key
-    self.runs = {}  # (load, number of servers) → draws a second, each round
+    self.runs = {}  # (load, servers, connections) → draws a second, each round
     self.yardsticks = {name: [] for name in YARDSTICKS}  # transactions a second, each round
     self.replays = []  # answers a second, each round
     self.replay_key = str(uuid.uuid4())
@@ -75,9 +75,10 @@ class PostgresBench:
       raise Failure(f"wrk failed on {load}: {output.stderr.strip() or output.stdout.strip()}")
     return json.loads(found[1])
 
-  def run(self, load, count, seconds, measured=True):
-    """Draws a second of `count` servers together, which share the connections."""
-    connections = self.options.connections // count
+  def run(self, case, seconds, measured=True):
+    """Draws a second of so many servers together, which share so many connections."""
+    load, count, connections = case
+    connections //= count
     results = [None] * count
 
     def drive(index):
@@ -98,10 +99,15 @@ class PostgresBench:
       self.acknowledged += succeeded * DRAWS[load]
       self.cut_short += connections * DRAWS[load]
     if measured:
-      self.runs.setdefault((load, count), []).append(rate)
-      self.latencies.setdefault((load, count), []).append(
+      self.runs.setdefault(case, []).append(rate)
+      self.latencies.setdefault(case, []).append(
         (max(result["p50"] for result in results) / 1e3, max(result["p99"] for result in results) / 1e3))
-      progress(f"  {NAMES[load] + (', two servers' if count > 1 else ''):<40}{rate:>10,.0f} draws/s")
+      progress(f"  {self.name(*case):<48}{rate:>10,.0f} draws/s")
+
+  def name(self, load, count, connections):
+    if count == 1:
+      return NAMES[load]
+    return NAMES[load] + (", two servers" if connections > self.options.connections else ", split over two servers")
 
   def replay(self, seconds):
     """Answers a second when the database is not asked: what HTTP, and wrk beside it, leave room for."""
@@ -110,23 +116,24 @@ class PostgresBench:
     return (result["requests"] - result["status"]) * 1e6 / result["microseconds"]
 
   def measure(self):
-    cases = [(load, count) for count in range(1, len(self.servers) + 1) for load in DRAWS]
+    base = self.options.connections
+    cases = [(load, *shape) for shape in ((1, base), (2, 2 * base), (2, base)) for load in DRAWS]
     progress("warming up")
     for script in YARDSTICKS.values():
       self.pgbench(script, 2)
     self.replay(1)
     self.acknowledged += 1  # the draw that is replayed from then on
-    for load, count in cases:
-      self.run(load, count, self.options.warmup, measured=False)
+    for case in cases:
+      self.run(case, self.options.warmup, measured=False)
     for number in range(1, self.options.rounds + 1):
       progress(f"round {number} of {self.options.rounds}")
       for name, script in YARDSTICKS.items():
         self.yardsticks[name].append(self.pgbench(script, self.options.seconds))
-        progress(f"  {'pgbench, ' + name:<40}{self.yardsticks[name][-1]:>10,.0f} transactions/s")
+        progress(f"  {'pgbench, ' + name:<48}{self.yardsticks[name][-1]:>10,.0f} transactions/s")
       self.replays.append(self.replay(self.options.seconds))
-      progress(f"  {'replays':<40}{self.replays[-1]:>10,.0f} answers/s")
-      for load, count in cases:
-        self.run(load, count, self.options.seconds)
+      progress(f"  {'replays':<48}{self.replays[-1]:>10,.0f} answers/s")
+      for case in cases:
+        self.run(case, self.options.seconds)
 
   @staticmethod
   def ratio(rates, to):
@@ -151,7 +158,7 @@ class PostgresBench:
     return outcomes, problems
 
   def table(self):
-    layout = "{:<42}{:>12}{:>9}{:>14}{:>9}{:>9}"
+    layout = "{:<48}{:>12}{:>9}{:>14}{:>9}{:>9}"
 
     def row(name, rates, to=None, target=None, latencies=()):
       ratio = self.ratio(rates, to) if to else 1
@@ -167,14 +174,17 @@ class PostgresBench:
     yield row(f"pgbench, {PGBENCH_CLIENTS} clients: a keyed draw", keyed, draw)
     yield row("replays, without the database", self.replays, draw)
     targets = {"keyed": 3, "batch": 10}
-    for (load, count), rates in self.runs.items():
+    for case, rates in self.runs.items():
+      load, count, connections = case
       if count == 1:
-        yield row(NAMES[load], rates, draw, targets.get(load), self.latencies[load, count])
+        yield row(self.name(*case), rates, draw, targets.get(load), self.latencies[case])
         if load == "keyed":
           yield row("  to pgbench's keyed draw", rates, keyed, targets[load])
       else:
-        yield row(f"{NAMES[load]}, two servers ¹", rates, self.runs[load, 1], 1, self.latencies[load, count])
-    yield "¹ ratio to one server with as many connections"
+        one = self.runs[load, 1, self.options.connections]
+        target = 1 if connections > self.options.connections else None
+        yield row(f"{self.name(*case)} ¹", rates, one, target, self.latencies[case])
+    yield "¹ ratio to one server"
 
 
 def main(options):
@@ -242,5 +252,5 @@ def main(options):
   name = SCRATCH / time.strftime("postgres-%Y%m%dT%H%M%SZ.json", time.gmtime())
   name.write_text(json.dumps({
     "machine": host, "options": {name: str(value) for name, value in vars(options).items()}, "pgbench": bench.yardsticks, "replays": bench.replays,
-    "runs": {f"{load} {count}": rates for (load, count), rates in bench.runs.items()}, "problems": problems}, indent=2) + "\n")
+    "runs": {" ".join(map(str, case)): rates for case, rates in bench.runs.items()}, "problems": problems}, indent=2) + "\n")
   return 1 if problems else 0
