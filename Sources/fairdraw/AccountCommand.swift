@@ -52,14 +52,17 @@ struct AccountCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let accounts = try await administering(storage) { try $0.accounts() }
-      let rows = accounts.map {
-        [
-          String($0.id.rawValue), $0.name, $0.dailyQuota.map(String.init) ?? "server's",
-          Terminal.time($0.created),
-        ]
+      let rows = try await administering(storage) { store in
+        var rows: [[String]] = []
+        for account in try store.accounts() {
+          rows.append([
+            String(account.id.rawValue), account.name, account.dailyQuota.map(String.init) ?? "server's",
+            Terminal.time(account.created), try await store.signIn(of: account.id)?.email.description ?? "",
+          ])
+        }
+        return rows
       }
-      Terminal.table(["ID", "NAME", "DAILY QUOTA", "CREATED"], rows)
+      Terminal.table(["ID", "NAME", "DAILY QUOTA", "CREATED", "EMAIL"], rows)
     }
   }
 

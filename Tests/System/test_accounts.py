@@ -74,6 +74,7 @@ def test_an_account_with_a_sign_in(server):
   assert (done.returncode, done.stdout) == (0, "") and PASSWORD not in done.stderr
   email, password = sign_in(server, name)
   assert email == f"{name}@example.com" and matches(password, PASSWORD) and not matches(password, PASSWORD + "x")
+  assert [line.split()[-1] for line in server.cli("account", "list").stdout.splitlines() if name in line] == [email]
 
 
 def test_an_account_without_one(server, account):

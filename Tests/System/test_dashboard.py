@@ -177,7 +177,7 @@ def said(answer):
 
 def shown(answer):
   """A page's text, as it is read."""
-  return html.unescape(re.sub(r"<[^>]+>", " ", answer.body.decode()))
+  return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.body.decode())).split())
 
 
 def draw(server, key, client_seed="hello", **parameters):
@@ -757,7 +757,10 @@ def test_a_webhook_from_its_making_to_its_end(site, person, receiver):
   wait_until(lambda: "2 attempts" in shown(person.get("/dashboard/deliveries?state=delivered")), "both attempts are shown")
   assert "200" in shown(person.get(page)) and '{"status":200}' in shown(person.get(page))
 
+  assert "1 webhook " in shown(person.get("/dashboard"))
   assert post("disable").status == 303 and "disabled" in shown(person.get(page))
+  overview = shown(person.get("/dashboard"))
+  assert "A webhook is disabled" in overview and "0 webhooks " in overview
   refused = post("test")
   assert refused.status == 409 and "Enable it first" in said(refused)
   assert post("enable").status == 303

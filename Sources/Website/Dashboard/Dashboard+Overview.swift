@@ -13,6 +13,7 @@ extension Dashboard {
       )
     }
     let working = keys.filter { $0.key.revoked == nil }
+    let enabled = hooks.count { $0.isEnabled }
     let weekly = used.reduce(0) { $0 + $1.count }
     var values: [String: Any] = [
       "quota": quota(visit, used: used.filter { $0.day == today }.reduce(0) { $0 + $1.count }),
@@ -21,7 +22,7 @@ extension Dashboard {
         "count": working.count, "isOne": working.count == 1,
         "live": working.count { $0.key.mode == .live }, "test": working.count { $0.key.mode == .test },
       ] as [String: Any],
-      "webhooks": ["count": hooks.count, "isOne": hooks.count == 1] as [String: Any],
+      "webhooks": ["count": enabled, "isOne": enabled == 1] as [String: Any],
       "publicURL": publicURL,
       "curl": curl(key: "YOUR_KEY"),
       "copyCurl": HTML.copyButton(curl(key: "YOUR_KEY"), label: "command"),
@@ -29,10 +30,8 @@ extension Dashboard {
       "hasKeys": !working.isEmpty,
     ]
     if let last = working.compactMap(\.activity.lastUsed).max() { values["lastUsed"] = moment(last) }
-    let disabled = hooks.filter { !$0.isEnabled }
-    if !disabled.isEmpty {
-      values["disabled"] = ["count": disabled.count, "isOne": disabled.count == 1] as [String: Any]
-    }
+    let disabled = hooks.count - enabled
+    if disabled > 0 { values["disabled"] = ["count": disabled, "isOne": disabled == 1] as [String: Any] }
     return page(visit, "overview", "Overview", section: "/dashboard", values: values)
   }
 
