@@ -98,6 +98,14 @@ class Browser:
     self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
     element.click()
 
+  def follow(self, selector):
+    """Clicks what leads to another page, and awaits that page. The click alone may return while the old one is shown."""
+    self.run("window.isLeft = true")
+    self.click(selector)
+    def arrived(_):
+      return self.run("return !window.isLeft && document.readyState === 'complete'")
+    WebDriverWait(self.driver, TIMEOUT, ignored_exceptions=[Exception]).until(arrived, f"{selector} led nowhere")
+
   def screenshot(self, file):
     """The whole page, however long, as a PNG."""
     size = self.run("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]")

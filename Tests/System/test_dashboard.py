@@ -951,7 +951,7 @@ def enter(browser, person, path="/dashboard"):
 def test_a_day_with_the_dashboard(browser, site, person):
   person.sign_up()
   browser.open("/")
-  browser.click("header nav a[href='/dashboard']")
+  browser.follow("header nav a[href='/dashboard']")
   browser.wait("h1", "Sign in")
   for text in (person.email, Keys.TAB, person.password, Keys.ENTER):
     if text == person.email:
@@ -960,9 +960,9 @@ def test_a_day_with_the_dashboard(browser, site, person):
   browser.wait("h1", "Overview")
   assert "0 of" in browser.find(".quota").text
 
-  browser.click("a[href='/dashboard/keys/new']")
+  browser.follow("a[href='/dashboard/keys/new']")
   browser.fill("#name", "Browser")
-  browser.click("form.panel button")
+  browser.follow("form.panel button")
   key = browser.wait("#key").text
   assert browser.find("button[aria-label='Copy the key']").get_attribute("data-copy") == key
   command = browser.find("pre code").text
@@ -973,33 +973,33 @@ def test_a_day_with_the_dashboard(browser, site, person):
   assert browser.text.count(key[:16]) == 1 and key not in browser.text
 
   assert draw(site, key, "in a browser").status == 200
-  browser.click(".side a[href='/dashboard/usage']")
+  browser.follow(".side a[href='/dashboard/usage']")
   browser.wait("h1", "Usage")
   assert "2 of" in browser.find(".quota").text
   assert [cell.text for cell in browser.all("tbody td")] == ["2", "2"]
   assert browser.find("svg.chart rect[fill='url(#fill-ints)']").size["height"] > 100
 
-  browser.click(".side a[href='/dashboard/outcomes']")
+  browser.follow(".side a[href='/dashboard/outcomes']")
   browser.fill("#clientSeed", "in a")
-  browser.click(".search button")
-  browser.click(".rows a")
+  browser.follow(".search button")
+  browser.follow(".rows a")
   browser.wait("h1", "in a browser")
-  browser.click("a[href^='/dashboard/outcomes/rotate']")
-  browser.click("form.row button")
+  browser.follow("a[href^='/dashboard/outcomes/rotate']")
+  browser.follow("form.row button")
   seed = browser.wait("#revealed").text
   assert re.fullmatch("[0-9a-f]{64}", seed)
-  browser.click("a.button")
+  browser.follow("a.button")
   browser.wait(".rows a", "seed revealed")
-  browser.click(".rows a")
+  browser.follow(".rows a")
   browser.wait(".verdict", "Verified")
   assert seed in browser.text
 
   browser.open("/dashboard/keys")
-  browser.click("a[aria-label^='Revoke']")
-  browser.click("button.danger")
+  browser.follow("a[aria-label^='Revoke']")
+  browser.follow("button.danger")
   browser.wait(".verdict", "The key is revoked")
   wait_until(lambda: draw(site, key).status == 401, "the key is turned away")
-  browser.click(".side button")
+  browser.follow(".side button")
   wait_until(lambda: urllib.parse.urlsplit(browser.driver.current_url).path == "/", "it is signed out")
   browser.open("/dashboard")
   browser.wait("h1", "Sign in")
@@ -1008,12 +1008,12 @@ def test_a_day_with_the_dashboard(browser, site, person):
 def test_a_webhook_in_the_browser(browser, site, person, receiver):
   person.arrive()
   enter(browser, person, "/dashboard/webhooks")
-  browser.click("a[href='/dashboard/webhooks/new']")
+  browser.follow("a[href='/dashboard/webhooks/new']")
   browser.fill("#url", receiver.url("/status/500"))
-  browser.click("form.panel button")
+  browser.follow("form.panel button")
   assert browser.wait("#secret").text.startswith("whsec_")
-  browser.click("a.button")
-  browser.click("form[action$='/test'] button")
+  browser.follow("a.button")
+  browser.follow("form[action$='/test'] button")
   browser.wait(".verdict", "A test event is on its way")
 
   def attempted():
@@ -1023,7 +1023,7 @@ def test_a_webhook_in_the_browser(browser, site, person, receiver):
   wait_until(attempted, "the attempt is shown", pause=0.1)
   browser.click(".items summary")
   assert "500" in browser.wait(".attempts").text and '{"status":500}' in browser.find(".answer").text
-  browser.click("form[action$='/resend'] button")
+  browser.follow("form[action$='/resend'] button")
   browser.wait(".verdict", "The delivery is due")
   wait_until(lambda: len(receiver.received()) == 2, "it is sent again")
 

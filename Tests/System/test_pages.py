@@ -97,7 +97,7 @@ def test_draw_follow_the_permalink_reveal_and_verify(browser, endpoint):
 
   browser.open(urllib.parse.urlsplit(link).path)
   assert "Committed, not revealed yet" in browser.find(".verdict").text
-  browser.click("main a[href^='/verify']")
+  browser.follow("main a[href^='/verify']")
   browser.wait("#result .verdict", "Committed, not revealed yet")
 
   browser.open("/")
@@ -106,11 +106,11 @@ def test_draw_follow_the_permalink_reveal_and_verify(browser, endpoint):
   browser.wait("#result ol.steps button")
   browser.click("#result ol.steps button")
   browser.wait("#result a.button", "Verify it")
-  browser.click("#result a.button")
+  browser.follow("#result a.button")
   assert "Verified" in browser.wait("#result .verdict").text
   assert [state for _, state in steps(browser)] == ["good"] * 4
 
-  browser.click("#result a[href^='/o/']")
+  browser.follow("#result a[href^='/o/']")
   assert browser.wait(".verdict strong").text == "Verified"
   assert re.fullmatch("[0-9a-f]{64}", browser.find("button[aria-label='Copy the server seed']").get_attribute("data-copy"))
 
@@ -249,7 +249,7 @@ def test_roots_are_listed_with_their_signatures(log_browser, yesterday):
 def test_an_inclusion_proof_is_checked_step_by_step(log_browser, yesterday):
   server, draws, root = yesterday
   log_browser.open(f"/o/{draws[4]['shortId']}")
-  log_browser.click("main a[href^='/transparency']")
+  log_browser.follow("main a[href^='/transparency']")
   log_browser.click("#by-draw button")
   log_browser.wait("#result .verdict", "Included")
   assert steps(log_browser) == [(name, "good") for name in ("The leaf", "The path", "The root", "The signature")]
