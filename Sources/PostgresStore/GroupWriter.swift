@@ -291,11 +291,10 @@ final class GroupWriter: Sendable {
   }
 
   private static func testOutcome(_ row: Int, of result: QueryResult) throws -> Outcome {
-    try OutcomeRow(
+    try Outcome(
       id: result.integer(row, 1), chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: result.integer(row, 4),
       value: result.bytes(row, 5), fields: result.bytes(row, 6), items: result.optionalBytes(row, 7),
-      created: result.integer(row, 8), clientSeed: result.bytes(row, 2), serverHash: result.bytes(row, 3)
-    ).outcome(mode: .test)
+      created: result.integer(row, 8), clientSeed: result.bytes(row, 2), serverHash: result.bytes(row, 3), mode: .test)
   }
 
   /// Which of the things asked for a row is about: its first column counts them from 1.

@@ -258,7 +258,7 @@ extension PostgresStore: AccountStore {
       let rows = try connection.run([Query(.listRevealedOutcomes) { $0.bind(newest) }])[0]
       guard rows.count == chains.count else { throw StoreFailure("a revealed commitment has no outcome") }
       return try (0..<rows.count).map {
-        (KeyID(chains.integer($0, 0)), try OutcomeRow(row: $0, of: rows).outcome(mode: .live))
+        (KeyID(chains.integer($0, 0)), try Outcome(row: $0, of: rows, mode: .live))
       }
     }
   }
@@ -275,7 +275,7 @@ extension PostgresStore: AccountStore {
           $0.bind(Int64(limit))
         }
       ])[0]
-      return try (0..<rows.count).map { try OutcomeRow(row: $0, of: rows).outcome(mode: .test) }
+      return try (0..<rows.count).map { try Outcome(row: $0, of: rows, mode: .test) }
     }
   }
 
@@ -335,14 +335,14 @@ extension SignIn {
   }
 }
 
-extension OutcomeRow {
+extension Outcome {
   /// Of id, chain, epoch, cursor, nonce, endpoint, value, fields, items, created, client seed, server hash.
-  fileprivate init(row: Int, of rows: QueryResult) {
-    self.init(
+  fileprivate init(row: Int, of rows: QueryResult, mode: Mode) throws {
+    try self.init(
       id: rows.integer(row, 0), chain: rows.integer(row, 1), epoch: rows.integer(row, 2), cursor: rows.integer(row, 3),
       nonce: rows.integer(row, 4), endpoint: rows.integer(row, 5), value: rows.bytes(row, 6),
       fields: rows.bytes(row, 7), items: rows.optionalBytes(row, 8), created: rows.integer(row, 9),
-      clientSeed: rows.bytes(row, 10), serverHash: rows.optionalBytes(row, 11))
+      clientSeed: rows.bytes(row, 10), serverHash: rows.optionalBytes(row, 11), mode: mode)
   }
 }
 

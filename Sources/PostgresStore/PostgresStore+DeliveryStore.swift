@@ -136,12 +136,11 @@ extension PostgresStore: DeliveryStore {
     guard let outcome = rows.optionalInteger(row, 6) else { return .test }
     guard let chain = rows.optionalInteger(row, 7) else { throw StoreFailure("outcome \(outcome) is not there") }
     return .outcome(
-      try OutcomeRow(
+      try Outcome(
         id: outcome, chain: chain, epoch: rows.integer(row, 8), cursor: rows.integer(row, 9),
         nonce: rows.integer(row, 10), endpoint: rows.integer(row, 11), value: rows.bytes(row, 12),
         fields: rows.bytes(row, 13), items: nil, created: rows.integer(row, 14), clientSeed: rows.bytes(row, 15),
-        serverHash: rows.optionalBytes(row, 16)
-      ).outcome(mode: .live))
+        serverHash: rows.optionalBytes(row, 16), mode: .live))
   }
 
   private static func targets(

@@ -138,12 +138,12 @@ extension PostgresStore: LedgerStore {
   ) throws -> [Outcome] {
     let rows = try connection.run([query])[0]
     return try (0..<rows.count).map { row in
-      try OutcomeRow(
+      try Outcome(
         id: rows.integer(row, 0), chain: rows.integer(row, 1), epoch: rows.integer(row, 2),
         cursor: rows.integer(row, 3), nonce: rows.integer(row, 4), endpoint: rows.integer(row, 5),
         value: rows.bytes(row, 6), fields: rows.bytes(row, 7), items: rows.optionalBytes(row, 8),
-        created: rows.integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows.optionalBytes(row, 10)
-      ).outcome(mode: caller.mode)
+        created: rows.integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows.optionalBytes(row, 10),
+        mode: caller.mode)
     }
   }
 
@@ -159,11 +159,10 @@ extension PostgresStore: LedgerStore {
   }
 
   private static func liveOutcome(_ row: QueryResult, id: Int64) throws -> RecordedOutcome {
-    let outcome = try OutcomeRow(
+    let outcome = try Outcome(
       id: id, chain: row.integer(0, 0), epoch: row.integer(0, 1), cursor: row.integer(0, 2), nonce: row.integer(0, 3),
       endpoint: row.integer(0, 4), value: row.bytes(0, 5), fields: row.bytes(0, 6), items: row.optionalBytes(0, 7),
-      created: row.integer(0, 8), clientSeed: row.bytes(0, 9), serverHash: row.optionalBytes(0, 10)
-    ).outcome(mode: .live)
+      created: row.integer(0, 8), clientSeed: row.bytes(0, 9), serverHash: row.optionalBytes(0, 10), mode: .live)
     guard let seed = row.optionalBytes(0, 11) else {
       return RecordedOutcome(outcome: outcome, standing: .inUse(outcome.serverHash))
     }
@@ -175,11 +174,10 @@ extension PostgresStore: LedgerStore {
   }
 
   private static func testOutcome(_ row: QueryResult, id: Int64) throws -> RecordedOutcome {
-    let outcome = try OutcomeRow(
+    let outcome = try Outcome(
       id: id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: row.integer(0, 4), value: row.bytes(0, 5),
       fields: row.bytes(0, 6), items: row.optionalBytes(0, 7), created: row.integer(0, 8), clientSeed: row.bytes(0, 2),
-      serverHash: row.bytes(0, 3)
-    ).outcome(mode: .test)
+      serverHash: row.bytes(0, 3), mode: .test)
     let draw = TestDrawID(account: AccountID(row.integer(0, 0)), digest: row.bytes(0, 1))
     return RecordedOutcome(outcome: outcome, standing: .rehearsal(draw))
   }

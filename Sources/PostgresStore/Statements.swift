@@ -101,7 +101,7 @@ extension Statement {
   /// commit travels with the statement, so that it must fail by itself where it is not: it divides by zero.
   private static let mustNotHaveMoved = "CASE WHEN c.cursor = n.old_cursor AND c.nonce = n.old_nonce THEN 1 ELSE 0 END"
 
-  /// By their ids, which are found in three quarters of the time that client seeds take.
+  /// By their ids: an index of numbers is searched faster than one of client seeds.
   static let moveChains = Statement(
     "move-chains",
     """

@@ -352,10 +352,9 @@ final class GroupWriter {
       )
     }
     return try row.map {
-      try OutcomeRow(
+      try Outcome(
         id: $0.id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: $0.endpoint, value: $0.value, fields: $0.fields,
-        items: $0.items, created: $0.created, clientSeed: $0.clientSeed, serverHash: $0.serverHash
-      ).outcome(mode: .test)
+        items: $0.items, created: $0.created, clientSeed: $0.clientSeed, serverHash: $0.serverHash, mode: .test)
     }
   }
 

@@ -266,7 +266,7 @@ extension SQLiteStore: AccountStore {
               WHERE m.owner_id = ? AND m.chain_id > ? AND m.revealed IS NOT NULL ORDER BY m.chain_id LIMIT ?
               """),
           arguments: [key.rawValue, after ?? 0, limit - found.count])
-        for row in rows { found.append((key, try OutcomeRow(row).outcome(mode: .live))) }
+        for row in rows { found.append((key, try Outcome(row, mode: .live))) }
       }
       return found
     }
@@ -284,7 +284,7 @@ extension SQLiteStore: AccountStore {
           WHERE account_id = ? AND (client_seed, id) > (?, ?) ORDER BY client_seed, id LIMIT ?
           """,
         arguments: [account.rawValue, Data(after?.clientSeed.bytes ?? []), after?.id ?? 0, limit]
-      ).map { try OutcomeRow($0).outcome(mode: .test) }
+      ).map { try Outcome($0, mode: .test) }
     }
   }
 
@@ -348,12 +348,12 @@ extension SignIn {
   }
 }
 
-extension OutcomeRow {
+extension Outcome {
   /// Of id, chain, epoch, cursor, nonce, endpoint, value, fields, items, created, client seed, server hash.
-  fileprivate init(_ row: Row) {
-    self.init(
+  fileprivate init(_ row: Row, mode: Mode) throws {
+    try self.init(
       id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5],
       value: Array(row[6] as Data), fields: Array(row[7] as Data), items: (row[8] as Data?).map(Array.init),
-      created: row[9], clientSeed: Array(row[10] as Data), serverHash: Array(row[11] as Data))
+      created: row[9], clientSeed: Array(row[10] as Data), serverHash: Array(row[11] as Data), mode: mode)
   }
 }

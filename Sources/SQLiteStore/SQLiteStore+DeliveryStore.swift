@@ -123,11 +123,10 @@ extension SQLiteStore: DeliveryStore {
     guard let outcome = row[4] as Int64? else { return .test }
     guard let chain = row[5] as Int64? else { throw StoreFailure("outcome \(outcome) is not there") }
     return .outcome(
-      try OutcomeRow(
+      try Outcome(
         id: outcome, chain: chain, epoch: row[6], cursor: row[7], nonce: row[8], endpoint: row[9],
         value: Array(row[10] as Data), fields: Array(row[11] as Data), items: nil, created: row[12],
-        clientSeed: Array(row[13] as Data), serverHash: Array(row[14] as Data)
-      ).outcome(mode: .live))
+        clientSeed: Array(row[13] as Data), serverHash: Array(row[14] as Data), mode: .live))
   }
 
   private func target(_ id: WebhookEndpointID, _ db: Database, _ now: Milliseconds) throws -> WebhookTarget {

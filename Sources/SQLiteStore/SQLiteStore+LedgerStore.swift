@@ -87,11 +87,10 @@ extension SQLiteStore: LedgerStore {
         arguments: [caller.account.rawValue, seed, limit])
     }
     return try rows.map { row in
-      try OutcomeRow(
+      try Outcome(
         id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5],
         value: bytes(row[6]), fields: bytes(row[7]), items: (row[8] as Data?).map(Array.init), created: row[9],
-        clientSeed: clientSeed.bytes, serverHash: (row[10] as Data?).map(Array.init)
-      ).outcome(mode: caller.mode)
+        clientSeed: clientSeed.bytes, serverHash: (row[10] as Data?).map(Array.init), mode: caller.mode)
     }
   }
 
@@ -150,11 +149,10 @@ extension SQLiteStore: LedgerStore {
         """,
       arguments: [id])
     guard let row else { return nil }
-    let outcome = try OutcomeRow(
+    let outcome = try Outcome(
       id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5], value: bytes(row[6]),
       fields: bytes(row[7]), items: (row[8] as Data?).map(Array.init), created: row[9], clientSeed: bytes(row[10]),
-      serverHash: (row[11] as Data?).map(Array.init)
-    ).outcome(mode: .live)
+      serverHash: (row[11] as Data?).map(Array.init), mode: .live)
     guard let seed = row[12] as Data? else {
       return RecordedOutcome(outcome: outcome, standing: .inUse(outcome.serverHash))
     }
@@ -173,10 +171,10 @@ extension SQLiteStore: LedgerStore {
         """,
       arguments: [id])
     return try row.map { row in
-      let outcome = try OutcomeRow(
+      let outcome = try Outcome(
         id: id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: row[4], value: bytes(row[5]), fields: bytes(row[6]),
-        items: (row[7] as Data?).map(Array.init), created: row[8], clientSeed: bytes(row[2]), serverHash: bytes(row[3])
-      ).outcome(mode: .test)
+        items: (row[7] as Data?).map(Array.init), created: row[8], clientSeed: bytes(row[2]), serverHash: bytes(row[3]),
+        mode: .test)
       let draw = TestDrawID(account: AccountID(row[0]), digest: bytes(row[1]))
       return RecordedOutcome(outcome: outcome, standing: .rehearsal(draw))
     }

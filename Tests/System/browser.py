@@ -100,10 +100,10 @@ class Browser:
 
   def follow(self, selector):
     """Clicks what leads to another page, and awaits that page. The click alone may return while the old one is shown."""
-    self.run("window.isLeft = true")
+    self.run("window.isOld = true")
     self.click(selector)
     def arrived(_):
-      return self.run("return !window.isLeft && document.readyState === 'complete'")
+      return self.run("return !window.isOld && document.readyState === 'complete'")
     WebDriverWait(self.driver, TIMEOUT, ignored_exceptions=[Exception]).until(arrived, f"{selector} led nowhere")
 
   def screenshot(self, file):

@@ -41,6 +41,25 @@ public struct Outcome: Sendable, Equatable {
     self.items = items
     self.created = created
   }
+
+  /// An outcome as a store's columns hold it.
+  ///
+  /// - Parameter serverHash: nil when neither the chain nor the revealed seeds have it.
+  /// - Throws: ``StoreFailure`` if the row is not one that this program wrote; ``InvalidParameter`` if its seed or hash is
+  ///   none.
+  public init(
+    id: Int64, chain: Int64, epoch: Int64, cursor: Int64, nonce: Int64, endpoint: Int64, value: [UInt8],
+    fields: [UInt8], items: [UInt8]?, created: Milliseconds, clientSeed: [UInt8], serverHash: [UInt8]?, mode: Mode
+  ) throws {
+    guard let endpoint = UInt8(exactly: endpoint).flatMap(Endpoint.init(rawValue:)) else {
+      throw StoreFailure("outcome \(id) is of an unknown endpoint, \(endpoint)")
+    }
+    guard let serverHash else { throw StoreFailure("the server seed of outcome \(id), epoch \(epoch), is missing") }
+    self.init(
+      id: id, chain: chain, mode: mode, clientSeed: try ClientSeed(clientSeed),
+      serverHash: try ServerHash(bytes: serverHash), epoch: Int(epoch), cursor: cursor, nonce: nonce,
+      endpoint: endpoint, value: value, fields: fields, items: items, created: created)
+  }
 }
 
 /// Writes outcomes the one way they are ever written: when drawn, when looked up, when replayed.
