@@ -3,6 +3,7 @@
 Nothing here knows what an answer should be; that is for the tests.
 """
 
+import functools
 import hashlib
 import http.client
 import itertools
@@ -11,6 +12,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -20,6 +22,8 @@ import time
 import urllib.parse
 from contextlib import closing
 from dataclasses import dataclass
+
+import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("FAIRDRAW_BINARY", str(REPOSITORY / ".build" / "release" / "fairdraw"))
@@ -67,6 +71,19 @@ def cli(*arguments, data=None, env=None, check=False, timeout=TIMEOUT, typed="")
   if check and done.returncode != 0:
     raise AssertionError(f"{shlex.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
   return done
+
+
+# Node
+
+
+@functools.cache
+def node():
+  """Node, without what its version 18, the oldest that the documentation names, does not have: a global `crypto`."""
+  if not shutil.which("node"):
+    pytest.fail("no `node` on PATH: install Debian's nodejs, as bin/test does", pytrace=False)
+  flag = "--no-experimental-global-webcrypto"  # which later versions know no more
+  known = subprocess.run(["node", flag, "--eval", ""], capture_output=True, timeout=TIMEOUT).returncode == 0
+  return ["node", flag] if known else ["node"]
 
 
 _names = itertools.count(1)
@@ -166,14 +183,10 @@ class Connection:
 
 
 class Server:
-  """A `fairdraw serve` over one data folder; it may be stopped, killed and started again.
+  """A `fairdraw serve` over one data folder; it may be stopped, killed and started again."""
 
-  `launcher` is a command that ends in becoming the one that follows it.
-  """
-
-  def __init__(self, data, host="127.0.0.1", arguments=(), launcher=(), **env):
+  def __init__(self, data, host="127.0.0.1", arguments=(), **env):
     self.data = pathlib.Path(data)
-    self.launcher = launcher
     self.host = host
     self.arguments = arguments
     self.env = {"FAIRDRAW_RATE_LIMIT_PER_MINUTE": 0, **env}
@@ -186,7 +199,7 @@ class Server:
 
   def start(self):
     assert self.process is None, "already running"
-    command = [*map(str, self.launcher), BINARY, "serve", "--host", self.host, "--port", "0", "--data", str(self.data), *map(str, self.arguments)]
+    command = [BINARY, "serve", "--host", self.host, "--port", "0", "--data", str(self.data), *map(str, self.arguments)]
     with open(self.log, "ab") as log:
       self.process = subprocess.Popen(
         command, env=environment(**self.env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)

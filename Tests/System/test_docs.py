@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness import BINARY, REPOSITORY, TIMEOUT, cli, environment
+from harness import BINARY, REPOSITORY, TIMEOUT, cli, environment, node
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 README = (REPOSITORY / "README.md").read_text()
@@ -64,7 +64,7 @@ def test_the_pages_examples_run(serve, tmp_path, page):
   for script in blocks(text, "sh"):
     shell(script, server, KEY=key)
     ran += 1
-  for language, name, command in [("js", "example.mjs", ["node"]), ("python", "example.py", [sys.executable])]:
+  for language, name, command in [("js", "example.mjs", node()), ("python", "example.py", [sys.executable])]:
     for program in blocks(text, language):
       file = tmp_path / name
       file.write_text(program)

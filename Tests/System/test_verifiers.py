@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import node
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_FILE = ROOT / "docs/verifiers/fairdraw_verify.py"
 NODE_FILE = ROOT / "docs/verifiers/fairdraw-verify.js"
@@ -79,17 +81,10 @@ class Python:
         return [struct.pack(">d", function(struct.unpack(">d", bytes.fromhex(x))[0])).hex() for x in points]
 
 
-def node():
-    path = shutil.which("node")
-    if not path:
-        pytest.fail("no `node` on PATH: install Debian's nodejs, as bin/test does", pytrace=False)
-    return path
-
-
 class Node:
     @property
     def command(self):
-        return [node(), str(NODE_FILE)]
+        return [*node(), str(NODE_FILE)]
 
     driver = """
         import * as v from %s;
@@ -123,7 +118,7 @@ class Node:
     """ % json.dumps(NODE_FILE.as_uri())
 
     def call(self, calls):
-        command = [node(), "--input-type=module", "-e", self.driver]
+        command = [*node(), "--input-type=module", "-e", self.driver]
         run = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         return read(run.stdout)
@@ -678,5 +673,5 @@ def test_javascript_stands_alone(tmp_path):
     copied = tmp_path / "fairdraw-verify.mjs"
     shutil.copy(NODE_FILE, copied)
     outcome = write(tmp_path / "outcome.json", OUTCOMES[0])
-    command = [node(), str(copied), str(outcome), "--server-seed", VECTORS[0]["serverSeed"]]
+    command = [*node(), str(copied), str(outcome), "--server-seed", VECTORS[0]["serverSeed"]]
     assert subprocess.run(command, capture_output=True).returncode == 0

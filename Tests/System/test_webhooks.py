@@ -3,7 +3,6 @@
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -218,7 +217,6 @@ def test_private_addresses_are_refused_unless_allowed(serve, receiver):
   assert not receiver.received() and state_counts(server) == {"pending": 5}
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl")
 def test_the_certificate_must_be_the_hosts(hooked, tmp_path):
   certificate = tmp_path / "certificate.pem"
   subprocess.run(
