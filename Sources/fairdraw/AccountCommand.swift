@@ -62,7 +62,7 @@ struct AccountCommand: AsyncParsableCommand {
         }
         return rows
       }
-      Terminal.table(["ID", "NAME", "DAILY QUOTA", "CREATED", "EMAIL"], rows)
+      try Terminal.table(["ID", "NAME", "DAILY QUOTA", "CREATED", "EMAIL"], rows)
     }
   }
 
@@ -128,7 +128,7 @@ struct AccountCommand: AsyncParsableCommand {
         try await store.usage(
           of: store.existingAccount(name).id, days: Day(number: today.number - Int64(days) + 1)...today.next)
       }
-      Terminal.table(
+      try Terminal.table(
         ["DATE", "ENDPOINT", "OUTCOMES"], usage.map { ["\($0.day)", $0.endpoint.name, String($0.count)] })
     }
   }
@@ -165,7 +165,7 @@ struct AccountCommand: AsyncParsableCommand {
         let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: url)
         let account = try await store.existingAccount(name)
         try await AccountExport(store: store, renderer: renderer).write(format, of: account.id) {
-          try FileHandle.standardOutput.write(contentsOf: $0)
+          try StandardOutput.write($0)
         }
       }
     }

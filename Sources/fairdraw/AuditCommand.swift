@@ -94,20 +94,22 @@ struct AuditCommand: AsyncParsableCommand {
     let findings = audit.withLock { $0.findings(previous: previous, publicKey: key) }
     for finding in findings {
       let name = finding.name.padding(toLength: 12, withPad: " ", startingAt: 0)
-      print("\(finding.fault == nil ? "ok   " : "FAIL ") \(name)  \(finding.fault ?? finding.note)")
+      try StandardOutput.print("\(finding.fault == nil ? "ok   " : "FAIL ") \(name)  \(finding.fault ?? finding.note)")
     }
     if let own {
-      if own.ofOtherDays > 0 { print("note: \(own.ofOtherDays) of the outcomes are of other days.") }
+      if own.ofOtherDays > 0 { try StandardOutput.print("note: \(own.ofOtherDays) of the outcomes are of other days.") }
       if own.ofTestMode > 0 {
-        print("note: \(own.ofTestMode) of the outcomes are of test keys, which are not in the log.")
+        try StandardOutput.print("note: \(own.ofTestMode) of the outcomes are of test keys, which are not in the log.")
       }
     }
-    if pinned == nil { print("note: \(source.name) named the key itself; pin it with --public-key.") }
+    if pinned == nil {
+      try StandardOutput.print("note: \(source.name) named the key itself; pin it with --public-key.")
+    }
     guard findings.allSatisfy({ $0.fault == nil }) else {
-      print("NOT verified: \(day)")
+      try StandardOutput.print("NOT verified: \(day)")
       throw ExitCode.failure
     }
-    print("verified: \(day)")
+    try StandardOutput.print("verified: \(day)")
   }
 
   private func ownOutcomes(_ path: String, _ day: Day) throws -> OwnOutcomes {

@@ -38,7 +38,7 @@ struct ChainCommand: AsyncParsableCommand {
         )
       }
       let prefixes = Dictionary(uniqueKeysWithValues: keys.map { ($0.key.id, $0.key.prefix) })
-      Terminal.table(
+      try Terminal.table(
         ["KEY", "CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"],
         chains.map {
           [
@@ -92,7 +92,13 @@ struct ChainCommand: AsyncParsableCommand {
       guard reply.status == 200, let seed = answer.text("revealed", "serverSeed"),
         let next = answer.text("next", "serverHash")
       else { throw CommandFailure(answer.text("error") ?? "the ledger gave an answer that makes no sense") }
-      print(seed)
+      do {
+        try StandardOutput.print(seed)
+      } catch {
+        throw CommandFailure(
+          "\(error.description). The chain is rotated; verifying an outcome of it, by its shortId, shows the revealed seed"
+        )
+      }
       print("The next draw uses a server seed whose hash is \(next).", to: &Terminal.error)
     }
   }
@@ -159,7 +165,7 @@ struct OutcomesCommand: AsyncParsableCommand {
           renderer.append(outcome, to: &lines)
           lines.append(UInt8(ascii: "\n"))
         }
-        try FileHandle.standardOutput.write(contentsOf: lines)
+        try StandardOutput.write(lines)
         left -= outcomes.count
         guard outcomes.count == page, let last = outcomes.last else { return }
         before = (last.cursor, last.nonce)

@@ -31,6 +31,7 @@ struct Fairdraw: AsyncParsableCommand {
 @main
 enum Main {
   static func main() async {
+    StandardStreams.prepare()
     // The database and its key are for nobody else's eyes.
     umask(0o077)
     ProcessTitle.hidePasswords()
@@ -44,10 +45,22 @@ enum Main {
         try command.run()
       }
     } catch let failure as CommandFailure {
-      print("fairdraw: \(failure)", to: &Terminal.error)
-      exit(1)
+      fail(failure)
     } catch {
-      Fairdraw.exit(withError: error)
+      let code = Fairdraw.exitCode(for: error)
+      let message = Fairdraw.fullMessage(for: error)
+      guard !message.isEmpty else { exit(code.rawValue) }
+      // What was asked for (help, the version) is output; all else is a complaint.
+      guard code.isSuccess else {
+        print(message, to: &Terminal.error)
+        exit(code.rawValue)
+      }
+      do { try StandardOutput.print(message) } catch { fail(error) }
     }
+  }
+
+  private static func fail(_ failure: CommandFailure) -> Never {
+    print("fairdraw: \(failure)", to: &Terminal.error)
+    exit(1)
   }
 }

@@ -46,8 +46,13 @@ struct KeyCommand: AsyncParsableCommand {
     func run() async throws {
       let key = NewAPIKey(
         mode: Mode(name: mode) ?? .live, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
-      _ = try await administering(storage) { try $0.createKey(key, forAccountNamed: account) }
-      print(key.secret)
+      try await administering(storage) { store in
+        let holder = try await store.existingAccount(account)
+        guard try await store.keys(of: holder.id).count(where: { $0.key.revoked == nil }) < maximumKeys else {
+          throw AdministrationError.tooManyKeys
+        }
+        _ = try StandardOutput.show(key.secret) { try store.createKey(key, forAccountNamed: account) }
+      }
       print("Keep it: it is not shown again. Its name in lists is \(key.prefix).", to: &Terminal.error)
     }
   }
@@ -71,7 +76,7 @@ struct KeyCommand: AsyncParsableCommand {
           key.allowedReferers.joined(separator: " "),
         ]
       }
-      Terminal.table(
+      try Terminal.table(
         ["PREFIX", "NAME", "ACCOUNT", "MODE", "STATE", "CREATED", "LAST USED", "DENIED", "ADDRESSES", "REFERERS"], rows)
     }
   }

@@ -38,7 +38,7 @@ struct MerkleCommand: AsyncParsableCommand {
         guard let published = try await store.publishedDay(day) else {
           throw CommandFailure("there is nothing to publish of \(day): no outcome was recorded on it or before it")
         }
-        print(published.statement.root)
+        try StandardOutput.print(published.statement.root)
         print("\(day): \(published.leafCount) leaves.", to: &Terminal.error)
       } catch let error as DayNotOver {
         throw CommandFailure(error.description)
@@ -68,7 +68,7 @@ struct MerkleCommand: AsyncParsableCommand {
       } catch {
         throw CommandFailure("the database could not be read: \(error)")
       }
-      Terminal.table(
+      try Terminal.table(
         ["DATE", "LEAVES", "PUBLISHED", "ROOT"],
         days.map { ["\($0.day)", String($0.leafCount), Terminal.time($0.publishedAt), $0.statement.root] })
     }

@@ -127,7 +127,7 @@ struct Serve: AsyncParsableCommand {
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
-      greet(address, publicURL: givenURL, place: place)
+      greet(address, publicURL: givenURL, place: place, log: log)
     }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
@@ -181,8 +181,9 @@ func publicURLSetting(_ given: String?) throws -> String? {
   return text
 }
 
-/// The first words on standard output: where it listens, and a command that works as it stands.
-private func greet(_ address: SocketAddress?, publicURL: String?, place: String) {
+/// The first words on standard output: where it listens, and a command that works as it stands. A server works without
+/// anybody to read them.
+private func greet(_ address: SocketAddress?, publicURL: String?, place: String, log: LineLog) {
   let host = address?.ipAddress ?? "127.0.0.1"
   let shown = ["0.0.0.0": "127.0.0.1", "::": "[::1]"][host] ?? (host.contains(":") ? "[\(host)]" : host)
   let base = "http://\(shown):\(address?.port ?? 0)"
@@ -194,7 +195,7 @@ private func greet(_ address: SocketAddress?, publicURL: String?, place: String)
 
     """
   if let publicURL { text += "Permalinks begin with \(publicURL)/o/\n" }
-  FileHandle.standardOutput.write(Data(text.utf8))
+  do { try StandardOutput.write(text.utf8) } catch { log.line(.warning, error.description) }
 }
 
 /// Lets health checks know that the end is near, before connections are refused.

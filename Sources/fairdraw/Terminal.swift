@@ -1,12 +1,14 @@
+import API
 import Foundation
 import Ledger
 import Synchronization
 
 /// Writing for a person at a terminal.
 enum Terminal {
-  /// Standard error as a place to print to. It has no state, so anyone may use it at any time.
+  /// Standard error as a place to print to. It has no state, so anyone may use it at any time. What cannot be written
+  /// there is lost: there is nowhere to say so.
   struct StandardError: TextOutputStream {
-    mutating func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+    mutating func write(_ text: String) { _ = Descriptor.write(text.utf8, to: STDERR_FILENO) }
   }
 
   static var error: StandardError {
@@ -44,12 +46,13 @@ enum Terminal {
   }
 
   /// Columns as wide as they need to be, with two spaces between them.
-  static func table(_ head: [String], _ rows: [[String]]) {
+  static func table(_ head: [String], _ rows: [[String]]) throws {
     let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
-    for row in [head] + rows {
+    let lines = ([head] + rows).map { row in
       let cells = zip(row, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }
-      print(String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed()))
+      return String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed())
     }
+    try StandardOutput.print(lines.joined(separator: "\n"))
   }
 
   /// `2026-11-21 20:06 UTC`

@@ -48,15 +48,16 @@ struct VerifyCommand: AsyncParsableCommand {
         checking: outcome.json, serverSeed: seed(of: outcome), items: items, looksAround: failures < 20)
       if !report.isVerified { failures += 1 }
       if json {
-        Self.printJSON(report, of: outcome)
+        try Self.printJSON(report, of: outcome)
       } else {
-        if outcomes.count > 1 { print(Self.title(outcome)) }
-        Self.printText(report)
+        if outcomes.count > 1 { try StandardOutput.print(Self.title(outcome)) }
+        try Self.printText(report)
       }
     }
     if !json {
       let verdict = failures == 0 ? "verified" : "NOT verified"
-      print(outcomes.count == 1 ? verdict : "\(outcomes.count - failures) of \(outcomes.count) verified")
+      try StandardOutput.print(
+        outcomes.count == 1 ? verdict : "\(outcomes.count - failures) of \(outcomes.count) verified")
     }
     if failures > 0 { throw ExitCode(1) }
   }
@@ -87,7 +88,8 @@ struct VerifyCommand: AsyncParsableCommand {
       let file = source == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(fileURLWithPath: source))
       bytes = Array(try file.readToEnd() ?? Data())
     } catch {
-      throw CommandFailure("\(source) cannot be read: \(error.localizedDescription)")
+      let name = source == "-" ? "standard input" : source
+      throw CommandFailure("\(name) cannot be read: \(error.localizedDescription)")
     }
     let found = try Self.values(in: bytes, of: source)
     guard !found.isEmpty else { throw CommandFailure("\(source) holds no outcome") }
@@ -157,24 +159,24 @@ struct VerifyCommand: AsyncParsableCommand {
       "\(text("shortId"))  \(text("endpoint"))  \(text("clientSeed")):\(text("cursor")):\(text("nonce"))")
   }
 
-  private static func printText(_ report: OutcomeReport) {
+  private static func printText(_ report: OutcomeReport) throws {
     func short(_ bytes: [UInt8]) -> String {
       let text = Terminal.printable(String(decoding: bytes, as: UTF8.self))
       return text.count > 500 ? text.prefix(500) + "…" : text
     }
     for check in report.checks {
-      print(check.passed ? "ok    \(check.name)" : "FAIL  \(check.name)")
+      try StandardOutput.print(check.passed ? "ok    \(check.name)" : "FAIL  \(check.name)")
       if check.passed { continue }
       switch check.expected {
-      case .json(let json): print("      computed: \(short(json))")
-      case .words(let words): print("      \(check.name) \(words)")
+      case .json(let json): try StandardOutput.print("      computed: \(short(json))")
+      case .words(let words): try StandardOutput.print("      \(check.name) \(words)")
       }
-      if let actual = check.actual { print("      claimed:  \(short(actual))") }
+      if let actual = check.actual { try StandardOutput.print("      claimed:  \(short(actual))") }
     }
-    if let hint = report.hint { print("      \(hint)") }
+    if let hint = report.hint { try StandardOutput.print("      \(hint)") }
   }
 
-  private static func printJSON(_ report: OutcomeReport, of claim: Claim) {
+  private static func printJSON(_ report: OutcomeReport, of claim: Claim) throws {
     var line: [UInt8] = []
     line.append(json: report.isVerified ? "{\"ok\":true" : "{\"ok\":false")
     if let shortID = claim.field("shortId") {
@@ -204,6 +206,6 @@ struct VerifyCommand: AsyncParsableCommand {
       line.append(jsonString: hint)
     }
     line.append(json: "}")
-    print(String(decoding: line, as: UTF8.self))
+    try StandardOutput.print(String(decoding: line, as: UTF8.self))
   }
 }

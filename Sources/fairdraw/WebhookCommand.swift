@@ -37,10 +37,14 @@ struct WebhookCommand: AsyncParsableCommand {
     func run() async throws {
       guard let url = WebhookURL(url) else { throw CommandFailure("the URL cannot be used") }
       let secret = WebhookSecret()
-      let webhook = try await administering(storage) {
-        try $0.createWebhook(url: url, secret: secret, forAccountNamed: account)
+      let webhook = try await administering(storage) { store in
+        guard try store.webhooks(ofAccountNamed: account).count < maximumWebhooks else {
+          throw AdministrationError.tooManyWebhooks(account)
+        }
+        return try StandardOutput.show(secret.text) {
+          try store.createWebhook(url: url, secret: secret, forAccountNamed: account)
+        }
       }
-      print(secret.text)
       print(
         "Webhook \(webhook.id.rawValue) is ready. Keep the secret: it is not shown again. Try it:", to: &Terminal.error)
       print("  fairdraw webhook test \(webhook.id.rawValue)", to: &Terminal.error)
@@ -69,7 +73,7 @@ struct WebhookCommand: AsyncParsableCommand {
           webhook.url.description,
         ]
       }
-      Terminal.table(["ID", "ACCOUNT", "STATE", "CREATED", "URL"], rows)
+      try Terminal.table(["ID", "ACCOUNT", "STATE", "CREATED", "URL"], rows)
     }
   }
 
@@ -133,14 +137,15 @@ struct WebhookCommand: AsyncParsableCommand {
       for delivery in deliveries {
         let event = delivery.outcome.map { "outcome " + String(decoding: shortIDs.encode($0), as: UTF8.self) } ?? "test"
         let due = delivery.due.map { ", due \(Terminal.time($0))" } ?? ""
-        print(
+        try StandardOutput.print(
           "\(delivery.id.rawValue)  \(delivery.state.name)\(due)  \(event)  to \(delivery.endpoint.rawValue) \(delivery.url)"
         )
         for attempt in delivery.attempts {
           let status = attempt.status.map(String.init) ?? "no answer"
-          print("    \(Terminal.time(attempt.at))  \(status)  \(attempt.latency) ms  \(attempt.error ?? "delivered")")
+          try StandardOutput.print(
+            "    \(Terminal.time(attempt.at))  \(status)  \(attempt.latency) ms  \(attempt.error ?? "delivered")")
           let answer = Terminal.printable(String(String(decoding: attempt.answer, as: UTF8.self).prefix(200)))
-          if attempt.error != nil, !answer.isEmpty { print("      \(answer)") }
+          if attempt.error != nil, !answer.isEmpty { try StandardOutput.print("      \(answer)") }
         }
       }
     }
@@ -171,8 +176,12 @@ struct WebhookCommand: AsyncParsableCommand {
 
     func run() async throws {
       let secret = WebhookSecret()
-      try await administering(storage) { try $0.setWebhookSecret(webhook.id, to: secret) }
-      print(secret.text)
+      try await administering(storage) { store in
+        guard try store.webhooks(ofAccountNamed: nil).contains(where: { $0.endpoint.id == webhook.id }) else {
+          throw AdministrationError.unknownWebhook(webhook.id)
+        }
+        try StandardOutput.show(secret.text) { try store.setWebhookSecret(webhook.id, to: secret) }
+      }
       print("Keep it: it is not shown again. The secret before it signs too, for 24 hours.", to: &Terminal.error)
     }
   }

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import random
 import re
+import socket
 
 import pytest
 
@@ -34,6 +35,14 @@ def serve(tmp_path):
   yield start
   for running in started:
     running.kill()
+
+
+@pytest.fixture
+def free_port():
+  """A port of this machine's that is free now."""
+  with socket.socket() as taken:
+    taken.bind(("127.0.0.1", 0))
+    return taken.getsockname()[1]
 
 
 @pytest.fixture

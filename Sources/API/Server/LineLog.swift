@@ -5,14 +5,18 @@ import Synchronization
 
 /// Structured log lines, one JSON object each, written in the background so that no request waits for a log.
 ///
-/// Lines wait in a bounded buffer for a few milliseconds at the most. If whoever reads them falls so far behind that the
-/// buffer fills, lines are dropped, and the next one that fits says how many.
+/// Lines wait in a bounded buffer for a few milliseconds at the most. Lines are dropped if whoever reads them falls so far
+/// behind that the buffer fills, and if they cannot be written (a full disk, a closed pipe); once lines can be written
+/// again, one says how many were lost.
 public final class LineLog: Sendable {
   private struct State {
     var buffer: [UInt8] = []
     var dropped = 0
     var isClosed = false
   }
+
+  /// How long what waits may take to be written at the end: a reader that has stopped must not keep a server from stopping.
+  private static let closingTime = DispatchTimeInterval.seconds(2)
 
   private let descriptor: Int32
   private let capacity: Int
@@ -35,16 +39,7 @@ public final class LineLog: Sendable {
 
   /// Appends one line. `fields` appends JSON members, each with a comma before it.
   public func line(_ level: Logger.Level, _ message: String, _ fields: (inout [UInt8]) -> Void = { _ in }) {
-    var line: [UInt8] = []
-    line.reserveCapacity(320)
-    line.append(json: "{\"time\":\"")
-    appendTimestamp(to: &line)
-    line.append(json: "\",\"level\":\"")
-    line.append(text: level.rawValue)
-    line.append(json: "\",\"message\":")
-    line.append(jsonString: message)
-    fields(&line)
-    line.append(json: "}\n")
+    let line = text(level, message, fields)
     let isFirst = state.withLock { state in
       guard state.buffer.count + line.count <= capacity else {
         state.dropped += 1
@@ -57,14 +52,17 @@ public final class LineLog: Sendable {
     if isFirst { wake.signal() }
   }
 
-  /// Writes what waits, and returns when it is written. Lines that come later are dropped.
+  /// Writes what waits, and returns when it is written, or after ``closingTime`` if nobody reads it. Lines that come later
+  /// are dropped.
   public func close() {
     state.withLock { $0.isClosed = true }
     wake.signal()
-    done.wait()
+    _ = done.wait(timeout: .now() + Self.closingTime)
   }
 
   private func writeUntilClosed() {
+    var lost = 0
+    var isWithinLine = false
     while true {
       wake.wait()
       // Let a few lines gather: one write for many requests.
@@ -76,8 +74,16 @@ public final class LineLog: Sendable {
         }
         return (state.buffer, state.dropped, state.isClosed)
       }
-      write(bytes)
-      if dropped > 0 { line(.warning, "log lines were dropped") { $0.append(field: "dropped", integer: dropped) } }
+      lost += dropped
+      let start = isWithinLine ? 1 : 0
+      let batch = isWithinLine ? [UInt8(ascii: "\n")] + bytes : bytes
+      let written = Descriptor.write(batch, to: descriptor).written
+      if written > 0 { isWithinLine = batch[written - 1] != UInt8(ascii: "\n") }
+      lost += batch[max(written, start)...].count { $0 == UInt8(ascii: "\n") }
+      if lost > 0, written == batch.count {
+        let notice = text(.warning, "log lines were dropped") { $0.append(field: "dropped", integer: lost) }
+        if Descriptor.write(notice, to: descriptor).error == 0 { lost = 0 }
+      }
       if isClosed {
         done.signal()
         return
@@ -85,17 +91,18 @@ public final class LineLog: Sendable {
     }
   }
 
-  /// A log that cannot be written (a full disk, a closed pipe) is no reason to stop drawing.
-  private func write(_ bytes: [UInt8]) {
-    bytes.withUnsafeBytes { bytes in
-      var rest = bytes[...]
-      while !rest.isEmpty {
-        let written = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-        if written < 0 && errno == EINTR { continue }
-        guard written > 0 else { return }
-        rest = rest.dropFirst(written)
-      }
-    }
+  private func text(_ level: Logger.Level, _ message: String, _ fields: (inout [UInt8]) -> Void) -> [UInt8] {
+    var line: [UInt8] = []
+    line.reserveCapacity(320)
+    line.append(json: "{\"time\":\"")
+    appendTimestamp(to: &line)
+    line.append(json: "\",\"level\":\"")
+    line.append(text: level.rawValue)
+    line.append(json: "\",\"message\":")
+    line.append(jsonString: message)
+    fields(&line)
+    line.append(json: "}\n")
+    return line
   }
 
   /// Appends the time, `2026-11-21T20:06:00.123Z`. All but its last digits is the same for a second's worth of lines.

@@ -1,0 +1,43 @@
+import API
+import Foundation
+
+/// Standard input, output and error: made safe to use at the start, and written so that no failure goes unseen.
+enum StandardStreams {
+  /// Must run before anything opens a file or writes to a pipe.
+  ///
+  /// A file that is opened takes the lowest free number: with standard error closed, the database could become number 2
+  /// and the log be written into it. So each stream that is closed gets `/dev/null`, opened the wrong way round: reading
+  /// or writing it still fails, as it did before.
+  static func prepare() {
+    for (descriptor, access) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
+    where fcntl(descriptor, F_GETFD) == -1 { _ = open("/dev/null", access) }
+    // Writing to a pipe that nobody reads, or beyond a limit on a file's size, then fails and does not kill.
+    signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
+  }
+}
+
+/// What commands print on standard output: all of it is written, or the command fails.
+enum StandardOutput {
+  static func print(_ line: String) throws(CommandFailure) { try write((line + "\n").utf8) }
+
+  static func write(_ bytes: some Sequence<UInt8>) throws(CommandFailure) {
+    let error = Descriptor.write(bytes, to: STDOUT_FILENO).error
+    guard error == 0 else {
+      throw CommandFailure("standard output cannot be written: \(String(cString: strerror(error)))")
+    }
+  }
+
+  /// Prints a secret, and then does what makes it valid. So a secret that could not be shown never exists.
+  ///
+  /// - Throws: ``CommandFailure`` if it cannot be printed; what `make` throws, after saying that the secret is of no use.
+  static func show<Result>(_ secret: String, _ make: () throws -> Result) throws -> Result {
+    try print(secret)
+    do {
+      return try make()
+    } catch {
+      Swift.print("fairdraw: what was just printed was not put to use and is worthless", to: &Terminal.error)
+      throw error
+    }
+  }
+}
