@@ -15,6 +15,8 @@ public struct ServerConfiguration: Sendable {
   public var rateLimitPerMinute = 120
   /// Proxies whose `X-Forwarded-For` is believed.
   public var trustedProxies: [Network] = []
+  /// Whether clients reach the server over https, by way of a proxy.
+  public var isSecure = false
 
   public init() {}
 }
@@ -80,7 +82,8 @@ public func buildApplication(
   let admission = Admission(
     keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
     proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
-  let completion = Completion(log: parts.log, responseTimes: responseTimes, metrics: parts.metrics)
+  let completion = Completion(
+    log: parts.log, responseTimes: responseTimes, metrics: parts.metrics, isSecure: configuration.isSecure)
   let edge = Edge(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
     admission: admission, completion: completion, errorPage: errorPage)

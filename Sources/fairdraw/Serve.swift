@@ -98,6 +98,7 @@ struct Serve: AsyncParsableCommand {
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
     if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
     let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
+    server.isSecure = url.hasPrefix("https:")
 
     let (store, masterKey, place) = try storage.open()
     let log = LineLog()

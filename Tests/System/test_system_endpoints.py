@@ -102,15 +102,45 @@ def log_lines(server):
   return [json.loads(line) for line in server.log_text().splitlines() if line.startswith("{")]
 
 
-def test_one_log_line_a_request(server):
-  path = "/" + unique("logged")
-  response = server.get(path)
+def logged(server, response):
+  """The one line in the log for an answer."""
   request_id = response.header("X-Request-Id")
-  line = wait_until(lambda: [line for line in log_lines(server) if line.get("requestId") == request_id], "the request is logged")
-  assert len(line) == 1
-  line = line[0]
-  assert (line["method"], line["path"], line["status"]) == ("GET", path, 404)
-  assert line["durationMs"] >= 0 and line["level"] and line["time"]
+  lines = wait_until(lambda: [line for line in log_lines(server) if line.get("requestId") == request_id], "the request is logged")
+  assert len(lines) == 1
+  return lines[0]
+
+
+def test_one_log_line_a_request(server):
+  line = logged(server, server.get("/api/ints", {"clientSeed": "a log line"}))
+  assert (line["method"], line["path"], line["status"], line["caller"]) == ("GET", "/api/ints", 200, "anonymous")
+  assert line["durationMs"] >= 0 and line["level"] == "info" and line["time"]
+
+
+@pytest.mark.parametrize("noise, status", [
+  (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400), (b"GET / HTTP/9\r\n\r\n", 400),
+  (b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+], ids=["TLS", "version", "long header"])
+def test_what_is_refused_before_it_is_routed_is_answered_and_logged_like_the_rest(server, noise, status):
+  response = server.raw(noise)
+  assert response.status == status and response.error
+  assert response.header("Content-Type") == "application/json" and response.header("Cache-Control") == "no-store"
+  assert response.header("Connection") == "close" and response.header("Date")
+  assert response.header("X-Content-Type-Options") == "nosniff" and response.header("Content-Security-Policy")
+  assert response.header("Access-Control-Allow-Origin") == "*" and "X-Request-Id" in response.header("Access-Control-Expose-Headers")
+  line = logged(server, response)
+  assert (line["path"], line["status"], line["address"]) == ("none", status, "127.0.0.1") and "method" not in line
+
+
+@pytest.mark.parametrize("path", [
+  "/api/merkle/2024-01-01/proof/{seed}:0:0", "/api/merkle/{seed}", "/api/nowhere/{seed}", "/{seed}", "/{seed}/api/ints",
+  "/o/{seed}", "/assets/{seed}/site.css", "/api/ints?clientSeed={seed}", "/api/ints?{seed}=%zz", "/nowhere?next=/{seed}",
+  "/dashboard/outcomes/chain?clientSeed={seed}", "http://localhost/{seed}", "*{seed}",
+])
+def test_no_client_seed_reaches_the_log(server, path):
+  seed = unique("secret-seed")
+  response = server.raw_get(path.format(seed=seed).encode(), b"Referer: http://localhost/%s\r\nX-Seed: %s\r\n" % ((seed.encode(),) * 2))
+  line = logged(server, response)
+  assert line["status"] == response.status and seed not in server.log_text()
 
 
 def test_the_log_is_json_line_by_line(server):

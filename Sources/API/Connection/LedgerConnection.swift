@@ -175,7 +175,7 @@ final class LedgerConnection: ChannelDuplexHandler, RemovableChannelHandler {
     case .inputClosed: context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
     case .unreadable(let error):
       state = .answering
-      send(service.answer(toUnreadable: error), context, thenClose: true)
+      send(service.answer(toUnreadable: error, from: peer), context, thenClose: true)
     }
   }
 

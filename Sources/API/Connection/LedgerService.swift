@@ -91,36 +91,49 @@ struct LedgerService: Sendable {
     case .success(let success): reply = success
     case .failure(let refusal): reply = Reply(refusal, requestID: record.id)
     }
+    return answer(
+      reply, method: candidate.method.rawValue, isCrossOrigin: candidate.headers.origin != nil, record)
+  }
+
+  private func answer(
+    _ reply: Reply, method: String?, isCrossOrigin: Bool, closes: Bool = false, _ record: RequestRecord
+  ) -> Answer {
     var headers = HTTPHeaders()
-    headers.reserveCapacity(10)
+    headers.reserveCapacity(12)
     headers.append(.contentType, "application/json")
     headers.append(.cacheControl, "no-store")
     headers.append(.contentLength, String(reply.body.count))
     headers.append(.date, date.text)
+    if closes { headers.append(.connection, "close") }
     reply.addHeaders(to: &headers)
     completion.finish(
-      &headers, status: reply.status, method: candidate.method, target: candidate.target,
-      isCrossOrigin: candidate.headers.origin != nil, record: record)
+      &headers, status: reply.status, method: method, isAPI: true, isCrossOrigin: isCrossOrigin, record: record)
     return Answer(
       head: HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: reply.status), headers: headers),
-      body: reply.body)
+      body: method == "HEAD" ? [] : reply.body)
   }
 
-  /// The answer to bytes that are no HTTP request; the connection is of no use after it.
-  func answer(toUnreadable error: HTTPParserError) -> Answer {
+  /// The answer to a request that is refused before it is routed: JSON, logged and counted like every other answer. The
+  /// connection must be closed after it.
+  ///
+  /// - Parameter head: the request's head; nil if it could not be read.
+  func refuse(_ refusal: Refusal, _ head: HTTPRequestHead?, from peer: NetworkAddress?) -> Answer {
+    let record = RequestRecord()
+    let headers = head.map { RequestHeaders($0.headers) }
+    record.note { $0.address = admission.proxies.client(headers ?? RequestHeaders(), peer: peer) }
+    return answer(
+      Reply(refusal, requestID: record.id), method: head?.method.rawValue,
+      isCrossOrigin: headers.map { $0.origin != nil } ?? true, closes: true, record)
+  }
+
+  /// The answer to bytes that are not an HTTP request. The connection must be closed after it.
+  func answer(toUnreadable error: HTTPParserError, from peer: NetworkAddress?) -> Answer {
     let refusal =
       switch error {
       case .headerOverflow: Refusal(431, "The request's headers are too long.")
       case .invalidEOFState: Refusal(400, "The request's body could not be read to its end.")
       default: Refusal(400, "This is no HTTP/1.1 request.")
       }
-    let body = refusal.body()
-    return Answer(
-      head: HTTPResponseHead(
-        version: .http1_1, status: HTTPResponseStatus(statusCode: refusal.status),
-        headers: [
-          "Content-Type": "application/json", "Content-Length": String(body.count), "Date": date.text,
-          "Connection": "close",
-        ]), body: body)
+    return refuse(refusal, nil, from: peer)
   }
 }

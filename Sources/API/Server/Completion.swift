@@ -7,18 +7,28 @@ struct Completion: Sendable {
   let log: LineLog
   let responseTimes: ResponseTimes
   let metrics: Metrics
+  /// Whether clients reach the server over https.
+  let isSecure: Bool
 
   private static let exposed = "shortId, Idempotent-Replayed, Retry-After, Server-Timing, X-Request-Id"
 
-  /// - Parameter isCrossOrigin: whether the request says where it comes from; only a browser asks, and it does.
+  /// - Parameters:
+  ///   - method: nil if the request could not be read.
+  ///   - isAPI: whether the answer is the API's: nothing for a browser to render, and readable from any origin.
+  ///   - isCrossOrigin: whether the request names its origin. Browsers name it when it matters.
   func finish(
-    _ headers: inout some HeaderList, status: Int, method: HTTPRequest.Method, target: Target, isCrossOrigin: Bool,
+    _ headers: inout some HeaderList, status: Int, method: String?, isAPI: Bool, isCrossOrigin: Bool,
     record: RequestRecord
   ) {
     headers.append(.requestID, record.id)
-    if isCrossOrigin, target.isAPI {
-      headers.append(.accessControlAllowOrigin, "*")
-      headers.append(.accessControlExposeHeaders, Self.exposed)
+    headers.append(.xContentTypeOptions, "nosniff")
+    if isSecure { headers.append(.strictTransportSecurity, "max-age=31536000") }
+    if isAPI {
+      headers.append(.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
+      if isCrossOrigin {
+        headers.append(.accessControlAllowOrigin, "*")
+        headers.append(.accessControlExposeHeaders, Self.exposed)
+      }
     }
     let elapsed = record.elapsed
     responseTimes.add(milliseconds: elapsed / .milliseconds(1))
@@ -39,9 +49,9 @@ struct Completion: Sendable {
     }
     log.line(status >= 500 ? .error : .info, "request") { line in
       line.append(field: "requestId", string: record.id)
-      line.append(field: "method", string: method.rawValue)
-      line.append(json: ",\"path\":")
-      line.append(jsonString: target.path.utf8.prefix(200).text)
+      if let method { line.append(field: "method", string: method) }
+      // Not the path as it was sent: client seeds stand in paths, and are nobody else's business.
+      line.append(field: "path", string: notes.route)
       line.append(field: "status", integer: status)
       line.append(json: ",\"durationMs\":")
       line.append(milliseconds: elapsed)
@@ -51,11 +61,6 @@ struct Completion: Sendable {
       if let fault = notes.fault { line.append(field: "fault", string: fault) }
     }
   }
-}
-
-extension Substring.UTF8View {
-  /// The text, mended where a character was cut in two.
-  fileprivate var text: String.UTF8View { String(decoding: self, as: UTF8.self).utf8 }
 }
 
 extension [UInt8] {

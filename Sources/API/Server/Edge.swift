@@ -35,7 +35,7 @@ struct Edge: HTTPResponder {
       response = errorResponse(fault, to: request, context)
     }
     completion.finish(
-      &response.headers, status: response.status.code, method: request.method, target: context.target,
+      &response.headers, status: response.status.code, method: request.method.rawValue, isAPI: context.target.isAPI,
       isCrossOrigin: context.headers.origin != nil, record: context.record)
     return request.method == .head ? response.createHeadResponse() : response
   }
