@@ -165,7 +165,7 @@ let package = Package(
     .testTarget(
       name: "APITests",
       dependencies: [
-        "API", "Ledger", .product(name: "NIOCore", package: "swift-nio"),
+        "API", "Ledger", "Fairness", "JSON", .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
     .testTarget(

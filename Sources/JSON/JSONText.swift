@@ -91,7 +91,7 @@ public struct JSONValue: Sendable {
   }
 
   /// The object's members in order, repeated names included; nil for any other kind. A name that has an unpaired
-  /// surrogate escape is left out: no parameter is called that.
+  /// surrogate escape is given as it was written, with its escapes.
   public var members: [(name: ArraySlice<UInt8>, value: JSONValue)]? {
     guard kind == .object else { return nil }
     var walker = Scanner(bytes: text.bytes, at: start + 1)
@@ -103,7 +103,8 @@ public struct JSONValue: Sendable {
       walker.skipSpace()
       let from = walker.at
       walker.skipCheckedValue()
-      if let bytes = name.stringSlice { found.append((bytes, JSONValue(text: text, start: from, end: walker.at))) }
+      let written = text.bytes[(name.start + 1)..<(name.end - 1)]
+      found.append((name.stringSlice ?? written, JSONValue(text: text, start: from, end: walker.at)))
     }
     return found
   }

@@ -71,9 +71,10 @@ def test_short_ids_are_all_different(server, client_seed):
   assert len(set(found)) == 100
 
 
-def test_unknown_parameters_are_ignored(server, client_seed):
-  assert set(drawn(server.draw("floats", {"clientSeed": client_seed, "colour": "red"}))) == COMMON
-  assert set(drawn(server.draw("floats", {"clientSeed": client_seed, "colour": {"deep": [1]}}, "POST"))) == COMMON
+@pytest.mark.parametrize("name", ["toolMeta", "_", "_cache", "__proto__"])
+def test_what_clients_send_for_purposes_of_their_own_is_ignored(server, client_seed, name):
+  assert set(drawn(server.draw("floats", {"clientSeed": client_seed, name: "red"}))) == COMMON
+  assert set(drawn(server.draw("floats", {"clientSeed": client_seed, name: {"deep": [1]}}, "POST"))) == COMMON
 
 
 # Defaults
@@ -242,6 +243,11 @@ def test_numbers_are_written_in_the_shortest_form(server, client_seed, mean, wri
   ("items=a,,b", ["a", "", "b"]),
   ("items=%C3%A9,e%CC%81", ["\u00e9", "e\u0301"]),
   ("items=%22q%22,%5Cn", ['"q"', "\\n"]),
+  # An item with a comma: in a JSON array, or where the parameter is repeated, which splits nothing.
+  ("items=%5B%22Smith,%20John%22%5D", ["Smith, John"]),
+  ("items=a&items=b,c", ["a", "b,c"]),
+  ("items=Smith,+John&items=Doe,+Jane", ["Smith, John", "Doe, Jane"]),
+  ("items=%5B1%5D&items=%5B2%5D", ["[1]", "[2]"]),
 ])
 def test_items_in_a_query(server, client_seed, query, expected):
   shuffled = drawn(server.get("/api/shuffle", f"clientSeed={client_seed}&{query}"))

@@ -286,8 +286,6 @@ def sample(path, method):
   if name == "batch":
     return None, {"draws": [{"endpoint": "ints", "params": parameters}]}
   if name == "stream":
-    for required in REQUIRED.values():
-      parameters.update(required)
     parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
@@ -311,6 +309,8 @@ def send(server, path, method, change=None, **rest):
   query, body = sample(path, method)
   if change:
     (query if body is None else body).update(change)
+  if path == "/api/stream":
+    query.update(REQUIRED.get(query["endpoint"], {}))
   return server.request(method.upper(), address(path), query, body=body, **rest)
 
 
@@ -351,7 +351,7 @@ def test_409_wherever_an_idempotency_key_is_documented(server, account, path, me
     query, body = sample(path, method)  # each sample has a clientSeed of its own
     prepare(server, path, body, key)
     if path == "/api/commit":
-      body["unknown"] = unique()
+      body["_unknown"] = unique()
     return server.request(method.upper(), path, query, body=body, key=key, idempotency="once")
   response = ask()
   assert response.status == 200 and conforms(response, path, method)

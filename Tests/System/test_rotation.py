@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from harness import DRAWS, same_answer, sha256_hex, together, unique
+from harness import DRAWS, REQUIRED, same_answer, sha256_hex, together, unique
 
 SAFE = 2**53 - 1
 
@@ -294,7 +294,8 @@ def test_what_a_reveal_is_given_twice(server, unchanged, name):
 def test_bad_commits(server):
   for body in ("{", "[]", "nope"):
     refused(server.post("/api/commit", body), 400)
-  for body in (None, "{}", {"unknown": 1}):
+  refused(server.post("/api/commit", {"clientSeed": "test"}), 400, naming="clientSeed")
+  for body in (None, "{}", {"_unknown": 1}):
     ok(server.post("/api/commit", body))
 
 
@@ -371,7 +372,7 @@ def test_no_seed_is_anywhere_before_it_is_revealed(serve):
   for name, key in keys.items():
     ask("GET", "/api/seed", {"clientSeed": "secret"}, key=key)
     for endpoint in DRAWS:
-      ask("GET", f"/api/{endpoint}", {"clientSeed": "secret", "items": "a,b", "notation": "2d6"}, key=key, idempotency=f"{name}-{endpoint}")
+      ask("GET", f"/api/{endpoint}", {"clientSeed": "secret", **REQUIRED.get(endpoint, {})}, key=key, idempotency=f"{name}-{endpoint}")
     drawn = ok(ask("GET", "/api/listOutcomes", {"clientSeed": "secret"}, key=key))
     for outcome in drawn:
       ask("GET", "/api/verifyShortId", {"shortId": outcome["shortId"]}, key=key)

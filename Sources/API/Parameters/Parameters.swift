@@ -3,22 +3,20 @@ import JSON
 import Ledger
 
 /// A request's parameters, whichever way they came: as a query's pairs, or as the members of a JSON object.
-///
-/// Names that nobody asks for are ignored, as clients of this API expect.
-struct Parameters {
-  enum Value {
+package struct Parameters {
+  package enum Value {
     case text([UInt8])
     case json(JSONValue)
   }
 
   private var entries: [(name: ArraySlice<UInt8>, value: Value)] = []
 
-  init(query: [QueryPair]) {
+  package init(query: [QueryPair]) {
     entries = query.map { ($0.name, .text(Array($0.value))) }
   }
 
   /// - Throws: a 400 unless `json` is an object; `what` is what to call it in the refusal.
-  init(json: JSONValue, what: String) throws(Refusal) {
+  package init(json: JSONValue, what: String) throws(Refusal) {
     guard let members = json.members else { throw .badRequest("\(what) must be a JSON object") }
     entries = members.map { ($0.name, .json($0.value)) }
   }
@@ -26,29 +24,38 @@ struct Parameters {
   /// These parameters and `others`. What is in both is there twice, and so refused when it is asked for.
   mutating func add(_ others: Parameters) { entries += others.entries }
 
+  /// - Throws: a 400 for the first parameter that is not among `known`.
+  package func check(_ known: ParameterNames) throws(Refusal) {
+    for entry in entries where !known.allow(entry.name) { throw known.refusal(of: entry.name) }
+  }
+
   func values(_ name: StaticString) -> [Value] {
-    entries.filter { Self.matches($0.name, name) }.map(\.value)
+    entries.filter { name.isSpelled($0.name) }.map(\.value)
   }
 
   /// The one value of a parameter that may be given once.
   func value(_ name: StaticString) throws(Refusal) -> Value? {
     var found: Value?
-    for entry in entries where Self.matches(entry.name, name) {
+    for entry in entries where name.isSpelled(entry.name) {
       guard found == nil else { throw .badRequest("\(name) must be given once") }
       found = entry.value
     }
     return found
   }
 
-  private static func matches(_ bytes: ArraySlice<UInt8>, _ name: StaticString) -> Bool {
-    guard bytes.count == name.utf8CodeUnitCount else { return false }
-    return name.withUTF8Buffer { name in bytes.withUnsafeBufferPointer { $0.elementsEqual(name) } }
-  }
-
   // MARK: Kinds of value
 
+  /// The members of a JSON object; nil if the parameter is not there.
+  func object(_ name: StaticString) throws(Refusal) -> Parameters? {
+    switch try value(name) {
+    case nil: return nil
+    case .text: throw .badRequest("\(name) must be a JSON object")
+    case .json(let json): return try Parameters(json: json, what: String(describing: name))
+    }
+  }
+
   /// Text, from a query or a JSON string; nil if the parameter is not there.
-  func text(_ name: StaticString) throws(Refusal) -> [UInt8]? {
+  package func text(_ name: StaticString) throws(Refusal) -> [UInt8]? {
     switch try value(name) {
     case nil: return nil
     case .text(let bytes): return bytes
@@ -61,7 +68,7 @@ struct Parameters {
     }
   }
 
-  func clientSeed() throws(Refusal) -> ClientSeed {
+  package func clientSeed() throws(Refusal) -> ClientSeed {
     do {
       return try ClientSeed(try text("clientSeed") ?? Array("test".utf8))
     } catch let invalid as InvalidParameter {
@@ -78,7 +85,7 @@ struct Parameters {
     try integer(name, in: range) ?? `default`
   }
 
-  func integer(_ name: StaticString, in range: ClosedRange<Int64>) throws(Refusal) -> Int64? {
+  package func integer(_ name: StaticString, in range: ClosedRange<Int64>) throws(Refusal) -> Int64? {
     guard let value = try value(name) else { return nil }
     guard let whole = Self.numberText(value).flatMap(Self.wholeNumber), range.contains(whole) else {
       throw .badRequest(InvalidParameter.wholeNumber(String(describing: name), in: range).message)
@@ -87,7 +94,7 @@ struct Parameters {
   }
 
   /// A finite number, of the same kinds.
-  func number(_ name: StaticString, default: Double) throws(Refusal) -> Double {
+  package func number(_ name: StaticString, default: Double) throws(Refusal) -> Double {
     guard let value = try value(name) else { return `default` }
     guard let number = Self.number(value) else { throw .badRequest("\(name) must be a finite number") }
     return number

@@ -2,17 +2,17 @@ import JSON
 import Ledger
 
 /// One decoded pair of a query.
-struct QueryPair {
-  let name: ArraySlice<UInt8>
-  let value: ArraySlice<UInt8>
+package struct QueryPair {
+  package let name: ArraySlice<UInt8>
+  package let value: ArraySlice<UInt8>
 }
 
 /// A query's pairs, read strictly: what is malformed is refused, not guessed at.
-enum QueryString {
+package enum QueryString {
   /// Decodes `application/x-www-form-urlencoded` pairs (the URL Standard's, where `+` is a space).
   ///
   /// - Throws: a 400 for a `%` without two hex digits, bytes that are not UTF-8, or NUL.
-  static func pairs(in query: ArraySlice<UInt8>) throws(Refusal) -> [QueryPair] {
+  package static func pairs(in query: ArraySlice<UInt8>) throws(Refusal) -> [QueryPair] {
     var pairs: [QueryPair] = []
     var start = query.startIndex
     while start < query.endIndex {

@@ -22,6 +22,13 @@ struct Incoming {
       body: request.method == .post ? try await BodyReader.read(request) : [])
   }
 
+  /// The parameters, all of them among `known`.
+  func parameters(_ known: ParameterNames) throws(Refusal) -> Parameters {
+    let parameters = try parameters()
+    try parameters.check(known)
+    return parameters
+  }
+
   /// The parameters of the query and, for a POST, of the JSON object in the body. One given in both is given twice.
   func parameters() throws(Refusal) -> Parameters {
     var parameters = Parameters(query: try QueryString.pairs(in: target.query))

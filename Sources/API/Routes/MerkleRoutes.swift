@@ -27,15 +27,16 @@ struct MerkleRoutes: Routes {
 
   /// So many tiles of leaf hashes are read and sent at once: 130 KB of text.
   private static let tilesAtOnce = 8
+  private static let listNames = ParameterNames(of: "/api/merkle", "limit", "before")
 
   var routes: [Route] {
     [
       Route("/api/merkle", .get, handler: list),
-      Route("/api/merkle/key", .get, handler: key),
-      Route("/api/merkle/{date}", .get, handler: one),
-      Route("/api/merkle/{date}/leaves", .get, handler: leaves),
-      Route("/api/merkle/{date}/mine", .get, handler: mine),
-      Route("/api/merkle/{date}/proof/{outcome}", .get, handler: proof),
+      .withoutParameters("/api/merkle/key", .get, handler: key),
+      .withoutParameters("/api/merkle/{date}", .get, handler: one),
+      .withoutParameters("/api/merkle/{date}/leaves", .get, handler: leaves),
+      .withoutParameters("/api/merkle/{date}/mine", .get, handler: mine),
+      .withoutParameters("/api/merkle/{date}/proof/{outcome}", .get, handler: proof),
     ]
   }
 
@@ -50,7 +51,7 @@ struct MerkleRoutes: Routes {
   // MARK: Roots
 
   @Sendable private func list(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let parameters = try await Incoming(request, context).parameters()
+    let parameters = try await Incoming(request, context).parameters(Self.listNames)
     let limit = try parameters.integer("limit", default: 30, in: 1...90)
     let before = try parameters.text("before").map { (text) throws(Refusal) in
       guard let day = Day(String(decoding: text, as: UTF8.self)) else { throw Self.noDay("before") }

@@ -9,13 +9,15 @@ struct OutcomeRoutes: Routes {
   let renderer: OutcomeRenderer
 
   private static let maximumPage: Int64 = 1000
+  private static let listNames = ParameterNames(of: "/api/listOutcomes", "clientSeed", "limit", "before")
+  private static let oneNames = ParameterNames(of: "/api/outcome", "clientSeed", "cursor", "nonce")
 
   var routes: [Route] {
     [Route("/api/listOutcomes", .get, handler: list), Route("/api/outcome", .get, handler: one)]
   }
 
   @Sendable private func list(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let parameters = try await Incoming(request, context).parameters()
+    let parameters = try await Incoming(request, context).parameters(Self.listNames)
     let clientSeed = try parameters.clientSeed()
     let limit = try parameters.integer("limit", default: Self.maximumPage, in: 1...Self.maximumPage)
     let before = try Self.coordinates(parameters)
@@ -32,7 +34,7 @@ struct OutcomeRoutes: Routes {
   }
 
   @Sendable private func one(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let parameters = try await Incoming(request, context).parameters()
+    let parameters = try await Incoming(request, context).parameters(Self.oneNames)
     let clientSeed = try parameters.clientSeed()
     let range = 0...Limits.safeIntegers.upperBound
     guard let cursor = try parameters.integer("cursor", in: range) else { throw Refusal.badRequest("cursor required") }

@@ -27,6 +27,17 @@ public struct Route: Sendable {
     self.readsKey = readsKey
   }
 
+  /// An address that takes no parameters, and refuses those that it is sent.
+  static func withoutParameters(
+    _ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, handler: @escaping Handler
+  ) -> Route {
+    let none = ParameterNames(of: path)
+    return Route(path, methods: methods, readsKey: readsKey) { request, context in
+      try Parameters(query: try QueryString.pairs(in: context.target.query)).check(none)
+      return try await handler(request, context)
+    }
+  }
+
   var methods: [String] { handlers.map(\.method.rawValue) }
 }
 

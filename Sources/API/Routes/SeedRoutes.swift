@@ -1,4 +1,5 @@
 import Fairness
+import HTTPTypes
 import JSON
 import Ledger
 
@@ -6,23 +7,30 @@ import Ledger
 enum SeedRoutes {
   static let routes = [
     // Asking twice gives the same commitment, so there is nothing for an idempotency key to do.
-    LedgerRoute(path: "/api/seed", methods: [.get], isIdempotent: false) { incoming throws(Refusal) in
-      .seed(try incoming.parameters().clientSeed())
-    },
-    LedgerRoute(path: "/api/incrementCursor", methods: [.get]) { incoming throws(Refusal) in
-      .incrementCursor(try incoming.parameters().clientSeed())
-    },
-    LedgerRoute(path: "/api/rotate", methods: [.post]) { incoming throws(Refusal) in
-      .rotate(try incoming.parameters().clientSeed())
-    },
+    chain("/api/seed", .get, isIdempotent: false, Operation.seed),
+    chain("/api/incrementCursor", .get, Operation.incrementCursor),
+    chain("/api/rotate", .post, Operation.rotate),
     LedgerRoute(path: "/api/commit", methods: [.post]) { incoming throws(Refusal) in
-      _ = try incoming.parameters()  // there are none, but what is sent has to be well formed
+      _ = try incoming.parameters(ParameterNames(of: "/api/commit"))  // there are none
       return .commit
     },
     LedgerRoute(path: "/api/reveal", methods: [.post]) { incoming throws(Refusal) in
-      try reveal(try incoming.parameters())
+      try reveal(try incoming.parameters(revealNames))
     },
   ]
+
+  /// A route whose one parameter is the client seed.
+  private static func chain(
+    _ path: String, _ method: HTTPRequest.Method, isIdempotent: Bool = true,
+    _ operation: @escaping @Sendable (ClientSeed) -> Operation
+  ) -> LedgerRoute {
+    let names = ParameterNames(of: path, "clientSeed")
+    return LedgerRoute(path: path, methods: [method], isIdempotent: isIdempotent) { incoming throws(Refusal) in
+      operation(try incoming.parameters(names).clientSeed())
+    }
+  }
+
+  private static let revealNames = ParameterNames(of: "/api/reveal", "commitId", "clientSeed", "endpoint", "params")
 
   private static func reveal(_ parameters: Parameters) throws(Refusal) -> Operation {
     guard let text = try parameters.text("commitId") else { throw .badRequest("commitId required") }
@@ -36,12 +44,8 @@ enum SeedRoutes {
       throw .badRequest("endpoint must be floats or ints")
     }
     // All that these two take has a default, so params may be left out.
-    var draw = Parameters(query: [])
-    switch try parameters.value("params") {
-    case nil: break
-    case .text: throw .badRequest("params must be a JSON object")
-    case .json(let json): draw = try Parameters(json: json, what: "params")
-    }
+    let draw = try parameters.object("params") ?? Parameters(query: [])
+    try draw.check(.of(endpoint))
     // The client seed stands beside params. One inside must not be passed over if it says something else.
     if try draw.text("clientSeed") != nil, try draw.clientSeed() != clientSeed {
       throw .badRequest("clientSeed belongs beside params, and params has another one")

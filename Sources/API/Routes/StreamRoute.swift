@@ -68,15 +68,28 @@ struct StreamRoute: Routes {
 
   // MARK: Parameters
 
+  private static let ownNames: [StaticString] = ["endpoint", "intervalMs", "lastEventId"]
+  /// What a stream of each endpoint takes.
+  private static let names = Dictionary(
+    uniqueKeysWithValues: Endpoint.allCases.map { endpoint in
+      let place = "/api/stream of \(endpoint.name)"
+      return (endpoint, ParameterNames(of: place, ParameterNames.of(endpoint).names + ownNames))
+    })
+  private static let commonNames = ParameterNames(of: "/api/stream", ["clientSeed"] + ownNames)
+
   private static func drawRequest(_ parameters: Parameters) throws(Refusal) -> DrawRequest {
-    guard let name = try parameters.text("endpoint") else { throw .badRequest("endpoint required") }
-    guard let endpoint = Endpoint(name: String(decoding: name, as: UTF8.self)) else {
+    guard let name = try parameters.text("endpoint") else {
+      try parameters.check(commonNames)  // perhaps it is only misspelled
+      throw .badRequest("endpoint required")
+    }
+    guard let endpoint = Endpoint(name: String(decoding: name, as: UTF8.self)), let names = names[endpoint] else {
       throw .badRequest("endpoint must be one of \(Endpoint.allCases.map(\.name).joined(separator: ", "))")
     }
-    let draw = try DrawRequest(endpoint: endpoint, parameters: parameters)
-    // An event's id is a line, and begins with it.
-    guard !draw.clientSeed.bytes.contains(where: { $0 == 0x0A || $0 == 0x0D }) else {
-      throw .badRequest("clientSeed must not contain line breaks in a stream")
+    try parameters.check(names)
+    let draw = try DrawRequest(endpoint: endpoint, parameters: parameters, clientSeed: try parameters.clientSeed())
+    // An event's id is a line of text, and begins with it.
+    guard !draw.clientSeed.hasControlCharacters else {
+      throw .badRequest("clientSeed must not contain control characters in a stream")
     }
     return draw
   }
@@ -124,6 +137,13 @@ struct StreamRoute: Routes {
   private static func holder(_ context: FairdrawContext) -> StreamDesk.Holder {
     if case .key(_, let account, .live) = context.caller { return .account(account) }
     return context.record.notes.address.map { .subscriber($0.subscriber) } ?? .nobody
+  }
+}
+
+extension ClientSeed {
+  /// Whether it has a character of Unicode's category Cc: U+0000 to U+001F, U+007F to U+009F.
+  fileprivate var hasControlCharacters: Bool {
+    String(decoding: bytes, as: UTF8.self).unicodeScalars.contains { $0.properties.generalCategory == .control }
   }
 }
 

@@ -16,8 +16,8 @@ struct SystemRoutes: Routes {
 
   var routes: [Route] {
     [
-      Route("/api/health", .get, .head, readsKey: false, handler: health),
-      Route("/api/public-metrics", .get, .head, readsKey: false, handler: publicMetrics),
+      .withoutParameters("/api/health", .get, .head, readsKey: false, handler: health),
+      .withoutParameters("/api/public-metrics", .get, .head, readsKey: false, handler: publicMetrics),
       Route("/openapi.json", .get, .head, readsKey: false) { _, _ in .json(openAPIDocument) },
     ]
   }

@@ -9,6 +9,9 @@ struct VerifyRoutes: Routes {
   let renderer: OutcomeRenderer
   let verifier: OutcomeVerifier
 
+  private static let serverHashNames = ParameterNames(of: "/api/verifyServerHash", "clientSeed", "serverHash")
+  private static let shortIDNames = ParameterNames(of: "/api/verifyShortId", "shortId")
+
   var routes: [Route] {
     [
       Route("/api/verifyServerHash", .get, handler: verifyServerHash),
@@ -17,7 +20,7 @@ struct VerifyRoutes: Routes {
   }
 
   @Sendable private func verifyServerHash(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let parameters = try await Incoming(request, context).parameters()
+    let parameters = try await Incoming(request, context).parameters(Self.serverHashNames)
     let clientSeed = try parameters.clientSeed()
     guard let text = try parameters.text("serverHash") else { throw Refusal.badRequest("serverHash required") }
     guard let hash = try? ServerHash(hex: String(decoding: text, as: UTF8.self)) else {
@@ -40,7 +43,7 @@ struct VerifyRoutes: Routes {
   }
 
   @Sendable private func verifyShortID(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let parameters = try await Incoming(request, context).parameters()
+    let parameters = try await Incoming(request, context).parameters(Self.shortIDNames)
     guard let text = try parameters.text("shortId") else { throw Refusal.badRequest("shortId required") }
     guard let id = renderer.shortIDs.decode(text) else {
       throw Refusal.badRequest("shortId must be ten letters and digits of ASCII")
