@@ -27,6 +27,9 @@ NODE_FILE = ROOT / "docs/verifiers/fairdraw-verify.js"
 VECTORS = [
     json.loads(line) for line in (ROOT / "Tests/FairnessTests/vectors.jsonl").read_text("utf-8").splitlines() if line
 ]
+SEED_VECTORS = [
+    json.loads(line) for line in (ROOT / "Tests/FairnessTests/seed-vectors.jsonl").read_text("utf-8").splitlines() if line
+]
 SEED = int(os.environ.get("FAIRDRAW_TEST_SEED") or random.SystemRandom().getrandbits(32))
 
 # ------------------------------------------------------------------------------------------------------
@@ -70,6 +73,17 @@ class Python:
     def verify(self, outcome, seed, items):
         return self.module.verify(outcome, seed, items)
 
+    def check_seed_proof(self, record, seed_key=None, steps=None):
+        return self.module.check_seed_proof(record, seed_key=seed_key, trace=None if steps is None else steps.append)
+
+    def steps_of_seed_proof(self, record):
+        steps = []
+        self.check_seed_proof(record, steps=steps)
+        return steps
+
+    def verify_with_key(self, outcome, seed, seed_key):
+        return self.module.verify(outcome, seed, seed_key=seed_key)
+
     def merkle_leaf(self, canonical):
         return self.module.merkle_leaf(canonical)
 
@@ -103,6 +117,13 @@ class Node:
             }
           },
           verify: (outcome, seed, items) => v.verify(outcome, seed, items ?? undefined),
+          check_seed_proof: (record, seedKey) => v.checkSeedProof(record, { seedKey: seedKey ?? undefined }),
+          steps_of_seed_proof: async (record) => {
+            const steps = [];
+            await v.checkSeedProof(record, { trace: steps });
+            return steps;
+          },
+          verify_with_key: (outcome, seed, key) => v.verify(outcome, seed, undefined, undefined, key ?? undefined),
           merkle_leaf: v.merkleLeaf,
           check_proof: (proof, root, outcome) =>
             v.checkProof(proof, { root: root ?? undefined, outcome: outcome ?? undefined }),
@@ -471,6 +492,204 @@ def test_dice_notation_that_is_none(verifier):
     wrong += ["1d6+9007199254740991", 6, None]
     results = verifier.call([["derive", {**DICE, "params": {"notation": notation}}] for notation in wrong])
     assert all("refused" in result for result in results), results
+
+
+# ------------------------------------------------------------------------------------------------------
+# Seed proofs
+
+
+def revealed(case):
+    """A seed vector as the record of a revealed seed."""
+    proof = {"suite": "vrf-r255", **{name: case[name] for name in ("publicKey", "scope", "era", "epoch", "proof")}}
+    return {**{name: case[name] for name in ("clientSeed", "serverSeed", "serverHash")}, "seedProof": proof}
+
+
+def rotation(case):
+    """A seed vector as a rotation answers it."""
+    record = revealed(case)
+    answer = {"clientSeed": record.pop("clientSeed"), "revealed": {**record, "cursor": 0, "nonce": 3}}
+    return {**answer, "next": {"serverHash": "0" * 64, "cursor": 0, "nonce": 3, "rotatedAt": 1767225600000}}
+
+
+def test_every_seed_vector_is_the_only_possible_seed(verifier):
+    assert len(SEED_VECTORS) == 24
+    keys = {case["publicKey"] for case in SEED_VECTORS}
+    assert len(keys) > 1
+    calls = [["check_seed_proof", record(case), key] for case in SEED_VECTORS for record in (revealed, rotation)
+             for key in (None, case["publicKey"], case["publicKey"].upper())]
+    for call, report in zip(calls, verifier.call(calls)):
+        assert failing(report) == [] and report["checks"][-1]["name"] == "seedProof", (call, report)
+        assert report["checks"][-1]["expected"] == (call[1].get("revealed") or call[1])["serverSeed"]
+    wrong = [["check_seed_proof", revealed(case), (keys - {case["publicKey"]}).pop()] for case in SEED_VECTORS]
+    for call, report in zip(wrong, verifier.call(wrong)):
+        assert failing(report) == ["seedProof.publicKey"], (call, report)
+
+
+def test_both_take_the_same_steps_of_seed_proofs():
+    calls = [["steps_of_seed_proof", revealed(case)] for case in SEED_VECTORS]
+    python, node = Python().call(calls), Node().call(calls)
+    for case, a, b in zip(SEED_VECTORS, python, node):
+        inputs = "fairdraw/seed/v1\n{scope}\n{era}\n{epoch}\n{clientSeed}".format(**case)
+        [step] = a
+        assert a == b and bytes.fromhex(step["alpha"]) == inputs.encode(), case
+        assert (step["publicKey"], step["output"]) == (case["publicKey"], case["output"])
+
+
+def put_proof(name, value):
+    return lambda record: record["seedProof"].__setitem__(name, value)
+
+
+CASE = next(case for case in SEED_VECTORS if case["epoch"] == 2 and case["era"] == 1 and case["scope"] == "account:1")
+OTHER = next(case for case in SEED_VECTORS if case["publicKey"] != CASE["publicKey"])
+IDENTITY = "0" * 64
+ORDER = 2**252 + 27742317777372353535851937790883648493
+# Of RFC 9496, A.3: not canonical, negative, no square, negative x·y, y = 0.
+NO_ELEMENTS = [
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "f3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "01" + "0" * 62,
+    "26948d35ca62e643e26a83177332e6b6afeb9d08e4268b650f1f5bbd8d81d371",
+    "3eb858e78f5a7254d8c9731174a94f76755fd3941c0ac93735c07ba14579630e",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+]
+
+
+def larger_scalar(proof):
+    """The same proof with its scalar written larger by the group's order."""
+    scalar = int.from_bytes(bytes.fromhex(proof[96:]), "little") + ORDER
+    return proof[:96] + scalar.to_bytes(32, "little").hex()
+
+
+BROKEN_PROOFS = [
+    (put("seedProof", None), ["seedProof"]),
+    (put("seedProof", [CASE["proof"]]), ["seedProof"]),
+    (lambda record: record.pop("seedProof"), ["seedProof"]),
+    (put_proof("suite", "ECVRF-EDWARDS25519-SHA512-TAI"), ["seedProof.suite"]),
+    (put_proof("suite", "vrf-r255\n"), ["seedProof.suite"]),
+    (lambda record: record["seedProof"].pop("suite"), ["seedProof.suite"]),
+    (put_proof("publicKey", CASE["publicKey"][:-2]), ["seedProof.publicKey"]),
+    (put_proof("publicKey", CASE["publicKey"] + "00"), ["seedProof.publicKey"]),
+    (put_proof("publicKey", IDENTITY), ["seedProof.publicKey"]),
+    *((put_proof("publicKey", bad), ["seedProof.publicKey"]) for bad in NO_ELEMENTS),
+    (put_proof("publicKey", OTHER["publicKey"]), ["seedProof.proof"]),
+    *((put_proof("scope", bad), ["seedProof.scope"]) for bad in
+      ("anonymous", "account:2", "account:9", "account:0", "account:01", "account:9007199254740992", "account:١", "", 1)),
+    (put_proof("scope", "account:4711"), ["seedProof.proof"]),
+    *((put_proof("era", bad), ["seedProof.era"]) for bad in (0, 2, 9, -1, 1.5, "1", None, True, 2**53)),
+    (put_proof("era", 10), ["seedProof.proof"]),
+    *((put_proof("epoch", bad), ["seedProof.epoch"]) for bad in (0, 1, 3, 10, -1, 2.5, "2", None, 2**53)),
+    (put_proof("epoch", 2**53 - 1), ["seedProof.proof"]),
+    (put_proof("proof", CASE["proof"][:-2]), ["seedProof.proof"]),
+    (put_proof("proof", CASE["proof"] + "00"), ["seedProof.proof"]),
+    (put_proof("proof", ""), ["seedProof.proof"]),
+    (put_proof("proof", "x" * 160), ["seedProof.proof"]),
+    (put_proof("proof", larger_scalar(CASE["proof"])), ["seedProof.proof"]),
+    (put_proof("proof", CASE["proof"][:96] + ORDER.to_bytes(32, "little").hex()), ["seedProof.proof"]),
+    (put_proof("proof", CASE["proof"][:64] + "0" * 96), ["seedProof.proof"]),
+    *((put_proof("proof", bad + CASE["proof"][64:]), ["seedProof.proof"]) for bad in [*NO_ELEMENTS, IDENTITY]),
+    (put_proof("proof", OTHER["proof"]), ["seedProof.proof"]),
+    (put("clientSeed", CASE["clientSeed"] + " "), ["seedProof.proof"]),
+    (put("clientSeed", "\ud800"), ["clientSeed"]),
+    (lambda record: record.pop("clientSeed"), ["clientSeed"]),
+    (put("serverSeed", OTHER["serverSeed"]), ["serverHash", "seedProof"]),
+    (lambda record: record.update(serverSeed=OTHER["serverSeed"], serverHash=OTHER["serverHash"]), ["seedProof"]),
+    (put("serverSeed", CASE["serverSeed"][:-1]), ["serverSeed"]),
+]
+
+
+def test_a_broken_seed_proof_is_refused_and_named(verifier):
+    calls = []
+    for tamper, _ in BROKEN_PROOFS:
+        record = revealed(CASE)
+        tamper(record)
+        calls.append(["check_seed_proof", record])
+    for (_, names), call, report in zip(BROKEN_PROOFS, calls, verifier.call(calls)):
+        assert failing(report) == names, (call, report)
+    assert failing(verifier.call([["check_seed_proof", [revealed(CASE)]]])[0]) == ["record"]
+
+
+def test_the_reason_of_a_refusal_tells_what_is_wrong(verifier):
+    def words(tamper):
+        record = revealed(CASE)
+        tamper(record)
+        return verifier.call([["check_seed_proof", record]])[0]["checks"][-1]["expected"]
+
+    assert words(put_proof("proof", IDENTITY + CASE["proof"][64:])) == "80 bytes that do not begin with the identity element"
+    assert words(put_proof("proof", larger_scalar(CASE["proof"]))).endswith("below the order of the group")
+    assert "canonical" in words(put_proof("proof", NO_ELEMENTS[0] + CASE["proof"][64:]))
+    assert words(put_proof("epoch", 3)) == 2 and words(put_proof("scope", "anonymous")) == "account:1"
+    assert "one of those five is wrong" in words(put_proof("epoch", 100))
+    assert "one of those five is wrong" not in words(put_proof("proof", OTHER["proof"]))
+
+
+def test_no_flipped_bit_of_proof_key_or_inputs_is_accepted(verifier):
+    rng = random.Random(SEED)
+    print("FAIRDRAW_TEST_SEED=%d" % SEED)
+    case = rng.choice([case for case in SEED_VECTORS if len(case["clientSeed"]) < 20])
+
+    def flipped(text, bit):
+        changed = bytearray(bytes.fromhex(text))
+        changed[bit // 8] ^= 1 << bit % 8
+        return changed.hex()
+
+    calls = []
+    for bit in rng.sample(range(640), 40):
+        calls.append(["check_seed_proof", {**revealed(case), "seedProof": {
+            **revealed(case)["seedProof"], "proof": flipped(case["proof"], bit)}}])
+    for bit in rng.sample(range(256), 20):
+        calls.append(["check_seed_proof", {**revealed(case), "seedProof": {
+            **revealed(case)["seedProof"], "publicKey": flipped(case["publicKey"], bit)}}])
+    for bit in rng.sample(range(20), 5):
+        for name in ("era", "epoch"):
+            calls.append(["check_seed_proof", {**revealed(case), "seedProof": {
+                **revealed(case)["seedProof"], name: case[name] ^ 1 << bit}}])
+    for call, report in zip(calls, verifier.call(calls)):
+        [name] = failing(report)
+        assert name.startswith("seedProof."), (call, report)
+
+
+def drawn_from(case):
+    """A draw from a seed vector's seed, as it is looked up."""
+    inputs = {"endpoint": "ints", "params": {"count": 3, "min": 1, "max": 10**6}, "nonce": 5, "cursor": 0}
+    [derived] = Python().call([["derive", {**inputs, **case}]])
+    outcome, _ = answered({**inputs, **case, "expected": derived["value"]})
+    return {**outcome, "serverSeed": case["serverSeed"], "seedProof": revealed(case)["seedProof"]}
+
+
+def test_an_outcome_is_checked_with_its_seed_proof(verifier):
+    outcome, other = drawn_from(CASE), OTHER["publicKey"]
+    wrong = copy.deepcopy(outcome)
+    wrong["seedProof"]["epoch"] = 3
+    none = {name: value for name, value in outcome.items() if name != "seedProof"}
+    given = [(outcome, None), (outcome, CASE["publicKey"]), (outcome, other), (wrong, None), (none, None), (none, other)]
+    calls = [["verify_with_key", given_outcome, CASE["serverSeed"], key] for given_outcome, key in given]
+    reports = verifier.call(calls)
+    named = [[], [], ["seedProof.publicKey"], ["seedProof.epoch"], [], ["seedProof"]]
+    assert [failing(report) for report in reports] == named
+    # A wrong proof does not keep the values from being checked.
+    assert all(report["checks"][-1] == reports[0]["checks"][-1] for report in reports)
+    assert "seedProof" in [check["name"] for check in reports[0]["checks"]]
+    assert "seedProof" not in [check["name"] for check in reports[4]["checks"]]
+
+
+def test_command_line_checks_seed_proofs(verifier, tmp_path):
+    sentence = "the only server seed that the chain could have had"
+    for record in (revealed(CASE), rotation(CASE), drawn_from(CASE)):
+        file = write(tmp_path / "record.json", record)
+        own, trusted = run(verifier, file), run(verifier, file, "--seed-key", CASE["publicKey"])
+        for result in (own, trusted):
+            assert (result.returncode, result.stderr) == (0, "") and sentence in result.stdout, result
+            assert CASE["publicKey"] in result.stdout and result.stdout.splitlines()[-1] == "verified"
+        assert "the record itself names" in own.stdout and "the record itself names" not in trusted.stdout
+        other = run(verifier, file, "--seed-key", OTHER["publicKey"])
+        assert other.returncode == 1 and "FAIL  seedProof.publicKey" in other.stdout and sentence not in other.stdout
+    file = write(tmp_path / "record.json", {**revealed(CASE), "clientSeed": "another"})
+    refused = run(verifier, file)
+    assert refused.returncode == 1 and "FAIL  seedProof.proof" in refused.stdout and sentence not in refused.stdout
+    for key in ("", "x", IDENTITY, NO_ELEMENTS[0], CASE["publicKey"] + "00"):
+        result = run(verifier, file, "--seed-key", key)
+        assert (result.returncode, result.stdout) == (2, "") and "--seed-key must be" in result.stderr, result
 
 
 # ------------------------------------------------------------------------------------------------------

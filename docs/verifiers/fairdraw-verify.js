@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /**
- * Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks Merkle proofs.
+ * Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks seed proofs and Merkle proofs.
  *
- *     import { derive, verify, checkProof } from "./fairdraw-verify.js";      // a browser, or Node 18 or later
+ *     import { derive, verify, checkSeedProof, checkProof } from "./fairdraw-verify.js";      // a browser, or Node 18 or later
  *     node fairdraw-verify.js outcome.json --server-seed HEX [--items items.json]
+ *     node fairdraw-verify.js rotation.json [--seed-key HEX]
  *
  * One ES module, no dependency, no build step. It shares no code with the server. Derivation version 1.
  *
@@ -52,8 +53,10 @@ function hexHash(source, name, label = name) {
   return string(source, name, /^[0-9a-f]{64}$/, "64 lowercase hex digits", label);
 }
 
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
 function dictionary(value, name) {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  if (isObject(value)) return value;
   throw new InputError(name, "a JSON object", value);
 }
 
@@ -392,6 +395,9 @@ async function poisson(stream, lambda) {
   return k;
 }
 
+/** A trace, which may be an array to append to, as a function. */
+const stepper = (trace = () => {}) => (Array.isArray(trace) ? (made) => trace.push(made) : trace);
+
 const GENERATORS = new Map(Object.entries({ floats, ints, bytes: byteString, dice, shuffle, pick, gaussian }));
 const SERVER_SEED = [/^[0-9a-fA-F]{64}$/, "64 hex digits"];
 
@@ -403,9 +409,9 @@ const SERVER_SEED = [/^[0-9a-fA-F]{64}$/, "64 hex digits"];
  * serverHash, start, block, word, float32, float53, below, rejected, bytes, swap, weighted, polar, value.
  * Rejects with InputError if an input is one no draw can have.
  */
-export async function derive(inputs, trace = () => {}) {
+export async function derive(inputs, trace = undefined) {
   const { endpoint, serverSeed, clientSeed, params } = inputs;
-  const step = Array.isArray(trace) ? (made) => trace.push(made) : trace;
+  const step = stepper(trace);
   string(inputs, "serverSeed", ...SERVER_SEED);
   utf8(string(inputs, "clientSeed"), "clientSeed");
   const nonce = integer(inputs, "nonce", 0, MAX_SAFE);
@@ -417,6 +423,183 @@ export async function derive(inputs, trace = () => {}) {
   const value = await generator(stream, dictionary(params, "params"));
   step({ step: "value", value });
   return value;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Seed proofs: ECVRF-RISTRETTO255-SHA512 (c2sp.org/vrf-r255), checked.
+//
+// ristretto255 is RFC 9496's: points of the curve -x² + y² = 1 + d·x²·y² over the integers modulo 2^255 - 19, of
+// which several stand for one element; `decode`, `encode` and `element` are its sections 4.3.1, 4.3.2 and 4.3.4.
+// Nothing here is secret, so nothing takes care to need the same time for every input.
+
+const P = 2n ** 255n - 19n;
+const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+const D = 37095705934669439343138083508754565189542113879843219016388785533085940283555n; // -121665 / 121666
+const SQRT_MINUS_ONE = 19681161376707505956807079304988542015446066515923890162744021073123829784752n;
+const SQRT_AD_MINUS_ONE = 25063068953384623474111414158702152701244531502492656460079210482610430750235n; // a = -1
+const INVERSE_SQRT_A_MINUS_D = 54469307008909316920995813868745141605393597292927456921205312896311721017578n;
+const IDENTITY = [0n, 1n, 1n, 0n]; // a point is [x·z, y·z, z, x·y·z]
+const GENERATOR = "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76";
+const SUITE = [0xff, ...new TextEncoder().encode("c2sp.org/vrf-r255")];
+
+const isOdd = (x) => (x & 1n) === 1n;
+/** x modulo P, from 0 up: `%` takes the sign of x. */
+const mod = (x) => ((x %= P), x < 0n ? x + P : x);
+/** Of x and -x the even one: what counts as not negative. */
+const magnitude = (x) => (isOdd(x) ? P - x : x);
+
+function littleEndian(bytes) {
+  return BigInt("0x" + hex(Uint8Array.from(bytes).reverse()));
+}
+
+function square(x, times) {
+  for (let i = 0; i < times; i += 1) x = (x * x) % P;
+  return x;
+}
+
+/** x^((P - 5) / 8) = x^(2^252 - 3): ones are strung together, 2^a - 1 and 2^b - 1 to 2^(a+b) - 1. */
+function power(x) {
+  const ones = { 1: x };
+  for (const [a, b] of [[1, 1], [2, 2], [4, 1], [5, 5], [10, 10], [20, 20], [40, 10], [50, 50], [100, 100], [200, 50]]) {
+    ones[a + b] = (square(ones[a], b) * ones[b]) % P;
+  }
+  return (square(ones[250], 2) * x) % P;
+}
+
+/** [true, √(u/v)], or [false, √(√-1 · u/v)] where there is none. */
+function squareRootOfRatio(u, v) {
+  const cube = mod(v * v * v);
+  let r = mod(u * cube * power(mod(u * cube * cube * v)));
+  const check = mod(v * r * r);
+  const minus = mod(-u);
+  if (check === minus || check === mod(minus * SQRT_MINUS_ONE)) r = mod(r * SQRT_MINUS_ONE);
+  return [check === mod(u) || check === minus, magnitude(r)];
+}
+
+/** The point that 32 bytes stand for; undefined if they are no element's one encoding. */
+function decode(bytes) {
+  const s = littleEndian(bytes);
+  if (s >= P || isOdd(s)) return undefined;
+  const u1 = mod(1n - s * s);
+  const u2 = mod(1n + s * s);
+  const v = mod(-D * u1 * u1 - u2 * u2);
+  const [isSquare, root] = squareRootOfRatio(1n, mod(v * u2 * u2));
+  const x = magnitude(mod(2n * s * root * u2));
+  const y = mod(mod(u1 * root * root) * u2 * v);
+  const t = mod(x * y);
+  return isSquare && !isOdd(t) && y !== 0n ? [x, y, 1n, t] : undefined;
+}
+
+function encode([x, y, z, t]) {
+  const u1 = mod((z + y) * (z - y));
+  const u2 = mod(x * y);
+  const [, root] = squareRootOfRatio(1n, mod(u1 * u2 * u2));
+  const den1 = mod(root * u1);
+  const den2 = mod(root * u2);
+  const inverse = mod(den1 * den2 * t); // of z
+  let den = den2;
+  if (isOdd(mod(t * inverse))) {
+    [x, y, den] = [mod(y * SQRT_MINUS_ONE), mod(x * SQRT_MINUS_ONE), mod(den1 * INVERSE_SQRT_A_MINUS_D)];
+  }
+  if (isOdd(mod(x * inverse))) y = -y;
+  const s = magnitude(mod(den * (z - y)));
+  return unhex(s.toString(16).padStart(64, "0")).reverse();
+}
+
+/** The element that 64 bytes are mapped to. */
+function element(hashed) {
+  const mapped = (half) => {
+    const t = mod(BigInt.asUintN(255, littleEndian(half)));
+    const r = mod(SQRT_MINUS_ONE * t * t);
+    const u = mod((r + 1n) * (1n - D * D));
+    const v = mod((-1n - r * D) * (r + D));
+    let [isSquare, s] = squareRootOfRatio(u, v);
+    let c = -1n;
+    if (!isSquare) [s, c] = [-magnitude(mod(s * t)), r];
+    const n = mod(mod(c * (r - 1n)) * (D - 1n) * (D - 1n) - v);
+    const [w0, w1, w2, w3] = [mod(2n * s * v), mod(n * SQRT_AD_MINUS_ONE), mod(1n - s * s), mod(1n + s * s)];
+    return [mod(w0 * w3), mod(w2 * w1), mod(w1 * w3), mod(w0 * w2)];
+  };
+  return add(mapped(hashed.subarray(0, 32)), mapped(hashed.subarray(32)));
+}
+
+function add([x1, y1, z1, t1], [x2, y2, z2, t2]) {
+  const a = (y1 - x1) * (y2 - x2);
+  const b = (y1 + x1) * (y2 + x2);
+  const c = ((t1 * t2) % P) * 2n * D;
+  const d = 2n * z1 * z2;
+  const [e, f, g, h] = [(b - a) % P, (d - c) % P, (d + c) % P, (b + a) % P];
+  return [(e * f) % P, (g * h) % P, (f * g) % P, (e * h) % P];
+}
+
+function doubled([x, y, z]) {
+  const a = x * x;
+  const b = y * y;
+  const h = (a + b) % P;
+  const g = (a - b) % P;
+  const e = (h - (x + y) ** 2n) % P;
+  const f = (2n * z * z + g) % P;
+  return [(e * f) % P, (g * h) % P, (f * g) % P, (e * h) % P];
+}
+
+/** m·p - n·q, by the digits of both numbers at once, four bits at a time. */
+function combine(m, p, n, [x, y, z, t]) {
+  const multiples = (point) => {
+    const made = [IDENTITY, point];
+    while (made.length < 16) made.push(add(made.at(-1), point));
+    return made;
+  };
+  const sides = [[m, multiples(p)], [n, multiples([-x, y, z, -t])]];
+  let total = IDENTITY;
+  for (let shift = 252n; shift >= 0n; shift -= 4n) {
+    if (total !== IDENTITY) total = doubled(doubled(doubled(doubled(total))));
+    for (const [number, made] of sides) {
+      const digit = Number((number >> shift) & 15n);
+      if (digit > 0) total = add(total, made[digit]);
+    }
+  }
+  return total;
+}
+
+async function sha512(...parts) {
+  const message = Uint8Array.from(parts.flatMap((part) => [...part]));
+  return new Uint8Array(await (await subtle()).digest("SHA-512", message));
+}
+
+/** What goes into the function: four lines, each with its line feed, and the client seed. */
+function seedInput({ scope, era, epoch }, clientSeed) {
+  return Uint8Array.from([...utf8(`fairdraw/seed/v1\n${scope}\n${era}\n${epoch}\n`), ...clientSeed]);
+}
+
+/** An 80-byte proof, read; throws an InputError with the reason if it cannot be read. */
+class VRFProof {
+  constructor(written, label) {
+    const bytes = unhex(written);
+    this.gamma = bytes.subarray(0, 32);
+    this.challenge = bytes.subarray(32, 48);
+    this.response = littleEndian(bytes.subarray(48));
+    this.point = decode(this.gamma);
+    const refuse = (which) => {
+      throw new InputError(label, `80 bytes that ${which}`, written);
+    };
+    if (!this.point) refuse("begin with the canonical encoding of a ristretto255 element");
+    if (this.gamma.every((byte) => byte === 0)) refuse("do not begin with the identity element");
+    if (this.response >= ORDER) refuse("end with a number below the order of the group");
+  }
+
+  output() {
+    return sha512(SUITE, [3], this.gamma, [0]);
+  }
+
+  /** Whether the output is the one that the key gives for the input alpha. */
+  async isValid(publicKey, alpha) {
+    const h = element(await sha512(SUITE, [0x82], publicKey, alpha));
+    const c = littleEndian(this.challenge);
+    const u = combine(this.response, decode(unhex(GENERATOR)), c, decode(publicKey));
+    const v = combine(this.response, h, c, this.point);
+    const digest = await sha512(SUITE, [2], publicKey, encode(h), this.gamma, encode(u), encode(v), [0]);
+    return hex(digest.subarray(0, 16)) === hex(this.challenge);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -452,18 +635,22 @@ class Checks {
 }
 
 /**
- * Checks a draw's JSON, as the API answered it, against its server seed.
+ * Checks a draw's JSON, as the API answered it, against its server seed; and its seedProof, if it has one, against
+ * `seedKey`, as checkSeedProof() does.
  *
  * A shuffle or a pick needs `items`, in the order they were given to the draw. Resolves to {ok, checks}, a
  * check being {name, ok, expected, actual}: `expected` is what the seed gives, `actual` what the outcome says.
  * An input that no draw can have had is a failed check with that input's name.
  */
-export async function verify(outcome, serverSeed, items = undefined, trace = undefined) {
+export async function verify(outcome, serverSeed, items = undefined, trace = undefined, seedKey = undefined) {
   const checks = new Checks();
   try {
     const { endpoint, outcome: claimed, clientSeed, nonce, cursor } = dictionary(outcome, "outcome");
     string({ serverSeed }, "serverSeed", ...SERVER_SEED);
     checks.same("serverHash", await serverHash(serverSeed), outcome.serverHash);
+    if (outcome.seedProof !== undefined || seedKey !== undefined) {
+      await addSeedProof(checks, outcome, serverSeed, seedKey, stepper(trace)).catch((error) => checks.refuse(error));
+    }
 
     let params = outcome;
     if (endpoint === "dice") params = { notation: dictionary(claimed, "outcome").notation };
@@ -490,6 +677,97 @@ export async function verify(outcome, serverSeed, items = undefined, trace = und
   return checks.report();
 }
 
+const NEARBY = 8; // how far around a wrong number it is looked for what a proof may be for
+
+function readPublicKey(source, name, label) {
+  const expected = "64 hex digits, the canonical encoding of a ristretto255 element other than the identity";
+  const key = unhex(string(source, name, /^[0-9a-fA-F]{64}$/, expected, label));
+  if (decode(key) && key.some((byte) => byte !== 0)) return key;
+  throw new InputError(label, expected, source[name]);
+}
+
+function readScope(proof) {
+  const expected = "anonymous, or account: and the account's number";
+  const scope = string(proof, "scope", /^(anonymous|account:[1-9][0-9]{0,15})$/, expected, "seedProof.scope");
+  if (scope === "anonymous" || Number(scope.slice(8)) <= MAX_SAFE) return scope;
+  throw new InputError("seedProof.scope", expected, scope);
+}
+
+/** [member, inputs]: what differs from these inputs in one member only, and not by much. */
+function* nearby(inputs) {
+  function* around(number, low = 0) {
+    const last = Math.min(number + NEARBY, MAX_SAFE); // beyond it, n + 1 may be n
+    for (let n = Math.max(low, number - NEARBY); n <= last; n += 1) if (n !== number) yield n;
+  }
+  for (const epoch of around(inputs.epoch)) yield ["epoch", { ...inputs, epoch }];
+  for (const era of around(inputs.era)) yield ["era", { ...inputs, era }];
+  const isAnonymous = inputs.scope === "anonymous";
+  if (!isAnonymous) yield ["scope", { ...inputs, scope: "anonymous" }];
+  for (const number of around(isAnonymous ? 0 : Number(inputs.scope.slice(8)), 1)) {
+    yield ["scope", { ...inputs, scope: `account:${number}` }];
+  }
+}
+
+/** Checks that the record's seedProof shows the server seed to be the only one its chain could have had. */
+async function addSeedProof(checks, record, serverSeed, seedKey, trace) {
+  const proof = dictionary(record.seedProof, "seedProof");
+  const clientSeed = utf8(string(record, "clientSeed"), "clientSeed");
+  string(proof, "suite", /^vrf-r255$/, "vrf-r255", "seedProof.suite");
+  const key = readPublicKey(proof, "publicKey", "seedProof.publicKey");
+  const scope = readScope(proof);
+  const [era, epoch] = ["era", "epoch"].map((name) => integer(proof, name, 0, MAX_SAFE, `seedProof.${name}`));
+  const written = string(proof, "proof", /^[0-9a-fA-F]{160}$/, "160 hex digits", "seedProof.proof");
+  const vrf = new VRFProof(written, "seedProof.proof");
+
+  if (seedKey !== undefined) {
+    const trusted = readPublicKey({ seedKey }, "seedKey", "seedKey");
+    if (!checks.same("seedProof.publicKey", hex(trusted), hex(key))) return;
+  }
+  const inputs = { scope, era, epoch };
+  const alpha = seedInput(inputs, clientSeed);
+  const output = hex(await vrf.output());
+  trace({ step: "seedProof", publicKey: hex(key), alpha: hex(alpha), output });
+  if (!(await vrf.isValid(key, alpha))) {
+    for (const [name, other] of nearby(inputs)) {
+      if (await vrf.isValid(key, seedInput(other, clientSeed))) {
+        checks.same(`seedProof.${name}`, other[name], proof[name]);
+        return;
+      }
+    }
+    let expected = "a proof for this publicKey, scope, era, epoch and clientSeed";
+    if (output.slice(0, 64) === serverSeed) expected += "; its output is the server seed, so one of those five is wrong";
+    throw new InputError("seedProof.proof", expected, written);
+  }
+  checks.same("seedProof", output.slice(0, 64), serverSeed);
+}
+
+/** Of a rotation's answer, the seed that it revealed, with the client seed; any other object as it is. */
+function revealedSeed(record) {
+  const { outcome, revealed, clientSeed } = record;
+  return outcome === undefined && isObject(revealed) ? { ...revealed, clientSeed } : record;
+}
+
+/**
+ * Checks that a revealed seed is the only one that its chain could have had. Resolves to what verify() resolves to.
+ *
+ * `record` is a rotation's answer, or has clientSeed, serverHash, seedProof and, unless it is given, serverSeed. A
+ * proof brings its own key along, so it proves something only against a key from elsewhere: give that as `seedKey`.
+ */
+export async function checkSeedProof(record, { serverSeed, seedKey, trace } = {}) {
+  const step = stepper(trace);
+  const checks = new Checks();
+  try {
+    const told = revealedSeed(dictionary(record, "record"));
+    const seed = serverSeed ?? told.serverSeed;
+    string({ serverSeed: seed }, "serverSeed", ...SERVER_SEED);
+    checks.same("serverHash", await serverHash(seed), told.serverHash);
+    await addSeedProof(checks, told, seed, seedKey, step);
+  } catch (error) {
+    checks.refuse(error);
+  }
+  return checks.report();
+}
+
 /** SHA256(0x00 ‖ canonical) in hex, canonical being clientSeed:cursor:nonce|serverHash|clientSeed|created. */
 export async function merkleLeaf(canonical) {
   return sha256(Uint8Array.from([0, ...utf8(canonical, "canonical")]));
@@ -508,8 +786,8 @@ async function merkleNode(left, right) {
  * `trace` is an array or a function as for derive(). The steps are leaf {canonical, hash}, then from the leaf up
  * node {position, sibling, hash}: where the sibling stands, its hash, and the hash of the two together.
  */
-export async function checkProof(proof, { root, outcome, trace = () => {} } = {}) {
-  const step = Array.isArray(trace) ? (made) => trace.push(made) : trace;
+export async function checkProof(proof, { root, outcome, trace } = {}) {
+  const step = stepper(trace);
   const checks = new Checks();
   try {
     const leaf = dictionary(dictionary(proof, "proof").leaf, "leaf");
@@ -565,11 +843,12 @@ export async function checkProof(proof, { root, outcome, trace = () => {} } = {}
 
 const USAGE = `usage: fairdraw-verify.js [outcome.json] [options]
 
-Checks a Fairdraw outcome, a Merkle proof, or both. - reads standard input.
+Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof. - reads standard input.
 
-  outcome.json       the draw's JSON
+  outcome.json       the draw's JSON, or a rotation's
   --server-seed HEX  the revealed seed (default: the outcome's own)
   --items FILE       JSON array: the items given to a shuffle or a pick
+  --seed-key HEX     the server's public key for seeds, as you noted it before
   --proof FILE       the JSON of a Merkle proof
   --root HEX         the root the proof has to lead to
   --trace            print every step of the derivation as a line of JSON
@@ -585,7 +864,7 @@ async function main(args) {
   const text = { type: "string" };
   const flag = { type: "boolean" };
   const help = { ...flag, short: "h" };
-  const options = { "server-seed": text, items: text, proof: text, root: text, trace: flag, help };
+  const options = { "server-seed": text, "seed-key": text, items: text, proof: text, root: text, trace: flag, help };
   let values, positionals;
   try {
     ({ values, positionals } = parseArgs({ args, options, allowPositionals: true }));
@@ -597,7 +876,15 @@ async function main(args) {
   const [path] = positionals;
   if (!path && !values.proof) fail(USAGE);
   if (values.root && !values.proof) fail("--root goes with --proof.");
-  if ((values["server-seed"] || values.items) && !path) fail("--server-seed and --items go with an outcome.");
+  const seedKey = values["seed-key"];
+  if ((values["server-seed"] || values.items || seedKey !== undefined) && !path) {
+    fail("--server-seed, --seed-key and --items go with an outcome.");
+  }
+  try {
+    if (seedKey !== undefined) readPublicKey(values, "seed-key", "--seed-key");
+  } catch (error) {
+    fail(error.message);
+  }
 
   const readJSON = (file) => {
     try {
@@ -610,13 +897,18 @@ async function main(args) {
   const escape = (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
   const show = (value) => (JSON.stringify(value) ?? "null").replace(/[^ -~]/g, escape);
 
-  const outcome = path && readJSON(path);
-  if (path && Object.prototype.toString.call(outcome) !== "[object Object]") fail(`${path} holds no JSON object`);
+  const read = path && readJSON(path);
+  if (path && !isObject(read)) fail(`${path} holds no JSON object`);
+  const outcome = path && revealedSeed(read);
   const seed = values["server-seed"] ?? outcome?.serverSeed;
   const reports = [];
   if (seed) {
     const trace = values.trace ? (step) => console.log(show(step)) : undefined;
-    reports.push(await verify(outcome, seed, values.items && readJSON(values.items), trace));
+    const isSeedAlone = "seedProof" in outcome && !("endpoint" in outcome) && !("outcome" in outcome);
+    reports.push(
+      isSeedAlone
+        ? await checkSeedProof(outcome, { serverSeed: seed, seedKey, trace })
+        : await verify(outcome, seed, values.items && readJSON(values.items), trace, seedKey));
   } else if (!values.proof) {
     fail("Give the --server-seed.");
   }
@@ -625,6 +917,13 @@ async function main(args) {
   for (const { name, ok, expected, actual } of reports.flatMap((report) => report.checks)) {
     console.log(`${ok ? "ok   " : "FAIL "} ${name}`);
     if (!ok) console.log(`      computed: ${show(expected)}\n      claimed:  ${show(actual)}`);
+    else if (name === "seedProof") {
+      console.log("      This is the only server seed that the chain could have had, for the key");
+      console.log(`      ${outcome.seedProof.publicKey.toLowerCase()}${seedKey ? "." : ","}`);
+      if (!seedKey) {
+        console.log("      which the record itself names. Compare it with the one you noted, or give --seed-key.");
+      }
+    }
   }
   const ok = reports.every((report) => report.ok);
   console.log(ok ? "verified" : "NOT verified");

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks Merkle proofs.
+"""Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks seed proofs and Merkle proofs.
 
     python3 fairdraw_verify.py outcome.json --server-seed HEX [--items items.json]
+    python3 fairdraw_verify.py rotation.json [--seed-key HEX]
     python3 fairdraw_verify.py [outcome.json …] --proof proof.json [--root HEX]
 
 Exit code 0: every check passed. 1: at least one failed; it is named, with what was computed and what was
@@ -400,6 +401,153 @@ def derive(endpoint, server_seed, client_seed, nonce, cursor, params, trace=None
 
 
 # ---------------------------------------------------------------------------------------------------------
+# Seed proofs: ECVRF-RISTRETTO255-SHA512 (c2sp.org/vrf-r255), checked.
+#
+# ristretto255 is RFC 9496's: points of the curve -x² + y² = 1 + d·x²·y² over the integers modulo 2^255 - 19, of
+# which several stand for one element; `decode`, `encode` and `element` are its sections 4.3.1, 4.3.2 and 4.3.4.
+# Nothing here is secret, so nothing takes care to need the same time for every input.
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_MINUS_ONE = pow(2, (P - 1) // 4, P)
+SQRT_AD_MINUS_ONE = 25063068953384623474111414158702152701244531502492656460079210482610430750235  # a = -1
+INVERSE_SQRT_A_MINUS_D = 54469307008909316920995813868745141605393597292927456921205312896311721017578
+IDENTITY = (0, 1, 1, 0)  # a point is (x·z, y·z, z, x·y·z)
+GENERATOR = "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76"
+SUITE = b"\xffc2sp.org/vrf-r255"
+
+
+def magnitude(x):
+    """Of x and -x the even one: what counts as not negative."""
+    return P - x if x & 1 else x
+
+
+def square_root_of_ratio(u, v):
+    """(True, √(u/v)), or (False, √(√-1 · u/v)) where there is none."""
+    r = u * v**3 * pow(u * v**7 % P, (P - 5) // 8, P) % P
+    check = v * r * r % P
+    minus_u = -u % P
+    if check in (minus_u, minus_u * SQRT_MINUS_ONE % P):
+        r = r * SQRT_MINUS_ONE % P
+    return check in (u % P, minus_u), magnitude(r)
+
+
+def decode(encoded):
+    """The point that 32 bytes stand for; None if they are no element's one encoding."""
+    s = int.from_bytes(encoded, "little")
+    if s >= P or s & 1:
+        return None
+    u1, u2 = (1 - s * s) % P, (1 + s * s) % P
+    v = (-D * u1 * u1 - u2 * u2) % P
+    is_square, root = square_root_of_ratio(1, v * u2 * u2 % P)
+    x = magnitude(2 * s * root * u2 % P)
+    y = u1 * root * root * u2 * v % P
+    t = x * y % P
+    return None if not is_square or t & 1 or y == 0 else (x, y, 1, t)
+
+
+def encode(point):
+    x, y, z, t = point
+    u1, u2 = (z + y) * (z - y) % P, x * y % P
+    _, root = square_root_of_ratio(1, u1 * u2 * u2 % P)
+    den1, den2 = root * u1 % P, root * u2 % P
+    z_inverse = den1 * den2 * t % P
+    den = den2
+    if t * z_inverse % P & 1:
+        x, y, den = y * SQRT_MINUS_ONE % P, x * SQRT_MINUS_ONE % P, den1 * INVERSE_SQRT_A_MINUS_D % P
+    if x * z_inverse % P & 1:
+        y = -y
+    return magnitude(den * (z - y) % P).to_bytes(32, "little")
+
+
+def element(hashed):
+    """The element that 64 bytes are mapped to."""
+
+    def mapped(half):
+        t = (int.from_bytes(half, "little") & 2**255 - 1) % P
+        r = SQRT_MINUS_ONE * t * t % P
+        u, v = (r + 1) * (1 - D * D) % P, (-1 - r * D) * (r + D) % P
+        is_square, s = square_root_of_ratio(u, v)
+        c = -1
+        if not is_square:
+            s, c = -magnitude(s * t % P) % P, r
+        n = (c * (r - 1) * (D - 1) ** 2 - v) % P
+        w0, w1, w2, w3 = 2 * s * v % P, n * SQRT_AD_MINUS_ONE % P, (1 - s * s) % P, (1 + s * s) % P
+        return w0 * w3 % P, w2 * w1 % P, w1 * w3 % P, w0 * w2 % P
+
+    return add(mapped(hashed[:32]), mapped(hashed[32:]))
+
+
+def add(p, q):
+    a = (p[1] - p[0]) * (q[1] - q[0])
+    b = (p[1] + p[0]) * (q[1] + q[0])
+    c = p[3] * q[3] % P * 2 * D
+    d = 2 * p[2] * q[2]
+    e, f, g, h = (b - a) % P, (d - c) % P, (d + c) % P, (b + a) % P
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def doubled(p):
+    a, b = p[0] * p[0], p[1] * p[1]
+    h, g = (a + b) % P, (a - b) % P
+    e, f = (h - (p[0] + p[1]) ** 2) % P, (2 * p[2] * p[2] + g) % P
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def combine(m, p, n, q):
+    """m·p - n·q, by the digits of both numbers at once, four bits at a time."""
+
+    def multiples(point):
+        made = [IDENTITY, point]
+        while len(made) < 16:
+            made.append(add(made[-1], point))
+        return made
+
+    p_multiples, q_multiples = multiples(p), multiples((-q[0], q[1], q[2], -q[3]))
+    total = IDENTITY
+    for shift in range(252, -1, -4):
+        if total is not IDENTITY:
+            total = doubled(doubled(doubled(doubled(total))))
+        for digit, made in ((m >> shift & 15, p_multiples), (n >> shift & 15, q_multiples)):
+            if digit:
+                total = add(total, made[digit])
+    return total
+
+
+def seed_input(scope, era, epoch, client_seed):
+    """What goes into the function: four lines, each with its line feed, and the client seed."""
+    return ("fairdraw/seed/v1\n%s\n%d\n%d\n" % (scope, era, epoch)).encode("ascii") + client_seed
+
+
+class VRFProof:
+    """An 80-byte proof for a public key, read; ValueError tells why it cannot be read."""
+
+    def __init__(self, proof):
+        self.gamma, self.challenge, self.response = proof[:32], proof[32:48], int.from_bytes(proof[48:], "little")
+        self.point = decode(self.gamma)
+        if self.point is None:
+            raise ValueError("80 bytes that begin with the canonical encoding of a ristretto255 element")
+        if not any(self.gamma):
+            raise ValueError("80 bytes that do not begin with the identity element")
+        if self.response >= ORDER:
+            raise ValueError("80 bytes that end with a number below the order of the group")
+
+    def output(self):
+        return hashlib.sha512(SUITE + b"\x03" + self.gamma + b"\x00").digest()
+
+    def is_valid(self, public_key, alpha):
+        """Whether the output is the one that the key gives for the input alpha."""
+        key = decode(public_key)
+        h = element(hashlib.sha512(SUITE + b"\x82" + public_key + alpha).digest())
+        c = int.from_bytes(self.challenge, "little")
+        u = combine(self.response, decode(bytes.fromhex(GENERATOR)), c, key)
+        v = combine(self.response, h, c, self.point)
+        parts = [public_key, encode(h), self.gamma, encode(u), encode(v)]
+        return hashlib.sha512(SUITE + b"\x02" + b"".join(parts) + b"\x00").digest()[:16] == self.challenge
+
+
+# ---------------------------------------------------------------------------------------------------------
 # Checks
 
 
@@ -438,8 +586,8 @@ class Checks:
         return {"ok": all(check["ok"] for check in self.checks), "checks": self.checks}
 
 
-def verify(outcome, server_seed, items=None, trace=None):
-    """Checks a draw's JSON, as the API answered it, against its server seed.
+def verify(outcome, server_seed, items=None, trace=None, seed_key=None):
+    """Checks a draw's JSON, as the API answered it, against its server seed; and its seedProof, if it has one.
 
     A shuffle or a pick needs `items`, in the order they were given to the draw. Returns {"ok", "checks"}, a
     check being {"name", "ok", "expected", "actual"}: `expected` is what the seed gives, `actual` what the
@@ -450,6 +598,11 @@ def verify(outcome, server_seed, items=None, trace=None):
         dictionary(outcome, "outcome")
         string({"serverSeed": server_seed}, "serverSeed", *SERVER_SEED)
         checks.same("serverHash", server_hash(server_seed), outcome.get("serverHash"))
+        if "seedProof" in outcome or seed_key is not None:
+            try:
+                add_seed_proof(checks, outcome, server_seed, seed_key, trace or (lambda step: None))
+            except InputError as error:
+                checks.refuse(error)
 
         endpoint, claimed = outcome.get("endpoint"), outcome.get("outcome")
         params = outcome
@@ -474,6 +627,100 @@ def verify(outcome, server_seed, items=None, trace=None):
             checks.same("outcome", value, claimed)
             if endpoint == "shuffle":
                 checks.same("count", len(value), outcome.get("count"))
+    except InputError as error:
+        checks.refuse(error)
+    return checks.report()
+
+
+# What a proof may be for that names a wrong number: how far around it is looked.
+NEARBY = 8
+
+
+def read_public_key(source, name, label):
+    expected = "64 hex digits, the canonical encoding of a ristretto255 element other than the identity"
+    encoded = bytes.fromhex(string(source, name, "[0-9a-fA-F]{64}", expected, label))
+    if decode(encoded) is None or not any(encoded):
+        raise InputError(label, expected, source.get(name))
+    return encoded
+
+
+def read_scope(proof):
+    expected = "anonymous, or account: and the account's number"
+    scope = string(proof, "scope", "anonymous|account:[1-9][0-9]{0,15}", expected, "seedProof.scope")
+    if scope != "anonymous" and int(scope[8:]) > MAX_SAFE:
+        raise InputError("seedProof.scope", expected, scope)
+    return scope
+
+
+def nearby(scope, era, epoch):
+    """(member, scope, era, epoch): what differs in one member only, and not by much."""
+
+    def around(number, low=0):
+        return [n for n in range(max(low, number - NEARBY), min(number + NEARBY, MAX_SAFE) + 1) if n != number]
+
+    for other in around(epoch):
+        yield "epoch", scope, era, other
+    for other in around(era):
+        yield "era", scope, other, epoch
+    if scope != "anonymous":
+        yield "scope", "anonymous", era, epoch
+    for number in around(0 if scope == "anonymous" else int(scope[8:]), low=1):
+        yield "scope", "account:%d" % number, era, epoch
+
+
+def add_seed_proof(checks, record, server_seed, seed_key, trace):
+    """Checks that the record's seedProof shows the server seed to be the only one its chain could have had."""
+    proof = dictionary(record.get("seedProof"), "seedProof")
+    client_seed = utf8(string(record, "clientSeed"), "clientSeed")
+    string(proof, "suite", "vrf-r255", "vrf-r255", "seedProof.suite")
+    key = read_public_key(proof, "publicKey", "seedProof.publicKey")
+    scope = read_scope(proof)
+    era, epoch = (integer(proof, name, 0, MAX_SAFE, "seedProof." + name) for name in ("era", "epoch"))
+    written = string(proof, "proof", "[0-9a-fA-F]{160}", "160 hex digits", "seedProof.proof")
+    try:
+        vrf = VRFProof(bytes.fromhex(written))
+    except ValueError as error:
+        raise InputError("seedProof.proof", str(error), written) from None
+
+    if seed_key is not None:
+        trusted = read_public_key({"seedKey": seed_key}, "seedKey", "seedKey")
+        if not checks.same("seedProof.publicKey", trusted.hex(), key.hex()):
+            return
+    alpha = seed_input(scope, era, epoch, client_seed)
+    output = vrf.output()
+    trace({"step": "seedProof", "publicKey": key.hex(), "alpha": alpha.hex(), "output": output.hex()})
+    if not vrf.is_valid(key, alpha):
+        for name, *other in nearby(scope, era, epoch):
+            if vrf.is_valid(key, seed_input(*other, client_seed)):
+                checks.same("seedProof." + name, dict(zip(("scope", "era", "epoch"), other))[name], proof[name])
+                return
+        expected = "a proof for this publicKey, scope, era, epoch and clientSeed"
+        if output[:32].hex() == server_seed:
+            expected += "; its output is the server seed, so one of those five is wrong"
+        raise InputError("seedProof.proof", expected, written)
+    checks.same("seedProof", output[:32].hex(), server_seed)
+
+
+def revealed_seed(record):
+    """Of a rotation's answer, the seed that it revealed, with the client seed; any other object as it is."""
+    if "outcome" in record or not isinstance(record.get("revealed"), dict):
+        return record
+    return {**record["revealed"], "clientSeed": record.get("clientSeed")}
+
+
+def check_seed_proof(record, server_seed=None, seed_key=None, trace=None):
+    """Checks that a revealed seed is the only one that its chain could have had. Returns what verify() returns.
+
+    `record` is a rotation's answer, or has clientSeed, serverHash, seedProof and, unless it is given, serverSeed. A
+    proof brings its own key along, so it proves something only against a key from elsewhere: give that as `seed_key`.
+    """
+    checks = Checks()
+    try:
+        record = revealed_seed(dictionary(record, "record"))
+        server_seed = record.get("serverSeed") if server_seed is None else server_seed
+        string({"serverSeed": server_seed}, "serverSeed", *SERVER_SEED)
+        checks.same("serverHash", server_hash(server_seed), record.get("serverHash"))
+        add_seed_proof(checks, record, server_seed, seed_key, trace or (lambda step: None))
     except InputError as error:
         checks.refuse(error)
     return checks.report()
@@ -564,12 +811,20 @@ def print_report(report):
             print("      claimed:  " + json.dumps(check["actual"]))
 
 
+def print_key(key, trusted):
+    print("      This is the only server seed that the chain could have had, for the key")
+    print("      " + key.lower() + ("." if trusted else ","))
+    if not trusted:
+        print("      which the record itself names. Compare it with the one you noted, or give --seed-key.")
+
+
 def main():
-    description = "Checks a Fairdraw outcome, a Merkle proof, or both. - reads standard input."
+    description = "Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof. - reads standard input."
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("outcome", nargs="?", help="the draw's JSON")
+    parser.add_argument("outcome", nargs="?", help="the draw's JSON, or a rotation's")
     parser.add_argument("--server-seed", metavar="HEX", help="the revealed seed (default: the outcome's own)")
     parser.add_argument("--items", metavar="FILE", help="JSON array: the items given to a shuffle or a pick")
+    parser.add_argument("--seed-key", metavar="HEX", help="the server's public key for seeds, as you noted it before")
     parser.add_argument("--proof", metavar="FILE", help="the JSON of a Merkle proof")
     parser.add_argument("--root", metavar="HEX", help="the root the proof has to lead to")
     parser.add_argument("--trace", action="store_true", help="print every step of the derivation as a line of JSON")
@@ -578,18 +833,28 @@ def main():
         parser.error("give an outcome, a --proof, or both")
     if options.root and not options.proof:
         parser.error("--root goes with --proof")
-    if (options.server_seed or options.items) and not options.outcome:
-        parser.error("--server-seed and --items go with an outcome")
+    if (options.server_seed or options.items or options.seed_key is not None) and not options.outcome:
+        parser.error("--server-seed, --seed-key and --items go with an outcome")
+
+    if options.seed_key is not None:
+        try:
+            read_public_key(vars(options), "seed_key", "--seed-key")
+        except InputError as error:
+            parser.error(str(error))
 
     outcome = read_json(options.outcome) if options.outcome else None
     if options.outcome and not isinstance(outcome, dict):
         parser.error("%s holds no JSON object" % options.outcome)
+    outcome = outcome and revealed_seed(outcome)
     reports = []
     seed = options.server_seed or (outcome and outcome.get("serverSeed"))
     if seed:
         items = read_json(options.items) if options.items else None
         trace = (lambda step: print(json.dumps(step))) if options.trace else None
-        reports.append(verify(outcome, seed, items, trace))
+        if "seedProof" in outcome and "endpoint" not in outcome and "outcome" not in outcome:
+            reports.append(check_seed_proof(outcome, seed, options.seed_key, trace))
+        else:
+            reports.append(verify(outcome, seed, items, trace, options.seed_key))
     elif not options.proof:
         parser.error("give the --server-seed")
     if options.proof:
@@ -597,6 +862,8 @@ def main():
 
     for report in reports:
         print_report(report)
+        if any(check["name"] == "seedProof" and check["ok"] for check in report["checks"]):
+            print_key(outcome["seedProof"]["publicKey"], trusted=options.seed_key is not None)
     ok = all(report["ok"] for report in reports)
     print("verified" if ok else "NOT verified")
     sys.exit(0 if ok else 1)
