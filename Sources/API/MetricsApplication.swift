@@ -31,7 +31,7 @@ private struct MetricsResponder: HTTPResponder {
       return Response(status: .methodNotAllowed, headers: [.allow: "GET, HEAD"])
     }
     let page = parts.metrics.page(
-      version: parts.lifecycle.version, writer: parts.writer.report, queueDepth: parts.writer.queueDepth,
+      version: parts.lifecycle.version, writer: parts.writer.report, queued: parts.writer.queued,
       deliveries: await deliveries())
     let response = Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],

@@ -91,7 +91,7 @@ import Testing
     #expect(content.groups.allSatisfy { $0.draws <= limits.groupDraws })
     let report = writer.report
     #expect(report.groups + report.failedGroups == content.begun && report.failedGroups > 0)
-    #expect(writer.queueDepth == 0)
+    #expect(writer.queued.draws == 0)
   }
 
   // MARK: Groups
@@ -112,7 +112,7 @@ import Testing
           await until { store.begun == 1 }
         } else {
           waiting += weight
-          await until { writer.queueDepth == waiting }
+          await until { writer.queued.draws == waiting }
         }
       }
       for _ in weights { store.release() }
@@ -130,21 +130,21 @@ import Testing
     let store = store()
     store.setMood { _ in .hanging }
     var limits = LedgerWriter.Limits()
-    limits.queuedDraws = 10
+    limits.queuedDraws = 20  // of which an account may hold half
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
     try await withThrowingTaskGroup(of: Reply.self) { group in
       group.addTask { try await writer.submit(draw()) }
       await until { store.begun == 1 }
       for count in 1...10 {
         group.addTask { try await writer.submit(draw(claim: "accepted-\(count)")) }
-        await until { writer.queueDepth == count }
+        await until { writer.queued.draws == count }
       }
       let late = await result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "late")) }
       guard case .failure(.overloaded) = late else {
         Issue.record("an eleventh draw was let in: \(late)")
         return
       }
-      #expect(writer.queueDepth == 10)
+      #expect(writer.queued.draws == 10)
       store.setMood { _ in .well }
       store.release()
       let accepted = try await group.reduce(into: [Reply]()) { $0.append($1) }
@@ -153,6 +153,52 @@ import Testing
     #expect(store.ledger.outcomes.count == 11)
     // There is room again, for the one who was turned away too.
     #expect(try await writer.submit(draw(claim: "late")).status == 200)
+    await writer.drain()
+    store.ledger.audit(defaultQuota: 0)
+  }
+
+  @Test func aFloodOfBytesIsTurnedAwayAndHoldsUpNobodyElse() async throws {
+    let store = store()
+    store.content.withLock { content in
+      content.ledger.addAccount(2, dailyQuota: 1000)
+      content.ledger.addKey(2, account: 2)
+    }
+    store.setMood { _ in .hanging }
+    var limits = LedgerWriter.Limits()
+    limits.queuedBytes = 20 << 20
+    let writer = LedgerWriter(store: store, decider: decider, limits: limits)
+    let items = ItemList([String](repeating: "", count: 1000)) {
+      $1 += Array(repeating: UInt8(ascii: "7"), count: 1000)
+    }
+    let large = Submission(
+      caller: caller,
+      operation: .draw(DrawRequest(clientSeed: seed("large"), generator: .shuffle(items: 1000), items: items)))
+    #expect((2_000_000...4_000_000).contains(large.bytes))
+    try await withThrowingTaskGroup(of: Reply.self) { group in
+      func come(_ submission: Submission) async {
+        let waiting = writer.queued.draws
+        group.addTask { try await writer.submit(submission) }
+        await until { writer.queued.draws > waiting }
+      }
+      group.addTask { try await writer.submit(large) }
+      await until { store.begun == 1 }
+      // Half of the bytes are three of them.
+      for _ in 0..<3 { await come(large) }
+      let refused = await result { () throws(LedgerUnavailable) in try await writer.submit(large) }
+      guard case .failure(.overloaded) = refused else {
+        Issue.record("one account took more than its half: \(refused)")
+        return
+      }
+      await come(Submission(caller: .live(2, account: 2), operation: .draw(.ints("small"))))
+      store.release()
+      await until { store.begun == 2 }
+      #expect(writer.queued.draws == 1, "two large ones and the small one fit into a group")
+      store.setMood { _ in .well }
+      store.release()
+      let replies = try await group.reduce(into: [Reply]()) { $0.append($1) }
+      #expect(replies.count == 5 && replies.allSatisfy { $0.status == 200 })
+    }
+    #expect(writer.queued == (0, 0))
     await writer.drain()
     store.ledger.audit(defaultQuota: 0)
   }
@@ -221,16 +267,16 @@ import Testing
       await until { store.begun == 1 }
       for waiting in 1...20 {
         come()
-        await until { writer.queueDepth == waiting }
+        await until { writer.queued.draws == waiting }
       }
       async let drained: Void = writer.drain()
       // More come until one is turned away; who is let in before counts among the accepted.
       while !isClosed.isUp {
-        let waiting = writer.queueDepth
+        let waiting = writer.queued.draws
         come()
-        await until { writer.queueDepth > waiting || isClosed.isUp }
+        await until { writer.queued.draws > waiting || isClosed.isUp }
       }
-      let accepted = 1 + writer.queueDepth
+      let accepted = 1 + writer.queued.draws
       store.setMood { _ in .slow }
       store.release()
       await drained
@@ -277,7 +323,7 @@ import Testing
       Issue.record("\(await waiting)")
       return
     }
-    #expect(writer.queueDepth == 0)
+    #expect(writer.queued.draws == 0)
     #expect(store.ledger.outcomes.isEmpty)
 
     store.setMood { _ in .well }
@@ -372,7 +418,7 @@ import Testing
       group.addTask { try await writer.submit(draw()) }
       await until { store.begun == 1 }
       for index in 0..<10 { group.addTask { try await writer.submit(draw(), lane: lanes[index % 2]) } }
-      await until { writer.queueDepth == 10 }
+      await until { writer.queued.draws == 10 }
       store.setMood { _ in .well }
       store.release()
       let replies = try await group.reduce(into: [Reply]()) { $0.append($1) }

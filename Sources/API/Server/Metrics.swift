@@ -39,7 +39,9 @@ public final class Metrics: Sendable {
   }
 
   /// Everything, in Prometheus's text format, version 0.0.4.
-  func page(version: String, writer: LedgerWriter.Statistics, queueDepth: Int, deliveries: DeliveryCounts) -> [UInt8] {
+  func page(
+    version: String, writer: LedgerWriter.Statistics, queued: (draws: Int, bytes: Int), deliveries: DeliveryCounts
+  ) -> [UInt8] {
     let (routes, replays, conflicts) = state.withLock { ($0.routes, $0.replays, $0.conflicts) }
     var page = MetricsPage()
     page.family("fairdraw_info", .gauge, "What runs.")
@@ -64,7 +66,9 @@ public final class Metrics: Sendable {
       "fairdraw_idempotency_conflicts_total", .counter,
       "Requests refused because their Idempotency-Key was used for another.", Double(conflicts))
 
-    page.single("fairdraw_ledger_queue_draws", .gauge, "Draws that wait for a group.", Double(queueDepth))
+    page.single("fairdraw_ledger_queue_draws", .gauge, "Draws that wait for a group.", Double(queued.draws))
+    page.single(
+      "fairdraw_ledger_queue_bytes", .gauge, "Bytes of the requests that wait for a group.", Double(queued.bytes))
     page.family("fairdraw_ledger_group_size", .histogram, "Submissions committed together.")
     page.histogram("fairdraw_ledger_group_size", [], writer.groupSizes)
     page.family("fairdraw_ledger_commit_duration_seconds", .histogram, "Time to load, decide and commit a group.")

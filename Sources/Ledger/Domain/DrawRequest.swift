@@ -107,6 +107,20 @@ public struct DrawRequest: Sendable {
     self.fields = fields
   }
 
+  /// How many bytes of memory the request, its outcome and its answer take beside what every draw takes, about.
+  var bytes: Int {
+    // The items are held, drawn and answered.
+    let items = items.map { 3 * $0.text.count + MemoryLayout<Range<Int>>.size * $0.count } ?? 0
+    let value =
+      switch generator {
+      case .shuffle, .pick: 0
+      case .floats(let count), .ints(let count, _, _), .gaussian(let count, _): 24 * count
+      case .bytes(let count): 2 * count
+      case .dice(let notation): 8 * notation.dice
+      }
+    return items + 2 * (fields.count + value)
+  }
+
   /// Draws at the given coordinates and writes the result down as it will be answered and stored.
   func run(key: StreamKey, cursor: Int64, nonce: Int64) -> (value: [UInt8], fields: [UInt8]) {
     var stream = ByteStream(key: key, clientSeed: clientSeed, cursor: UInt64(cursor), nonce: UInt64(nonce))

@@ -10,10 +10,14 @@ import Synchronization
 /// and nobody waits for company when there is none.
 public final class LedgerWriter: Sendable {
   public struct Limits: Sendable {
-    /// The most draws that may wait; a submission beyond them is refused at once.
+    /// The most draws that may wait; a submission beyond them is refused at once. One account may hold half of them.
     public var queuedDraws = 20_000
-    /// The most draws in one group (a single submission may hold more than its share).
+    /// The most bytes that submissions may hold while they wait, by ``Submission/bytes``. One account may hold half.
+    public var queuedBytes = 128 << 20
+    /// The most draws in one group. A single submission that holds more is a group of its own.
     public var groupDraws = 1_000
+    /// The most bytes in one group, by the same rule.
+    public var groupBytes = 8 << 20
     /// How long a submission waits for its answer.
     public var patience: Duration = .seconds(10)
     /// How many bytes of answers are remembered for replays.
@@ -28,7 +32,7 @@ public final class LedgerWriter: Sendable {
   private let replays: ReplayCache
   private let onDeliveries: @Sendable () -> Void
   /// Guards the queue; never held while a store works or a caller is answered.
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   /// Signalled once for each sleeping thread that is to wake.
   private let wake = DispatchSemaphore(value: 0)
   private let finished = DispatchGroup()
@@ -37,8 +41,7 @@ public final class LedgerWriter: Sendable {
   private let statistics = Mutex(Statistics())
 
   private struct State {
-    var queue: [Ticket] = []
-    var queuedDraws = 0
+    var queue: SubmissionQueue<Ticket>
     var sleepers = 0
     var isClosed = false
     /// What each thread is working on, so that impatient callers can be found.
@@ -67,6 +70,7 @@ public final class LedgerWriter: Sendable {
     self.decider = decider
     self.limits = limits
     self.onDeliveries = onDeliveries
+    state = Mutex(State(queue: SubmissionQueue(limits: limits)))
     replays = ReplayCache(capacity: limits.replayCacheBytes)
     for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
@@ -92,8 +96,8 @@ public final class LedgerWriter: Sendable {
 
   public var report: Statistics { statistics.withLock { $0 } }
 
-  /// Draws that wait for a group.
-  public var queueDepth: Int { state.withLock { $0.queuedDraws } }
+  /// What waits for a group.
+  public var queued: (draws: Int, bytes: Int) { state.withLock { ($0.queue.draws, $0.queue.bytes) } }
 
   /// What `claim` was answered before, if that is known without asking the store.
   public func recall(_ claim: IdempotencyClaim) -> Reply? { replays.reply(to: claim, now: Self.wallClock()) }
@@ -146,10 +150,7 @@ public final class LedgerWriter: Sendable {
     }
     let entry: Entry = state.withLock { state in
       if state.isClosed { return .refused(.shuttingDown) }
-      let weight = ticket.submission.weight
-      if state.queuedDraws + weight > limits.queuedDraws { return .refused(.overloaded) }
-      state.queue.append(ticket)
-      state.queuedDraws += weight
+      guard state.queue.append(ticket) else { return .refused(.overloaded) }
       guard state.sleepers > 0 else { return .queued(wake: false) }
       state.sleepers -= 1
       return .queued(wake: true)
@@ -173,7 +174,7 @@ public final class LedgerWriter: Sendable {
           state.sleepers += 1
           return .sleep
         }
-        let group = Self.takeGroup(from: &state, limit: limits.groupDraws)
+        let group = state.queue.takeGroup()
         state.inHand[thread] = group
         return .group(group)
       }
@@ -183,24 +184,6 @@ public final class LedgerWriter: Sendable {
       case .sleep: wake.wait()
       }
     }
-  }
-
-  private static func takeGroup(from state: inout State, limit: Int) -> [Ticket] {
-    var draws = 0
-    var count = 0
-    for ticket in state.queue {
-      let weight = ticket.submission.weight
-      if count > 0 && draws + weight > limit { break }
-      draws += weight
-      count += 1
-    }
-    state.queuedDraws -= draws
-    if count == state.queue.count {
-      defer { state.queue = [] }
-      return state.queue
-    }
-    defer { state.queue.removeFirst(count) }
-    return Array(state.queue[..<count])
   }
 
   // MARK: A group
@@ -282,12 +265,7 @@ public final class LedgerWriter: Sendable {
   private func failImpatient() {
     let deadline = ContinuousClock.now - limits.patience
     let (queued, working) = state.withLock { state in
-      // The queue is in order of arrival, so those who have waited too long stand at its front.
-      let count = state.queue.prefix { $0.arrived < deadline }.count
-      let queued = Array(state.queue[..<count])
-      state.queue.removeFirst(count)
-      state.queuedDraws -= queued.reduce(0) { $0 + $1.submission.weight }
-      return (queued, state.inHand.values.joined().filter { $0.arrived < deadline })
+      (state.queue.removeAll(arrivedBefore: deadline), state.inHand.values.joined().filter { $0.arrived < deadline })
     }
     answer(queued.map { ($0, .failure(.overloaded)) } + working.map { ($0, .failure(.timedOut)) })
   }
@@ -303,7 +281,7 @@ public protocol ReplyLane: AnyObject, Sendable {
 
 /// Why a submission was not answered.
 public enum LedgerUnavailable: Error, Sendable {
-  /// Too much was waiting already. Nothing happened.
+  /// Too much was waiting already, in all or of this account. Nothing happened.
   case overloaded
   /// The server is about to stop. Nothing happened.
   case shuttingDown
@@ -314,8 +292,10 @@ public enum LedgerUnavailable: Error, Sendable {
 }
 
 /// A submission in the queue and the caller who waits for its answer.
-private final class Ticket: Sendable {
+private final class Ticket: QueuedSubmission, Sendable {
   let submission: Submission
+  let draws: Int
+  let bytes: Int
   let lane: (any ReplyLane)?
   let arrived = ContinuousClock.now
   private let answer: Mutex<(@Sendable (Result<Reply, LedgerUnavailable>) -> Void)?>
@@ -325,9 +305,13 @@ private final class Ticket: Sendable {
     answer: @escaping @Sendable (Result<Reply, LedgerUnavailable>) -> Void
   ) {
     self.submission = submission
+    draws = submission.weight
+    bytes = submission.bytes
     self.lane = lane
     self.answer = Mutex(answer)
   }
+
+  var account: AccountID { submission.caller.account }
 
   /// Answers the caller. The first call counts: a caller who was told to come back later is not told twice.
   func settle(_ result: Result<Reply, LedgerUnavailable>) {

@@ -17,10 +17,29 @@ public struct Submission: Sendable {
     self.operation = operation
   }
 
-  /// How much work it is, in draws; what the writer's queue is bounded by.
+  /// How much work it is, in draws.
   public var weight: Int {
     if case .batch(let entries) = operation { max(entries.count, 1) } else { 1 }
   }
+
+  /// How much memory it takes until it is answered, about: what it holds, what is decided from it, and its answer.
+  public var bytes: Int {
+    switch operation {
+    case .draw(let draw), .reveal(_, let draw): Self.baseBytes + draw.bytes
+    case .batch(let entries):
+      entries.reduce(Self.baseBytes) { sum, entry in
+        switch entry {
+        case .draw(let draw): sum + Self.baseBytes + draw.bytes
+        case .refused(let error): sum + 2 * error.utf8.count
+        }
+      }
+    case .refuse(let refusal): Self.baseBytes + 2 * refusal.error.utf8.count
+    case .seed, .incrementCursor, .rotate, .commit: Self.baseBytes
+    }
+  }
+
+  /// What the smallest submission takes.
+  static let baseBytes = 1024
 }
 
 public enum Operation: Sendable {
