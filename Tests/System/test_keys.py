@@ -1,5 +1,6 @@
 """API keys: who is calling, from where, and how often."""
 
+import base64
 import hashlib
 import time
 
@@ -41,6 +42,48 @@ def test_both_headers_carry_a_key(server, live_key, client_seed):
 ], ids=lambda headers: str(headers)[:40])
 def test_an_unknown_key(server, unchanged, path, headers):
   assert invalid(server.get(path, ANYTHING, headers=headers))
+
+
+def basic(text):
+  return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+MISPLACED = [
+  "{}", "Token {}", "token {}", "ApiKey {}", "Key={}", "Bearer{}", 'Digest username="{}"',
+  lambda key: basic(key), lambda key: basic(key + ":"), lambda key: basic("user:" + key), lambda key: basic(key + ":").rstrip("="),
+]
+
+
+def headers_with(form, key):
+  return {"Authorization": form(key) if callable(form) else form.format(key)}
+
+
+@pytest.mark.parametrize("form", MISPLACED)
+def test_a_key_in_another_form_is_not_ignored(server, live_key, test_key, form):
+  """It would be an anonymous draw, and its retry would be another."""
+  known = server.get("/api/ints", {"clientSeed": "keys"}, key=live_key)  # so that the quick way knows the key
+  before = server.footprint()
+  for key in (live_key, test_key):
+    headers = headers_with(form, key)
+    for path in [*PATHS, "/api/stream", "/api/verifyShortId", "/api/merkle"]:
+      response = server.get(path, {**ANYTHING, "endpoint": "ints"}, headers=headers)
+      assert invalid(response) and "Authorization: Bearer" in response.error and "x-api-key" in response.error
+    assert invalid(server.post("/api/ints", {"clientSeed": "keys"}, headers=headers))
+    assert invalid(server.post("/api/batch", {"draws": [{"endpoint": "ints", "params": {}}]}, headers=headers, idempotency="k"))
+  assert known.status == 200 and server.footprint() == before
+
+
+def test_two_keys_are_one_too_many(server, live_key, test_key, unchanged):
+  assert invalid(server.draw("ints", key=live_key, headers={"Authorization": f"Bearer {test_key}"}))
+  assert invalid(server.draw("ints", key=live_key, headers={"Authorization": basic(test_key)}))
+
+
+def test_authorization_that_is_meant_for_others_is_no_key(server, live_key, client_seed):
+  for form in (basic("user:password"), "Negotiate abc", "Token abc", 'Digest username="me"'):
+    assert server.draw("ints", {"clientSeed": client_seed}, headers={"Authorization": form}).status == 200
+    assert server.draw("ints", {"clientSeed": client_seed}, key=live_key, headers={"Authorization": form}).status == 200
+  assert server.draw("ints", {"clientSeed": client_seed}, key=live_key, headers={"Authorization": f"Bearer {live_key}"}).status == 200
+  assert server.nonce(client_seed) == 4 and server.nonce(client_seed, live_key) == 5
 
 
 def test_an_unknown_key_with_a_post(server, unchanged):
@@ -161,6 +204,12 @@ def test_the_peers_own_address_is_the_clients_where_no_proxy_is_trusted(server, 
   ("192.0.2.1,10.9.1.1,2001:db8:9::1", True),
   ("198.51.100.1, 10.9.1.1", False),
   (" 192.0.2.1 ", True),
+  ("\t192.0.2.1\t", True),
+  ("198.51.100.1,\t192.0.2.1:4711", True),
+  ("192.0.2.1:4711, [2001:db8:9::1]:443", True),
+  ('"192.0.2.1:4711",2001:db8:9::1%eth0', True),
+  ("[::ffff:192.0.2.1]", True),
+  ("192.0.2.1:x", False),
   ("nonsense", False),
   ("192.0.2.1, nonsense", False),
   ("", False),
@@ -275,6 +324,14 @@ def test_the_limit(limited, mode):
   assert body["code"] == "rate_limited"
   assert 1 <= body["retryAfter"] <= 60
   assert refused.header("Retry-After") == str(body["retryAfter"])
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": "nonsense"}, {"Authorization": "Token pk_live_x"}], ids=["unknown", "misplaced"])
+def test_guessing_at_keys_takes_slots(limited, headers):
+  """No more guesses than draws, and none of them for nothing."""
+  ask = lambda: limited.draw("ints", headers={**headers, "X-Forwarded-For": "198.51.100.77"})
+  statuses = [ask().status for _ in range(3 * LIMIT)]
+  assert statuses[:LIMIT] == [401] * LIMIT and 429 in statuses[LIMIT:]
 
 
 def test_live_keys_have_no_limit(limited):

@@ -12,8 +12,11 @@ struct Admission: Sendable {
   /// - Throws: ``Refusal``: 401 for a key that is not known, 403 for one that may not be used from here, 429 when there is
   ///   no slot left.
   func admit(_ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord) async throws(Refusal) -> Caller {
-    guard let secret = Self.presentedKey(headers) else {
-      return try admitAnonymous(headers, peer: peer, record: record)
+    let secret: String
+    switch PresentedKey(apiKey: headers.apiKey, authorization: headers.authorization) {
+    case .none: return try admitAnonymous(headers, peer: peer, record: record)
+    case .misplaced: throw refuse(headers, peer: peer, record: record, with: .misplacedKey)
+    case .key(let presented): secret = presented
     }
     let key: KeyDirectory.Standing
     do throws(StoreFailure) {
@@ -29,11 +32,30 @@ struct Admission: Sendable {
   ///
   /// - Throws: as ``admit(_:peer:record:)``.
   func admitAtOnce(_ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord) throws(Refusal) -> Caller? {
-    guard let secret = Self.presentedKey(headers) else {
-      return try admitAnonymous(headers, peer: peer, record: record)
+    switch PresentedKey(apiKey: headers.apiKey, authorization: headers.authorization) {
+    case .none: return try admitAnonymous(headers, peer: peer, record: record)
+    case .misplaced: throw refuse(headers, peer: peer, record: record, with: .misplacedKey)
+    case .key(let secret):
+      guard let key = keys.believed(secret) else { return nil }
+      return try admit(key, headers, peer: peer, record: record)
     }
-    guard let key = keys.believed(secret) else { return nil }
-    return try admit(key, headers, peer: peer, record: record)
+  }
+
+  /// Refuses whoever has no key that is known. It takes a rate-limit slot, so that keys cannot be guessed faster than draws
+  /// are made.
+  ///
+  /// - Returns: `refusal`, or a 429 when there is no slot left.
+  private func refuse(
+    _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord, with refusal: Refusal
+  ) -> Refusal {
+    let address = proxies.client(headers, peer: peer)
+    record.note { $0.address = address }
+    do throws(Refusal) {
+      try takeSlot(address)
+      return refusal
+    } catch {
+      return error
+    }
   }
 
   private func admitAnonymous(
@@ -51,13 +73,11 @@ struct Admission: Sendable {
   private func admit(
     _ standing: KeyDirectory.Standing, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
-    let address = proxies.client(headers, peer: peer)
     guard case .known(let key) = standing else {
-      record.note { $0.address = address }
-      try takeSlot(address)  // so that keys cannot be guessed at faster than draws are made
       if case .revoked(let id) = standing { activity.noteDenial(of: id) }
-      throw Refusal.invalidAPIKey
+      throw refuse(headers, peer: peer, record: record, with: .invalidAPIKey)
     }
+    let address = proxies.client(headers, peer: peer)
     record.note {
       $0.address = address
       $0.caller = key.record.prefix
@@ -78,16 +98,6 @@ struct Admission: Sendable {
     guard let address, let seconds = limiter.take(for: address) else { return }
     throw Refusal(429, "Too many requests from this address.", code: "rate_limited", retryAfter: seconds)
   }
-
-  /// The key a request carries. One that is there but empty is a mistake of the caller's (an unset variable, most
-  /// likely) and is refused like any unknown key: drawing anonymously instead would be a quiet surprise.
-  private static func presentedKey(_ headers: RequestHeaders) -> String? {
-    if let key = headers.apiKey { return key }
-    guard let authorization = headers.authorization else { return nil }
-    let words = authorization.split(separator: " ", maxSplits: 1)
-    return words.first?.lowercased() == "bearer" ? words.dropFirst().first.map(String.init) ?? "" : nil
-  }
-
 }
 
 extension Refusal {
