@@ -47,7 +47,8 @@ import Website
       ("https://evil.example", nil, false), ("https://evil.example", "cross-site", false),
       ("https://draws.example", "cross-site", false), ("https://draws.example", "same-site", false),
       ("https://draws.example.evil.example", nil, false), ("http://draws.example", nil, false),
-      ("https://draws.example:444", nil, false), ("null", "same-origin", false), ("null", nil, false),
+      ("https://draws.example:444", nil, false), ("null", "same-origin", true), ("null", nil, false),
+      ("null", "cross-site", false), ("null", "same-site", false), ("null", "none", false),
       (nil, "none", false), (nil, "same-site", false), (nil, nil, false), ("", nil, false),
       ("https://draws.example, https://evil.example", nil, false),
     ] as [(String?, String?, Bool)])
@@ -59,7 +60,9 @@ import Website
     arguments: [
       "//evil.example", "https://evil.example", "/\\evil.example", "/dashboard/\\evil", "/dashboard//evil.example",
       "/dashboards", "/sign-in", "", "dashboard", "/dashboard\u{0}", "/dashboard/\u{E9}", "/dashboard/ x",
-      "/dashboard\r\nSet-Cookie: a=b", "/dashboard/" + String(repeating: "a", count: 3000),
+      "/dashboard\r\nSet-Cookie: a=b", "/dashboard/" + String(repeating: "a", count: 3000), "/dashboard/../api/ints",
+      "/dashboard/..", "/dashboard/keys/../../sign-out", "/dashboard/%2e%2e/api/ints", "/dashboard/.%2E/x",
+      "/dashboard/./keys", "/dashboard/..?a=b", "/dashboard/..#a", "/dashboard#/..", "//dashboard", "/Dashboard",
     ])
   func otherPagesAreNotGoneOnTo(next: String) {
     #expect(NextPage.checked(next) == "/dashboard")
@@ -67,6 +70,7 @@ import Website
 
   @Test(arguments: [
     "/dashboard", "/dashboard/keys", "/dashboard?done=x", "/dashboard/outcomes/chain?key=1&clientSeed=%2F",
+    "/dashboard/outcomes?clientSeed=/../", "/dashboard/keys/..a", "/dashboard/a..b/...",
   ])
   func pagesOfTheDashboardAreGoneOnTo(next: String) {
     #expect(NextPage.checked(next) == next)

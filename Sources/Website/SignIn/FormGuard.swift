@@ -40,14 +40,15 @@ package struct FormGuard: Sendable {
   /// Whether a form comes from one of the origins `allowed`, by what its browser says.
   ///
   /// Browsers have sent `Origin` with forms since 2020; what says nothing at all of where it comes from is no browser that
-  /// anyone signs in with.
+  /// anyone signs in with. `null` stands for an origin that the browser keeps to itself, for its privacy settings or a
+  /// redirect's sake: then `Sec-Fetch-Site`, which no page can set, has the word.
   ///
   /// - Parameters:
   ///   - origin: the `Origin` header.
   ///   - site: the `Sec-Fetch-Site` header.
   package static func isOwn(origin: String?, site: String?, allowed: [String]) -> Bool {
     if let site, site != "same-origin" { return false }
-    guard let origin else { return site != nil }
+    guard let origin, origin != "null" else { return site != nil }
     return allowed.contains(origin.lowercased())
   }
 
