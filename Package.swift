@@ -166,6 +166,7 @@ let package = Package(
       name: "APITests",
       dependencies: [
         "API", "Ledger", "Fairness", "JSON", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
     .testTarget(

@@ -59,15 +59,15 @@ public struct Website: Routes {
 
   public var routes: [Route] {
     fixedPages.map { path, page in
-      Route(path, .get, .head, readsKey: false) { request, _ in page.response(to: request) }
+      Route(path, .get, readsKey: false) { request, _ in page.response(to: request) }
     } + [
-      Route("/assets/{hash}/{name}", .get, .head, readsKey: false, handler: asset),
+      Route("/assets/{hash}/{name}", .get, readsKey: false, handler: asset),
       // Where browsers look for it when what they show is no page of ours.
-      Route("/favicon.ico", .get, .head, readsKey: false, handler: icon),
-      Route("/o/{shortId}", .get, .head, readsKey: false, handler: outcome),
-      Route("/o/{shortId}/og.png", .get, .head, readsKey: false, handler: preview),
-      Route("/transparency", .get, .head, readsKey: false, handler: transparency),
-      Route("/robots.txt", .get, .head, readsKey: false, handler: robots),
+      Route("/favicon.ico", .get, readsKey: false, handler: icon),
+      Route("/o/{shortId}", .get, readsKey: false, handler: outcome),
+      Route("/o/{shortId}/og.png", .get, readsKey: false, handler: preview),
+      Route("/transparency", .get, readsKey: false, handler: transparency),
+      Route("/robots.txt", .get, readsKey: false, handler: robots),
     ] + signInPages.routes + dashboard.routes
   }
 

@@ -1,6 +1,6 @@
 """Bad input: turned down with words that name the parameter, and nothing changed by it."""
 
-import http.client
+import gzip
 import json
 import socket
 
@@ -194,13 +194,23 @@ def test_a_body_that_is_no_utf8(server, unchanged, body, bad):
     refused(server.post(path, body % bad))
 
 
-def test_a_target_of_raw_bytes(server, unchanged):
-  """Bytes above ASCII have no place in a request target, so an answer of any kind is a refusal or a closed connection."""
-  try:
-    response = server.raw_get(b"/api/floats?clientSeed=\xff")
-  except (OSError, http.client.HTTPException):
-    return
-  assert response.status == 400
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"a\xed\xa0\x80", b"\xf0\x9f\x8e"])
+def test_a_target_of_bytes_that_are_no_utf8(server, unchanged, bad):
+  refused(server.raw_get(b"/api/floats?clientSeed=" + bad), 400, "clientSeed")
+  refused(server.raw_get(b"/api/floats?" + bad), 400, "UTF-8")
+  refused(server.raw_get(b"/api/" + bad), 404)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP", "x-unknown", "identity, gzip", "gzip, identity"])
+def test_an_encoded_body(server, unchanged, coding):
+  for path in ("/api/floats", "/api/batch", "/api/rotate", "/api/commit", "/api/reveal"):
+    response = server.post(path, gzip.compress(b"{}"), headers={"Content-Encoding": coding})
+    refused(response, 415, "Content-Encoding")
+    assert response.header("Accept-Encoding") == "identity"
+
+
+def test_an_encoded_form(server, unchanged):
+  refused(server.request("POST", "/sign-in", body=b"email=a", headers={"Content-Encoding": "gzip"}), 415, "Content-Encoding")
 
 
 # JSON
@@ -361,6 +371,8 @@ def test_wrong_methods(server, unchanged, path, method):
 def test_head_never_draws(server, unchanged, path):
   response = server.request("HEAD", target(path, {"clientSeed": "head", "items": "a,b", "notation": "2d6", "cursor": 0, "nonce": 0}))
   assert response.body == b""
+  if path.startswith(("/api/list", "/api/outcome", "/api/verify", "/api/public")):
+    assert response.status != 405, response
   if path.split("/")[-1] in DRAWS or path in ("/api/batch", "/api/incrementCursor", "/api/seed", "/api/rotate", "/api/commit", "/api/reveal"):
     assert response.status == 405, response
     assert "HEAD" not in response.header("Allow")

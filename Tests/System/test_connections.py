@@ -3,8 +3,11 @@
 import json
 import re
 import socket
+import urllib.parse
 
 import pytest
+
+import harness
 
 
 def get(path, *headers):
@@ -113,6 +116,85 @@ def test_both_ways_answer_with_the_same_headers(server, live_key, client_seed):
   for name in quick.keys() - {"date", "shortid", "x-request-id", "server-timing", "content-length"}:
     assert quick[name] == slow[name], name
   assert re.fullmatch(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z][a-z] 20\d\d \d\d:\d\d:\d\d GMT", quick["date"])
+
+
+@pytest.mark.parametrize("closes", [[], ["Connection: close"]], ids=["quick", "slow"])
+@pytest.mark.parametrize("path", [
+  "/api/ints", "/api/ints/", "//api/ints", "/api//ints", "/api/%69nts", "/%61pi/ints//", "http://localhost/api/ints", "http://localhost//api/ints/"])
+def test_spellings_of_a_path_are_one_resource(server, live_key, client_seed, idempotency, path, closes):
+  """For a first request and for its retry, on both ways through the server."""
+  headers = [f"x-api-key: {live_key}", f"Idempotency-Key: {idempotency}", *closes]
+  ask = lambda path: server.raw(get(f"{path}?clientSeed={client_seed}", *headers))
+  first, again = ask(path), ask("/api/ints")
+  assert first.status == again.status == 200 and not first.replayed and again.replayed and again.body == first.body
+  assert ask("/api//%69nts/").body == first.body
+  assert server.nonce(client_seed, live_key) == 1
+
+
+@pytest.mark.parametrize("closes", [[], ["Connection: close"]], ids=["quick", "slow"])
+@pytest.mark.parametrize("seed", ["Zoë", "漢字", "\U0001f3b2"])
+def test_raw_utf8_in_a_target_is_the_bytes_it_is(server, live_key, idempotency, seed, closes):
+  """As curl sends what is typed. It is the same request as with the bytes percent-encoded."""
+  headers = [f"x-api-key: {live_key}", f"Idempotency-Key: {idempotency}", *closes]
+  seed = harness.unique(seed)
+  raw = server.raw(get(f"/api/ints?clientSeed={seed}", *headers))
+  assert raw.status == 200 and raw.json()["clientSeed"] == seed
+  encoded = server.raw(get(f"/api/ints?clientSeed={urllib.parse.quote(seed)}", *headers))
+  assert encoded.body == raw.body and encoded.replayed
+
+
+def test_raw_utf8_behind_other_requests(server, client_seed):
+  """Between bodies, in pieces of any size; what is not a target stays as it is."""
+  name = client_seed + "-ë"
+  whole = (
+    get(f"/api/ints?clientSeed={name}") + post("/api/ints", json.dumps({"clientSeed": name}, ensure_ascii=False))
+    + b"POST /api/ints HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+  body = json.dumps({"clientSeed": name}, ensure_ascii=False).encode()
+  whole += b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+  for size in (len(whole), 7, 1):
+    with Stream(server) as stream:
+      before = server.nonce(name)
+      for start in range(0, len(whole), size):
+        stream.send(whole[start:start + size])
+      answers = [stream.answer() for _ in range(3)]
+      stream.send(get(f"/api/ints?clientSeed={name}"))
+      assert nonces([*answers, stream.answer()]) == list(range(before, before + 4))
+
+
+def test_an_encoded_body_is_refused_and_not_kept(server, live_key, client_seed, idempotency):
+  headers = {"Content-Encoding": "gzip"}
+  body = {"clientSeed": client_seed}
+  assert server.post("/api/ints", body, key=live_key, idempotency=idempotency, headers=headers).status == 415
+  kept = server.post("/api/ints", body, key=live_key, idempotency=idempotency)
+  assert kept.status == 200 and not kept.replayed
+  assert server.post("/api/ints", body, key=live_key, idempotency=idempotency, headers={"Content-Encoding": "identity"}).body == kept.body
+  assert server.nonce(client_seed, live_key) == 1
+
+
+@pytest.mark.parametrize("path, allowed", [
+  ("/api/ints", "GET, POST, OPTIONS"), ("/api/batch", "POST, OPTIONS"), ("/api/seed", "GET, OPTIONS"), ("/api/stream", "GET, OPTIONS"),
+  ("/api/listOutcomes", "GET, HEAD, OPTIONS"), ("/api/merkle/2024-01-01", "GET, HEAD, OPTIONS"), ("/", "GET, HEAD, OPTIONS"),
+  ("/sign-in", "GET, HEAD, POST, OPTIONS"), ("*", "GET, HEAD, POST, OPTIONS")])
+def test_options_says_what_is_allowed(server, path, allowed):
+  response = server.request("OPTIONS", path)
+  assert response.status == 204 and response.body == b"" and response.header("Allow") == allowed
+  if path != "*":
+    wrong = server.request("DELETE", path)
+    assert wrong.status == 405 and wrong.header("Allow") == allowed
+
+
+def test_head_is_a_get_without_its_body(server, client_seed):
+  drawn = server.draw("ints", {"clientSeed": client_seed}).json()
+  for path in (
+      f"/api/listOutcomes?clientSeed={client_seed}", f"/api/outcome?clientSeed={client_seed}&cursor=0&nonce=0",
+      f"/api/verifyShortId?shortId={drawn['shortId']}", f"/api/verifyServerHash?clientSeed={client_seed}&serverHash={drawn['serverHash']}",
+      "/api/merkle", "/api/merkle/key", "/api/merkle/2024-01-01", "/api/nowhere", "/openapi.json"):
+    with server.connect() as connection:
+      asked, head = connection.get(path), connection.request("HEAD", path)
+      assert head.status == asked.status and head.body == b"", path
+      for name in ("Content-Type", "Content-Length", "Cache-Control"):
+        assert head.header(name) == asked.header(name), (path, name)
+      assert connection.get("/api/health").status == 200
 
 
 def test_a_body_in_small_pieces(server, client_seed):

@@ -24,8 +24,13 @@ struct LedgerChannel: ServerChildChannel {
       let pipeline = channel.pipeline.syncOperations
       let codec = try pipeline.context(handlerType: HTTP1ToHTTPServerCodec.self).handler
       let peer = NetworkAddress(channel.remoteAddress)
+      let position = MessagePosition()
+      try pipeline.addHandler(TargetEncoder(position), position: .first)
       try pipeline.addHandlers(
-        [IdleStateHandler(allTimeout: idleTimeout), LedgerConnection(service: service, peer: peer)],
+        [
+          IdleStateHandler(allTimeout: idleTimeout),
+          LedgerConnection(service: service, peer: peer, position: position),
+        ],
         position: .before(codec))
       return value
     }

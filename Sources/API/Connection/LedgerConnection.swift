@@ -26,6 +26,7 @@ final class LedgerConnection: ChannelDuplexHandler, RemovableChannelHandler {
 
   private let service: LedgerService
   private let peer: NetworkAddress?
+  private let position: MessagePosition
   private var state = State.idle
   /// What came while a request was under way. Reading stops as soon as there is any, so it is at most what one read gave.
   private var held = CircularBuffer<HTTPServerRequestPart>()
@@ -41,15 +42,17 @@ final class LedgerConnection: ChannelDuplexHandler, RemovableChannelHandler {
     case unreadable(HTTPParserError)
   }
 
-  init(service: LedgerService, peer: NetworkAddress?) {
+  init(service: LedgerService, peer: NetworkAddress?, position: MessagePosition) {
     self.service = service
     self.peer = peer
+    self.position = position
   }
 
   // MARK: What comes in
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let part = unwrapInboundIn(data)
+    position.note(part)
     if held.isEmpty, accepts(part) {
       take(part, context)
     } else {
@@ -67,12 +70,13 @@ final class LedgerConnection: ChannelDuplexHandler, RemovableChannelHandler {
 
   private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
     switch (state, part) {
-    case (.idle, .head(let head)):
+    case (.idle, .head(var head)):
+      if let uri = Target.originForm(head.uri) { head.uri = uri }
       if let candidate = service.candidate(head) {
         state = .collecting(head, candidate, nil)
       } else {
         state = .forwarding(requestEnded: false, responseEnded: false)
-        context.fireChannelRead(wrapInboundOut(part))
+        context.fireChannelRead(wrapInboundOut(.head(head)))
       }
     case (.collecting(let head, let candidate, var body), .body(var bytes)):
       // No more can come than was announced, and that is bounded: the decoder sees to it.

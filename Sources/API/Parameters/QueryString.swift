@@ -55,8 +55,7 @@ package enum QueryString {
       default: bytes.append(byte)
       }
     }
-    // The HTTP parser has put U+FFFD where a target had raw bytes that are not UTF-8.
-    guard UTF8Check.isValid(bytes), !containsReplacement(text) else {
+    guard UTF8Check.isValid(bytes) else {
       throw .badRequest("\(label(name)) is not valid UTF-8")
     }
     return bytes[...]
@@ -65,15 +64,6 @@ package enum QueryString {
   private static func label(_ name: ArraySlice<UInt8>?) -> String {
     guard let name, !name.isEmpty else { return "the query" }
     return String(decoding: name.prefix(64), as: UTF8.self)
-  }
-
-  private static func containsReplacement(_ text: ArraySlice<UInt8>) -> Bool {
-    var window: UInt32 = 0
-    for byte in text {
-      window = (window << 8 | UInt32(byte)) & 0xFF_FFFF
-      if window == 0xEF_BFBD { return true }
-    }
-    return false
   }
 
   private static func hexDigit(_ byte: UInt8) -> UInt8? {

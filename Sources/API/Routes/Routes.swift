@@ -17,8 +17,13 @@ public struct Route: Sendable {
   /// Whether callers are told apart by their keys, and counted against the rate limit.
   let readsKey: Bool
 
-  public init(_ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, handler: @escaping Handler) {
-    self.init(path, methods: methods, readsKey: readsKey, handler: handler)
+  /// - Parameter isHeadable: whether a GET only reads, so that a HEAD is answered as well.
+  public init(
+    _ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, isHeadable: Bool = true,
+    handler: @escaping Handler
+  ) {
+    self.init(
+      path, methods: isHeadable ? Self.withHead(methods) : methods, readsKey: readsKey, handler: handler)
   }
 
   init(_ path: String, methods: [HTTPRequest.Method], readsKey: Bool = true, handler: @escaping Handler) {
@@ -32,10 +37,14 @@ public struct Route: Sendable {
     _ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, handler: @escaping Handler
   ) -> Route {
     let none = ParameterNames(of: path)
-    return Route(path, methods: methods, readsKey: readsKey) { request, context in
+    return Route(path, methods: withHead(methods), readsKey: readsKey) { request, context in
       try Parameters(query: try QueryString.pairs(in: context.target.query)).check(none)
       return try await handler(request, context)
     }
+  }
+
+  private static func withHead(_ methods: [HTTPRequest.Method]) -> [HTTPRequest.Method] {
+    methods.flatMap { $0 == .get ? [.get, .head] : [$0] }
   }
 
   var methods: [String] { handlers.map(\.method.rawValue) }
@@ -57,12 +66,11 @@ struct RouteTable: Sendable {
       by: \.segments.count)
   }
 
-  /// The route of a path and what its braces stand for, percent-decoding left to the handler. Slashes doubled or at the
-  /// end make no other address, and an exact route comes before one with braces.
+  /// The route of a ``Target/path`` and what its braces stand for, percent-decoding left to the handler. An exact route
+  /// comes before one with braces.
   func route(at path: String) -> (route: Route, captures: [String: Substring])? {
     if let route = exact[path] { return (route, [:]) }
     let segments = Self.segments(path)
-    if let route = exact["/" + segments.joined(separator: "/")] { return (route, [:]) }
     for candidate in patterns[segments.count] ?? [] {
       if let captures = Self.match(segments, candidate.segments) { return (candidate.route, captures) }
     }

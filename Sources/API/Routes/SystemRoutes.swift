@@ -16,9 +16,9 @@ struct SystemRoutes: Routes {
 
   var routes: [Route] {
     [
-      .withoutParameters("/api/health", .get, .head, readsKey: false, handler: health),
-      .withoutParameters("/api/public-metrics", .get, .head, readsKey: false, handler: publicMetrics),
-      Route("/openapi.json", .get, .head, readsKey: false) { _, _ in .json(openAPIDocument) },
+      .withoutParameters("/api/health", .get, readsKey: false, handler: health),
+      .withoutParameters("/api/public-metrics", .get, readsKey: false, handler: publicMetrics),
+      Route("/openapi.json", .get, readsKey: false) { _, _ in .json(openAPIDocument) },
     ]
   }
 

@@ -44,24 +44,33 @@ struct Edge: HTTPResponder {
     guard context.target.bytes.count <= Self.maximumTarget else {
       throw Refusal(414, "The request's path and query are longer than \(Self.maximumTarget) bytes; send a POST.")
     }
+    if request.method == .options, context.target.path == "*" { return Self.options(Self.allMethods) }
     guard let (route, captures) = routes.route(at: context.target.path) else {
       throw Refusal(404, "There is nothing at this address.")
     }
     context.captures = captures
     context.record.note { $0.route = route.path }
     guard let handler = route.handlers.first(where: { $0.method == request.method })?.handler else {
-      return request.method == .options ? Self.preflight() : wrongMethod(route, request, context)
+      return request.method == .options ? Self.options(route.methods) : wrongMethod(route, request, context)
     }
     if route.readsKey {
       context.caller = try await admission.admit(context.headers, peer: context.peer, record: context.record)
     }
+    if request.method == .post, context.headers.isBodyEncoded { return encodedBody(request, context) }
     return try await handler(request, context)
   }
 
   private func wrongMethod(_ route: Route, _ request: Request, _ context: FairdrawContext) -> Response {
     var response = errorResponse(
-      Refusal(405, "This address answers \(route.methods.joined(separator: " and ")) only."), to: request, context)
-    response.headers[.allow] = (route.methods + ["OPTIONS"]).joined(separator: ", ")
+      Refusal(405, "This address answers \(route.methods.joined(separator: ", ")) only."), to: request, context)
+    response.headers[.allow] = Self.list(route.methods)
+    return response
+  }
+
+  private func encodedBody(_ request: Request, _ context: FairdrawContext) -> Response {
+    var response = errorResponse(
+      Refusal(415, "The request's body has a Content-Encoding; send it as it is."), to: request, context)
+    response.headers[.acceptEncoding] = "identity"
     return response
   }
 
@@ -75,13 +84,17 @@ struct Edge: HTTPResponder {
     return response
   }
 
-  // MARK: CORS
+  // MARK: OPTIONS and CORS
 
+  private static let allMethods = ["GET", "HEAD", "POST"]
   private static let accepted = "x-api-key, authorization, content-type, idempotency-key, last-event-id"
 
-  private static func preflight() -> Response {
+  private static func list(_ methods: [String]) -> String { (methods + ["OPTIONS"]).joined(separator: ", ") }
+
+  private static func options(_ methods: [String]) -> Response {
     var response = Response(status: .noContent)
-    response.headers[.accessControlAllowMethods] = "GET, POST, OPTIONS"
+    response.headers[.allow] = list(methods)
+    response.headers[.accessControlAllowMethods] = list(allMethods)
     response.headers[.accessControlAllowHeaders] = accepted
     response.headers[.accessControlMaxAge] = "86400"
     return response

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 import NIOHTTP1
 
@@ -14,6 +15,8 @@ struct RequestHeaders: Sendable {
   var forwardedFor: [String] = []
   /// The body's length in bytes; 0 where none is announced, nil where what is announced is no number.
   private(set) var announcedLength: Int? = 0
+  /// Whether the body is compressed, or anything else but as it is.
+  private(set) var isBodyEncoded = false
   /// Whether the request asks for something out of the ordinary of its connection or its body.
   private(set) var isUnusual = false
 
@@ -38,11 +41,19 @@ struct RequestHeaders: Sendable {
     case 10 where name.isHeader("connection"): isUnusual = isUnusual || !value().utf8.elementsEqual("keep-alive".utf8)
     case 13 where name.isHeader("authorization"): add(value(), to: &authorization)
     case 14 where name.isHeader("content-length"): announcedLength = Int(value())
+    case 16 where name.isHeader("content-encoding"): noteEncoding(value())
     case 17 where name.isHeader("transfer-encoding"): isUnusual = true
     case 15 where name.isHeader("idempotency-key"): idempotencyKeys.append(value())
     case 15 where name.isHeader("x-forwarded-for"): forwardedFor.append(value())
     default: break
     }
+  }
+
+  private mutating func noteEncoding(_ value: String) {
+    let codings = value.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
+    guard !codings.allSatisfy({ $0.isEmpty || $0 == "identity" }) else { return }
+    isBodyEncoded = true
+    isUnusual = true
   }
 
   private func add(_ value: String, to header: inout String?) {

@@ -72,8 +72,8 @@ struct Dashboard: Routes {
     }
     return switch (get, post) {
     case (nil, _): Route(path, .post, readsKey: false, handler: answer)
-    case (_, nil): Route(path, .get, .head, readsKey: false, handler: answer)
-    default: Route(path, .get, .head, .post, readsKey: false, handler: answer)
+    case (_, nil): Route(path, .get, readsKey: false, handler: answer)
+    default: Route(path, .get, .post, readsKey: false, handler: answer)
     }
   }
 

@@ -13,14 +13,14 @@ struct SignInPages: Routes {
 
   var routes: [Route] {
     [
-      Route("/sign-in", .get, .head, .post, readsKey: false) { request, context in
+      Route("/sign-in", .get, .post, readsKey: false) { request, context in
         request.method == .post ? try await signIn(request, context) : try await signInPage(request, context)
       },
       Route("/sign-out", .post, readsKey: false, handler: signOut),
     ]
       + (isSignUpOpen
         ? [
-          Route("/sign-up", .get, .head, .post, readsKey: false) { request, context in
+          Route("/sign-up", .get, .post, readsKey: false) { request, context in
             request.method == .post ? try await signUp(request, context) : try await signUpPage(request, context)
           }
         ] : [])
