@@ -28,10 +28,14 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
   ],
   targets: [
-    // The mathematics: seeds, the byte stream, the seven generators, verification. Pure.
+    // libsodium, which has the group ristretto255, as the system has it.
+    .systemLibrary(
+      name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"]), .brew(["libsodium"])]),
+
+    // The mathematics: seeds and their proofs, the byte stream, the seven generators, verification. Pure.
     .target(
       name: "Fairness",
-      dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+      dependencies: ["CSodium", .product(name: "Crypto", package: "swift-crypto")]),
 
     // JSON as the contract needs it: strict, bounded, and keeping every value as it was written.
     .target(name: "JSON"),
@@ -151,7 +155,9 @@ let package = Package(
       name: "StoreConformance",
       dependencies: ["Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log")],
       path: "Tests/StoreConformance"),
-    .testTarget(name: "FairnessTests", dependencies: ["Fairness"], resources: [.copy("vectors.jsonl")]),
+    .testTarget(
+      name: "FairnessTests", dependencies: ["Fairness", .product(name: "Crypto", package: "swift-crypto")],
+      resources: [.copy("vectors.jsonl"), .copy("seed-vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
     .testTarget(

@@ -85,7 +85,8 @@ compile() {
   need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
   need g++ compgen -G '/usr/lib/gcc/*/*/libstdc++.so'
   need libsqlite3-dev test -e /usr/include/sqlite3.h
-  need pkg-config command -v pkg-config  # which finds libpq and librsvg
+  need pkg-config command -v pkg-config  # which finds libsodium, libpq and librsvg
+  need libsodium-dev pkg-config --exists 'libsodium >= 1.0.18'
   need libpq-dev pkg-config --exists libpq
   need librsvg2-dev test -e /usr/include/librsvg-2.0/librsvg/rsvg.h
   need fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
@@ -101,7 +102,6 @@ build_fairdraw() { build fairdraw "$root/.build/release/fairdraw" "$root/Sources
 build_bare_route() {
   build bare-route "$root/.build/release/bare-route" "$root/bench/BareRoute" -- --product bare-route
 }
-
 # Product by product: a build without --product also compiles what our libraries' packages have besides.
 build_tests() {
   build tests "$root/.build/release/fairdrawPackageTests.xctest" "$root/Sources" "$root/docs" "$root/Tests" \

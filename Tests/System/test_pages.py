@@ -14,7 +14,7 @@ from browser import Browser
 from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_until
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
-GUIDES = ["verifying", "idempotency", "batches", "webhooks", "dashboard", "transparency", "derivation", "verifiers", "api", "operations"]
+GUIDES = ["verifying", "idempotency", "batches", "webhooks", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
 FIXED = ["/", "/verify", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -30,6 +30,9 @@ struct GuidePages: Sendable {
       name: "derivation", summary: "The mathematics, complete: how values follow from seeds.",
       source: PackageResources.derivation_md),
     Guide(
+      name: "seeds", summary: "The one possible server seed of a chain, and the proof of it.",
+      source: PackageResources.seeds_md),
+    Guide(
       name: "verifiers", summary: "The two small programs that compute a draw again.",
       source: PackageResources.verifiers_md),
     Guide(

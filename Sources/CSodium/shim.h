@@ -1,0 +1,2 @@
+// libsodium, as the system's libsodium-dev has it.
+#include <sodium.h>

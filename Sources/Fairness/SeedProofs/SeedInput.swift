@@ -1,0 +1,20 @@
+/// What a server seed follows from, together with the key: which chain it is of, and which of that chain's seeds.
+public struct SeedInput: Hashable, Sendable {
+  public var scope: SeedScope
+  /// The installation's era: 0, and one more whenever its database is put back to an earlier state.
+  public var era: UInt64
+  /// How often the chain was rotated.
+  public var epoch: UInt64
+  public var clientSeed: ClientSeed
+
+  public init(scope: SeedScope, era: UInt64, epoch: UInt64, clientSeed: ClientSeed) {
+    self.scope = scope
+    self.era = era
+    self.epoch = epoch
+    self.clientSeed = clientSeed
+  }
+
+  /// The bytes that go into the function: `fairdraw/seed/v1`, scope, era and epoch, a line each that ends in
+  /// a line feed, then the client seed as it is. No two inputs have the same.
+  public var alpha: [UInt8] { Array("fairdraw/seed/v1\n\(scope)\n\(era)\n\(epoch)\n".utf8) + clientSeed.bytes }
+}
