@@ -11,6 +11,9 @@ struct VerifyCommand: AsyncParsableCommand {
       Give it an outcome as a draw, a reveal, /api/listOutcomes or /api/verifyShortId answered it, an array of them, or \
       one a line. It needs no server and no network; only a shortId is looked up, in the local database.
 
+      A seed that comes with its proof, as a rotation's answer tells it, may stand in place of an outcome. A seedProof is \
+      checked wherever there is one: it shows that the chain could have had no other seed.
+
       It says for each outcome what was checked, and, where that is wrong, what it should be. The exit status is 0 if \
       every outcome is verified, and 1 if any is not.
 
@@ -33,6 +36,15 @@ struct VerifyCommand: AsyncParsableCommand {
       valueName: "json"))
   var items: String?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      The server's public key for seeds, as you noted it before the draw: each outcome must have a seedProof of it. \
+      (default: the key that the seedProof names)
+      """, valueName: "hex"),
+    transform: Self.readSeedKey)
+  var seedKey: SeedPublicKey?
+
   @Flag(help: "Print one JSON object for each outcome instead of text.")
   var json = false
 
@@ -45,13 +57,14 @@ struct VerifyCommand: AsyncParsableCommand {
     for outcome in outcomes {
       // Looking for where wrong values may come from takes a while; somebody with that many has another problem.
       let report = OutcomeReport(
-        checking: outcome.json, serverSeed: seed(of: outcome), items: items, looksAround: failures < 20)
+        checking: outcome.json, serverSeed: seed(of: outcome), items: items, seedKey: seedKey,
+        looksAround: failures < 20)
       if !report.isVerified { failures += 1 }
       if json {
         try Self.printJSON(report, of: outcome)
       } else {
         if outcomes.count > 1 { try StandardOutput.print(Self.title(outcome)) }
-        try Self.printText(report)
+        try Self.printText(report, trustsRecord: seedKey == nil)
       }
     }
     if !json {
@@ -148,6 +161,14 @@ struct VerifyCommand: AsyncParsableCommand {
     }
   }
 
+  private static func readSeedKey(_ text: String) throws -> SeedPublicKey {
+    do throws(InvalidParameter) {
+      return try SeedPublicKey(hex: text)
+    } catch {
+      throw ValidationError("the key \(error.reason)")
+    }
+  }
+
   // MARK: Writing
 
   /// What an outcome is told from others by.
@@ -159,7 +180,7 @@ struct VerifyCommand: AsyncParsableCommand {
       "\(text("shortId"))  \(text("endpoint"))  \(text("clientSeed")):\(text("cursor")):\(text("nonce"))")
   }
 
-  private static func printText(_ report: OutcomeReport) throws {
+  private static func printText(_ report: OutcomeReport, trustsRecord: Bool) throws {
     func short(_ bytes: [UInt8]) -> String {
       let text = Terminal.printable(String(decoding: bytes, as: UTF8.self))
       return text.count > 500 ? text.prefix(500) + "…" : text
@@ -174,6 +195,13 @@ struct VerifyCommand: AsyncParsableCommand {
       if let actual = check.actual { try StandardOutput.print("      claimed:  \(short(actual))") }
     }
     if let hint = report.hint { try StandardOutput.print("      \(hint)") }
+    guard let key = report.provenBy else { return }
+    try StandardOutput.print("      This is the only server seed that the chain could have had, for the key")
+    try StandardOutput.print("      \(key)" + (trustsRecord ? "," : "."))
+    if trustsRecord {
+      try StandardOutput.print(
+        "      which the record itself names. Compare it with the one you noted, or give --seed-key.")
+    }
   }
 
   private static func printJSON(_ report: OutcomeReport, of claim: Claim) throws {
@@ -201,6 +229,10 @@ struct VerifyCommand: AsyncParsableCommand {
       line.append(json: "}")
     }
     line.append(json: "]")
+    if let key = report.provenBy {
+      line.append(json: ",\"provenBy\":")
+      line.append(jsonString: key.description)
+    }
     if let hint = report.hint {
       line.append(json: ",\"hint\":")
       line.append(jsonString: hint)

@@ -17,6 +17,13 @@ import Testing
     #expect(masterKey.fingerprint != other.fingerprint)
   }
 
+  /// The server seeds of all chains follow from it. Worked out independently.
+  @Test func theSeedKeyIsAlwaysTheSame() throws {
+    let publicKey = try masterKey.seedKey().publicKey
+    #expect(publicKey.description == "d824ca3556f14176775aa0ba00e469f952d11ecfcdf1182acff395583ecde25c")
+    #expect(try other.seedKey().publicKey != publicKey)
+  }
+
   /// As for the fingerprint: a test key's outcomes must stay the same from release to release.
   @Test func testSeedsFollowFromAccountAndClientSeed() throws {
     let seeds = TestSeeds(masterKey: masterKey)

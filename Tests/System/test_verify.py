@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import BINARY, DRAWS, REQUIRED, TIMEOUT, Server, cli, environment, sha256_hex, unique
+from harness import BINARY, DRAWS, REPOSITORY, REQUIRED, TIMEOUT, Server, cli, environment, sha256_hex, unique
 
 HASH = "0" * 64
 OWN = ("verified", "reason", "reasonCode", "notation", "items", "serverSeed")
@@ -379,6 +379,69 @@ def test_nothing_a_terminal_would_obey_is_printed():
 def test_its_help():
   done = cli("verify", "--help")
   assert done.returncode == 0
-  for word in ("--server-seed", "--items", "--json", "shortId"):
+  for word in ("--server-seed", "--items", "--seed-key", "--json", "shortId"):
     assert word in done.stdout
   assert cli("verify").returncode == 64
+
+
+# Seed proofs
+
+SEED_VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests/FairnessTests/seed-vectors.jsonl").read_text().splitlines()]
+ONLY = "This is the only server seed that the chain could have had"
+
+
+def revealed(case, **changed):
+  """A seed vector as a record of a revealed seed; what is changed is changed in the proof."""
+  proof = {"suite": "vrf-r255", **{name: case[name] for name in ("publicKey", "scope", "era", "epoch", "proof")}, **changed}
+  return {**{name: case[name] for name in ("clientSeed", "serverSeed", "serverHash")}, "seedProof": proof}
+
+
+def test_every_seed_vector_is_verified():
+  for records in ([revealed(case) for case in SEED_VECTORS], [
+    {"clientSeed": case["clientSeed"], "revealed": {**revealed(case), "cursor": 0, "nonce": 3}, "next": {"nonce": 3}} for case in SEED_VECTORS
+  ]):
+    for record in records:
+      record.get("revealed", {}).pop("clientSeed", None)
+    done = verify("-", stdin="\n".join(map(json.dumps, records)))
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert done.stdout.count(ONLY) == done.stdout.count("which the record itself names") == 24
+    assert done.stdout.splitlines()[-1] == "24 of 24 verified"
+
+
+def test_a_seed_is_verified_for_a_key_that_is_given():
+  case = SEED_VECTORS[0]
+  other = next(other["publicKey"] for other in SEED_VECTORS if other["publicKey"] != case["publicKey"])
+  good = verify("-", "--seed-key", case["publicKey"], stdin=json.dumps(revealed(case)))
+  assert good.returncode == 0 and ONLY in good.stdout and "itself names" not in good.stdout
+  wrong = verify("-", "--seed-key", other, stdin=json.dumps(revealed(case)))
+  assert wrong.returncode == 1 and "FAIL  seedProof.publicKey" in wrong.stdout and ONLY not in wrong.stdout
+  assert f'computed: "{other}"' in wrong.stdout and f'claimed:  "{case["publicKey"]}"' in wrong.stdout
+  for key in ("", "x", "0" * 64, "ff" * 32, case["publicKey"][2:]):
+    done = verify("-", "--seed-key", key, stdin=json.dumps(revealed(case)))
+    assert (done.returncode, done.stdout) == (64, "") and "seed-key" in done.stderr, done
+
+
+def test_without_a_proof_a_given_key_shows_nothing(told):
+  _, found, _ = told[1][0]
+  assert verify("-", stdin=json.dumps(found)).returncode == 0
+  done = verify("-", "--seed-key", SEED_VECTORS[0]["publicKey"], stdin=json.dumps(found))
+  assert done.returncode == 1 and "FAIL  seedProof" in done.stdout and "ok    outcome" in done.stdout
+
+
+def test_broken_seed_proofs_are_named_as_the_other_verifiers_name_them(verifier):
+  case = next(case for case in SEED_VECTORS if case["scope"] == "account:1" and case["era"] == 1)
+  other = next(other for other in SEED_VECTORS if other["publicKey"] != case["publicKey"])
+  records = [revealed(case, **{name: value}) for name, value in (
+    ("suite", "vrf-r256"), ("suite", None), ("publicKey", "0" * 64), ("publicKey", case["publicKey"][2:]), ("publicKey", other["publicKey"]),
+    ("scope", "anonymous"), ("scope", "account:2"), ("scope", "account:0"), ("scope", "account:4711"), ("era", 2), ("era", 77), ("era", -1),
+    ("epoch", 0), ("epoch", 3), ("epoch", "2"), ("epoch", 2**53 - 1), ("epoch", 2**53), ("proof", case["proof"][2:]), ("proof", case["proof"] + "00"),
+    ("proof", "0" * 160), ("proof", other["proof"]), ("proof", case["proof"][:96] + "f" * 64), ("proof", 1),
+  )]
+  records += [{**revealed(case), "clientSeed": "another"}, {**revealed(case), "seedProof": None}, {**revealed(case), "seedProof": []}]
+  records += [{**revealed(case), "serverSeed": "a" * 64, "serverHash": sha256_hex("a" * 64)}]
+  done = verify("-", "--json", stdin=json.dumps(records))
+  for record, line in zip(records, done.stdout.splitlines(), strict=True):
+    named = [[check["name"] for check in report["checks"] if not check["ok"]] for report in (json.loads(line), verifier.check_seed_proof(record))]
+    assert named[0] == named[1] and len(named[0]) == 1, (record, named)
+  [report] = map(json.loads, verify("-", "--json", stdin=json.dumps(revealed(case))).stdout.splitlines())
+  assert report["ok"] and report["provenBy"] == case["publicKey"]

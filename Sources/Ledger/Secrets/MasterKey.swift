@@ -1,4 +1,5 @@
 import Crypto
+import Fairness
 
 /// The one secret an installation keeps outside its database. Everything that must be hidden or unguessable hangs
 /// from it, each by a key of its own (HKDF-SHA256, RFC 5869), so that no two uses can meet.
@@ -27,6 +28,11 @@ public struct MasterKey: Sendable {
 
   /// The secret half of the Ed25519 key that signs daily roots, 32 bytes: the same on every server of an installation.
   public var rootSigningSecret: SymmetricKey { subkey("root-signing") }
+
+  /// The key that the server seeds of chains follow from, the same on every server of an installation.
+  ///
+  /// - Throws: ``InvalidSeedKey`` with a probability of 2^-252.
+  public func seedKey() throws(InvalidSeedKey) -> SeedKey { try SeedKey(subkey("seeds", size: 64)) }
 
   /// What secrets that are made once for each form of the dashboard follow from, the same on every server of an
   /// installation.

@@ -21,21 +21,31 @@ public struct OutcomeReport: Sendable {
     case words(String)
   }
 
-  public private(set) var checks: [Check] = []
+  public internal(set) var checks: [Check] = []
   /// Where the values were found instead, if they are a neighbour's.
   public private(set) var hint: String?
+  /// The key for which the record's proof shows that there was no other server seed to choose; nil if nothing does.
+  public internal(set) var provenBy: SeedPublicKey?
 
   public var isVerified: Bool { checks.allSatisfy(\.passed) }
 
   /// - Parameters:
-  ///   - outcome: an outcome as the API answered it; white space, the order of members and the spelling of numbers are free.
+  ///   - outcome: an outcome as the API answered it; white space, the order of members and the spelling of numbers are
+  ///     free. Or a revealed seed with its proof, also as a rotation answered it.
   ///   - serverSeed: the revealed seed; nil for the outcome's own `serverSeed`.
   ///   - items: the items of a shuffle or a pick; nil for the outcome's own `items`.
+  ///   - seedKey: the key that the record's `seedProof` has to be of, known from elsewhere; nil for the proof's own.
   ///   - looksAround: whether to try other nonces and cursors when the values are wrong.
-  public init(checking outcome: JSONValue, serverSeed: String? = nil, items: JSONValue? = nil, looksAround: Bool = true)
-  {
+  public init(
+    checking outcome: JSONValue, serverSeed: String? = nil, items: JSONValue? = nil, seedKey: SeedPublicKey? = nil,
+    looksAround: Bool = true
+  ) {
     do throws(InvalidParameter) {
-      try check(RecordedParameters(outcome), serverSeed: serverSeed, items: items, looksAround: looksAround)
+      let claim = try RecordedParameters(outcome)
+      let seed = try Self.seed(claim, given: serverSeed)
+      compare("serverHash", seed.hash.hex.quoted, try claim.value("serverHash"))
+      try checkSeedProof(claim, of: seed, trusted: seedKey)
+      if try !claim.isSeedAlone { try check(claim, seed: seed, items: items, looksAround: looksAround) }
     } catch {
       var actual = outcome.members?.first { $0.name.elementsEqual(error.name.utf8) }.map { Array($0.value.raw) }
       if error.name == "items", let items { actual = Array(items.raw) }
@@ -45,11 +55,8 @@ public struct OutcomeReport: Sendable {
   }
 
   private mutating func check(
-    _ claim: RecordedParameters, serverSeed: String?, items: JSONValue?, looksAround: Bool
+    _ claim: RecordedParameters, seed: ServerSeed, items: JSONValue?, looksAround: Bool
   ) throws(InvalidParameter) {
-    let seed = try Self.seed(claim, given: serverSeed)
-    compare("serverHash", seed.hash.hex.quoted, try claim.value("serverHash"))
-
     guard let endpoint = Endpoint(name: try claim.text("endpoint")) else {
       let names = Endpoint.allCases.map(\.name).joined(separator: ", ")
       throw InvalidParameter(name: "endpoint", reason: "must be one of \(names)")

@@ -6,10 +6,27 @@ import JSON
 struct RecordedParameters {
   private let members: [(name: ArraySlice<UInt8>, value: JSONValue)]
 
+  /// Of a rotation's answer, the seed that it revealed, with the client seed.
+  ///
   /// - Throws: ``InvalidParameter`` named `what` unless `object` is a JSON object.
   init(_ object: JSONValue, what: String = "outcome") throws(InvalidParameter) {
     guard let members = object.members else { throw InvalidParameter(name: what, reason: "must be a JSON object") }
-    self.members = members
+    func named(_ name: String) -> [(name: ArraySlice<UInt8>, value: JSONValue)] {
+      members.filter { $0.name.elementsEqual(name.utf8) }
+    }
+    if named("outcome").isEmpty, let revealed = named("revealed").first?.value.members {
+      self.members = revealed + named("clientSeed")
+    } else {
+      self.members = members
+    }
+  }
+
+  /// Whether this tells a revealed seed with its proof, and no draw.
+  var isSeedAlone: Bool {
+    get throws(InvalidParameter) {
+      let (proof, endpoint, outcome) = (try value("seedProof"), try value("endpoint"), try value("outcome"))
+      return proof != nil && endpoint == nil && outcome == nil
+    }
   }
 
   func value(_ name: String) throws(InvalidParameter) -> JSONValue? {
