@@ -149,6 +149,10 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
       path: "bench/BareRoute"),
+    // How many server seeds a second can be computed, and nothing else.
+    .executableTarget(
+      name: "seed-rate", dependencies: ["Fairness", .product(name: "Crypto", package: "swift-crypto")],
+      path: "bench/SeedRate"),
 
     // Tests. What drives a real server from outside is in Tests/System.
     .target(

@@ -102,6 +102,11 @@ build_fairdraw() { build fairdraw "$root/.build/release/fairdraw" "$root/Sources
 build_bare_route() {
   build bare-route "$root/.build/release/bare-route" "$root/bench/BareRoute" -- --product bare-route
 }
+build_seed_rate() {
+  build seed-rate "$root/.build/release/seed-rate" "$root/bench/SeedRate" "$root/Sources/Fairness" \
+    -- --product seed-rate
+}
+
 # Product by product: a build without --product also compiles what our libraries' packages have besides.
 build_tests() {
   build tests "$root/.build/release/fairdrawPackageTests.xctest" "$root/Sources" "$root/docs" "$root/Tests" \
