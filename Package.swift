@@ -49,11 +49,14 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // What every relational database is asked in the same words: accounts, keys, sessions, webhooks, usage.
+    .target(name: "SQLStore", dependencies: ["Ledger", "Fairness"], swiftSettings: settings),
+
     // The ledger on an embedded SQLite file.
     .target(
       name: "SQLiteStore",
       dependencies: [
-        "Ledger", "Fairness",
+        "SQLStore", "Ledger", "Fairness",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
@@ -78,7 +81,8 @@ let package = Package(
     .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
 
     // The ledger on PostgreSQL, shared by any number of servers.
-    .target(name: "PostgresStore", dependencies: ["CPQ", "Ledger", "Fairness"], swiftSettings: settings),
+    .target(
+      name: "PostgresStore", dependencies: ["CPQ", "SQLStore", "Ledger", "Fairness"], swiftSettings: settings),
 
     // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day.
     .target(

@@ -10,17 +10,20 @@ public final class PostgresStore: Sendable {
   static let readers = 3
   /// For recording and claiming webhook deliveries, one transaction after the other.
   static let deliverers = 1
+  static let administrators = 1
 
   let groups: GroupWriter
   /// Of the writer threads.
   let writing: SessionPool
-  /// For sweeps, probes and operators' commands, which must not take a writer's place.
+  /// For sweeps and probes, which must not take a writer's place.
   let caring: SessionPool
   let reading: Readers
   let delivering: Readers
+  /// For changes of accounts.
+  let administering: Readers
   let clock: (@Sendable () -> Milliseconds)?
   let shortIDs: ShortIDs
-  let vault: Vault
+  public let vault: Vault
   let target: ConnectionTarget
 
   /// Connects, makes or upgrades the tables as needed, and checks the master key.
@@ -44,6 +47,7 @@ public final class PostgresStore: Sendable {
     caring = SessionPool(sessions(1))
     reading = Readers(sessions(Self.readers))
     delivering = Readers(sessions(Self.deliverers))
+    administering = Readers(sessions(Self.administrators))
     try caring.withSession { session in
       do {
         try Self.checkEncoding(session)

@@ -10,7 +10,7 @@ import Ledger
 public final class SQLiteStore: Sendable {
   let pool: DatabasePool
   let clock: @Sendable () -> Milliseconds
-  let vault: Vault
+  public let vault: Vault
   let shortIDs: ShortIDs
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
@@ -71,32 +71,6 @@ public final class SQLiteStore: Sendable {
       return try pool.writeWithoutTransaction { _ in try body(writer) }
     } catch let failure as StoreFailure {
       throw failure
-    } catch {
-      throw StoreFailure("\(error)")
-    }
-  }
-
-  /// Writes with GRDB, for what is rare. What the group writer remembers may change under it, so it forgets.
-  func administer<Result>(_ body: (Database) throws -> Result) throws -> Result {
-    try pool.write { db in
-      defer { writer.forget() }
-      return try body(db)
-    }
-  }
-
-  /// ``administer(_:)`` for those who must not block their thread.
-  ///
-  /// - Parameter concernsGroups: whether it may change something that the group writer remembers.
-  func change<Result: Sendable>(
-    concernsGroups: Bool = true, _ body: @escaping @Sendable (Database) throws -> Result
-  ) async throws -> Result {
-    do {
-      return try await pool.write { db in
-        defer { if concernsGroups { writer.forget() } }
-        return try body(db)
-      }
-    } catch let error as AdministrationError {
-      throw error
     } catch {
       throw StoreFailure("\(error)")
     }

@@ -54,7 +54,7 @@ struct AccountCommand: AsyncParsableCommand {
     func run() async throws {
       let rows = try await administering(storage) { store in
         var rows: [[String]] = []
-        for account in try store.accounts() {
+        for account in try await store.accounts() {
           rows.append([
             String(account.id.rawValue), account.name, account.dailyQuota.map(String.init) ?? "server's",
             Terminal.time(account.created), try await store.signIn(of: account.id)?.email.description ?? "",
@@ -89,7 +89,7 @@ struct AccountCommand: AsyncParsableCommand {
 
     func run() async throws {
       let address = try await administering(storage) { store in
-        let account = try await store.existingAccount(name)
+        let account = try await store.existingAccount(named: name)
         if let email = self.email { return try emailAddress(email) }
         guard let known = try await store.signIn(of: account.id)?.email else {
           throw CommandFailure("account \"\(name)\" has no email address yet: give it one with --email")
@@ -99,7 +99,7 @@ struct AccountCommand: AsyncParsableCommand {
       // Asked for between the two, so that nothing is held while a person types.
       let signIn = SignIn(email: address, password: try newPassword())
       try await administering(storage) { store in
-        try await store.setSignIn(signIn, of: store.existingAccount(name).id, keeping: nil)
+        try await store.setSignIn(signIn, of: store.existingAccount(named: name).id, keeping: nil)
       }
       print("\(signIn.email) may sign in to account \"\(name)\" with the new password.", to: &Terminal.error)
     }
@@ -126,7 +126,7 @@ struct AccountCommand: AsyncParsableCommand {
       let usage = try await administering(storage) { store in
         // The database's clock may be a little ahead, across midnight.
         try await store.usage(
-          of: store.existingAccount(name).id, days: Day(number: today.number - Int64(days) + 1)...today.next)
+          of: store.existingAccount(named: name).id, days: Day(number: today.number - Int64(days) + 1)...today.next)
       }
       try Terminal.table(
         ["DATE", "ENDPOINT", "OUTCOMES"], usage.map { ["\($0.day)", $0.endpoint.name, String($0.count)] })
@@ -163,7 +163,7 @@ struct AccountCommand: AsyncParsableCommand {
       let (store, masterKey, _) = try storage.open()
       try await administering(store) { store in
         let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: url)
-        let account = try await store.existingAccount(name)
+        let account = try await store.existingAccount(named: name)
         try await AccountExport(store: store, renderer: renderer).write(format, of: account.id) {
           try StandardOutput.write($0)
         }
@@ -188,7 +188,7 @@ struct AccountCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let account = try await administering(storage) { try await $0.existingAccount(name) }
+      let account = try await administering(storage) { try await $0.existingAccount(named: name) }
       if !yes {
         guard isatty(STDIN_FILENO) == 1 else {
           throw ValidationError("Where nobody can be asked, deleting an account takes --yes.")
@@ -264,20 +264,7 @@ func administering<Result>(
 }
 
 extension AccountStore {
-  /// - Throws: ``AdministrationError/unknownAccount(_:)``.
-  func existingAccount(_ name: String) async throws -> Account {
-    guard let account = try await account(named: name) else { throw AdministrationError.unknownAccount(name) }
-    return account
-  }
-
-  /// The one key of the account that begins with `prefix`.
-  ///
-  /// - Throws: ``AdministrationError/unknownKey(_:)``, ``AdministrationError/ambiguousPrefix(_:)``.
-  func key(_ prefix: String, of account: AccountID) async throws -> APIKeyRecord {
-    let prefix = String(prefix.prefix(16))
-    let found = try await keys(of: account).map(\.key).filter { !prefix.isEmpty && $0.prefix.hasPrefix(prefix) }
-    guard let key = found.first else { throw AdministrationError.unknownKey(prefix) }
-    guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
-    return key
+  func accountNames() async throws -> [AccountID: String] {
+    Dictionary(uniqueKeysWithValues: try await accounts().map { ($0.id, $0.name) })
   }
 }

@@ -31,7 +31,7 @@ struct ChainCommand: AsyncParsableCommand {
 
     func run() async throws {
       let (keys, chains) = try await administering(storage) { store in
-        let account = try await store.existingAccount(account).id
+        let account = try await store.existingAccount(named: account).id
         return (
           try await store.keys(of: account),
           try await store.chains(of: account, prefix: Array(prefix.utf8), after: nil, limit: limit)
@@ -74,7 +74,7 @@ struct ChainCommand: AsyncParsableCommand {
       let clientSeed = try parseClientSeed(clientSeed)
       let (store, masterKey, _) = try storage.open()
       let reply = try await administering(store) { store in
-        let key = try await store.key(key, of: store.existingAccount(account).id)
+        let key = try await store.key(beginningWith: key, of: store.existingAccount(named: account).id)
         // What a server would be told by its settings plays no part in a rotation.
         let decider = Decider(masterKey: masterKey, publicURL: "", defaultDailyQuota: 0)
         let writer = LedgerWriter(store: store, decider: decider)
@@ -141,9 +141,9 @@ struct OutcomesCommand: AsyncParsableCommand {
       let (store, masterKey, _) = try storage.open()
       let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: url)
       try await administering(store) { store in
-        let account = try await store.existingAccount(account).id
+        let account = try await store.existingAccount(named: account).id
         let keys =
-          if let key { [try await store.key(key, of: account)] } else {
+          if let key { [try await store.key(beginningWith: key, of: account)] } else {
             try await store.keys(of: account).map(\.key).filter { $0.mode == .live }
           }
         for key in keys { try await list(.key(key.id, account, key.mode), clientSeed, store, renderer) }

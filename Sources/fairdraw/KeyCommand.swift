@@ -47,11 +47,11 @@ struct KeyCommand: AsyncParsableCommand {
       let key = NewAPIKey(
         mode: Mode(name: mode) ?? .live, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
       try await administering(storage) { store in
-        let holder = try await store.existingAccount(account)
+        let holder = try await store.existingAccount(named: account)
         guard try await store.keys(of: holder.id).count(where: { $0.key.revoked == nil }) < maximumKeys else {
           throw AdministrationError.tooManyKeys
         }
-        _ = try StandardOutput.show(key.secret) { try store.createKey(key, forAccountNamed: account) }
+        _ = try await StandardOutput.show(key.secret) { try await store.createKey(key, of: holder.id) }
       }
       print("Keep it: it is not shown again. Its name in lists is \(key.prefix).", to: &Terminal.error)
     }
@@ -65,11 +65,11 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let keys = try await administering(storage) { try $0.keys() }
-      let rows = keys.map { account, report in
+      let (keys, names) = try await administering(storage) { (try await $0.keys(of: nil), try await $0.accountNames()) }
+      let rows = keys.map { report in
         let key = report.key
         return [
-          key.prefix, Terminal.printable(key.name), account, key.mode.name,
+          key.prefix, Terminal.printable(key.name), names[key.account] ?? "", key.mode.name,
           key.revoked.map { "revoked \(Terminal.time($0))" } ?? "active", Terminal.time(key.created),
           report.activity.lastUsed.map(Terminal.time) ?? "never", String(report.activity.denied),
           key.allowedNetworks.joined(separator: " "),
@@ -91,7 +91,10 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let key = try await administering(storage) { try $0.revokeKey(prefix: String(prefix.prefix(16))) }
+      let key = try await administering(storage) { store in
+        let key = try await store.key(beginningWith: prefix)
+        return try await store.revokeKey(key.id, of: key.account)
+      }
       print("\(key.prefix) is revoked.", to: &Terminal.error)
     }
   }

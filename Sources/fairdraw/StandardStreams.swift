@@ -31,10 +31,10 @@ enum StandardOutput {
   /// Prints a secret, and then does what makes it valid. So a secret that could not be shown never exists.
   ///
   /// - Throws: ``CommandFailure`` if it cannot be printed; what `make` throws, after saying that the secret is of no use.
-  static func show<Result>(_ secret: String, _ make: () throws -> Result) throws -> Result {
+  static func show<Result>(_ secret: String, _ make: () async throws -> Result) async throws -> Result {
     try print(secret)
     do {
-      return try make()
+      return try await make()
     } catch {
       Swift.print("fairdraw: what was just printed was not put to use and is worthless", to: &Terminal.error)
       throw error

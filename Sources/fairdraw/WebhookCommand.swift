@@ -38,11 +38,12 @@ struct WebhookCommand: AsyncParsableCommand {
       guard let url = WebhookURL(url) else { throw CommandFailure("the URL cannot be used") }
       let secret = WebhookSecret()
       let webhook = try await administering(storage) { store in
-        guard try store.webhooks(ofAccountNamed: account).count < maximumWebhooks else {
+        let holder = try await store.existingAccount(named: account).id
+        guard try await store.webhooks(of: holder).count < maximumWebhooks else {
           throw AdministrationError.tooManyWebhooks(account)
         }
-        return try StandardOutput.show(secret.text) {
-          try store.createWebhook(url: url, secret: secret, forAccountNamed: account)
+        return try await StandardOutput.show(secret.text) {
+          try await store.createWebhook(url: url, secret: secret, of: holder)
         }
       }
       print(
@@ -65,10 +66,13 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let webhooks = try await administering(storage) { try $0.webhooks(ofAccountNamed: account) }
-      let rows = webhooks.map { account, webhook in
+      let (webhooks, names) = try await administering(storage) { store in
+        let id = if let account { try await store.existingAccount(named: account).id } else { nil as AccountID? }
+        return (try await store.webhooks(of: id), try await store.accountNames())
+      }
+      let rows = webhooks.map { webhook in
         [
-          String(webhook.id.rawValue), account,
+          String(webhook.id.rawValue), names[webhook.account] ?? "",
           webhook.isEnabled ? "enabled" : "disabled: \(webhook.disabledReason ?? "")", Terminal.time(webhook.created),
           webhook.url.description,
         ]
@@ -85,7 +89,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      try await administering(storage) { try $0.deleteWebhook(webhook.id) }
+      try await administering(storage) { try await $0.deleteWebhook(webhook.id, of: nil) }
       print("Webhook \(webhook.number) is deleted.", to: &Terminal.error)
     }
   }
@@ -98,7 +102,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let delivery = try await administering(storage) { try $0.createTestDelivery(for: webhook.id) }
+      let delivery = try await administering(storage) { try await $0.createTestDelivery(for: webhook.id, of: nil) }
       print("Delivery \(delivery.rawValue) is due. What comes of it:", to: &Terminal.error)
       print("  fairdraw webhook deliveries", to: &Terminal.error)
     }
@@ -130,8 +134,9 @@ struct WebhookCommand: AsyncParsableCommand {
     func run() async throws {
       let (store, masterKey, _) = try storage.open()
       let state = state.flatMap(DeliveryState.init(name:))
-      let deliveries = try await administering(store) {
-        try $0.deliveries(ofAccountNamed: account, state: state, limit: limit)
+      let deliveries = try await administering(store) { store in
+        let id = if let account { try await store.existingAccount(named: account).id } else { nil as AccountID? }
+        return try await store.deliveries(of: id, endpoint: nil, state: state, before: nil, limit: limit)
       }
       let shortIDs = ShortIDs(masterKey: masterKey)
       for delivery in deliveries {
@@ -161,7 +166,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      try await administering(storage) { try $0.resendDelivery(DeliveryID(delivery)) }
+      try await administering(storage) { try await $0.resendDelivery(DeliveryID(delivery), of: nil) }
       print("Delivery \(delivery) is due.", to: &Terminal.error)
     }
   }
@@ -177,10 +182,12 @@ struct WebhookCommand: AsyncParsableCommand {
     func run() async throws {
       let secret = WebhookSecret()
       try await administering(storage) { store in
-        guard try store.webhooks(ofAccountNamed: nil).contains(where: { $0.endpoint.id == webhook.id }) else {
+        guard try await store.webhooks(of: nil).contains(where: { $0.id == webhook.id }) else {
           throw AdministrationError.unknownWebhook(webhook.id)
         }
-        try StandardOutput.show(secret.text) { try store.setWebhookSecret(webhook.id, to: secret) }
+        try await StandardOutput.show(secret.text) {
+          try await store.setWebhookSecret(webhook.id, to: secret, of: nil)
+        }
       }
       print("Keep it: it is not shown again. The secret before it signs too, for 24 hours.", to: &Terminal.error)
     }
@@ -194,7 +201,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      _ = try await administering(storage) { try $0.setWebhook(webhook.id, enabled: true) }
+      _ = try await administering(storage) { try await $0.setWebhook(webhook.id, enabled: true, of: nil) }
       print("Webhook \(webhook.number) is enabled.", to: &Terminal.error)
     }
   }
@@ -207,7 +214,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      _ = try await administering(storage) { try $0.setWebhook(webhook.id, enabled: false) }
+      _ = try await administering(storage) { try await $0.setWebhook(webhook.id, enabled: false, of: nil) }
       print("Webhook \(webhook.number) is disabled.", to: &Terminal.error)
     }
   }

@@ -93,11 +93,6 @@ final class FaultyStore: LedgerStore {
   func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool { throw unused }
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) { throw unused }
   func ping() async throws(StoreFailure) {}
-  func createAccount(name: String, dailyQuota: Int?) throws -> Account { throw unused }
-  func accounts() throws -> [Account] { throw unused }
-  func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord { throw unused }
-  func keys() throws -> [(account: String, report: KeyReport)] { throw unused }
-  func revokeKey(prefix: String) throws -> APIKeyRecord { throw unused }
 
   private var unused: StoreFailure { StoreFailure("the writer has no business here") }
 }

@@ -24,7 +24,7 @@ final class Cluster: Sendable {
       cd "$1" || exit
       PATH="$(pg_config --bindir 2>/dev/null):$(echo /usr/lib/postgresql/*/bin | tr ' ' '\\n' | tail -1):$PATH"
       $2 initdb --pgdata data --auth trust --username postgres --encoding UTF8 --no-locale --no-sync >log 2>&1 || exit
-      $2 postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c max_connections=300 -c shared_buffers=32MB \
+      $2 postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c max_connections=500 -c shared_buffers=32MB \
         >>log 2>&1 &
       read -r _
       kill -QUIT $!

@@ -67,10 +67,11 @@ import Testing
     let test = try await storeUnderTest()
     try test.settle(draw(test.alice), draw(test.aliceToo), draw(test.bob))
     let other = try open { [test] in test.now }
-    let prefix = try #require(try other.keys().first { $0.report.key.id == test.alice.keyID }).report.key.prefix
-    _ = try other.revokeKey(prefix: prefix)
+    let prefix = try #require(try await other.keys(of: test.alice.account).first { $0.key.id == test.alice.keyID }).key
+      .prefix
+    _ = try await other.revokeKey(prefix: prefix)
     #expect(try test.settle(draw(test.alice), draw(test.aliceToo)).replies.map(\.status) == [401, 200])
-    let key = try other.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
+    let key = try await other.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
     #expect(try test.settle(draw(.key(key.id, key.account, .live))).reply.status == 200)
   }
 

@@ -54,7 +54,7 @@ import Transparency
       #expect(Disk.syncs(of: log) > before)
     }
     let before = Disk.syncs(of: log)
-    _ = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
+    _ = try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
     #expect(Disk.syncs(of: log) > before)
   }
 
@@ -103,7 +103,7 @@ import Transparency
   @Test func secretsAreNotInTheFile() async throws {
     let test = try await storeUnderTest()
     let key = NewAPIKey(mode: .live)
-    _ = try test.store.createKey(key, forAccountNamed: "alice")
+    _ = try await test.accounts.createKey(key, forAccountNamed: "alice")
     let chains = try test.settle(
       (0..<20).map { commitment(test.alice, "a rare client seed \($0)") }
     ).changes.newChains
@@ -173,16 +173,17 @@ import Transparency
     try test.settle(draw(test.alice), draw(test.aliceToo), draw(test.bob))
     let other = try open { [test] in test.now }
 
-    let prefix = try #require(try other.keys().first { $0.report.key.id == test.alice.keyID }).report.key.prefix
-    _ = try other.revokeKey(prefix: prefix)
+    let prefix = try #require(try await other.keys(of: test.alice.account).first { $0.key.id == test.alice.keyID }).key
+      .prefix
+    _ = try await other.revokeKey(prefix: prefix)
     #expect(
       try test.settle(draw(test.alice), draw(test.aliceToo)).replies.map(\.status) == [401, 200])
 
-    let key = try other.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
+    let key = try await other.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
     #expect(try test.settle(draw(.key(key.id, key.account, .live))).reply.status == 200)
 
-    _ = try other.createAccount(name: "carol", dailyQuota: 1)
-    let carols = try other.createKey(NewAPIKey(mode: .live), forAccountNamed: "carol")
+    _ = try await other.createAccount(name: "carol", dailyQuota: 1, signIn: nil)
+    let carols = try await other.createKey(NewAPIKey(mode: .live), forAccountNamed: "carol")
     let carol = Caller.key(carols.id, carols.account, .live)
     #expect(try test.settle(draw(carol), draw(carol)).replies.map(\.status) == [200, 429])
   }
@@ -249,7 +250,7 @@ import Transparency
     await writer.drain()
     #expect(
       try await test.outcomes(test.alice).map(\.nonce) == (0..<Int64(tasks * draws)).reversed())
-    #expect(try test.store.accounts().count == 7)
+    #expect(try await test.accounts.accounts().count == 7)
 
     // A quota is lowered by hand.
     try sqlite3(file, "UPDATE accounts SET daily_quota = 1 WHERE name = 'alice'")

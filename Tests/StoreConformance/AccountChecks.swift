@@ -14,7 +14,7 @@ extension StoreConformance {
       #expect(named == alice)
       let carol = try await test.accounts.createAccount(name: "carol", dailyQuota: 7, signIn: nil)
       #expect(carol.dailyQuota == 7 && carol.id > test.bob.account)
-      #expect(try test.store.accounts().last == carol)
+      #expect(try await test.accounts.accounts().last == carol)
       try await test.reopen()
       #expect(try await test.accounts.account(carol.id) == carol)
       #expect(try await test.accounts.account(named: "carol") == carol)
@@ -139,7 +139,7 @@ extension StoreConformance {
       #expect(try test.settle(draw(.key(made.id, made.account, .live))).reply.status == 401)
       try await test.reopen()
       #expect(try await test.accounts.keys(of: test.alice.account).last?.key == revoked)
-      #expect(try test.store.keys().first { $0.report.key.id == made.id }?.report.key == revoked)
+      #expect(try await test.accounts.keys(of: nil).first { $0.key.id == made.id }?.key == revoked)
       await #expect(throws: AdministrationError.noAccount(AccountID(999))) {
         try await test.accounts.createKey(NewAPIKey(mode: .live), of: AccountID(999))
       }
@@ -156,8 +156,8 @@ extension StoreConformance {
       _ = try await test.accounts.createKey(NewAPIKey(mode: .live), of: test.alice.account)
       _ = try await test.accounts.revokeKey(try #require(last), of: test.bob.account)
       _ = try await test.accounts.createKey(NewAPIKey(mode: .live), of: test.bob.account)
-      #expect(throws: AdministrationError.tooManyKeys) {
-        try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
+      await #expect(throws: AdministrationError.tooManyKeys) {
+        try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
       }
     },
 
@@ -182,8 +182,8 @@ extension StoreConformance {
       try await test.reopen()
       #expect(try await activity(test.alice) == KeyActivity(lastUsed: 50, denied: 3, lastDenied: 45))
       #expect(try await activity(test.bob) == KeyActivity(lastUsed: 70, denied: 3, lastDenied: 60))
-      let listed = try test.store.keys().first { $0.report.key.id == test.bob.keyID }
-      #expect(listed?.report.activity.denied == 3)
+      let listed = try await test.accounts.keys(of: nil).first { $0.key.id == test.bob.keyID }
+      #expect(listed?.activity.denied == 3)
     },
 
     // MARK: Draws
@@ -430,15 +430,17 @@ extension StoreConformance {
         if round == 1 { try await test.reopen() }
         #expect(try await test.accounts.account(caller.account) == nil)
         #expect(try await test.accounts.account(named: "alice") == nil)
-        #expect(try test.store.accounts().map(\.name) == ["bob"])
+        #expect(try await test.accounts.accounts().map(\.name) == ["bob"])
         #expect(try await test.store.totals().accounts == 1)
         #expect(try await test.accounts.signIn(email: email("alice@example.com")) == nil)
         #expect(try await test.accounts.signIn(of: caller.account) == nil)
         #expect(try await test.accounts.session(token.digest, at: test.now) == nil)
         #expect(try await test.store.key(hash: key.hash) == nil)
         #expect(try await test.accounts.keys(of: caller.account).isEmpty)
-        #expect(try test.store.keys().map(\.account) == ["bob"])
-        #expect(throws: AdministrationError.unknownKey(key.prefix)) { try test.store.revokeKey(prefix: key.prefix) }
+        #expect(try await test.accounts.keys(of: nil).map(\.key.account) == [test.bob.account])
+        await #expect(throws: AdministrationError.unknownKey(key.prefix)) {
+          try await test.accounts.revokeKey(prefix: key.prefix)
+        }
         #expect(try await test.accounts.chains(of: caller.account, prefix: [], after: nil, limit: 10).isEmpty)
         #expect(try await test.accounts.revealedOutcomes(of: caller.account, after: nil, limit: 10).isEmpty)
         #expect(try await test.accounts.testOutcomes(of: caller.account, after: nil, limit: 10).isEmpty)
@@ -472,8 +474,8 @@ extension StoreConformance {
       await #expect(throws: AdministrationError.unknownWebhook(webhook.id)) {
         try await test.accounts.deleteWebhook(webhook.id, of: account)
       }
-      #expect(throws: AdministrationError.unknownAccount("alice")) {
-        try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
+      await #expect(throws: AdministrationError.unknownAccount("alice")) {
+        try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
       }
       // Activity that was noticed before and is reported after has nowhere to go.
       try await test.accounts.record([caller.keyID: KeyActivity(denied: 1)])
@@ -516,8 +518,8 @@ extension StoreConformance {
       drawn += try test.settle(reveal(test.alice, made.id), draw(test.alice)).changes.outcomes
       let rehearsed = try test.settle(draw(test.aliceTest)).changes.testOutcomes.map(\.1)
       try test.settle(draw(test.bob))
-      let last = try test.store.createAccount(name: "last", dailyQuota: nil)
-      let key = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "last")
+      let last = try await test.accounts.createAccount(name: "last", dailyQuota: nil, signIn: nil)
+      let key = try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "last")
       let webhook = try await test.accounts.createWebhook(
         url: try #require(WebhookURL("https://one.example/")), secret: WebhookSecret(), of: last.id)
       try await test.accounts.setSignIn(signIn("last@example.com"), of: last.id, keeping: nil)

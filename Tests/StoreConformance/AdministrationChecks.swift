@@ -4,33 +4,33 @@ import Testing
 extension StoreConformance {
   static let administrationChecks = [
     StoreCheck("accounts are listed in the order they were made") { test in
-      let account = try test.store.createAccount(name: "carol", dailyQuota: 0)
+      let account = try await test.accounts.createAccount(name: "carol", dailyQuota: 0, signIn: nil)
       #expect(account.name == "carol" && account.dailyQuota == 0 && account.created > newYear)
       #expect(account.id > test.bob.account && account.id != .anonymous)
-      let accounts = try test.store.accounts()
+      let accounts = try await test.accounts.accounts()
       #expect(accounts.map(\.name) == ["alice", "bob", "carol"])
       #expect(accounts.map(\.dailyQuota) == [nil, 3, 0])
       #expect(accounts.last == account)
       try await test.reopen()
-      #expect(try test.store.accounts() == accounts)
+      #expect(try await test.accounts.accounts() == accounts)
       #expect(try await test.store.totals().accounts == 3)
     },
 
     StoreCheck("a name is taken once, by its bytes") { test in
-      #expect(throws: AdministrationError.nameTaken("alice")) {
-        try test.store.createAccount(name: "alice", dailyQuota: 7)
+      await #expect(throws: AdministrationError.nameTaken("alice")) {
+        try await test.accounts.createAccount(name: "alice", dailyQuota: 7, signIn: nil)
       }
       let spellings = ["Alice", "é", "e\u{301}", "alice ", "a%"]
-      for name in spellings { _ = try test.store.createAccount(name: name, dailyQuota: nil) }
-      #expect(throws: AdministrationError.nameTaken("é")) {
-        try test.store.createAccount(name: "é", dailyQuota: 7)
+      for name in spellings { _ = try await test.accounts.createAccount(name: name, dailyQuota: nil, signIn: nil) }
+      await #expect(throws: AdministrationError.nameTaken("é")) {
+        try await test.accounts.createAccount(name: "é", dailyQuota: 7, signIn: nil)
       }
       #expect(
-        try test.store.accounts().map { Array($0.name.utf8) }
+        try await test.accounts.accounts().map { Array($0.name.utf8) }
           == (["alice", "bob"] + spellings).map { Array($0.utf8) })
-      let key = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "e\u{301}")
+      let key = try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "e\u{301}")
       #expect(
-        try test.store.accounts().first { $0.id == key.account }.map { Array($0.name.utf8) } == [
+        try await test.accounts.accounts().first { $0.id == key.account }.map { Array($0.name.utf8) } == [
           0x65, 0xCC, 0x81,
         ])
     },
@@ -39,7 +39,7 @@ extension StoreConformance {
       let new = NewAPIKey(
         mode: .test, allowedNetworks: ["10.0.0.0/8", "2001:db8::/32"],
         allowedReferers: ["https://example.com", "http://*.example.com:8080"])
-      let made = try test.store.createKey(new, forAccountNamed: "bob")
+      let made = try await test.accounts.createKey(new, forAccountNamed: "bob")
       #expect(made.account == test.bob.account && made.mode == .test && made.revoked == nil)
       #expect(made.prefix == new.prefix && made.created > newYear)
       #expect(
@@ -50,34 +50,35 @@ extension StoreConformance {
       #expect(try await test.store.key(hash: new.hash) == made)
       #expect(try await test.store.key(hash: NewAPIKey(mode: .test).hash) == nil)
       #expect(try await test.store.key(hash: []) == nil)
-      let keys = try test.store.keys()
-      #expect(keys.map(\.account) == ["alice", "alice", "alice", "bob", "bob"])
-      #expect(keys.last?.report.key == made)
-      #expect(keys.first?.report.key.allowedNetworks == [] && keys.first?.report.key.allowedReferers == [])
-      #expect(Set(keys.map(\.report.key.id)).count == 5)
+      let keys = try await test.accounts.keys(of: nil).map(\.key)
+      let (alice, bob) = (test.alice.account, test.bob.account)
+      #expect(keys.map(\.account) == [alice, alice, alice, bob, bob])
+      #expect(keys.last == made)
+      #expect(keys.first?.allowedNetworks == [] && keys.first?.allowedReferers == [])
+      #expect(Set(keys.map(\.id)).count == 5)
     },
 
     StoreCheck("a key needs an account") { test in
-      #expect(throws: AdministrationError.unknownAccount("nobody")) {
-        try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "nobody")
+      await #expect(throws: AdministrationError.unknownAccount("nobody")) {
+        try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "nobody")
       }
-      let keys = try test.store.keys()
+      let keys = try await test.accounts.keys(of: nil)
       #expect(keys.count == 4)
     },
 
     StoreCheck("a new key works in the next group") { test in
       try test.settle(draw(test.alice))
-      let new = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
+      let new = try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
       let caller = Caller.key(new.id, new.account, .live)
       #expect(try test.settle(draw(caller)).reply.status == 200)
     },
 
     StoreCheck("a revoked key is turned away in the next group, and stays known") { test in
       let new = NewAPIKey(mode: .live)
-      let made = try test.store.createKey(new, forAccountNamed: "alice")
+      let made = try await test.accounts.createKey(new, forAccountNamed: "alice")
       let caller = Caller.key(made.id, made.account, .live)
       #expect(try test.settle(draw(caller, claim: "a")).reply.status == 200)
-      #expect(try test.store.revokeKey(prefix: new.prefix).id == made.id)
+      #expect(try await test.accounts.revokeKey(prefix: new.prefix).id == made.id)
       #expect(try test.snapshot(draw(caller)).keys.isEmpty)
       let refused = try test.settle(draw(caller, claim: "a"), draw(caller))
       #expect(refused.replies.map(\.status) == [401, 401] && refused.changes.isEmpty)
@@ -87,30 +88,30 @@ extension StoreConformance {
       #expect(try test.settle(draw(test.alice)).reply.status == 200)
       #expect(try await test.outcomes(caller).count == 1)
       // Revoking again changes nothing.
-      _ = try test.store.revokeKey(prefix: new.prefix)
+      _ = try await test.accounts.revokeKey(prefix: new.prefix)
       try await test.reopen()
       #expect(try await test.store.key(hash: new.hash) == found)
       #expect(try test.snapshot(draw(caller)).keys.isEmpty)
     },
 
     StoreCheck("a key is revoked by as much of its prefix as tells it apart") { test in
-      #expect(throws: AdministrationError.unknownKey("")) { try test.store.revokeKey(prefix: "") }
+      await #expect(throws: AdministrationError.unknownKey("")) { try await test.accounts.revokeKey(prefix: "") }
       for prefix in ["nothing", "PK_LIVE_", "pk_live%", "pk_live_________", "%"] {
-        #expect(throws: AdministrationError.unknownKey(prefix)) {
-          try test.store.revokeKey(prefix: prefix)
+        await #expect(throws: AdministrationError.unknownKey(prefix)) {
+          try await test.accounts.revokeKey(prefix: prefix)
         }
       }
-      #expect(throws: AdministrationError.ambiguousPrefix("pk_live_")) {
-        try test.store.revokeKey(prefix: "pk_live_")
+      await #expect(throws: AdministrationError.ambiguousPrefix("pk_live_")) {
+        try await test.accounts.revokeKey(prefix: "pk_live_")
       }
-      func revoked() throws -> [KeyID] {
-        try test.store.keys().filter { $0.report.key.revoked != nil }.map(\.report.key.id)
+      func revoked() async throws -> [KeyID] {
+        try await test.accounts.keys(of: nil).map(\.key).filter { $0.revoked != nil }.map(\.id)
       }
-      #expect(try revoked() == [])
+      #expect(try await revoked() == [])
       // There is but one test key.
-      let key = try test.store.revokeKey(prefix: "pk_test_")
+      let key = try await test.accounts.revokeKey(prefix: "pk_test_")
       #expect(key.id == test.aliceTest.keyID)
-      #expect(try revoked() == [test.aliceTest.keyID])
+      #expect(try await revoked() == [test.aliceTest.keyID])
     },
   ]
 }

@@ -6,9 +6,9 @@ import Testing
 extension StoreConformance {
   static let deliveryChecks = [
     StoreCheck("each draw makes one delivery for each enabled endpoint of its account") { test in
-      let first = try test.webhook("alice")
-      let second = try test.webhook("alice", "https://two.example/hook?a=1")
-      let bobs = try test.webhook("bob")
+      let first = try await test.webhook("alice")
+      let second = try await test.webhook("alice", "https://two.example/hook?a=1")
+      let bobs = try await test.webhook("bob")
       #expect(first < second && second < bobs)
       #expect(
         try test.snapshot(draw(test.alice), draw(test.bob)).webhooks == [
@@ -33,7 +33,7 @@ extension StoreConformance {
     },
 
     StoreCheck("an event carries its outcome, of every kind") { test in
-      let id = try test.webhook("alice")
+      let id = try await test.webhook("alice")
       var drawn: [Outcome] = []
       for request in try DrawRequest.each("test") {
         drawn += try test.settle(Submission(caller: test.alice, operation: .draw(request))).changes.outcomes
@@ -43,7 +43,7 @@ extension StoreConformance {
     },
 
     StoreCheck("a reveal's outcome and those of a chain that was rotated since are told too") { test in
-      let id = try test.webhook("alice")
+      let id = try await test.webhook("alice")
       let made = try test.settle(commit(test.alice)).changes.newCommitments[0]
       var drawn = try test.settle(draw(test.alice), rotate(test.alice), draw(test.alice)).changes.outcomes
       let settled = try test.settle(reveal(test.alice, made.id, "mine"))
@@ -54,45 +54,51 @@ extension StoreConformance {
     },
 
     StoreCheck("replays, refusals and groups that fail make no deliveries") { test in
-      _ = try test.webhook("bob")
+      _ = try await test.webhook("bob")
       for _ in 0..<3 { try test.settle(draw(test.bob, claim: "a"), draw(test.bob, claim: "a")) }
       try test.settle(draw(test.bob), draw(test.bob))
       #expect(try test.settle(draw(test.bob)).replies.map(\.status) == [429])
       #expect(try await test.claim().count == 3)
-      let gone = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
-      _ = try test.store.revokeKey(prefix: gone.prefix)
+      let gone = try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "bob")
+      _ = try await test.accounts.revokeKey(prefix: gone.prefix)
       #expect(try test.settle(draw(.key(gone.id, gone.account, .live))).replies.map(\.status) == [401])
       #expect(try await test.deliveries.pendingDeliveries() == 3)
     },
 
     StoreCheck("endpoints made, disabled, enabled and deleted count from the next group on") { test in
       try test.settle(draw(test.alice))
-      let id = try test.webhook("alice")
+      let id = try await test.webhook("alice")
       try test.settle(draw(test.alice))
       #expect(try await test.deliveries.pendingDeliveries() == 1)
-      #expect(try test.deliveries.setWebhook(id, enabled: false).isEnabled == false)
+      #expect(try await test.accounts.setWebhook(id, enabled: false, of: nil).isEnabled == false)
       try test.settle(draw(test.alice))
       #expect(try await test.claim().isEmpty)
       #expect(try await test.deliveries.pendingDeliveries() == 1)
-      #expect(try test.deliveries.setWebhook(id, enabled: true).isEnabled)
+      #expect(try await test.accounts.setWebhook(id, enabled: true, of: nil).isEnabled)
       try test.settle(draw(test.alice))
       #expect(try await test.claim().count == 2)
-      try test.deliveries.deleteWebhook(id)
+      try await test.accounts.deleteWebhook(id, of: nil)
       try test.settle(draw(test.alice))
       test.now += hour
       #expect(try await test.claim().isEmpty)
-      #expect(throws: AdministrationError.unknownWebhook(id)) { try test.deliveries.deleteWebhook(id) }
-      #expect(throws: AdministrationError.unknownWebhook(id)) { try test.deliveries.setWebhook(id, enabled: true) }
-      #expect(throws: AdministrationError.unknownWebhook(id)) { try test.deliveries.createTestDelivery(for: id) }
-      #expect(throws: AdministrationError.unknownWebhook(id)) {
-        try test.deliveries.setWebhookSecret(id, to: WebhookSecret())
+      await #expect(throws: AdministrationError.unknownWebhook(id)) {
+        try await test.accounts.deleteWebhook(id, of: nil)
       }
-      #expect(try test.deliveries.webhooks(ofAccountNamed: nil).isEmpty)
-      #expect(try test.webhook("alice") > id)
+      await #expect(throws: AdministrationError.unknownWebhook(id)) {
+        try await test.accounts.setWebhook(id, enabled: true, of: nil)
+      }
+      await #expect(throws: AdministrationError.unknownWebhook(id)) {
+        try await test.accounts.createTestDelivery(for: id, of: nil)
+      }
+      await #expect(throws: AdministrationError.unknownWebhook(id)) {
+        try await test.accounts.setWebhookSecret(id, to: WebhookSecret(), of: nil)
+      }
+      #expect(try await test.accounts.webhooks(of: nil).isEmpty)
+      #expect(try await test.webhook("alice") > id)
     },
 
     StoreCheck("a claim is exclusive until its lease ends") { test in
-      _ = try test.webhook("alice")
+      _ = try await test.webhook("alice")
       try test.settle((0..<10).map { _ in draw(test.alice) })
       let first = try await test.claim(4)
       let second = try await test.claim()
@@ -109,9 +115,9 @@ extension StoreConformance {
     },
 
     StoreCheck("claims are bounded in all, for each endpoint, and in bytes") { test in
-      let one = try test.webhook("alice")
-      let two = try test.webhook("alice")
-      let three = try test.webhook("alice")
+      let one = try await test.webhook("alice")
+      let two = try await test.webhook("alice")
+      let three = try await test.webhook("alice")
       try test.settle((0..<10).map { _ in draw(test.alice) })
       func counts(_ claim: DeliveryClaim) async throws -> [WebhookEndpointID: Int] {
         Dictionary(grouping: try await test.deliveries.exchange([], for: claim), by: \.target.endpoint).mapValues(
@@ -129,7 +135,7 @@ extension StoreConformance {
     },
 
     StoreCheck("results: delivered, to be tried again, given up, given back") { test in
-      let id = try test.webhook("alice")
+      let id = try await test.webhook("alice")
       try test.settle((0..<4).map { _ in draw(test.alice) })
       let claimed = try await test.claim().sorted { $0.id < $1.id }
       let failure = DeliveryAttempt(
@@ -141,7 +147,8 @@ extension StoreConformance {
         DeliveryResult(of: claimed[2], .dead, attempt: failure),
         DeliveryResult(of: claimed[3], .released, attempt: nil),
       ])
-      let reports = try test.deliveries.deliveries(ofAccountNamed: "alice", state: nil, limit: 10)
+      let reports = try await test.accounts.deliveries(
+        of: test.alice.account, endpoint: nil, state: nil, before: nil, limit: 10)
       #expect(reports.map(\.id) == claimed.map(\.id).reversed())
       #expect(reports.map(\.state) == [.pending, .dead, .pending, .delivered])
       #expect(reports.map(\.attempts) == [[], [failure], [failure], [success]])
@@ -154,15 +161,18 @@ extension StoreConformance {
       let again = try await test.claim()
       #expect(again.map(\.id) == [claimed[1].id] && again.map(\.attempts) == [1])
       for state in DeliveryState.allCases {
-        let found = try test.deliveries.deliveries(ofAccountNamed: nil, state: state, limit: 10)
+        let found = try await test.accounts.deliveries(of: nil, endpoint: nil, state: state, before: nil, limit: 10)
         #expect(found.map(\.id) == reports.filter { $0.state == state }.map(\.id))
       }
-      #expect(try test.deliveries.deliveries(ofAccountNamed: "bob", state: nil, limit: 10).isEmpty)
-      #expect(try test.deliveries.deliveries(ofAccountNamed: nil, state: nil, limit: 1).map(\.id) == [claimed[3].id])
+      func newest(_ account: AccountID?) async throws -> [DeliveryID] {
+        try await test.accounts.deliveries(of: account, endpoint: nil, state: nil, before: nil, limit: 1).map(\.id)
+      }
+      #expect(try await newest(test.bob.account) == [])
+      #expect(try await newest(nil) == [claimed[3].id])
     },
 
     StoreCheck("a late failure changes nothing, a late success counts") { test in
-      _ = try test.webhook("alice")
+      _ = try await test.webhook("alice")
       try test.settle(draw(test.alice))
       let slow = try await test.claim()
       test.now += lease
@@ -171,126 +181,129 @@ extension StoreConformance {
       try await test.record([DeliveryResult(of: slow[0], .dead, attempt: failure)])
       try await test.record([DeliveryResult(of: slow[0], .released, attempt: nil)])
       #expect(try await test.claim().isEmpty)
-      #expect(try test.report().state == .pending && test.report().attempts.isEmpty)
+      let pending = try await test.report()
+      #expect(pending.state == .pending && pending.attempts.isEmpty)
       let success = DeliveryAttempt(at: test.now, status: 200, latency: 10, error: nil, answer: [])
       try await test.record([DeliveryResult(of: slow[0], .delivered, attempt: success)])
-      #expect(try test.report().state == .delivered)
+      #expect(try await test.report().state == .delivered)
       try await test.record([DeliveryResult(of: quick[0], .retry(at: test.now), attempt: failure)])
       try await test.record([DeliveryResult(of: quick[0], .delivered, attempt: success)])
-      #expect(try test.report().state == .delivered && test.report().attempts == [success])
+      let delivered = try await test.report()
+      #expect(delivered.state == .delivered && delivered.attempts == [success])
       test.now += hour
       #expect(try await test.claim().isEmpty)
     },
 
     StoreCheck("a result may disable the endpoint; what is pending waits") { test in
-      let id = try test.webhook("alice")
+      let id = try await test.webhook("alice")
       try test.settle(draw(test.alice), draw(test.alice))
       let claimed = try await test.claim(1)
       let gone = DeliveryAttempt(at: test.now, status: 410, latency: 1, error: "the answer was 410", answer: [])
       try await test.record([DeliveryResult(of: claimed[0], .dead, attempt: gone, disabling: "it answered 410 Gone")])
-      let webhook = try #require(try test.deliveries.webhooks(ofAccountNamed: "alice").first?.endpoint)
+      let webhook = try #require(try await test.accounts.webhooks(of: test.alice.account).first)
       #expect(!webhook.isEnabled && webhook.disabledReason == "it answered 410 Gone" && webhook.id == id)
       #expect(try test.snapshot(draw(test.alice)).webhooks.isEmpty)
       try test.settle(draw(test.alice))
       #expect(try await test.claim().isEmpty)
-      #expect(throws: AdministrationError.webhookDisabled(id)) { try test.deliveries.resendDelivery(claimed[0].id) }
-      #expect(throws: AdministrationError.webhookDisabled(id)) { try test.deliveries.createTestDelivery(for: id) }
-      _ = try test.deliveries.setWebhook(id, enabled: true)
+      await #expect(throws: AdministrationError.webhookDisabled(id)) {
+        try await test.accounts.resendDelivery(claimed[0].id, of: nil)
+      }
+      await #expect(throws: AdministrationError.webhookDisabled(id)) {
+        try await test.accounts.createTestDelivery(for: id, of: nil)
+      }
+      _ = try await test.accounts.setWebhook(id, enabled: true, of: nil)
       #expect(try await test.claim().count == 1)
     },
 
     StoreCheck("a delivery that is sent again begins anew, under its id") { test in
-      let id = try test.webhook("alice")
+      let id = try await test.webhook("alice")
       try test.settle(draw(test.alice))
       let failure = DeliveryAttempt(at: test.now, status: 500, latency: 1, error: "no", answer: [])
       try await test.record([DeliveryResult(of: try await test.claim()[0], .dead, attempt: failure)])
       test.now += 3 * day
-      let dead = try test.report()
-      try test.deliveries.resendDelivery(dead.id)
+      let dead = try await test.report()
+      try await test.accounts.resendDelivery(dead.id, of: nil)
       let again = try await test.claim()
       #expect(again.map(\.id) == [dead.id] && again[0].attempts == 0)
       #expect(again[0].since == test.now && again[0].created == dead.created)
       let success = DeliveryAttempt(at: test.now, status: 200, latency: 1, error: nil, answer: [])
       try await test.record([DeliveryResult(of: again[0], .delivered, attempt: success)])
-      #expect(try test.report().attempts == [failure, success])
-      try test.deliveries.resendDelivery(dead.id)
+      #expect(try await test.report().attempts == [failure, success])
+      try await test.accounts.resendDelivery(dead.id, of: nil)
       #expect(try await test.claim().map(\.id) == [dead.id])
-      #expect(throws: AdministrationError.unknownDelivery(DeliveryID(99))) {
-        try test.deliveries.resendDelivery(DeliveryID(99))
+      await #expect(throws: AdministrationError.unknownDelivery(DeliveryID(99))) {
+        try await test.accounts.resendDelivery(DeliveryID(99), of: nil)
       }
-      try test.deliveries.deleteWebhook(id)
-      #expect(throws: AdministrationError.unknownDelivery(dead.id)) { try test.deliveries.resendDelivery(dead.id) }
+      try await test.accounts.deleteWebhook(id, of: nil)
+      await #expect(throws: AdministrationError.unknownDelivery(dead.id)) {
+        try await test.accounts.resendDelivery(dead.id, of: nil)
+      }
     },
 
     StoreCheck("the latest attempts are kept") { test in
-      _ = try test.webhook("alice")
+      _ = try await test.webhook("alice")
       try test.settle(draw(test.alice))
       for number in 1...DeliveryAttempt.kept + 5 {
         let attempt = DeliveryAttempt(at: test.now, status: nil, latency: Int64(number), error: "no", answer: [])
         try await test.record([DeliveryResult(of: try await test.claim()[0], .retry(at: test.now), attempt: attempt)])
       }
-      #expect(try test.report().attempts.map(\.latency) == (6...Int64(DeliveryAttempt.kept + 5)).map { $0 })
+      #expect(try await test.report().attempts.map(\.latency) == (6...Int64(DeliveryAttempt.kept + 5)).map { $0 })
       #expect(try await test.claim()[0].attempts == DeliveryAttempt.kept + 5)
     },
 
     StoreCheck("both secrets sign for a day after a rotation") { test in
       let (first, second, third) = (WebhookSecret(), WebhookSecret(), WebhookSecret())
-      let id = try test.deliveries.createWebhook(
-        url: try #require(WebhookURL("https://one.example")), secret: first, forAccountNamed: "alice"
+      let id = try await test.accounts.createWebhook(
+        url: try #require(WebhookURL("https://one.example")), secret: first, of: test.alice.account
       ).id
       func secrets() async throws -> [WebhookSecret] {
         try test.settle(draw(test.aliceToo, "again"))
         return try #require(try await test.claim().first).target.secrets
       }
       #expect(try await secrets() == [first])
-      try test.deliveries.setWebhookSecret(id, to: second)
+      try await test.accounts.setWebhookSecret(id, to: second, of: nil)
       #expect(try await secrets() == [second, first])
-      try test.deliveries.setWebhookSecret(id, to: second)
+      try await test.accounts.setWebhookSecret(id, to: second, of: nil)
       test.now += day - 1
       #expect(try await secrets() == [second, first])
       test.now += 1
       #expect(try await secrets() == [second])
-      try test.deliveries.setWebhookSecret(id, to: third)
+      try await test.accounts.setWebhookSecret(id, to: third, of: nil)
       try await test.reopen()
       #expect(try await secrets() == [third, second])
     },
 
     StoreCheck("test events are deliveries without an outcome") { test in
-      let id = try test.webhook("alice")
-      let delivery = try test.deliveries.createTestDelivery(for: id)
+      let id = try await test.webhook("alice")
+      let delivery = try await test.accounts.createTestDelivery(for: id, of: nil)
       let claimed = try await test.claim()
       #expect(claimed.map(\.id) == [delivery] && claimed.map(\.event) == [.test])
-      #expect(try test.report().outcome == nil)
+      #expect(try await test.report().outcome == nil)
     },
 
     StoreCheck("webhooks are listed as they were made") { test in
-      let ids = [try test.webhook("bob"), try test.webhook("alice"), try test.webhook("bob")]
-      let all = try test.deliveries.webhooks(ofAccountNamed: nil)
-      #expect(all.map(\.endpoint.id) == ids && all.map(\.account) == ["bob", "alice", "bob"])
-      #expect(
-        all.allSatisfy { $0.endpoint.isEnabled && $0.endpoint.disabledReason == nil && $0.endpoint.created == test.now }
-      )
-      #expect(try test.deliveries.webhooks(ofAccountNamed: "alice").map(\.endpoint.id) == [ids[1]])
-      #expect(throws: AdministrationError.unknownAccount("carol")) {
-        try test.deliveries.webhooks(ofAccountNamed: "carol")
-      }
-      #expect(throws: AdministrationError.unknownAccount("carol")) { try test.webhook("carol") }
-      #expect(throws: AdministrationError.unknownAccount("carol")) {
-        try test.deliveries.deliveries(ofAccountNamed: "carol", state: nil, limit: 1)
-      }
+      let ids = [try await test.webhook("bob"), try await test.webhook("alice"), try await test.webhook("bob")]
+      let all = try await test.accounts.webhooks(of: nil)
+      let (alice, bob) = (test.alice.account, test.bob.account)
+      #expect(all.map(\.id) == ids && all.map(\.account) == [bob, alice, bob])
+      #expect(all.allSatisfy { $0.isEnabled && $0.disabledReason == nil && $0.created == test.now })
+      #expect(try await test.accounts.webhooks(of: alice).map(\.id) == [ids[1]])
+      await #expect(throws: AdministrationError.unknownAccount("carol")) { try await test.webhook("carol") }
+      #expect(try await test.accounts.webhooks(of: AccountID(999)) == [])
     },
 
     StoreCheck("an account has a bounded number of webhooks") { test in
-      let ids = try (0..<maximumWebhooks).map { _ in try test.webhook("alice") }
-      #expect(throws: AdministrationError.tooManyWebhooks("alice")) { try test.webhook("alice") }
-      _ = try test.webhook("bob")
-      try test.deliveries.deleteWebhook(ids[3])
-      _ = try test.webhook("alice")
+      var ids: [WebhookEndpointID] = []
+      for _ in 0..<maximumWebhooks { ids.append(try await test.webhook("alice")) }
+      await #expect(throws: AdministrationError.tooManyWebhooks("alice")) { try await test.webhook("alice") }
+      _ = try await test.webhook("bob")
+      try await test.accounts.deleteWebhook(ids[3], of: nil)
+      _ = try await test.webhook("alice")
     },
 
     StoreCheck("finished deliveries are swept in time, pending ones never, and no id comes again") { test in
-      let kept = try test.webhook("alice")
-      let deleted = try test.webhook("bob")
+      let kept = try await test.webhook("alice")
+      let deleted = try await test.webhook("bob")
       try test.settle((0..<3).map { _ in draw(test.alice) } + [draw(test.bob)])
       let success = DeliveryAttempt(at: test.now, status: 200, latency: 1, error: nil, answer: [])
       let failure = DeliveryAttempt(at: test.now, status: 500, latency: 1, error: "no", answer: [])
@@ -301,7 +314,9 @@ extension StoreConformance {
       ])
       func left() async throws -> [DeliveryID] {
         while try await test.deliveries.sweepDeliveries() {}
-        return try test.deliveries.deliveries(ofAccountNamed: "alice", state: nil, limit: 100).map(\.id)
+        return try await test.accounts.deliveries(
+          of: test.alice.account, endpoint: nil, state: nil, before: nil, limit: 100
+        ).map(\.id)
       }
       test.now += DeliveryRetention.delivered - 1
       #expect(try await left() == claimed.map(\.id).reversed())
@@ -309,11 +324,11 @@ extension StoreConformance {
       #expect(try await left() == [claimed[2].id, claimed[1].id])
       test.now += DeliveryRetention.dead
       #expect(try await left() == [claimed[2].id])
-      try test.deliveries.deleteWebhook(deleted)
+      try await test.accounts.deleteWebhook(deleted, of: nil)
       _ = try await left()
       #expect(try await test.deliveries.pendingDeliveries() == 1)
       _ = try await left()
-      let next = try test.deliveries.createTestDelivery(for: kept)
+      let next = try await test.accounts.createTestDelivery(for: kept, of: nil)
       #expect(next.rawValue == 5)
     },
   ]
@@ -325,9 +340,11 @@ extension StoreUnderTest {
   fileprivate var deliveries: any DeliveryStore { store as! any DeliveryStore }
 
   @discardableResult
-  fileprivate func webhook(_ account: String, _ url: String = "https://one.example/") throws -> WebhookEndpointID {
-    try deliveries.createWebhook(
-      url: try #require(WebhookURL(url)), secret: WebhookSecret(), forAccountNamed: account
+  fileprivate func webhook(
+    _ account: String, _ url: String = "https://one.example/"
+  ) async throws -> WebhookEndpointID {
+    try await accounts.createWebhook(
+      url: try #require(WebhookURL(url)), secret: WebhookSecret(), of: accounts.existingAccount(named: account).id
     ).id
   }
 
@@ -341,8 +358,9 @@ extension StoreUnderTest {
   }
 
   /// The newest delivery.
-  fileprivate func report() throws -> DeliveryReport {
-    try #require(try deliveries.deliveries(ofAccountNamed: nil, state: nil, limit: 1).first)
+  fileprivate func report() async throws -> DeliveryReport {
+    try #require(
+      try await accounts.deliveries(of: nil, endpoint: nil, state: nil, before: nil, limit: 1).first)
   }
 }
 

@@ -18,8 +18,8 @@ extension StoreConformance {
           outcomes.append(try await test.outcomes(caller))
         }
         return (
-          LedgerState(try test.snapshot(group)), outcomes, try test.store.accounts(),
-          try test.store.keys().map(\.report)
+          LedgerState(try test.snapshot(group)), outcomes, try await test.accounts.accounts(),
+          try await test.accounts.keys(of: nil)
         )
       }
       let before = try await everything()

@@ -165,7 +165,7 @@ extension StoreConformance {
         #expect(try await test.outcomes(caller, "Test").isEmpty)
         #expect(try await test.outcomes(caller, "tes").isEmpty)
       }
-      let stranger = try test.store.createKey(NewAPIKey(mode: .test), forAccountNamed: "bob")
+      let stranger = try await test.accounts.createKey(NewAPIKey(mode: .test), forAccountNamed: "bob")
       #expect(try await test.outcomes(.key(stranger.id, stranger.account, .test)).isEmpty)
       #expect(
         try await test.store.outcome(of: test.bob, clientSeed: seed("test"), cursor: 0, nonce: 1)

@@ -25,16 +25,17 @@ package final class StoreUnderTest: Sendable {
   package init(open: @escaping StoreOpener) async throws {
     let clock = TestClock()
     let store = try await open { clock.now }
-    func caller(_ account: String, _ mode: Mode) throws -> Caller {
-      let key = try store.createKey(NewAPIKey(mode: mode), forAccountNamed: account)
+    let accounts = try #require(store as? any AccountStore)
+    func caller(_ account: String, _ mode: Mode) async throws -> Caller {
+      let key = try await accounts.createKey(NewAPIKey(mode: mode), forAccountNamed: account)
       return .key(key.id, key.account, key.mode)
     }
-    _ = try store.createAccount(name: "alice", dailyQuota: nil)
-    _ = try store.createAccount(name: "bob", dailyQuota: 3)
-    alice = try caller("alice", .live)
-    aliceToo = try caller("alice", .live)
-    aliceTest = try caller("alice", .test)
-    bob = try caller("bob", .live)
+    _ = try await accounts.createAccount(name: "alice", dailyQuota: nil, signIn: nil)
+    _ = try await accounts.createAccount(name: "bob", dailyQuota: 3, signIn: nil)
+    alice = try await caller("alice", .live)
+    aliceToo = try await caller("alice", .live)
+    aliceTest = try await caller("alice", .test)
+    bob = try await caller("bob", .live)
     self.open = open
     self.clock = clock
     current = Mutex(store)

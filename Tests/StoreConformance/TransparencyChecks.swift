@@ -264,13 +264,13 @@ extension StoreConformance {
     },
 
     StoreCheck("an account reads its own leaves, with all of its live keys") { test in
-      let gone = try test.store.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
+      let gone = try await test.accounts.createKey(NewAPIKey(mode: .live), forAccountNamed: "alice")
       let revoked = Caller.key(gone.id, gone.account, .live)
       var outcomes = try test.settle(
         draw(test.alice), draw(test.aliceToo), draw(.anonymous), draw(revoked), draw(test.bob), draw(test.aliceTest),
         draw(test.alice, "other")
       ).changes.outcomes
-      _ = try test.store.revokeKey(prefix: gone.prefix)
+      _ = try await test.accounts.revokeKey(prefix: gone.prefix)
       test.now = newYear + day
       try test.settle(draw(test.alice))  // of the next day
       let published = try test.publish(newYearsDay)

@@ -140,21 +140,4 @@ private final class MemoryDeliveries: DeliveryStore {
 
   func pendingDeliveries() async throws(StoreFailure) -> Int { due.count }
   func sweepDeliveries() async throws(StoreFailure) -> Bool { false }
-
-  // What a worker does not use.
-
-  func createWebhook(url: WebhookURL, secret: WebhookSecret, forAccountNamed name: String) throws -> WebhookEndpoint {
-    throw unused
-  }
-  func webhooks(ofAccountNamed name: String?) throws -> [(account: String, endpoint: WebhookEndpoint)] { throw unused }
-  func deleteWebhook(_ id: WebhookEndpointID) throws { throw unused }
-  func setWebhook(_ id: WebhookEndpointID, enabled: Bool) throws -> WebhookEndpoint { throw unused }
-  func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret) throws { throw unused }
-  func createTestDelivery(for id: WebhookEndpointID) throws -> DeliveryID { throw unused }
-  func deliveries(ofAccountNamed name: String?, state: DeliveryState?, limit: Int) throws -> [DeliveryReport] {
-    throw unused
-  }
-  func resendDelivery(_ id: DeliveryID) throws { throw unused }
-
-  private var unused: StoreFailure { StoreFailure("the worker has no business here") }
 }

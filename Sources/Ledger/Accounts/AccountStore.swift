@@ -1,9 +1,10 @@
 import Fairness
 
-/// What account holders see and change of their own, and what their sign-in needs.
+/// What account holders see and change of their own, what their sign-in needs, and what the operator's commands do.
 ///
-/// Everything is asked for by account, so that nobody reaches what is another's: of a key, a webhook or a delivery that
-/// belongs to somebody else, the store says what it says of one that does not exist.
+/// Everything is asked for by account, so that nobody reaches what belongs to somebody else: the store reports a key, a
+/// webhook or a delivery of another account as unknown. Where the account is optional, nil stands for all accounts; only the
+/// operator's commands pass it.
 ///
 /// Methods throw ``AdministrationError`` for what cannot be done, with a sentence for the account holder, and
 /// ``StoreFailure`` when the database did not answer. What names an account throws ``AdministrationError/noAccount(_:)``
@@ -15,6 +16,8 @@ public protocol AccountStore: Sendable {
   ///
   /// - Throws: ``AdministrationError/nameTaken(_:)``, ``AdministrationError/emailTaken``.
   func createAccount(name: String, dailyQuota: Int?, signIn: SignIn?) async throws -> Account
+  /// All accounts, in the order they were made.
+  func accounts() async throws -> [Account]
   func account(_ id: AccountID) async throws -> Account?
   func account(named name: String) async throws -> Account?
   /// Sets or replaces an account's email address and password, and ends its sessions but the one of `keeping`.
@@ -47,7 +50,7 @@ public protocol AccountStore: Sendable {
   // MARK: Keys
 
   /// In the order they were made, revoked ones too.
-  func keys(of account: AccountID) async throws -> [KeyReport]
+  func keys(of account: AccountID?) async throws -> [KeyReport]
   /// - Throws: ``AdministrationError/tooManyKeys`` at ``maximumKeys`` that are not revoked.
   func createKey(_ key: NewAPIKey, of account: AccountID) async throws -> APIKeyRecord
   /// - Throws: ``AdministrationError/unknownKey(_:)``.
@@ -87,20 +90,49 @@ public protocol AccountStore: Sendable {
 
   // MARK: Webhooks
 
-  func webhooks(of account: AccountID) async throws -> [WebhookEndpoint]
+  /// In the order they were made.
+  func webhooks(of account: AccountID?) async throws -> [WebhookEndpoint]
   /// - Throws: ``AdministrationError/tooManyWebhooks(_:)``.
   func createWebhook(url: WebhookURL, secret: WebhookSecret, of account: AccountID) async throws -> WebhookEndpoint
   /// - Throws: ``AdministrationError/unknownWebhook(_:)``, as all that follow.
-  func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID) async throws
-  func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID) async throws -> WebhookEndpoint
-  func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID) async throws
-  func createTestDelivery(for id: WebhookEndpointID, of account: AccountID) async throws -> DeliveryID
+  /// Deletes the endpoint with its deliveries. The other methods then report it as unknown.
+  func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID?) async throws
+  /// Disabling keeps pending deliveries; enabling delivers them.
+  func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID?) async throws -> WebhookEndpoint
+  /// Replaces the secret. The old one signs too for ``WebhookSecret/overlap``. The same secret again changes nothing.
+  func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID?) async throws
+  /// Makes a test event for the endpoint.
+  ///
+  /// - Throws: ``AdministrationError/webhookDisabled(_:)``.
+  func createTestDelivery(for id: WebhookEndpointID, of account: AccountID?) async throws -> DeliveryID
   /// The newest first; `before` leaves out what is not older.
   func deliveries(
-    of account: AccountID, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int
+    of account: AccountID?, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int
   ) async throws -> [DeliveryReport]
-  /// - Throws: ``AdministrationError/unknownDelivery(_:)``.
-  func resendDelivery(_ id: DeliveryID, of account: AccountID) async throws
+  /// Makes a delivery due at once, whatever became of it before, under the same id.
+  ///
+  /// - Throws: ``AdministrationError/unknownDelivery(_:)``, ``AdministrationError/webhookDisabled(_:)``.
+  func resendDelivery(_ id: DeliveryID, of account: AccountID?) async throws
+}
+
+extension AccountStore {
+  /// - Throws: ``AdministrationError/unknownAccount(_:)``.
+  public func existingAccount(named name: String) async throws -> Account {
+    guard let account = try await account(named: name) else { throw AdministrationError.unknownAccount(name) }
+    return account
+  }
+
+  /// The one key that begins with `prefix`, or is it.
+  ///
+  /// - Parameter account: whose it must be; nil allows anybody's.
+  /// - Throws: ``AdministrationError/unknownKey(_:)``, ``AdministrationError/ambiguousPrefix(_:)``.
+  public func key(beginningWith prefix: String, of account: AccountID? = nil) async throws -> APIKeyRecord {
+    let prefix = String(prefix.prefix(16))
+    let found = try await keys(of: account).map(\.key).filter { !prefix.isEmpty && $0.prefix.hasPrefix(prefix) }
+    guard let key = found.first else { throw AdministrationError.unknownKey(prefix) }
+    guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
+    return key
+  }
 }
 
 extension ClientSeed {

@@ -20,28 +20,6 @@ public protocol DeliveryStore: Sendable {
   ///
   /// - Returns: whether there may be more.
   func sweepDeliveries() async throws(StoreFailure) -> Bool
-
-  // What an operator does on the command line, beside a running server.
-
-  /// - Throws: ``AdministrationError/unknownAccount`` if there is no account of that name,
-  ///   ``AdministrationError/tooManyWebhooks`` if it has ``maximumWebhooks``.
-  func createWebhook(url: WebhookURL, secret: WebhookSecret, forAccountNamed name: String) throws -> WebhookEndpoint
-  /// In the order they were made; of all accounts unless one is named.
-  func webhooks(ofAccountNamed name: String?) throws -> [(account: String, endpoint: WebhookEndpoint)]
-  /// Deletes it, with its deliveries. The other methods then do not know it any more.
-  func deleteWebhook(_ id: WebhookEndpointID) throws
-  /// Disabling keeps what is pending, and enabling goes on with it.
-  func setWebhook(_ id: WebhookEndpointID, enabled: Bool) throws -> WebhookEndpoint
-  /// The secret it replaces signs too for ``WebhookSecret/overlap``. One that it has already changes nothing.
-  func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret) throws
-  /// Makes a test event for it.
-  ///
-  /// - Throws: ``AdministrationError/webhookDisabled``.
-  func createTestDelivery(for id: WebhookEndpointID) throws -> DeliveryID
-  /// The newest first.
-  func deliveries(ofAccountNamed name: String?, state: DeliveryState?, limit: Int) throws -> [DeliveryReport]
-  /// Makes a delivery due at once, whatever became of it before, under the same id as ever.
-  func resendDelivery(_ id: DeliveryID) throws
 }
 
 /// The most endpoints an account may have: each of its draws makes a delivery for each of them.

@@ -57,29 +57,15 @@ public protocol LedgerStore: Sendable {
 
   /// Reads something small, for a health check.
   func ping() async throws(StoreFailure)
-
-  // What an operator does on the command line, beside a running server.
-
-  /// - Throws: ``AdministrationError/nameTaken`` if another account has the name.
-  func createAccount(name: String, dailyQuota: Int?) throws -> Account
-  /// Those that are not deleted.
-  func accounts() throws -> [Account]
-  /// - Throws: ``AdministrationError/unknownAccount`` if there is no account of that name,
-  ///   ``AdministrationError/tooManyKeys`` if it has ``maximumKeys``.
-  func createKey(_ key: NewAPIKey, forAccountNamed name: String) throws -> APIKeyRecord
-  /// Of accounts that are not deleted.
-  func keys() throws -> [(account: String, report: KeyReport)]
-  /// Revokes the one key whose prefix is `prefix`, or begins with it. A key that was revoked before stays as it is.
-  ///
-  /// - Returns: the key, revoked.
-  /// - Throws: ``AdministrationError/unknownKey`` or ``AdministrationError/ambiguousPrefix``.
-  func revokeKey(prefix: String) throws -> APIKeyRecord
 }
 
 /// A store that could not do what was asked. The reason is for the log, never for a client.
 public struct StoreFailure: Error, Sendable, CustomStringConvertible {
   public let description: String
   public init(_ description: String) { self.description = description }
+
+  /// `error`, if it is a store's failure; else a failure that says what it says.
+  public init(wrapping error: any Error) { self = error as? StoreFailure ?? StoreFailure("\(error)") }
 }
 
 /// Why an operator's command could not be carried out.

@@ -11,6 +11,13 @@ final class QueryResult {
 
   var count: Int { Int(PQntuples(handle)) }
 
+  var columnCount: Int { Int(PQnfields(handle)) }
+
+  func name(_ column: Int) -> String { PQfname(handle, Int32(column)).map { String(cString: $0) } ?? "" }
+
+  /// The number of a column's type.
+  func type(_ column: Int) -> UInt32 { PQftype(handle, Int32(column)) }
+
   /// How many rows an INSERT, UPDATE or DELETE has written.
   var affected: Int { Int(String(cString: PQcmdTuples(handle))) ?? 0 }
 

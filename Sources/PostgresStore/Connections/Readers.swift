@@ -108,7 +108,5 @@ final class Readers: Sendable {
 }
 
 extension StoreFailure {
-  init(_ error: any Error) {
-    self = error as? StoreFailure ?? StoreFailure("\(error)")
-  }
+  init(_ error: any Error) { self.init(wrapping: error) }
 }

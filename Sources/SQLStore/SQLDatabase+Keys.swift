@@ -1,0 +1,112 @@
+import Fairness
+import Ledger
+
+extension SQLDatabase {
+  public func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord? {
+    do {
+      return try await query {
+        try $0.row("SELECT * FROM api_keys WHERE hash = \(hash)").map(APIKeyRecord.init(row:))
+      }
+    } catch {
+      throw StoreFailure(wrapping: error)
+    }
+  }
+
+  public func keys(of account: AccountID?) async throws -> [KeyReport] {
+    try await query { connection in
+      try connection.rows(
+        """
+        SELECT k.*, u.last_used, coalesce(u.denied, 0) AS denied, u.last_denied
+        FROM accounts a JOIN api_keys k ON k.account_id = a.id LEFT JOIN key_activity u ON u.key_id = k.id
+        WHERE a.deleted IS NULL AND \(account.map { "a.id = \($0.rawValue)" } ?? "true" as SQLStatement) ORDER BY k.id
+        """
+      ).map(KeyReport.init(row:))
+    }
+  }
+
+  public func createKey(_ key: NewAPIKey, of account: AccountID) async throws -> APIKeyRecord {
+    try await transact(concernsGroups: true) { connection in
+      try connection.hold(account)
+      let live = try connection.row(
+        "SELECT count(*) AS count FROM api_keys WHERE account_id = \(account.rawValue) AND revoked IS NULL")
+      guard try live?.count("count") ?? 0 < maximumKeys else { throw AdministrationError.tooManyKeys }
+      let record = APIKeyRecord(
+        id: KeyID(try connection.nextNumber(in: .keys)), account: account, mode: key.mode, name: key.name,
+        prefix: key.prefix, allowedNetworks: key.allowedNetworks, allowedReferers: key.allowedReferers,
+        created: try connection.now(), revoked: nil)
+      try connection.execute(
+        """
+        INSERT INTO api_keys
+          (id, account_id, hash, name, prefix, mode, allowed_networks, allowed_referers, created)
+        VALUES (\(record.id.rawValue), \(account.rawValue), \(key.hash), \(key.name), \(key.prefix),
+          \(Int64(key.mode.rawValue)), \(key.allowedNetworks.joined(separator: " ")),
+          \(key.allowedReferers.joined(separator: " ")), \(record.created))
+        """)
+      return record
+    }
+  }
+
+  public func revokeKey(_ id: KeyID, of account: AccountID) async throws -> APIKeyRecord {
+    try await transact(concernsGroups: true) { connection in
+      let unknown = AdministrationError.unknownKey(String(id.rawValue))
+      do {
+        // A group that has seen the key in order holds the account, and finishes first.
+        try connection.hold(account)
+      } catch AdministrationError.noAccount {
+        throw unknown
+      }
+      let revoked = try connection.row(
+        """
+        UPDATE api_keys SET revoked = coalesce(revoked, \(connection.now()))
+        WHERE account_id = \(account.rawValue) AND id = \(id.rawValue) RETURNING *
+        """)
+      guard let revoked else { throw unknown }
+      return try APIKeyRecord(row: revoked)
+    }
+  }
+
+  public func record(_ activity: [KeyID: KeyActivity]) async throws {
+    guard !activity.isEmpty else { return }
+    try await transact(concernsGroups: false) { connection in
+      // In the order of their numbers, so that no two servers wait for each other.
+      _ = try connection.run(
+        activity.sorted { $0.key < $1.key }.map { key, activity in
+          """
+          INSERT INTO key_activity AS u (key_id, last_used, denied, last_denied)
+          SELECT k.id, \(activity.lastUsed), \(activity.denied), \(activity.lastDenied)
+          FROM api_keys k JOIN accounts a ON a.id = k.account_id WHERE k.id = \(key.rawValue) AND a.deleted IS NULL
+          ON CONFLICT (key_id) DO UPDATE SET denied = u.denied + excluded.denied,
+            last_used = CASE WHEN u.last_used >= excluded.last_used OR excluded.last_used IS NULL
+              THEN u.last_used ELSE excluded.last_used END,
+            last_denied = CASE WHEN u.last_denied >= excluded.last_denied OR excluded.last_denied IS NULL
+              THEN u.last_denied ELSE excluded.last_denied END
+          """
+        })
+    }
+  }
+}
+
+extension KeyReport {
+  /// From a row of `api_keys` with the columns of `key_activity`.
+  fileprivate init(row: SQLRow) throws {
+    self.init(
+      key: try APIKeyRecord(row: row),
+      activity: KeyActivity(
+        lastUsed: try row.optionalInteger("last_used"), denied: try row.count("denied"),
+        lastDenied: try row.optionalInteger("last_denied")))
+  }
+}
+
+extension APIKeyRecord {
+  fileprivate init(row: SQLRow) throws {
+    guard let mode = UInt8(exactly: try row.integer("mode")).flatMap(Mode.init(rawValue:)) else {
+      throw StoreFailure("a key is of an unknown mode")
+    }
+    func list(_ column: String) throws -> [String] { try row.text(column).split(separator: " ").map(String.init) }
+    self.init(
+      id: KeyID(try row.integer("id")), account: AccountID(try row.integer("account_id")), mode: mode,
+      name: try row.text("name"), prefix: try row.text("prefix"), allowedNetworks: try list("allowed_networks"),
+      allowedReferers: try list("allowed_referers"), created: try row.integer("created"),
+      revoked: try row.optionalInteger("revoked"))
+  }
+}

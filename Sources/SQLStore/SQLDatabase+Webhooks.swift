@@ -1,0 +1,199 @@
+import Ledger
+
+extension SQLDatabase {
+  public func webhooks(of account: AccountID?) async throws -> [WebhookEndpoint] {
+    try await query { try $0.webhooks(of: account) }
+  }
+
+  public func createWebhook(
+    url: WebhookURL, secret: WebhookSecret, of account: AccountID
+  ) async throws -> WebhookEndpoint {
+    try await transact(concernsGroups: true) { [vault] connection in
+      let holder = try connection.hold(account)
+      guard try connection.webhooks(of: account).count < maximumWebhooks else {
+        throw AdministrationError.tooManyWebhooks(holder.name)
+      }
+      let webhook = WebhookEndpoint(
+        id: WebhookEndpointID(try connection.nextNumber(in: .webhooks)), account: account, url: url, isEnabled: true,
+        disabledReason: nil, created: try connection.now())
+      let sealed = try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: webhook.id))
+      try connection.execute(
+        """
+        INSERT INTO webhook_endpoints (id, account_id, url, sealed_secret, created)
+        VALUES (\(webhook.id.rawValue), \(account.rawValue), \(url.description), \(sealed), \(webhook.created))
+        """)
+      return webhook
+    }
+  }
+
+  public func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID?) async throws {
+    try await transact(concernsGroups: true) { connection in
+      let webhook = try connection.hold(id, of: account)
+      _ = try connection.execute(
+        "UPDATE webhook_endpoints SET deleted = \(connection.now()) WHERE id = \(webhook.id.rawValue)")
+    }
+  }
+
+  public func setWebhook(
+    _ id: WebhookEndpointID, enabled: Bool, of account: AccountID?
+  ) async throws -> WebhookEndpoint {
+    try await transact(concernsGroups: true) { connection in
+      let webhook = try connection.hold(id, of: account)
+      guard webhook.isEnabled != enabled else { return webhook }
+      try connection.execute(
+        """
+        UPDATE webhook_endpoints SET disabled = \(enabled ? nil : try connection.now()),
+          disabled_reason = \(enabled ? nil : "by its operator")
+        WHERE id = \(id.rawValue)
+        """)
+      return try connection.webhook(id)
+    }
+  }
+
+  public func setWebhookSecret(
+    _ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID?
+  ) async throws {
+    try await transact(concernsGroups: false) { [vault] connection in
+      let webhook = try connection.hold(id, of: account)
+      let context = WebhookSecret.sealingContext(endpoint: webhook.id)
+      let present = try connection.row("SELECT sealed_secret FROM webhook_endpoints WHERE id = \(id.rawValue)")
+      if let present, try vault.open(present.bytes("sealed_secret"), context: context) == secret.bytes { return }
+      try connection.execute(
+        """
+        UPDATE webhook_endpoints SET sealed_old_secret = sealed_secret,
+          old_expires = \(connection.now() + WebhookSecret.overlap),
+          sealed_secret = \(vault.seal(secret.bytes, context: context))
+        WHERE id = \(id.rawValue)
+        """)
+    }
+  }
+
+  public func createTestDelivery(for id: WebhookEndpointID, of account: AccountID?) async throws -> DeliveryID {
+    try await transact(concernsGroups: false) { connection in
+      let webhook = try connection.hold(id, of: account)
+      guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(id) }
+      let now = try connection.now()
+      let made = try connection.row(
+        "INSERT INTO deliveries (endpoint_id, created, due) VALUES (\(id.rawValue), \(now), \(now)) RETURNING id")
+      guard let made else { throw StoreFailure("a test delivery was not recorded") }
+      return DeliveryID(try made.integer("id"))
+    }
+  }
+
+  public func deliveries(
+    of account: AccountID?, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int
+  ) async throws -> [DeliveryReport] {
+    try await query { connection in
+      let endpoints =
+        if let endpoint { [try connection.webhook(endpoint, of: account)] } else {
+          try connection.webhooks(of: account)
+        }
+      let inState: SQLStatement = state.map { "AND d.state = \($0.rawValue)" } ?? ""
+      // The newest of each endpoint, by the index; of those, the newest of all.
+      let newest = try connection.run(
+        endpoints.map { endpoint in
+          """
+          SELECT d.*, e.url, a.name AS account FROM deliveries d
+            JOIN webhook_endpoints e ON e.id = d.endpoint_id JOIN accounts a ON a.id = e.account_id
+          WHERE d.endpoint_id = \(endpoint.id.rawValue) AND d.id < \(before?.rawValue ?? .max) \(inState)
+          ORDER BY d.id DESC LIMIT \(limit)
+          """
+        })
+      let found = try newest.flatMap { try $0.rows.map { (id: try $0.integer("id"), row: $0) } }
+        .sorted { $0.id > $1.id }.prefix(limit)
+      let attempts = try connection.run(
+        found.map { "SELECT * FROM delivery_attempts WHERE delivery_id = \($0.id) ORDER BY number" })
+      return try zip(found, attempts).map { found, attempts in
+        try DeliveryReport(row: found.row, attempts: attempts.rows.map(DeliveryAttempt.init(row:)))
+      }
+    }
+  }
+
+  public func resendDelivery(_ id: DeliveryID, of account: AccountID?) async throws {
+    try await transact(concernsGroups: false) { connection in
+      let unknown = AdministrationError.unknownDelivery(id)
+      guard let found = try connection.row("SELECT endpoint_id FROM deliveries WHERE id = \(id.rawValue)") else {
+        throw unknown
+      }
+      let webhook: WebhookEndpoint
+      do {
+        webhook = try connection.hold(WebhookEndpointID(try found.integer("endpoint_id")), of: account)
+      } catch AdministrationError.unknownWebhook {
+        throw unknown
+      }
+      guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(webhook.id) }
+      let now = try connection.now()
+      let resent = try connection.execute(
+        """
+        UPDATE deliveries SET state = 1, due = \(now), resent = \(now), attempts = 0, claim = NULL, expires = NULL
+        WHERE id = \(id.rawValue)
+        """)
+      guard resent == 1 else { throw unknown }
+    }
+  }
+}
+
+extension SQLConnection {
+  func webhooks(of account: AccountID?) throws -> [WebhookEndpoint] {
+    try rows(
+      """
+      SELECT * FROM webhook_endpoints
+      WHERE deleted IS NULL AND \(account.map { "account_id = \($0.rawValue)" } ?? "true" as SQLStatement) ORDER BY id
+      """
+    ).map(WebhookEndpoint.init(row:))
+  }
+
+  /// - Parameter account: whose it must be; nil allows anybody's.
+  /// - Throws: ``AdministrationError/unknownWebhook(_:)``.
+  func webhook(_ id: WebhookEndpointID, of account: AccountID? = nil) throws -> WebhookEndpoint {
+    let webhook = try row("SELECT * FROM webhook_endpoints WHERE id = \(id.rawValue) AND deleted IS NULL")
+      .map(WebhookEndpoint.init(row:))
+    guard let webhook, account == nil || webhook.account == account else {
+      throw AdministrationError.unknownWebhook(id)
+    }
+    return webhook
+  }
+
+  /// The endpoint, its account's row locked until the transaction ends.
+  ///
+  /// - Throws: as ``webhook(_:of:)``.
+  func hold(_ id: WebhookEndpointID, of account: AccountID?) throws -> WebhookEndpoint {
+    let holder = try webhook(id, of: account).account
+    do {
+      try hold(holder)
+    } catch AdministrationError.noAccount {
+      throw AdministrationError.unknownWebhook(id)
+    }
+    return try webhook(id, of: account)
+  }
+}
+
+extension WebhookEndpoint {
+  fileprivate init(row: SQLRow) throws {
+    guard let url = WebhookURL(try row.text("url")) else { throw StoreFailure("a webhook has no usable URL") }
+    self.init(
+      id: WebhookEndpointID(try row.integer("id")), account: AccountID(try row.integer("account_id")), url: url,
+      isEnabled: try row.optionalInteger("disabled") == nil, disabledReason: try row.optionalText("disabled_reason"),
+      created: try row.integer("created"))
+  }
+}
+
+extension DeliveryReport {
+  fileprivate init(row: SQLRow, attempts: [DeliveryAttempt]) throws {
+    guard let state = DeliveryState(rawValue: try row.integer("state")) else {
+      throw StoreFailure("a delivery is in no known state")
+    }
+    self.init(
+      id: DeliveryID(try row.integer("id")), endpoint: WebhookEndpointID(try row.integer("endpoint_id")),
+      account: try row.text("account"), url: try row.text("url"), outcome: try row.optionalInteger("outcome_id"),
+      state: state, created: try row.integer("created"), due: try row.optionalInteger("due"), attempts: attempts)
+  }
+}
+
+extension DeliveryAttempt {
+  fileprivate init(row: SQLRow) throws {
+    self.init(
+      at: try row.integer("at"), status: try row.optionalInteger("status").map { Int($0) },
+      latency: try row.integer("latency"), error: try row.optionalText("error"), answer: try row.bytes("answer"))
+  }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import GRDB
+import Ledger
+import SQLStore
+
+extension SQLiteStore: SQLDatabase {
+  public func query<Result: Sendable>(
+    _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+  ) async throws -> Result {
+    try await reporting { [clock] in try await pool.read { try body(SQLiteConnection(db: $0, clock: clock)) } }
+  }
+
+  public func transact<Result: Sendable>(
+    concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+  ) async throws -> Result {
+    try await reporting { [clock] in
+      try await pool.write { db in
+        // What the group writer remembers may change under it.
+        defer { if concernsGroups { forgetGroups() } }
+        return try body(SQLiteConnection(db: db, clock: clock))
+      }
+    }
+  }
+
+  private func reporting<Result>(_ body: () async throws -> Result) async throws -> Result {
+    do {
+      return try await body()
+    } catch let error as AdministrationError {
+      throw error
+    } catch {
+      throw StoreFailure(wrapping: error)
+    }
+  }
+}
+
+/// GRDB's connection, as the statements common to all databases use it.
+private struct SQLiteConnection: SQLConnection {
+  let db: Database
+  let clock: @Sendable () -> Milliseconds
+
+  var dialect: Dialect { .sqlite }
+
+  func now() -> Milliseconds { clock() }
+
+  /// Rows of these tables are never deleted, and there is one writer.
+  func nextNumber(in table: NumberedTable) throws -> Int64 {
+    try Int64.fetchOne(db, sql: "SELECT coalesce(max(id), 0) + 1 FROM \(table.rawValue)") ?? 1
+  }
+
+  func run(_ statements: [SQLStatement]) throws -> [SQLResult] {
+    do {
+      return try statements.map(run)
+    } catch let error as DatabaseError
+      where [.SQLITE_CONSTRAINT_UNIQUE, .SQLITE_CONSTRAINT_PRIMARYKEY].contains(error.extendedResultCode)
+    {
+      throw UniqueViolation(error.message ?? "")
+    }
+  }
+
+  private func run(_ statement: SQLStatement) throws -> SQLResult {
+    let (text, values) = statement.rendered(in: dialect)
+    let prepared = try db.cachedStatement(sql: text)
+    let arguments = StatementArguments(values.map { $0.databaseValue })
+    guard prepared.columnCount > 0 else {
+      try prepared.execute(arguments: arguments)
+      return SQLResult(rows: [], changed: db.changesCount)
+    }
+    let columns = Dictionary(
+      prepared.columnNames.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    let rows = try Row.fetchAll(prepared, arguments: arguments).map { row in
+      SQLRow(columns: columns, values: try row.databaseValues.map(SQLValue.init))
+    }
+    return SQLResult(rows: rows, changed: rows.count)
+  }
+}
+
+extension Dialect {
+  fileprivate static let sqlite = Dialect(
+    placeholder: { _, _ in "?" }, forUpdate: "", skippingLocked: "", usageSlot: (column: "", value: ""))
+}
+
+extension SQLValue {
+  fileprivate init(_ value: DatabaseValue) throws {
+    switch value.storage {
+    case .null: self = .null
+    case .int64(let integer): self = .integer(integer)
+    case .string(let text): self = .text(text)
+    case .blob(let data): self = .bytes(Array(data))
+    case .double: throw StoreFailure("a column holds a fraction")
+    }
+  }
+
+  fileprivate var databaseValue: DatabaseValue {
+    switch self {
+    case .null: .null
+    case .integer(let integer): integer.databaseValue
+    case .text(let text): text.databaseValue
+    case .bytes(let bytes): Data(bytes).databaseValue
+    }
+  }
+}
