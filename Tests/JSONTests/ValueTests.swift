@@ -46,7 +46,9 @@ import Testing
     let value = try parse(source)
     #expect(value.string == nil)
     #expect(text(value.raw) == source)
-    #expect(try parse("{\(source):1,\"a\":2}").members?.map { text($0.name) } == ["a"])
+    // As the name of a member it stands as it was written.
+    let written = String(source.dropFirst().dropLast())
+    #expect(try parse("{\(source):1,\"a\":2}").members?.map { text($0.name) } == [written, "a"])
   }
 
   @Test func namesAreComparedByTheirBytes() throws {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Ledger
+import Ledger
 
 struct SubmissionQueueTests {
   private struct Item: QueuedSubmission, Equatable {

@@ -4,7 +4,7 @@
 /// deficit round robin (Shreedhar and Varghese, 1995): each turn gives a line credit for ``quantum`` bytes, and a line
 /// takes submissions as long as it has credit. A large submission costs a line its next turns. So whoever has little to
 /// do is in the next group, however much another account has queued.
-struct SubmissionQueue<Item: QueuedSubmission> {
+package struct SubmissionQueue<Item: QueuedSubmission> {
   private struct Line {
     let account: AccountID
     /// Those before `head` have left.
@@ -31,9 +31,9 @@ struct SubmissionQueue<Item: QueuedSubmission> {
 
   private let limits: LedgerWriter.Limits
   /// Draws that wait.
-  private(set) var draws = 0
+  package private(set) var draws = 0
   /// Bytes of the submissions that wait.
-  private(set) var bytes = 0
+  package private(set) var bytes = 0
   /// The lines that hold something, and perhaps some that do not any more.
   private var lines: [Line] = []
   private var places: [AccountID: Int] = [:]
@@ -41,16 +41,16 @@ struct SubmissionQueue<Item: QueuedSubmission> {
   private var turn = 0
 
   /// The credit of a turn, in bytes: a dozen single draws.
-  static var quantum: Int { 16 << 10 }
+  package static var quantum: Int { 16 << 10 }
 
-  init(limits: LedgerWriter.Limits) { self.limits = limits }
+  package init(limits: LedgerWriter.Limits) { self.limits = limits }
 
-  var isEmpty: Bool { draws == 0 }
+  package var isEmpty: Bool { draws == 0 }
 
   /// Adds `item` at the end of its account's line.
   ///
   /// - Returns: false, and nothing has changed, if the queue is full, or the account has its half of it.
-  mutating func append(_ item: Item) -> Bool {
+  package mutating func append(_ item: Item) -> Bool {
     precondition(item.draws > 0)
     guard draws + item.draws <= limits.queuedDraws, bytes + item.bytes <= limits.queuedBytes else { return false }
     let place = place(of: item.account)
@@ -65,7 +65,7 @@ struct SubmissionQueue<Item: QueuedSubmission> {
   /// Removes what goes into the next group, each account's in order of arrival.
   ///
   /// - Returns: nothing only if nothing waits. A group keeps to its limits unless it is a single submission.
-  mutating func takeGroup() -> [Item] {
+  package mutating func takeGroup() -> [Item] {
     var group: [Item] = []
     group.reserveCapacity(min(draws, limits.groupDraws))
     var groupDraws = 0
@@ -92,7 +92,7 @@ struct SubmissionQueue<Item: QueuedSubmission> {
   }
 
   /// Removes those that arrived before `deadline`.
-  mutating func removeAll(arrivedBefore deadline: ContinuousClock.Instant) -> [Item] {
+  package mutating func removeAll(arrivedBefore deadline: ContinuousClock.Instant) -> [Item] {
     var removed: [Item] = []
     for place in lines.indices {
       // A line is in order of arrival, so those that have waited longest are at its front.
@@ -135,7 +135,7 @@ struct SubmissionQueue<Item: QueuedSubmission> {
 }
 
 /// What the queue knows of a submission.
-protocol QueuedSubmission {
+package protocol QueuedSubmission {
   var account: AccountID { get }
   /// 1 or more.
   var draws: Int { get }
