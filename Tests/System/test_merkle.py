@@ -242,7 +242,7 @@ def test_days_that_are_not_published_are_404_and_say_why(logged):
       assert answer.status == 404 and why in answer.error, answer
 
 
-@pytest.mark.parametrize("date", ["2026-02-30", "2026-13-01", "2026-1-1", "yesterday", "20260101", "2026-01-01T00:00:00Z", "%20", "2026-01-0%31", "keys"])
+@pytest.mark.parametrize("date", ["2026-02-30", "2026-13-01", "2026-1-1", "yesterday", "20260101", "2026-01-01T00:00:00Z", "%20", "keys"])
 def test_what_is_no_date_is_a_400(logged, date):
   server, _, _, key = logged
   for path in ("", "/leaves", "/mine", "/proof/0123456789"):
