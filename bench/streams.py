@@ -53,7 +53,8 @@ def main():
     stack.callback(shutil.rmtree, data, ignore_errors=True)
     log = stack.enter_context(open(os.devnull, "a"))
     settings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
-    settings.update(FAIRDRAW_DATA=str(data), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0", FAIRDRAW_DAILY_QUOTA="1000000000")
+    settings.update(FAIRDRAW_DATA=str(data), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0", FAIRDRAW_DAILY_QUOTA="1000000000",
+      FAIRDRAW_MAX_CONNECTIONS_PER_ADDRESS="4000")
     server = bench.Server([bench.RELEASE / "fairdraw", "serve", "--host", "127.0.0.1", "--port", "0"], settings, log)
     stack.callback(server.stop)
     subprocess.run([bench.RELEASE / "fairdraw", "account", "create", "bench"], env=settings, check=True, capture_output=True)

@@ -17,6 +17,12 @@ public struct ServerConfiguration: Sendable {
   public var trustedProxies: [Network] = []
   /// Whether clients reach the server over https, by way of a proxy.
   public var isSecure = false
+  /// Connections that are open at once.
+  public var maximumConnections = 4096
+  /// Those of one address that is no trusted proxy's.
+  public var maximumConnectionsPerAddress = 1000
+  /// How long connections may take.
+  package var connectionLimits = ConnectionState.Limits()
 
   public init() {}
 }
@@ -87,13 +93,27 @@ public func buildApplication(
   let edge = Edge(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
     admission: admission, completion: completion, errorPage: errorPage)
-  let service = LedgerService(routes: ledgerRoutes, admission: admission, gate: gate, completion: completion)
+  let connections = Connections(
+    limits: Connections.Limits(
+      total: configuration.maximumConnections, perAddress: configuration.maximumConnectionsPerAddress),
+    unlimited: configuration.trustedProxies)
+  var settings = ConnectionSettings(connections: connections, limits: configuration.connectionLimits)
+  settings.service = LedgerService(routes: ledgerRoutes, admission: admission, gate: gate, completion: completion)
+  parts.metrics.show("fairdraw_connections_open", "Connections that are open.") { connections.count }
+  parts.metrics.show("fairdraw_connections_turned_away", "Connections that found no place.") { connections.turnedAway }
+  parts.metrics.show("fairdraw_unread_answer_bytes", "Bytes of large answers that wait to be read.") {
+    [answers = settings.answers] in answers.bytesHeld
+  }
+  parts.metrics.show("fairdraw_incoming_body_bytes", "Bytes of long request bodies that are coming in.") {
+    [bodies = settings.bodies] in bodies.bytesHeld
+  }
 
   return Application(
     responder: edge,
-    server: HTTPServerBuilder { LedgerChannel(responder: $0, service: service, idleTimeout: .seconds(75)) },
+    server: HTTPServerBuilder { [settings] in LedgerChannel(responder: $0, settings: settings) },
     configuration: ApplicationConfiguration(
-      address: .hostname(configuration.host, port: configuration.port), serverName: nil, backlog: 1024),
+      address: .hostname(configuration.host, port: configuration.port), serverName: nil, backlog: 1024,
+      availableConnectionsDelegate: AcceptanceLimit(limit: configuration.maximumConnections + 32)),
     onServerRunning: { await onServerRunning($0.localAddress) },
     eventLoopGroupProvider: .singleton,
     logger: logger)

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
 import Ledger
 import Logging
 import NIOCore
@@ -12,9 +13,14 @@ public func buildMetricsApplication(
   host: String, port: Int, _ parts: ServerParts, logger: Logger,
   deliveries: @escaping @Sendable () async -> DeliveryCounts
 ) -> some ApplicationProtocol {
-  Application(
+  let settings = ConnectionSettings(
+    connections: Connections(limits: Connections.Limits(total: 16, perAddress: 16)))
+  return Application(
     responder: MetricsResponder(parts: parts, deliveries: deliveries),
-    configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: nil),
+    server: HTTPServerBuilder { LedgerChannel(responder: $0, settings: settings) },
+    configuration: ApplicationConfiguration(
+      address: .hostname(host, port: port), serverName: nil,
+      availableConnectionsDelegate: AcceptanceLimit(limit: 20)),
     eventLoopGroupProvider: .singleton,
     logger: logger)
 }

@@ -72,8 +72,21 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("trace, debug, info, notice, warning, error or critical. (default: info)", valueName: "level"))
   var logLevel: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The most connections at once. (default: 4096, or fewer if the system allows fewer open files)",
+      valueName: "number"))
+  var maxConnections: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "The most connections at once from one address that is no trusted proxy. (default: 1000, or half of the above)",
+      valueName: "number"))
+  var maxConnectionsPerAddress: Int?
+
   func run() async throws {
     var server = ServerConfiguration()
+    (server.maximumConnections, server.maximumConnectionsPerAddress) = try connectionSettings()
     server.host = Settings.text("host", host) ?? server.host
     server.port = try Settings.integer("port", port, in: 0...65535) ?? server.port
     server.rateLimitPerMinute =
@@ -133,7 +146,7 @@ struct Serve: AsyncParsableCommand {
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
       AccountCare(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts")),
-      DailyLog(publisher: publisher), worker, application,
+      Together(services: [DailyLog(publisher: publisher), worker, application]),
     ]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {
@@ -157,6 +170,22 @@ struct Serve: AsyncParsableCommand {
     }
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
+  }
+
+  /// How many connections there may be, in all and from one address.
+  private func connectionSettings() throws -> (Int, Int) {
+    let possible = OpenFiles.raiseLimit() - OpenFiles.reserve
+    let wanted = try Settings.integer("max-connections", maxConnections, in: 1...1_000_000)
+    if let wanted, wanted > possible {
+      throw ValidationError(
+        """
+        --max-connections (FAIRDRAW_MAX_CONNECTIONS) must be at most \(possible) here: the system allows \
+        \(possible + OpenFiles.reserve) open files, and the server needs \(OpenFiles.reserve) for other things.
+        """)
+    }
+    let total = wanted ?? min(ServerConfiguration().maximumConnections, possible)
+    let ofOne = try Settings.integer("max-connections-per-address", maxConnectionsPerAddress, in: 1...1_000_000)
+    return (total, ofOne ?? min(ServerConfiguration().maximumConnectionsPerAddress, max(1, total / 2)))
   }
 
   private func logLevelSetting() throws -> Logger.Level {
@@ -206,6 +235,18 @@ private struct ShutdownNotice: Service {
   func run() async throws {
     try await gracefulShutdown()
     lifecycle.beginShutdown()
+  }
+}
+
+/// Services that stop at the same time.
+private struct Together: Service {
+  let services: [any Service]
+
+  func run() async throws {
+    try await withThrowingTaskGroup { group in
+      for service in services { group.addTask { try await service.run() } }
+      try await group.waitForAll()
+    }
   }
 }
 

@@ -81,6 +81,14 @@ import Testing
         || kinds == "o" + String(repeating: "hhhho", count: 9) + "hhhd")
   }
 
+  @Test func aClientThatHardlyReadsDoesNotKeepItOpen() async throws {
+    let world = World()
+    world.writeCost = .seconds(250)
+    try await world.run(every: .seconds(1))
+    #expect(world.drawnAt == [.zero, .seconds(500)])
+    #expect(world.events.last == "event: done\ndata: {\"reason\":\"max_duration\",\"count\":2,\"durationMs\":750000}")
+  }
+
   @Test func itEndsAtTheQuota() async throws {
     let world = World()
     world.answer = { $0 < 3 ? .outcome(World.outcome($0)) : .quotaExceeded }

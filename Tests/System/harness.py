@@ -183,12 +183,16 @@ class Connection:
 
 
 class Server:
-  """A `fairdraw serve` over one data folder; it may be stopped, killed and started again."""
+  """A `fairdraw serve` over one data folder; it may be stopped, killed and started again.
 
-  def __init__(self, data, host="127.0.0.1", arguments=(), **env):
+  `open_files` is how many it may have, `soft:hard`.
+  """
+
+  def __init__(self, data, host="127.0.0.1", arguments=(), open_files=None, **env):
     self.data = pathlib.Path(data)
     self.host = host
     self.arguments = arguments
+    self.launcher = ["prlimit", f"--nofile={open_files}", "--"] if open_files else []
     self.env = {"FAIRDRAW_RATE_LIMIT_PER_MINUTE": 0, **env}
     self.process = None
     self.port = None
@@ -199,7 +203,7 @@ class Server:
 
   def start(self):
     assert self.process is None, "already running"
-    command = [BINARY, "serve", "--host", self.host, "--port", "0", "--data", str(self.data), *map(str, self.arguments)]
+    command = [*self.launcher, BINARY, "serve", "--host", self.host, "--port", "0", "--data", str(self.data), *map(str, self.arguments)]
     with open(self.log, "ab") as log:
       self.process = subprocess.Popen(
         command, env=environment(**self.env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -280,8 +284,15 @@ class Server:
   def nonce(self, client_seed, key=None):
     return self.seed(client_seed, key)["nonce"]
 
-  def open_socket(self):
-    sock = socket.create_connection((self.host, self.port), timeout=TIMEOUT)
+  def open_socket(self, source=None, receive_buffer=None):
+    """A connected socket, from the address `source` if it is given, with a receive buffer of about so many bytes."""
+    sock = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+    sock.settimeout(TIMEOUT)
+    if receive_buffer:
+      sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if source:
+      sock.bind((source, 0))
+    sock.connect((self.host, self.port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 

@@ -3,6 +3,8 @@ import Synchronization
 
 /// The time as HTTP writes it (RFC 9110, section 5.6.7), made once a second.
 final class DateHeader: Sendable {
+  static let shared = DateHeader()
+
   private let second = Mutex((number: time_t(0), text: ""))
 
   var text: String {

@@ -9,7 +9,6 @@ struct LedgerService: Sendable {
   private let admission: Admission
   private let gate: LedgerGate
   private let completion: Completion
-  private let date = DateHeader()
 
   init(routes: [LedgerRoute], admission: Admission, gate: LedgerGate, completion: Completion) {
     self.routes = Dictionary(uniqueKeysWithValues: routes.map { ($0.path, $0) })
@@ -18,62 +17,76 @@ struct LedgerService: Sendable {
     self.completion = completion
   }
 
-  /// A request that this service may be able to answer.
+  /// A request to a route of the ledger's.
   struct Candidate {
     let route: LedgerRoute
     let method: HTTPRequest.Method
     let target: Target
     let headers: RequestHeaders
-    /// In bytes, as announced.
-    let bodyLength: Int
   }
 
-  /// Whether a request is an ordinary one to a route of the ledger's. Whatever is rare (other versions of HTTP, bodies
-  /// without a length, connections that are to be closed or upgraded, requests that will be refused for their size) is
-  /// left to the rest of the server, which knows what to do.
+  /// A request whose caller may make it, and what its log line will say.
+  struct Admitted {
+    let candidate: Candidate
+    let caller: Caller
+    let record: RequestRecord
+  }
+
+  /// A request to a route of the ledger's; nil for what the rest of the server answers.
   func candidate(_ head: HTTPRequestHead) -> Candidate? {
-    guard head.version == .http1_1, head.method == .GET || head.method == .POST,
-      head.uri.utf8.first == UInt8(ascii: "/"),
-      head.uri.utf8.count <= Edge.maximumTarget
-    else { return nil }
+    guard head.method == .GET || head.method == .POST, head.uri.utf8.count <= Edge.maximumTarget else { return nil }
     let target = Target(head.uri)
     let method: HTTPRequest.Method = head.method == .GET ? .get : .post
     guard let route = routes[target.path], route.methods.contains(method) else { return nil }
     let headers = RequestHeaders(head.headers)
-    guard !headers.isUnusual, let bodyLength = headers.announcedLength,
-      bodyLength <= (method == .post ? BodyReader.maximumBody : 0)
-    else { return nil }
-    return Candidate(route: route, method: method, target: target, headers: headers, bodyLength: bodyLength)
+    guard method == .get || !headers.isBodyEncoded else { return nil }
+    return Candidate(route: route, method: method, target: target, headers: headers)
   }
 
   struct Answer: Sendable {
-    let head: HTTPResponseHead
+    var head: HTTPResponseHead
     let body: [UInt8]
   }
 
-  enum Step {
+  enum Admittance {
+    case admitted(Admitted)
     case answer(Answer)
-    /// `answer` will be called, once, on the event loop.
-    case wait
     /// The store would have to be asked first. Nothing has happened yet.
     case decline
   }
 
-  /// Answers a request, or has it answered.
-  func begin(
-    _ candidate: Candidate, body: [UInt8], peer: NetworkAddress?, eventLoop: any EventLoop,
-    answer: @escaping @Sendable (Answer) -> Void
-  ) -> Step {
+  /// Decides whether a request's caller may make it, as soon as its head is there: a body that never comes has cost its
+  /// rate-limit slot.
+  func admit(_ candidate: Candidate, peer: NetworkAddress?) -> Admittance {
     let record = RequestRecord()
     record.note { $0.route = candidate.route.path }
     do throws(Refusal) {
       guard let caller = try admission.admitAtOnce(candidate.headers, peer: peer, record: record) else {
         return .decline
       }
+      return .admitted(Admitted(candidate: candidate, caller: caller, record: record))
+    } catch {
+      return .answer(finish(.failure(error), of: candidate, record))
+    }
+  }
+
+  enum Step {
+    case answer(Answer)
+    /// `answer` will be called, once, on the event loop.
+    case wait
+  }
+
+  /// Answers a request, or has it answered.
+  func begin(
+    _ request: Admitted, body: [UInt8], eventLoop: any EventLoop, answer: @escaping @Sendable (Answer) -> Void
+  ) -> Step {
+    let candidate = request.candidate
+    let record = request.record
+    do throws(Refusal) {
       let prepared = try gate.prepare(
-        Incoming(method: candidate.method, target: candidate.target, body: body), by: caller,
-        idempotencyKeys: candidate.route.isIdempotent ? candidate.headers.idempotencyKeys : [], record: record,
-        parse: candidate.route.operation)
+        Incoming(method: candidate.method, target: candidate.target, body: candidate.method == .post ? body : []),
+        by: request.caller, idempotencyKeys: candidate.route.isIdempotent ? candidate.headers.idempotencyKeys : [],
+        record: record, parse: candidate.route.operation)
       switch prepared {
       case .answered(let reply): return .answer(finish(.success(reply), of: candidate, record))
       case .submission(let submission):
@@ -83,6 +96,11 @@ struct LedgerService: Sendable {
     } catch {
       return .answer(finish(.failure(error), of: candidate, record))
     }
+  }
+
+  /// Answers a request that was let in, but did not come whole or not in time.
+  func refuse(_ request: Admitted, _ refusal: Refusal) -> Answer {
+    finish(.failure(refusal), of: request.candidate, request.record)
   }
 
   private func finish(_ result: Result<Reply, Refusal>, of candidate: Candidate, _ record: RequestRecord) -> Answer {
@@ -96,15 +114,14 @@ struct LedgerService: Sendable {
   }
 
   private func answer(
-    _ reply: Reply, method: String?, isCrossOrigin: Bool, closes: Bool = false, _ record: RequestRecord
+    _ reply: Reply, method: String?, isCrossOrigin: Bool, _ record: RequestRecord
   ) -> Answer {
     var headers = HTTPHeaders()
     headers.reserveCapacity(12)
     headers.append(.contentType, "application/json")
     headers.append(.cacheControl, "no-store")
     headers.append(.contentLength, String(reply.body.count))
-    headers.append(.date, date.text)
-    if closes { headers.append(.connection, "close") }
+    headers.append(.date, DateHeader.shared.text)
     reply.addHeaders(to: &headers)
     completion.finish(
       &headers, status: reply.status, method: method, isAPI: true, isCrossOrigin: isCrossOrigin, record: record)
@@ -123,17 +140,17 @@ struct LedgerService: Sendable {
     record.note { $0.address = admission.proxies.client(headers ?? RequestHeaders(), peer: peer) }
     return answer(
       Reply(refusal, requestID: record.id), method: head?.method.rawValue,
-      isCrossOrigin: headers.map { $0.origin != nil } ?? true, closes: true, record)
+      isCrossOrigin: headers.map { $0.origin != nil } ?? true, record)
   }
 
-  /// The answer to bytes that are not an HTTP request. The connection must be closed after it.
-  func answer(toUnreadable error: HTTPParserError, from peer: NetworkAddress?) -> Answer {
-    let refusal =
-      switch error {
-      case .headerOverflow: Refusal(431, "The request's headers are too long.")
-      case .invalidEOFState: Refusal(400, "The request's body could not be read to its end.")
-      default: Refusal(400, "This is no HTTP/1.1 request.")
-      }
-    return refuse(refusal, nil, from: peer)
+  /// The same without a log or metrics, for a server that has none.
+  static func plainRefusal(_ refusal: Refusal) -> Answer {
+    let body = refusal.body()
+    return Answer(
+      head: HTTPResponseHead(
+        version: .http1_1, status: HTTPResponseStatus(statusCode: refusal.status),
+        headers: [
+          "Content-Type": "application/json", "Content-Length": String(body.count), "Date": DateHeader.shared.text,
+        ]), body: body)
   }
 }

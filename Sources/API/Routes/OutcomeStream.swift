@@ -63,7 +63,8 @@ package struct OutcomeStream {
         }
         if now >= nextHeartbeat {
           try await write(Array(": heartbeat\n\n".utf8))
-          nextHeartbeat += limits.heartbeat
+          // One, however many were due while the client did not read.
+          while nextHeartbeat <= self.now() { nextHeartbeat += limits.heartbeat }
           continue
         }
         if now >= moment { break }

@@ -2,6 +2,8 @@ import HTTPTypes
 import Hummingbird
 import JSON
 import Ledger
+import NIOHTTP1
+import NIOHTTPTypesHTTP1
 
 /// A refusal as a page to read, with the request id that finds it in the log.
 public typealias ErrorPage = @Sendable (Refusal, _ requestID: String) -> Response
@@ -43,6 +45,9 @@ struct Edge: HTTPResponder {
   private func answer(_ request: Request, _ context: inout FairdrawContext) async throws -> Response {
     guard context.target.bytes.count <= Self.maximumTarget else {
       throw Refusal(414, "The request's path and query are longer than \(Self.maximumTarget) bytes; send a POST.")
+    }
+    if case .RAW = HTTPMethod(request.method) {
+      throw Refusal(501, "This server does not know the method \(request.method.rawValue).")
     }
     if request.method == .options, context.target.path == "*" { return Self.options(Self.allMethods) }
     guard let (route, captures) = routes.route(at: context.target.path) else {

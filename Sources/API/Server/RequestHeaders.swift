@@ -13,12 +13,8 @@ struct RequestHeaders: Sendable {
   var origin: String?
   var idempotencyKeys: [String] = []
   var forwardedFor: [String] = []
-  /// The body's length in bytes; 0 where none is announced, nil where what is announced is no number.
-  private(set) var announcedLength: Int? = 0
   /// Whether the body is compressed, or anything else but as it is.
   private(set) var isBodyEncoded = false
-  /// Whether the request asks for something out of the ordinary of its connection or its body.
-  private(set) var isUnusual = false
 
   init() {}
 
@@ -34,15 +30,10 @@ struct RequestHeaders: Sendable {
     // The length tells most headers apart, and no string has to be made.
     switch name.utf8.count {
     case 6 where name.isHeader("origin"): add(value(), to: &origin)
-    case 6 where name.isHeader("expect"): isUnusual = true
-    case 7 where name.isHeader("upgrade"): isUnusual = true
     case 7 where name.isHeader("referer"): add(value(), to: &referer)
     case 9 where name.isHeader("x-api-key"): add(value(), to: &apiKey)
-    case 10 where name.isHeader("connection"): isUnusual = isUnusual || !value().utf8.elementsEqual("keep-alive".utf8)
     case 13 where name.isHeader("authorization"): add(value(), to: &authorization)
-    case 14 where name.isHeader("content-length"): announcedLength = Int(value())
     case 16 where name.isHeader("content-encoding"): noteEncoding(value())
-    case 17 where name.isHeader("transfer-encoding"): isUnusual = true
     case 15 where name.isHeader("idempotency-key"): idempotencyKeys.append(value())
     case 15 where name.isHeader("x-forwarded-for"): forwardedFor.append(value())
     default: break
@@ -53,7 +44,6 @@ struct RequestHeaders: Sendable {
     let codings = value.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
     guard !codings.allSatisfy({ $0.isEmpty || $0 == "identity" }) else { return }
     isBodyEncoded = true
-    isUnusual = true
   }
 
   private func add(_ value: String, to header: inout String?) {
