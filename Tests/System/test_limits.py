@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import BINARY, environment, wait_until
-from test_stopping import HALVES, trickle
+from test_stopping import HALVES, free_port, trickle
 from wire import Wire, request
 
 HALF_BODY = b"POST /api/shuffle HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n"
@@ -106,6 +106,31 @@ def test_a_trusted_proxy_is_not_held_to_the_limit_of_one_address(serve):
   for wire in wires:
     wire.send(request("GET", "/api/stream?endpoint=ints&intervalMs=60000"))
   assert [wire.head()[0] for wire in wires] == [200] * 6
+  for wire in wires:
+    wire.close()
+
+
+def test_the_metrics_port_has_few_connections(serve):
+  port = free_port()
+  server = serve(FAIRDRAW_METRICS_PORT=port)
+  api, server.port = server.port, port
+  wires = [Wire(server) for _ in range(16)]
+  for wire in wires:
+    wire.send(b"GET /metrics HTTP/1.1\r\n")
+
+  def is_turned_away():
+    with Wire(server) as wire:
+      try:
+        wire.send(request("GET", "/metrics", "Connection: close"))
+      except OSError:
+        return True
+      return wire.answer() is None
+
+  wait_until(is_turned_away, "all places are taken")
+  wires.pop().close()
+  wait_until(lambda: not is_turned_away(), "one is free")
+  server.port = api
+  assert server.get("/api/health").status == 200
   for wire in wires:
     wire.close()
 

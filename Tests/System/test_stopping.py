@@ -142,10 +142,13 @@ def test_a_slow_reader_gets_its_answer_to_the_end(serve):
 def test_an_answer_that_nobody_reads(serve, what):
   server = serve()
   with Wire(server, receive_buffer=4096) as wire:
-    wire.send(big_draw() * (3 if what == "answers" else 1))
+    wire.send(big_draw())
     if what == "half-closed":
       wire.socket.shutdown(1)
     assert wire.head()[0] == 200
+    if what == "answers":  # of which the server reads no more than it has room for
+      wire.socket.setblocking(False)
+      wire.socket.send(big_draw() * 3)
     server.signal(15)
     assert server.wait(END) == 0
 
