@@ -245,7 +245,7 @@ private struct Together: Service {
   func run() async throws {
     try await withThrowingTaskGroup { group in
       for service in services { group.addTask { try await service.run() } }
-      try await group.waitForAll()
+      for try await _ in group {}  // the first that fails ends the others
     }
   }
 }
