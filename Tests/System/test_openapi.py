@@ -8,6 +8,8 @@ import pytest
 
 from harness import DRAWS, REPOSITORY, REQUIRED, Server, unique
 
+SAFE = 2**53 - 1
+
 DOCUMENT = json.loads((REPOSITORY / "Sources" / "API" / "openapi.json").read_text())
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for method in item if method in METHODS]
@@ -282,7 +284,7 @@ def sample(path, method):
   if name == "verifyServerHash":
     parameters["serverHash"] = "0" * 64
   if name == "verifyShortId":
-    parameters["shortId"] = "0123456789"
+    return {"shortId": "0123456789"}, None
   if name == "batch":
     return None, {"draws": [{"endpoint": "ints", "params": parameters}]}
   if name == "stream":
@@ -464,6 +466,100 @@ def test_a_query_and_a_body_have_the_same_parameters_with_the_same_limits(endpoi
     assert schema.get("default") == other.get("default"), name
   required = {p["name"] for p in map(resolve, operation(f"/api/{endpoint}", "get")["parameters"]) if p.get("required")}
   assert required == set(body.get("required", []))
+
+
+# Values of every kind, at bounds and beyond them. Numbers in strings are left out: the server reads them, the document is
+# silent about them.
+VALUES = [
+  None, True, False, -1, 0, 1, 2, 50, 100, 101, 1.0, 1.5, 1024, 1025, 1e300, 1.1e300, -1e300, -1.1e300, 1e-300, 1e-301, SAFE, -SAFE, SAFE + 1, -SAFE - 1,
+  "", "x", " ", "hex", "HEX", "base64", "hexbase64", "normal", "poisson", "exponential", "Normal",
+  "2d6", "D6", "d6", "0d6", "100d1000000", "101d6", "1d1", "1d1000001", "2d6+", "2d6 +  5", "2d6-5", "2 d6", "2d6+5x", "2d6\u00e9", " 2d6",
+  "a\0b", "\0", "a\nb", "x" * 256, "x" * 257, "\u00e9" * 128, "\U0001f3b2" * 64,
+  [], ["a"], [1], [None, {"a": [1.5]}], ["a"] * 1000, ["a"] * 1001, {}, {"a": 1},
+]
+
+
+def bodies(endpoint, properties):
+  """One value of one parameter at a time, beside what must be there."""
+  required = REQUIRED.get(endpoint, {})
+  for name in (*properties, "unique", "Count", "items[]"):
+    for value in VALUES:
+      if name in ("min", "max"):
+        yield {**required, "min": value, "max": value}
+      elif name == "weights":
+        yield {"items": ["a"], name: value}
+        yield {"items": ["a"] * (len(value) if isinstance(value, list) and value else 1), name: value}
+        if isinstance(value, float | int):
+          yield {"items": ["a", "b"], name: [value, 1]}
+      elif name == "lambda":
+        yield from ({"distribution": distribution, name: value} for distribution in ("normal", "exponential"))
+        if value != 1e-301:  # the one value that the document is stricter about
+          yield {"distribution": "poisson", name: value}
+      else:
+        yield {**required, name: value}
+
+
+@pytest.mark.parametrize("endpoint", DRAWS)
+def test_a_body_is_drawn_from_exactly_if_it_is_documented(server, endpoint):
+  schema = operation(f"/api/{endpoint}", "post")["requestBody"]["content"]["application/json"]["schema"]
+  documented, seen = validator(schema), set()
+  with server.connect() as connection:
+    for body in bodies(endpoint, resolve(schema)["properties"]):
+      response = connection.post(f"/api/{endpoint}", body)
+      assert response.status == (200 if documented.is_valid(body) else 400), (str(body)[:200], response)
+      seen.add(response.status)
+  assert seen == {200, 400}
+
+
+def as_documented(text, schema):
+  """A query's text as the value that it stands for."""
+  if schema.get("type") in ("integer", "number"):
+    return json.loads(text) if re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", text) else text
+  return text
+
+
+QUERIED = [*((f"/api/{endpoint}", name) for endpoint in DRAWS for name in ("clientSeed", "count", "encoding", "notation", "distribution", "mean", "stddev")),
+           ("/api/listOutcomes", "clientSeed"), ("/api/listOutcomes", "limit"), ("/api/listOutcomes", "before"), ("/api/seed", "clientSeed"),
+           ("/api/merkle", "limit"), ("/api/stream", "clientSeed"), ("/api/stream", "endpoint"), ("/api/stream", "intervalMs")]
+
+
+@pytest.mark.parametrize("path, name", QUERIED)
+def test_a_query_is_answered_exactly_if_it_is_documented(server, path, name):
+  schema = {p["name"]: p["schema"] for p in map(resolve, operation(path, "get")["parameters"]) if p["in"] == "query"}.get(name)
+  texts = [str(value) if isinstance(value, str) else json.dumps(value) for value in VALUES if not isinstance(value, (list, dict))]
+  for text in (*texts, *DRAWS, "0:5", "0:5:1", "a:1", ":", "NaN", "1e2", "+1", "\x85", "a\x7fb"):
+    required = REQUIRED.get(path.split("/")[-1], {})
+    if path == "/api/stream":
+      required = {"endpoint": "ints"} if name != "endpoint" else REQUIRED.get(text, {})
+    response = server.get(path, {**required, name: text})
+    good = schema is not None and validator(schema).is_valid(as_documented(text, resolve(schema)))
+    assert response.status == (200 if good else 400), (text[:200], response)
+
+
+@pytest.mark.parametrize("path, method", KEYED)
+def test_what_is_not_documented_is_refused(server, path, method):
+  response = send(server, path, method, {"unique": "true"}, key=server.key())
+  assert response.status == 400 and "unique" in response.error, response
+  assert conforms(response, path, method)
+
+
+def test_a_documented_reveal(server):
+  schema = validator(resolve({"$ref": "#/components/schemas/RevealRequest"}))
+  good = {"commitId": "3f2b8c1e-6a0d-4e7b-9c55-0d1f6a2e8b47", "clientSeed": "x", "endpoint": "floats", "params": {"count": 3}}
+  for change in ({}, {"endpoint": "ints", "params": {"min": 1}}, {"params": {"min": 1}}, {"params": {"count": 101}}, {"params": []}, {"count": 3},
+                 {"commitId": "x"}, {"endpoint": "dice"}, {"clientSeed": ""}, {"params": {"cnt": 1}}):
+    body = {**good, **change}
+    assert server.post("/api/reveal", body).status == (404 if schema.is_valid(body) else 400), change
+
+
+def test_a_documented_batch(server):
+  schema = validator(resolve({"$ref": "#/components/schemas/BatchRequest"}))
+  draw = {"endpoint": "ints", "params": {}}
+  for entry in (draw, {"endpoint": "ints"}, {**draw, "count": 3}, {"endpoint": "coin"}, {"params": {}}, {**draw, "params": []}, 5, None):
+    (result,) = server.post("/api/batch", {"draws": [entry]}).json()["results"]
+    assert result["ok"] == schema.is_valid({"draws": [entry]}), entry
+  for body in ({"draws": []}, {"draws": [draw] * 51}, {"draws": draw}, {}, {"draws": [draw], "atomic": True}, []):
+    assert not schema.is_valid(body) and server.post("/api/batch", body).status == 400, body
 
 
 def test_the_idempotency_key_pattern_is_the_real_one(server, account):
