@@ -36,9 +36,18 @@ private struct MetricsResponder: HTTPResponder {
     guard request.method == .get || request.method == .head else {
       return Response(status: .methodNotAllowed, headers: [.allow: "GET, HEAD"])
     }
+    let size: Int64?
+    do throws(StoreFailure) {
+      size = try await parts.store.size()
+    } catch {
+      parts.log.line(.warning, "the size of the database is not known") {
+        $0.append(field: "error", string: error.description)
+      }
+      size = nil
+    }
     let page = parts.metrics.page(
       version: parts.lifecycle.version, writer: parts.writer.report, queued: parts.writer.queued,
-      deliveries: await deliveries())
+      deliveries: await deliveries(), databaseSize: size)
     let response = Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: page)))

@@ -13,6 +13,7 @@ import Synchronization
 /// - The group's accounts are locked next. That makes quotas exact, makes a second request under
 ///   an idempotency key wait for the first one's commit, and keeps keys from being revoked halfway. Nothing an account
 ///   owns needs a lock of its own, its chains included.
+/// - Where anonymous draws have a quota, the groups that have any take turns: see ``Statement/lockAnonymous``.
 /// - Anonymous callers' chains, which have no account above them, are locked next, and commitments.
 /// - New chains are inserted; who comes second finds the row there and starts over.
 /// - Usage is counted last; anonymous usage in a slot that writers seldom share.
@@ -131,6 +132,7 @@ final class GroupWriter: Sendable {
       return queries.count - 1
     }
     let accountsAt = accounts.isEmpty ? nil : add(.lockAccounts) { $0.bind(accounts) }
+    if needs.accounts.contains(.anonymous) { _ = add(.lockAnonymous) { _ in } }
     func places(_ count: Int) -> ClosedRange<Int64> { 1...Int64(count) }
     func addChains(_ statement: Statement, _ keys: [ChainKey]) -> Int? {
       keys.isEmpty
@@ -209,6 +211,9 @@ final class GroupWriter: Sendable {
         snapshot.accounts[AccountID(results[accountsAt].integer(row, 0))] = AccountStanding(
           dailyQuota: results[accountsAt].optionalInteger(row, 1).map { Int($0) }, usedToday: 0)
       }
+    }
+    if needs.accounts.contains(.anonymous) {
+      snapshot.accounts[.anonymous] = AccountStanding(dailyQuota: nil, usedToday: 0)
     }
     try addFacts(results[factsAt], to: &snapshot, for: needs, notBefore: earliest)
     return (snapshot, chains)

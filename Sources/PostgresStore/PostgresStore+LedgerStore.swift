@@ -55,6 +55,10 @@ extension PostgresStore: LedgerStore {
     try await reading.read { _ = try $0.run([Query(.ping)], patience: .seconds(2)) }
   }
 
+  public func size() async throws(StoreFailure) -> Int64 {
+    try await reading.read { connection in try connection.run([Query(.size)])[0].integer(0, 0) }
+  }
+
   public func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) {
     try await reading.read { connection in
       let row = try connection.run([Query(.totals)])
@@ -196,6 +200,8 @@ extension PostgresStore: LedgerStore {
 
 extension Statement {
   fileprivate static let ping = Statement("ping", "SELECT count(*) FROM meta")
+
+  fileprivate static let size = Statement("size", "SELECT pg_database_size(current_database())")
 
   fileprivate static let totals = Statement(
     "totals",

@@ -24,6 +24,9 @@ extension Statement {
     SELECT id, daily_quota FROM accounts WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """)
 
+  /// Held by a group that counts anonymous draws against their quota, to its end. The number is "fairanon" in ASCII.
+  static let lockAnonymous = Statement("lock-anonymous", "SELECT pg_advisory_xact_lock(7377293604591398766)")
+
   private static let chainColumns =
     "n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.moved, c.trail"
   private static let chainsAskedFor = """

@@ -263,11 +263,14 @@ final class GroupWriter {
 
   private func standing(_ account: AccountID, _ memory: inout Memory) throws -> AccountStanding? {
     if let known = memory.accounts.value(for: account) { return known }
-    let quota: Int?? = try selectAccount.first {
-      $0.bind(account.rawValue)
-    } read: {
-      $0.isNull(0) ? nil : Int($0.integer(0))
-    }
+    let quota: Int?? =
+      account == .anonymous
+      ? .some(nil)
+      : try selectAccount.first {
+        $0.bind(account.rawValue)
+      } read: {
+        $0.isNull(0) ? nil : Int($0.integer(0))
+      }
     guard let quota else { return nil }
     let used = try selectUsage.first {
       $0.bind(account.rawValue)

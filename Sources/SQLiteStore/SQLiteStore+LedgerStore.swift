@@ -23,6 +23,13 @@ extension SQLiteStore: LedgerStore {
     _ = try await read { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM meta") }
   }
 
+  public func size() async throws(StoreFailure) -> Int64 {
+    try await read { db in
+      try Int64.fetchOne(
+        db, sql: "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()") ?? 0
+    }
+  }
+
   public func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) {
     try await read { db in
       let accounts = try Int.fetchOne(db, sql: "SELECT count(*) FROM accounts WHERE deleted IS NULL") ?? 0

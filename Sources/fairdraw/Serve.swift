@@ -41,6 +41,12 @@ struct Serve: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Outcomes a day for all callers without a key together, or off to reject them. (default: no limit)",
+      valueName: "off|n"))
+  var anonymous: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Requests a minute for an address without a live key; 0 is no limit. (default: 120)", valueName: "n"))
   var rateLimitPerMinute: Int?
 
@@ -101,6 +107,7 @@ struct Serve: AsyncParsableCommand {
       return network
     }
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
+    let anonymousQuota = try anonymousSetting()
     let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
     let level = try logLevelSetting()
     let givenURL = try publicURLSetting(publicURL)
@@ -118,7 +125,8 @@ struct Serve: AsyncParsableCommand {
     defer { log.close() }
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
     let decider = Decider(
-      masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, commitmentLifetime: Milliseconds(commitTTL))
+      masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, anonymousDailyQuota: anonymousQuota,
+      commitmentLifetime: Milliseconds(commitTTL))
     let shortIDs = ShortIDs(masterKey: masterKey)
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
@@ -141,7 +149,7 @@ struct Serve: AsyncParsableCommand {
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
-      greet(address, publicURL: givenURL, place: place, log: log)
+      greet(address, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log)
     }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
@@ -188,6 +196,17 @@ struct Serve: AsyncParsableCommand {
     return (total, ofOne ?? min(ServerConfiguration().maximumConnectionsPerAddress, max(1, total / 2)))
   }
 
+  /// Outcomes a day for callers without a key; nil is no limit.
+  private func anonymousSetting() throws -> Int? {
+    guard let text = Settings.text("anonymous", anonymous) else { return nil }
+    if text == "off" { return 0 }
+    guard let draws = Int(text), (1...Int(Int32.max)).contains(draws) else {
+      throw ValidationError(
+        "--anonymous (FAIRDRAW_ANONYMOUS) must be off or a whole number from 1 to \(Int32.max), not \"\(text)\".")
+    }
+    return draws
+  }
+
   private func logLevelSetting() throws -> Logger.Level {
     guard let text = Settings.text("log-level", logLevel) else { return .info }
     guard let level = Logger.Level(rawValue: text) else {
@@ -213,7 +232,7 @@ func publicURLSetting(_ given: String?) throws -> String? {
 
 /// The first words on standard output: where it listens, and a command that works as it stands. A server works without
 /// anybody to read them.
-private func greet(_ address: SocketAddress?, publicURL: String?, place: String, log: LineLog) {
+private func greet(_ address: SocketAddress?, publicURL: String?, place: String, needsKey: Bool, log: LineLog) {
   let host = address?.ipAddress ?? "127.0.0.1"
   let shown = ["0.0.0.0": "127.0.0.1", "::": "[::1]"][host] ?? (host.contains(":") ? "[\(host)]" : host)
   let base = "http://\(shown):\(address?.port ?? 0)"
@@ -221,7 +240,7 @@ private func greet(_ address: SocketAddress?, publicURL: String?, place: String,
     Fairdraw \(Fairdraw.version) is listening on \(base)
     The ledger is in \(place)
 
-      curl '\(base)/api/ints?clientSeed=hello&count=3&min=1&max=100'
+      curl \(needsKey ? "-H 'x-api-key: YOUR_KEY' " : "")'\(base)/api/ints?clientSeed=hello&count=3&min=1&max=100'
 
     """
   if let publicURL { text += "Permalinks begin with \(publicURL)/o/\n" }

@@ -164,6 +164,36 @@ import Testing
     #expect(error { _ = try items(text) }?.hasPrefix("items ") == true)
   }
 
+  @Test func listsHaveABoundInBytes() throws {
+    func refused(_ parameters: Parameters, _ bound: Int, _ endpoint: Endpoint = .pick) -> Int? {
+      var parameters = parameters
+      parameters.longestLists = bound
+      do {
+        _ = try DrawRequest(endpoint: endpoint, parameters: parameters)
+        return nil
+      } catch {
+        return (error as? Refusal)?.status
+      }
+    }
+    // As they came: a JSON array with its white space, the values of a query decoded.
+    let json = try body(#"{"items": ["a", "b"], "weights": [1,  2]}"#)
+    #expect(refused(json, 17) == nil && refused(json, 16) == 413)
+    let pairs = try query("items=a%2Cb&weights=1&clientSeed=longer")
+    #expect(refused(pairs, 3) == 413)
+    let repeated = try query("items=abc&items=def")
+    #expect(refused(repeated, 6, .shuffle) == nil && refused(repeated, 5, .shuffle) == 413)
+    #expect(refused(try query("count=100"), 0, .floats) == nil)
+  }
+
+  @Test(arguments: ["lambda=abc", "lambda=0", "distribution=poisson&stddev=-1", "distribution=exponential&mean=abc"])
+  func whatADistributionDoesNotUseMustStillBeGood(_ text: String) throws {
+    #expect(error { _ = try DrawRequest(endpoint: .gaussian, parameters: try query(text)) } != nil)
+    let good = try query("lambda=2&mean=3&stddev=4")
+    #expect(
+      try DrawRequest(endpoint: .gaussian, parameters: good).generator
+        == .gaussian(count: 1, .normal(mean: 3, stddev: 4)))
+  }
+
   @Test func missingItems() {
     #expect(error { _ = try items("clientSeed=a") } == "items required")
     #expect(error { _ = try items("item=a") } == #""item" is not a parameter of /api/shuffle; did you mean items?"#)

@@ -239,6 +239,72 @@ import Testing
     #expect(small.decide(group, snapshot: snapshot, entropy: &server.entropy).replies.map(\.status) == [200, 200, 429])
   }
 
+  // MARK: Without a key
+
+  private mutating func decide(_ group: [Submission], anonymousQuota: Int) -> Decision {
+    let decider = Decider(
+      masterKey: masterKey, publicURL: "", defaultDailyQuota: 1000, anonymousDailyQuota: anonymousQuota)
+    let needs = Needs(of: group, countsAnonymous: true)
+    let decision = decider.decide(
+      group, snapshot: server.ledger.snapshot(needs, now: server.now), entropy: &server.entropy)
+    server.ledger.apply(decision.changes)
+    return decision
+  }
+
+  @Test mutating func withoutAKeyNothingChangesWhereThatIsOff() throws {
+    let id = try #require(CommitID("3f2b8c1e-6a0d-4e7b-9c55-0d1f6a2e8b47"))
+    let operations: [Operation] = [
+      .draw(.ints("test")), .batch([.draw(.ints("test")), .refused("no")]), .seed(seed("test")),
+      .incrementCursor(seed("test")), .rotate(seed("test")), .commit, .reveal(id, .ints("test")),
+    ]
+    let decision = decide(operations.map { Submission(caller: .anonymous, operation: $0) }, anonymousQuota: 0)
+    for reply in decision.replies { #expect(try refusal(reply) == "403 api_key_required") }
+    #expect(decision.changes.isEmpty)
+    #expect(decide([draw(live)], anonymousQuota: 0).replies[0].status == 200)
+  }
+
+  @Test mutating func withoutAKeyThereIsAQuotaForAll() throws {
+    let batch = Submission(
+      caller: .anonymous, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("c"))]))
+    #expect(
+      decide([draw(.anonymous), draw(live), draw(.anonymous, "other")], anonymousQuota: 3).changes.outcomes.count == 3)
+    let decision = decide([batch, draw(.anonymous), draw(live)], anonymousQuota: 3)
+    let replies = decision.replies
+    #expect(decision.changes.outcomes.count == 2)
+    // One draw, and then the quota is spent, for bad entries too.
+    #expect(text(replies[0].body).split(separator: #""code":"quota_exceeded""#).count == 3)
+    #expect(try refusal(replies[1]) == "429 quota_exceeded" && replies[1].retryAfter == 86_400)
+    #expect(replies[2].status == 200)
+    // A seed may still be asked for, and tomorrow is another day.
+    let seedAsked = Submission(caller: .anonymous, operation: .seed(seed("test")))
+    #expect(decide([seedAsked], anonymousQuota: 3).replies[0].status == 200)
+    server.now += day
+    #expect(decide([draw(.anonymous)], anonymousQuota: 3).replies[0].status == 200)
+  }
+
+  @Test mutating func whatWritesWithoutCostSaysSo() {
+    func writes(_ caller: Caller, _ operation: Operation, _ claim: IdempotencyClaim? = nil) -> Bool {
+      server.answer(Submission(caller: caller, claim: claim, operation: operation)).wroteWithoutCost
+    }
+    #expect(writes(live, .seed(seed("test"))) && !writes(live, .seed(seed("test"))))
+    #expect(!writes(live, .draw(.ints("test"))) && !writes(live, .draw(.ints("new"))))
+    #expect(writes(live, .incrementCursor(seed("test"))) && !writes(live, .incrementCursor(seed("none"))))
+    #expect(writes(live, .rotate(seed("test"))) && !writes(live, .rotate(seed("none"))))
+    #expect(writes(live, .commit))
+    #expect(!writes(live, .refuse(.badRequest("no"))))
+    // Kept refusals, and their replays, which write nothing.
+    #expect(
+      writes(live, .refuse(.badRequest("no")), live.claim("a"))
+        && !writes(live, .refuse(.badRequest("no")), live.claim("a")))
+    #expect(writes(live, .rotate(seed("none")), live.claim("b")))
+    #expect(writes(live, .batch([.refused("no")]), live.claim("c")) && !writes(live, .batch([.refused("no")])))
+    // A draw pays for what is stored with it.
+    #expect(!writes(live, .batch([.refused("no"), .draw(.ints("test"))]), live.claim("d")))
+    // Now the quota is spent: a refused draw is not kept, a batch is.
+    #expect(!writes(live, .draw(.ints("test")), live.claim("e")))
+    #expect(writes(live, .batch([.draw(.ints("test"))]), live.claim("f")))
+  }
+
   // MARK: Idempotency
 
   @Test mutating func aKeyIsForOneRequest() throws {

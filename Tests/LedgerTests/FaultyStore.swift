@@ -92,6 +92,8 @@ final class FaultyStore: LedgerStore {
   func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? { throw unused }
   func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool { throw unused }
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) { throw unused }
+  func size() async throws(StoreFailure) -> Int64 { 0 }
+
   func ping() async throws(StoreFailure) {}
 
   private var unused: StoreFailure { StoreFailure("the writer has no business here") }

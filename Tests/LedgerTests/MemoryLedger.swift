@@ -61,7 +61,7 @@ struct MemoryLedger: Sendable {
       now: now, nextOutcome: Int64(outcomes.count + testOutcomes.count) + 1, nextChain: Int64(chainNumbers.count) + 1)
     snapshot.keys = liveKeys.intersection(needs.keys)
     for account in needs.accounts {
-      guard let quota = accounts[account] else { continue }
+      guard let quota = account == .anonymous ? .some(nil) : accounts[account] else { continue }
       let used = Endpoint.allCases.reduce(0) {
         $0 + usage[UsageKey(account: account, day: Day(of: now), endpoint: $1), default: 0]
       }

@@ -54,6 +54,43 @@ extension StoreConformance {
       #expect(try test.snapshot(draw(test.bob)).accounts[test.bob.account]?.usedToday == 1)
     },
 
+    StoreCheck("anonymous usage is known where it is asked for") { test in
+      func used() throws -> Int? {
+        var seen: Snapshot?
+        let needs = Needs(of: [draw(.anonymous), draw(test.bob)], countsAnonymous: true)
+        _ = try test.store.commit(needs) { snapshot in
+          seen = snapshot
+          return Decision(replies: [], changes: Changes())
+        }
+        #expect(seen?.accounts[test.bob.account] == AccountStanding(dailyQuota: 3, usedToday: 0))
+        return seen?.accounts[.anonymous]?.usedToday
+      }
+      #expect(try used() == 0)
+      for number in 0..<20 { try test.settle(draw(.anonymous, "seed \(number)"), draw(.anonymous), draw(test.alice)) }
+      #expect(try used() == 40)
+      // A group that did not ask for it counts as well.
+      try test.settle(draw(.anonymous))
+      #expect(try used() == 41)
+      try await test.reopen()
+      #expect(try used() == 41)
+      test.now += day
+      #expect(try used() == 0)
+      try test.settle(draw(.anonymous))
+      #expect(try used() == 1)
+    },
+
+    StoreCheck("its size is known") { test in
+      let before = try await test.store.size()
+      #expect(before > 0)
+      let items = ItemList(0..<1000) { $1 += Array("\"\(String(repeating: "x", count: 2000))\($0)\"".utf8) }
+      try test.settle(
+        Submission(
+          caller: test.alice,
+          operation: .draw(
+            DrawRequest(clientSeed: seed("large"), generator: .shuffle(items: 1000), items: items))))
+      #expect(try await test.store.size() > before)
+    },
+
     StoreCheck("anonymous callers are counted under no account") { test in
       try test.settle(draw(.anonymous), draw(.anonymous))
       let snapshot = try test.snapshot(draw(.anonymous))

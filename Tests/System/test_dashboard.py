@@ -446,6 +446,22 @@ def test_on_to_no_other_site_after_signing_in(site, alice):
   assert person.sign_in(alice.email, PASSWORD, next="/dashboard/usage").header("Location") == "/dashboard/usage"
 
 
+def test_forms_count_against_what_an_account_may_store_at_no_cost(site):
+  person, other = Person(site).arrive(), Person(site).arrive()
+  hooks = {who: who.make_webhook("http://127.0.0.1:9/" + unique("hook"))[0] for who in (person, other)}
+  key = site.key(person.name)
+  with site.connect() as connection:
+    statuses = [connection.post("/api/commit", key=key).status for _ in range(1500)]
+  assert statuses[:500] == [200] * 500 and statuses[-1] == 429
+  for path in (f"/dashboard/webhooks/{hooks[person]}/test", "/dashboard/keys", "/dashboard/account/password"):
+    answers = [person.post(path, {"token": person.token}) for _ in range(20)]
+    refusals = [answer for answer in answers if answer.status == 429]
+    assert refusals, path
+    assert int(refusals[0].header("Retry-After")) >= 1 and "too many requests that cost no quota" in refusals[0].body.decode()
+  assert person.get("/dashboard/webhooks").status == 200
+  assert other.post(f"/dashboard/webhooks/{hooks[other]}/test", {"token": other.token}).status == 303
+
+
 # What is another's
 
 

@@ -90,3 +90,10 @@ def test_the_ledger_and_webhooks_are_told(measured):
   assert found["fairdraw_ledger_commit_duration_seconds_count"] == found["fairdraw_ledger_group_size_count"]
   assert found["fairdraw_ledger_queue_draws"] == 0 and found["fairdraw_ledger_failed_groups_total"] == 0
   assert found["fairdraw_streams_open"] == 0
+
+
+def test_the_databases_size(measured):
+  before = samples(measured)["fairdraw_database_bytes"]
+  assert before > 0
+  measured.draw("shuffle", {"items": ["x" * 1000] * 1000}, "POST", key=measured.key())
+  assert samples(measured)["fairdraw_database_bytes"] > before + 1_000_000

@@ -328,6 +328,19 @@ def test_a_quota_holds_over_all_servers(fleet):
   check_ledger(fleet)
 
 
+def test_anonymous_draws_are_counted_over_all_servers(fleet):
+  servers = fleet.start(3, FAIRDRAW_ANONYMOUS=70)
+
+  def draws(index):
+    with servers[index % 3].connect() as connection:
+      return [connection.get("/api/ints", {"clientSeed": f"seed-{index}"}).status for _ in range(10)]
+
+  statuses = collections.Counter(status for some in together(12, draws) for status in some)
+  assert statuses == {200: 70, 429: 50}
+  assert fleet.number("SELECT sum(count) FROM usage WHERE account_id = 0") == 70
+  check_ledger(fleet)
+
+
 def test_a_revoked_key_is_revoked_everywhere(fleet):
   servers = fleet.start(3)
   key = fleet.key()

@@ -3,7 +3,7 @@ import Ledger
 /// Decides who may come in: recognises the key, holds it to its restrictions, and counts rate-limit slots.
 struct Admission: Sendable {
   let keys: KeyDirectory
-  let limiter: RateLimiter
+  let limiter: RateLimiter<[UInt8]>
   let proxies: TrustedProxies
   let activity: KeyActivityLog
 
@@ -11,11 +11,13 @@ struct Admission: Sendable {
   ///
   /// - Throws: ``Refusal``: 401 for a key that is not known, 403 for one that may not be used from here, 429 when there is
   ///   no slot left.
-  func admit(_ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord) async throws(Refusal) -> Caller {
+  func admit(_ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?, record: RequestRecord)
+    async throws(Refusal) -> Caller
+  {
     let secret: String
     switch PresentedKey(apiKey: headers.apiKey, authorization: headers.authorization) {
-    case .none: return try admitAnonymous(headers, peer: peer, record: record)
-    case .misplaced: throw refuse(headers, peer: peer, record: record, with: .misplacedKey)
+    case .none: return try admitAnonymous(headers, target, peer: peer, record: record)
+    case .misplaced: throw refuse(headers, target, peer: peer, record: record, with: .misplacedKey)
     case .key(let presented): secret = presented
     }
     let key: KeyDirectory.Standing
@@ -25,19 +27,21 @@ struct Admission: Sendable {
       record.note { $0.fault = error.description }
       throw Refusal.unavailable
     }
-    return try admit(key, headers, peer: peer, record: record)
+    return try admit(key, headers, target, peer: peer, record: record)
   }
 
   /// Who is calling, if that is known without asking the store; nil if not, and then nothing has happened yet.
   ///
-  /// - Throws: as ``admit(_:peer:record:)``.
-  func admitAtOnce(_ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord) throws(Refusal) -> Caller? {
+  /// - Throws: as ``admit(_:_:peer:record:)``.
+  func admitAtOnce(_ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?, record: RequestRecord)
+    throws(Refusal) -> Caller?
+  {
     switch PresentedKey(apiKey: headers.apiKey, authorization: headers.authorization) {
-    case .none: return try admitAnonymous(headers, peer: peer, record: record)
-    case .misplaced: throw refuse(headers, peer: peer, record: record, with: .misplacedKey)
+    case .none: return try admitAnonymous(headers, target, peer: peer, record: record)
+    case .misplaced: throw refuse(headers, target, peer: peer, record: record, with: .misplacedKey)
     case .key(let secret):
       guard let key = keys.believed(secret) else { return nil }
-      return try admit(key, headers, peer: peer, record: record)
+      return try admit(key, headers, target, peer: peer, record: record)
     }
   }
 
@@ -46,12 +50,12 @@ struct Admission: Sendable {
   ///
   /// - Returns: `refusal`, or a 429 when there is no slot left.
   private func refuse(
-    _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord, with refusal: Refusal
+    _ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?, record: RequestRecord, with refusal: Refusal
   ) -> Refusal {
     let address = proxies.client(headers, peer: peer)
     record.note { $0.address = address }
     do throws(Refusal) {
-      try takeSlot(address)
+      try takeSlots(Self.slots(headers, target), address)
       return refusal
     } catch {
       return error
@@ -59,23 +63,24 @@ struct Admission: Sendable {
   }
 
   private func admitAnonymous(
-    _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
+    _ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
     let address = proxies.client(headers, peer: peer)
     record.note {
       $0.address = address
       $0.caller = "anonymous"
     }
-    try takeSlot(address)
+    try takeSlots(Self.slots(headers, target), address)
     return .anonymous
   }
 
   private func admit(
-    _ standing: KeyDirectory.Standing, _ headers: RequestHeaders, peer: NetworkAddress?, record: RequestRecord
+    _ standing: KeyDirectory.Standing, _ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?,
+    record: RequestRecord
   ) throws(Refusal) -> Caller {
     guard case .known(let key) = standing else {
       if case .revoked(let id) = standing { activity.noteDenial(of: id) }
-      throw refuse(headers, peer: peer, record: record, with: .invalidAPIKey)
+      throw refuse(headers, target, peer: peer, record: record, with: .invalidAPIKey)
     }
     let address = proxies.client(headers, peer: peer)
     record.note {
@@ -89,14 +94,30 @@ struct Admission: Sendable {
       activity.noteDenial(of: key.record.id)
       throw error
     }
-    if key.record.mode == .test { try takeSlot(address) }
+    if key.record.mode == .test { try takeSlots(Self.slots(headers, target), address) }
     activity.noteUse(of: key.record.id)
     return key.caller
   }
 
-  private func takeSlot(_ address: NetworkAddress?) throws(Refusal) {
-    guard let address, let seconds = limiter.take(for: address) else { return }
+  private func takeSlots(_ slots: Int, _ address: NetworkAddress?) throws(Refusal) {
+    guard let address, let seconds = limiter.take(slots, for: address.subscriber) else { return }
     throw Refusal(429, "Too many requests from this address.", code: "rate_limited", retryAfter: seconds)
+  }
+
+  /// The bytes of query and body that take one slot. A request takes one for each that it begins.
+  private static let bytesPerSlot = 16 * 1024
+
+  private static func slots(_ headers: RequestHeaders, _ target: Target) -> Int {
+    slots(of: target.query.count + min(max(headers.announcedLength, 0), BodyReader.maximumBody))
+  }
+
+  private static func slots(of bytes: Int) -> Int { max(1, (bytes + bytesPerSlot - 1) / bytesPerSlot) }
+
+  /// Takes the slots of a body whose length was known only once it had been read. The request has its answer; those
+  /// that follow wait.
+  func charge(_ bytes: Int, to caller: Caller, _ record: RequestRecord) {
+    guard caller == .anonymous || caller.mode == .test, let address = record.notes.address else { return }
+    limiter.charge(Self.slots(of: bytes) - 1, to: address.subscriber)
   }
 }
 

@@ -61,7 +61,10 @@ struct LedgerService: Sendable {
     let record = RequestRecord()
     record.note { $0.route = candidate.route.path }
     do throws(Refusal) {
-      guard let caller = try admission.admitAtOnce(candidate.headers, peer: peer, record: record) else {
+      guard
+        let caller = try admission.admitAtOnce(
+          candidate.headers, candidate.target, peer: peer, record: record)
+      else {
         return .decline
       }
       return .admitted(Admitted(candidate: candidate, caller: caller, record: record))
@@ -82,11 +85,16 @@ struct LedgerService: Sendable {
   ) -> Step {
     let candidate = request.candidate
     let record = request.record
+    if candidate.headers.announcedLength == 0, !body.isEmpty {
+      admission.charge(body.count, to: request.caller, record)
+    }
     do throws(Refusal) {
       let prepared = try gate.prepare(
-        Incoming(method: candidate.method, target: candidate.target, body: candidate.method == .post ? body : []),
-        by: request.caller, idempotencyKeys: candidate.route.isIdempotent ? candidate.headers.idempotencyKeys : [],
-        record: record, parse: candidate.route.operation)
+        Incoming(
+          method: candidate.method, target: candidate.target, body: candidate.method == .post ? body : [],
+          caller: request.caller),
+        idempotencyKeys: candidate.route.isIdempotent ? candidate.headers.idempotencyKeys : [], record: record,
+        parse: candidate.route.operation)
       switch prepared {
       case .answered(let reply): return .answer(finish(.success(reply), of: candidate, record))
       case .submission(let submission):

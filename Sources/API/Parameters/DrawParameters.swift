@@ -23,10 +23,12 @@ extension DrawRequest {
         count: try parameters.count(), min: try parameters.integer("min", default: 1, in: Limits.safeIntegers),
         max: try parameters.integer("max", default: 100, in: Limits.safeIntegers))
     case .shuffle:
+      try parameters.checkLists()
       let list = try parameters.items()
       items = list
       generator = .shuffle(items: list.count)
     case .pick:
+      try parameters.checkLists()
       let list = try parameters.items()
       items = list
       generator = .pick(items: list.count, weights: try parameters.weights())
@@ -64,10 +66,28 @@ extension Parameters {
   }
 
   fileprivate func distribution() throws(Refusal) -> Distribution {
-    switch try choice("distribution", default: DistributionName.normal) {
-    case .normal: .normal(mean: try number("mean", default: 0), stddev: try number("stddev", default: 1))
-    case .exponential: .exponential(lambda: try number("lambda", default: 1))
-    case .poisson: .poisson(lambda: try number("lambda", default: 1))
+    let name = try choice("distribution", default: DistributionName.normal)
+    let normal = Distribution.normal(mean: try number("mean", default: 0), stddev: try number("stddev", default: 1))
+    let lambda = try number("lambda", default: 1)
+    // What a distribution does not use must still be good, or a mistake in it would pass unseen.
+    switch name {
+    case .normal:
+      try Self.check(.exponential(lambda: lambda))
+      return normal
+    case .exponential:
+      try Self.check(normal)
+      return .exponential(lambda: lambda)
+    case .poisson:
+      try Self.check(normal)
+      return .poisson(lambda: lambda)
+    }
+  }
+
+  private static func check(_ distribution: Distribution) throws(Refusal) {
+    do throws(InvalidParameter) {
+      _ = try Generator.gaussian(count: 1, distribution).validated()
+    } catch {
+      throw .badRequest(error.message)
     }
   }
 

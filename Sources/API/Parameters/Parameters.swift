@@ -10,6 +10,11 @@ package struct Parameters {
   }
 
   private var entries: [(name: ArraySlice<UInt8>, value: Value)] = []
+  /// The most bytes that a draw's `items` and `weights` may take together, as they came.
+  package var longestLists = Int.max
+
+  /// What a draw without an API key may have: its outcome is kept for good, and nobody pays for it.
+  package static let longestAnonymousLists = 64 * 1024
 
   package init(query: [QueryPair]) {
     entries = query.map { ($0.name, .text(Array($0.value))) }
@@ -27,6 +32,24 @@ package struct Parameters {
   /// - Throws: a 400 for the first parameter that is not among `known`.
   package func check(_ known: ParameterNames) throws(Refusal) {
     for entry in entries where !known.allow(entry.name) { throw known.refusal(of: entry.name) }
+  }
+
+  /// - Throws: a 413 if `items` and `weights` are longer than ``longestLists``.
+  func checkLists() throws(Refusal) {
+    guard longestLists < .max else { return }
+    var length = 0
+    for entry in entries
+    where ("items" as StaticString).isSpelled(entry.name) || ("weights" as StaticString).isSpelled(entry.name) {
+      switch entry.value {
+      case .text(let bytes): length += bytes.count
+      case .json(let json): length += json.raw.count
+      }
+    }
+    guard length <= longestLists else {
+      throw Refusal(
+        413, "items and weights take \(length) bytes; without an API key they may take \(longestLists) in one draw",
+        code: "items_too_large")
+    }
   }
 
   func values(_ name: StaticString) -> [Value] {
@@ -50,7 +73,10 @@ package struct Parameters {
     switch try value(name) {
     case nil: return nil
     case .text: throw .badRequest("\(name) must be a JSON object")
-    case .json(let json): return try Parameters(json: json, what: String(describing: name))
+    case .json(let json):
+      var members = try Parameters(json: json, what: String(describing: name))
+      members.longestLists = longestLists
+      return members
     }
   }
 

@@ -15,7 +15,8 @@ enum BatchRoute {
     guard !incoming.body.isEmpty else {
       throw .badRequest("draws required: the body must be a JSON object with a draws array")
     }
-    guard case .json(let value)? = try incoming.parameters(names).value("draws") else {
+    let parameters = try incoming.parameters(names)
+    guard case .json(let value)? = try parameters.value("draws") else {
       throw .badRequest("draws required")
     }
     guard let draws = value.elements(limit: maximumBatchSize + 1), (1...maximumBatchSize).contains(draws.count) else {
@@ -23,15 +24,16 @@ enum BatchRoute {
     }
     return draws.map { draw in
       do throws(Refusal) {
-        return .draw(try request(draw))
+        return .draw(try request(draw, longestLists: parameters.longestLists))
       } catch {
         return .refused(error.error)
       }
     }
   }
 
-  private static func request(_ draw: JSONValue) throws(Refusal) -> DrawRequest {
-    let entry = try Parameters(json: draw, what: "a draw")
+  private static func request(_ draw: JSONValue, longestLists: Int) throws(Refusal) -> DrawRequest {
+    var entry = try Parameters(json: draw, what: "a draw")
+    entry.longestLists = longestLists
     // A parameter beside params, where it would count for nothing, is the likeliest of all mistakes.
     try entry.check(entryNames)
     guard let name = try entry.text("endpoint") else { throw .badRequest("endpoint required") }

@@ -21,8 +21,8 @@ final class ExactReplays: Sendable {
     private let bytes: [UInt8]
 
     /// Nil for a request that is too long to be remembered, or of an anonymous caller.
-    init?(_ incoming: Incoming, by caller: Caller, idempotencyKey: String) {
-      guard case .key(let key, _, _) = caller,
+    init?(_ incoming: Incoming, idempotencyKey: String) {
+      guard case .key(let key, _, _) = incoming.caller,
         incoming.target.bytes.count + incoming.body.count <= ExactReplays.longest
       else { return nil }
       var bytes: [UInt8] = []

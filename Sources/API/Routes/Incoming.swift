@@ -8,18 +8,21 @@ struct Incoming {
   let target: Target
   /// Empty for a GET, which has none as far as this API is concerned.
   let body: [UInt8]
+  let caller: Caller
 
-  init(method: HTTPRequest.Method, target: Target, body: [UInt8]) {
+  init(method: HTTPRequest.Method, target: Target, body: [UInt8], caller: Caller) {
     self.method = method
     self.target = target
     self.body = body
+    self.caller = caller
   }
 
   /// - Throws: what ``BodyReader/read(_:)`` throws.
   init(_ request: Request, _ context: FairdrawContext) async throws(Refusal) {
     self.init(
       method: request.method, target: context.target,
-      body: request.method == .post ? try await BodyReader.read(request) : [])
+      body: request.method == .post ? try await BodyReader.read(request) : [], caller: context.caller)
+    if context.headers.announcedLength == 0 { context.admission?.charge(body.count, to: caller, context.record) }
   }
 
   /// The parameters, all of them among `known`.
@@ -32,6 +35,7 @@ struct Incoming {
   /// The parameters of the query and, for a POST, of the JSON object in the body. One given in both is given twice.
   func parameters() throws(Refusal) -> Parameters {
     var parameters = Parameters(query: try QueryString.pairs(in: target.query))
+    if caller == .anonymous { parameters.longestLists = Parameters.longestAnonymousLists }
     if !body.isEmpty { parameters.add(try Parameters(json: try BodyReader.json(body), what: "The body")) }
     return parameters
   }

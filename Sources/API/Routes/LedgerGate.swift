@@ -9,7 +9,12 @@ import NIOPosix
 public struct LedgerGate: Sendable {
   private let writer: LedgerWriter
   private let exactReplays = ExactReplays()
+  private let uncosted = RateLimiter<AccountID>(perMinute: LedgerGate.uncostedPerMinute, subscribers: 10_000)
   private let lanes: [ObjectIdentifier: EventLoopLane]
+
+  /// What an account may have stored in a minute without paying for it from its quota: new chains, commitments,
+  /// rotations, kept refusals, and the forms of the dashboard.
+  package static let uncostedPerMinute = 600
 
   /// - Parameter eventLoops: those that connections are served on.
   public init(writer: LedgerWriter, eventLoops: MultiThreadedEventLoopGroup = .singleton) {
@@ -30,7 +35,7 @@ public struct LedgerGate: Sendable {
   ) async throws -> Response {
     let incoming = try await Incoming(request, context)
     let keys = idempotent ? context.headers.idempotencyKeys : []
-    switch try prepare(incoming, by: context.caller, idempotencyKeys: keys, record: context.record, parse: parse) {
+    switch try prepare(incoming, idempotencyKeys: keys, record: context.record, parse: parse) {
     case .answered(let reply): return Response(reply)
     case .submission(let submission): return Response(try await reply(to: submission, context))
     }
@@ -57,12 +62,13 @@ public struct LedgerGate: Sendable {
 
   /// Claims the request's idempotency key and reads the request, unless its answer is at hand.
   func prepare(
-    _ incoming: Incoming, by caller: Caller, idempotencyKeys: [String], record: RequestRecord,
+    _ incoming: Incoming, idempotencyKeys: [String], record: RequestRecord,
     parse: (Incoming) throws(Refusal) -> Operation
   ) throws(Refusal) -> Prepared {
+    let caller = incoming.caller
     let exact =
       idempotencyKeys.count == 1
-      ? ExactReplays.Request(incoming, by: caller, idempotencyKey: idempotencyKeys[0]) : nil
+      ? ExactReplays.Request(incoming, idempotencyKey: idempotencyKeys[0]) : nil
     if let exact, let reply = exactReplays.reply(to: exact) {
       record.note { $0.isReplay = true }
       return .answered(reply)
@@ -87,7 +93,11 @@ public struct LedgerGate: Sendable {
       guard claim != nil else { throw error }
       operation = .refuse(error)
     }
-    return .submission(Submission(caller: caller, claim: claim, operation: operation))
+    let submission = Submission(caller: caller, claim: claim, operation: operation)
+    if submission.mayWriteWithoutCost, let account = caller.liveAccount, let seconds = uncosted.wait(for: account) {
+      throw Self.tooMuch(retryAfter: seconds)
+    }
+    return .submission(submission)
   }
 
   /// Hands a submission to the ledger.
@@ -101,6 +111,7 @@ public struct LedgerGate: Sendable {
     writer.submit(submission, lane: lanes[ObjectIdentifier(eventLoop)]) { result in
       switch result {
       case .success(let reply):
+        if reply.wroteWithoutCost, let account = submission.caller.liveAccount { uncosted.charge(to: account) }
         record.note {
           $0.ledger = ContinuousClock.now - started
           $0.isReplay = reply.isReplay
@@ -113,6 +124,22 @@ public struct LedgerGate: Sendable {
       }
     }
   }
+
+  /// Takes account of something that an account has stored besides what it draws.
+  ///
+  /// - Throws: a 429 if there was too much of that lately.
+  package func takeUncosted(for account: AccountID) throws(Refusal) {
+    if let seconds = uncosted.take(for: account) { throw Self.tooMuch(retryAfter: seconds) }
+  }
+
+  private static func tooMuch(retryAfter seconds: Int) -> Refusal {
+    Refusal(
+      429, "This account has made too many requests that cost no quota. Wait before the next one.",
+      code: "rate_limited", retryAfter: seconds)
+  }
+
+  /// Why a caller may draw nothing at all, for those who must know before they begin; nil if there is no such reason.
+  func refusal(for caller: Caller) -> Refusal? { writer.refusal(for: caller) }
 
   private static let conflict = Reply(.idempotencyConflict)
 
@@ -142,6 +169,25 @@ public struct LedgerGate: Sendable {
       throw .badRequest("Idempotency-Key must be given once and be 1 to 255 visible ASCII characters")
     }
     return IdempotencyScope(account: account, mode: mode, key: Array(key.utf8))
+  }
+}
+
+extension Submission {
+  /// Whether it may have something stored and record no outcome. A single draw never does: what it is refused for is
+  /// not kept.
+  fileprivate var mayWriteWithoutCost: Bool {
+    switch operation {
+    case .draw: false
+    case .batch, .reveal: claim != nil
+    case .seed, .incrementCursor, .rotate, .commit, .refuse: true
+    }
+  }
+}
+
+extension Caller {
+  /// The account of a live key.
+  fileprivate var liveAccount: AccountID? {
+    if case .key(_, let account, .live) = self { account } else { nil }
   }
 }
 

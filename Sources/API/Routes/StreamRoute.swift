@@ -22,6 +22,7 @@ struct StreamRoute: Routes {
     let parameters = try await Incoming(request, context).parameters()
     let draw = try Self.drawRequest(parameters)
     let interval = try parameters.integer("intervalMs", default: 1000, in: 100...60_000)
+    if let refusal = gate.refusal(for: context.caller) { throw refusal }
     let recorded = try await recorded(after: try Self.lastEvent(request, parameters, draw.clientSeed), draw, context)
     let open = try desk.open(for: Self.holder(context), on: context.eventLoop)
     // Whoever does not take the response up does not close the stream either, so it closes itself.

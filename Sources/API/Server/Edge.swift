@@ -27,6 +27,7 @@ struct Edge: HTTPResponder {
       context.target = Target(request.head.path ?? "/")
       context.headers = RequestHeaders(request.headers)
       context.proxies = admission.proxies
+      context.admission = admission
       response = try await answer(request, &context)
     } catch let refusal as Refusal {
       response = errorResponse(refusal, to: request, context)
@@ -59,7 +60,8 @@ struct Edge: HTTPResponder {
       return request.method == .options ? Self.options(route.methods) : wrongMethod(route, request, context)
     }
     if route.readsKey {
-      context.caller = try await admission.admit(context.headers, peer: context.peer, record: context.record)
+      context.caller = try await admission.admit(
+        context.headers, context.target, peer: context.peer, record: context.record)
     }
     if request.method == .post, context.headers.isBodyEncoded { return encodedBody(request, context) }
     return try await handler(request, context)

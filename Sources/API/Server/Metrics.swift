@@ -39,8 +39,11 @@ public final class Metrics: Sendable {
   }
 
   /// Everything, in Prometheus's text format, version 0.0.4.
+  ///
+  /// - Parameter databaseSize: in bytes; nil if the database does not tell.
   func page(
-    version: String, writer: LedgerWriter.Statistics, queued: (draws: Int, bytes: Int), deliveries: DeliveryCounts
+    version: String, writer: LedgerWriter.Statistics, queued: (draws: Int, bytes: Int), deliveries: DeliveryCounts,
+    databaseSize: Int64?
   ) -> [UInt8] {
     let (routes, replays, conflicts) = state.withLock { ($0.routes, $0.replays, $0.conflicts) }
     var page = MetricsPage()
@@ -76,6 +79,9 @@ public final class Metrics: Sendable {
     page.single(
       "fairdraw_ledger_failed_groups_total", .counter, "Groups that could not be stored.", Double(writer.failedGroups))
 
+    if let databaseSize {
+      page.single("fairdraw_database_bytes", .gauge, "Size of the whole database.", Double(databaseSize))
+    }
     if let pending = deliveries.pending {
       page.single(
         "fairdraw_webhook_deliveries_pending", .gauge, "Webhook deliveries to be made, in the whole database.",

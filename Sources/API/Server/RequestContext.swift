@@ -16,6 +16,7 @@ public struct FairdrawContext: InitializableFromSource {
   /// The headers that say who is calling and whether this is a retry; read by ``Edge``.
   var headers = RequestHeaders()
   var proxies = TrustedProxies(networks: [])
+  var admission: Admission?
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 

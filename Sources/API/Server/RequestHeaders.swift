@@ -13,6 +13,8 @@ struct RequestHeaders: Sendable {
   var origin: String?
   var idempotencyKeys: [String] = []
   var forwardedFor: [String] = []
+  /// The body's length in bytes; 0 where none is announced.
+  private(set) var announcedLength = 0
   /// Whether the body is compressed, or anything else but as it is.
   private(set) var isBodyEncoded = false
 
@@ -33,6 +35,7 @@ struct RequestHeaders: Sendable {
     case 7 where name.isHeader("referer"): add(value(), to: &referer)
     case 9 where name.isHeader("x-api-key"): add(value(), to: &apiKey)
     case 13 where name.isHeader("authorization"): add(value(), to: &authorization)
+    case 14 where name.isHeader("content-length"): announcedLength = Int(value()) ?? 0
     case 16 where name.isHeader("content-encoding"): noteEncoding(value())
     case 15 where name.isHeader("idempotency-key"): idempotencyKeys.append(value())
     case 15 where name.isHeader("x-forwarded-for"): forwardedFor.append(value())

@@ -8,15 +8,19 @@ import JSON
 public struct Decider: Sendable {
   /// Live outcomes a day for an account that has no quota of its own.
   public let defaultDailyQuota: Int
+  /// Outcomes a day for all callers without a key together; 0 lets them change nothing, nil is no limit.
+  public let anonymousDailyQuota: Int?
   public let renderer: OutcomeRenderer
   public let testSeeds: TestSeeds
   /// How long a commitment may wait to be revealed.
   public let commitmentLifetime: Milliseconds
 
   public init(
-    masterKey: MasterKey, publicURL: String, defaultDailyQuota: Int, commitmentLifetime: Milliseconds = 600_000
+    masterKey: MasterKey, publicURL: String, defaultDailyQuota: Int, anonymousDailyQuota: Int? = nil,
+    commitmentLifetime: Milliseconds = 600_000
   ) {
     self.defaultDailyQuota = defaultDailyQuota
+    self.anonymousDailyQuota = anonymousDailyQuota
     self.commitmentLifetime = commitmentLifetime
     renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: publicURL)
     testSeeds = TestSeeds(masterKey: masterKey)
@@ -41,6 +45,21 @@ public struct Decider: Sendable {
     if case .key(let key, _, _) = submission.caller, !draft.snapshot.keys.contains(key) {
       return Reply(.invalidAPIKey)
     }
+    if let refusal = refusal(for: submission.caller) { return Reply(refusal) }
+    let before = (writes: draft.writes, outcomes: draft.changes.outcomes.count)
+    var reply = reply(to: submission, in: &draft, entropy: &entropy)
+    reply.wroteWithoutCost = draft.writes > before.writes && draft.changes.outcomes.count == before.outcomes
+    return reply
+  }
+
+  /// Why a caller may change nothing at all; nil if there is no such reason.
+  public func refusal(for caller: Caller) -> Refusal? {
+    caller == .anonymous && anonymousDailyQuota == 0 ? .anonymousOff : nil
+  }
+
+  private func reply(
+    to submission: Submission, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+  ) -> Reply {
     guard let claim = submission.claim else {
       return run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
     }
@@ -83,6 +102,7 @@ public struct Decider: Sendable {
       }
       draft.chains[index].cursor += 1
       draft.moved.insert(index)
+      draft.writes += 1
       let chain = draft.chains[index]
       return Reply(
         status: 200,
@@ -128,7 +148,7 @@ public struct Decider: Sendable {
         }
       case .refused(let error):
         // Once the quota is spent, nothing after it is looked at, bad draws included.
-        failure = draft.quotaIsSpent(for: caller, default: defaultDailyQuota) ? draft.quotaRefusal : .badRequest(error)
+        failure = quotaRefusal(for: caller, in: draft) ?? .badRequest(error)
       }
       body.append(json: "{\"ok\":false,\"error\":")
       body.append(jsonString: failure.error)
@@ -146,7 +166,7 @@ public struct Decider: Sendable {
     _ request: DrawRequest, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
   ) -> Result<Outcome, Refusal> {
     if case .key(_, let account, .test) = caller { return .success(testDraw(request, account: account, in: &draft)) }
-    if draft.quotaIsSpent(for: caller, default: defaultDailyQuota) { return .failure(draft.quotaRefusal) }
+    if let refusal = quotaRefusal(for: caller, in: draft) { return .failure(refusal) }
 
     let index = draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed), &entropy)
     let chain = draft.chains[index]
@@ -155,6 +175,21 @@ public struct Decider: Sendable {
     draft.moved.insert(index)
     draft.record(outcome, for: caller.account)
     return .success(outcome)
+  }
+
+  /// The refusal of a caller whose quota is spent; nil if there is some left.
+  private func quotaRefusal(for caller: Caller, in draft: Draft) -> Refusal? {
+    switch caller {
+    case .anonymous:
+      guard let anonymousDailyQuota, draft.used(by: .anonymous) >= anonymousDailyQuota else { return nil }
+      return .anonymousQuotaExceeded(at: draft.snapshot.now)
+    case .key(_, let account, .live):
+      guard let standing = draft.snapshot.accounts[account],
+        standing.usedToday < standing.dailyQuota ?? defaultDailyQuota
+      else { return .quotaExceeded(at: draft.snapshot.now) }
+      return nil
+    case .key(_, _, .test): return nil
+    }
   }
 
   /// What `chain` gives at the coordinates it stands at.
@@ -240,7 +275,7 @@ public struct Decider: Sendable {
     guard commitment.owner == caller.chainOwner else { return Reply(.foreignCommitment) }
     guard commitment.revealed == nil else { return Reply(.usedCommitment) }
     guard !commitment.isExpired(at: draft.snapshot.now) else { return Reply(.expiredCommitment) }
-    if draft.quotaIsSpent(for: caller, default: defaultDailyQuota) { return Reply(draft.quotaRefusal) }
+    if let refusal = quotaRefusal(for: caller, in: draft) { return Reply(refusal) }
 
     let outcome: Outcome
     switch caller.mode {

@@ -7,6 +7,8 @@ struct Draft {
   /// The chains this group has touched. A chain is in `moved` once its coordinates differ from the snapshot's.
   var chains: [SeedChain] = []
   var moved: Set<Int> = []
+  /// Counts what is to be stored besides outcomes, and what goes with them.
+  var writes = 0
   private var rotated: Set<Int> = []
   private var chainIndex: [ChainKey: Int] = [:]
   private var newChains: [Int] = []
@@ -31,6 +33,7 @@ struct Draft {
       id: snapshot.nextChain, key: key, epoch: 0, active: ActiveSeed(ServerSeed(using: &entropy)), cursor: 0, nonce: 0,
       created: snapshot.now)
     snapshot.nextChain += 1
+    writes += 1
     newChains.append(chains.count)
     return append(chain)
   }
@@ -47,6 +50,7 @@ struct Draft {
     changes.revealedSeeds.append(revealed)
     chains[index].rotate(to: ActiveSeed(ServerSeed(using: &entropy)))
     rotated.insert(index)
+    writes += 1
     return revealed
   }
 
@@ -60,6 +64,7 @@ struct Draft {
     snapshot.nextChain += 1
     snapshot.commitments[id] = commitment
     changes.newCommitments.append(commitment)
+    writes += 1
     return commitment
   }
 
@@ -82,13 +87,8 @@ struct Draft {
     return snapshot.nextOutcome
   }
 
-  func quotaIsSpent(for caller: Caller, default quota: Int) -> Bool {
-    guard case .key(_, let account, .live) = caller else { return false }
-    guard let standing = snapshot.accounts[account] else { return true }
-    return standing.usedToday >= standing.dailyQuota ?? quota
-  }
-
-  var quotaRefusal: Refusal { .quotaExceeded(at: snapshot.now) }
+  /// Live outcomes of today.
+  func used(by account: AccountID) -> Int { snapshot.accounts[account]?.usedToday ?? 0 }
 
   /// Records a live outcome, counts it against its account, and makes its webhook events.
   mutating func record(_ outcome: Outcome, for account: AccountID) {
@@ -103,6 +103,7 @@ struct Draft {
   mutating func record(_ record: IdempotencyRecord) {
     snapshot.records[record.scope] = record
     changes.records.append(record)
+    writes += 1
   }
 
   /// What is left to store.

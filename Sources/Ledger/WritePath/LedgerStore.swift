@@ -55,6 +55,9 @@ public protocol LedgerStore: Sendable {
   /// How many accounts there are that are not deleted, and live outcomes ever.
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int)
 
+  /// How many bytes the whole database takes, about.
+  func size() async throws(StoreFailure) -> Int64
+
   /// Reads something small, for a health check.
   func ping() async throws(StoreFailure)
 }

@@ -99,6 +99,9 @@ public final class LedgerWriter: Sendable {
   /// What waits for a group.
   public var queued: (draws: Int, bytes: Int) { state.withLock { ($0.queue.draws, $0.queue.bytes) } }
 
+  /// Why `caller` may change nothing at all; nil if there is no such reason.
+  public func refusal(for caller: Caller) -> Refusal? { decider.refusal(for: caller) }
+
   /// What `claim` was answered before, if that is known without asking the store.
   public func recall(_ claim: IdempotencyClaim) -> Reply? { replays.reply(to: claim, now: Self.wallClock()) }
 
@@ -205,7 +208,8 @@ public final class LedgerWriter: Sendable {
     var entropy = SystemRandomNumberGenerator()
     let started = ContinuousClock.now
     do {
-      let decision = try store.commit(Needs(of: group)) { snapshot in
+      let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)
+      let decision = try store.commit(needs) { snapshot in
         decider.decide(group, snapshot: snapshot, entropy: &entropy)
       }
       precondition(decision.replies.count == group.count)

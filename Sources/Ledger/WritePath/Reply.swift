@@ -11,6 +11,8 @@ public struct Reply: Sendable, Equatable {
   public let retryAfter: Int?
   /// Whether this was answered before, and is being said again.
   public let isReplay: Bool
+  /// Whether the ledger stored something for this answer and nobody's quota paid for it. It is not stored with an answer.
+  public var wroteWithoutCost = false
 
   public init(status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false) {
     self.status = status
@@ -24,6 +26,12 @@ public struct Reply: Sendable, Equatable {
   public init(_ refusal: Refusal, requestID: String? = nil) {
     let body = refusal.body(requestID: refusal.status >= 500 ? requestID : nil)
     self.init(status: refusal.status, body: body, retryAfter: refusal.retryAfter)
+  }
+
+  /// Whether a client sees the same.
+  public static func == (a: Reply, b: Reply) -> Bool {
+    a.status == b.status && a.body == b.body && a.shortID == b.shortID && a.retryAfter == b.retryAfter
+      && a.isReplay == b.isReplay
   }
 
   var replayed: Reply { Reply(status: status, body: body, shortID: shortID, isReplay: true) }
@@ -81,6 +89,16 @@ public struct Refusal: Error, Sendable, Equatable {
 
   static func quotaExceeded(at now: Milliseconds) -> Refusal {
     Refusal(429, quotaSpent, code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now))
+  }
+
+  static let anonymousOff = Refusal(
+    403, "This server draws with an API key only.", code: "api_key_required")
+
+  static func anonymousQuotaExceeded(at now: Milliseconds) -> Refusal {
+    Refusal(
+      429,
+      "The draws that this server makes without an API key are used up for today. They renew at midnight UTC.",
+      code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now))
   }
 
   static let nothingToRotate = Refusal(404, "clientSeed has no outcome yet, so there is no server seed to reveal.")

@@ -3,6 +3,7 @@ import Fairness
 /// What a group of submissions needs to see before it can be decided.
 public struct Needs: Sendable {
   public private(set) var keys: Set<KeyID> = []
+  /// Accounts whose standing is asked for; ``AccountID/anonymous``, which has no quota of its own, may be among them.
   public private(set) var accounts: Set<AccountID> = []
   public private(set) var chains: Set<ChainKey> = []
   public private(set) var claims: Set<IdempotencyScope> = []
@@ -16,8 +17,10 @@ public struct Needs: Sendable {
   public var newChains: Int { chains.count + newCommitments }
   private var newCommitments = 0
 
-  public init(of group: [Submission]) {
+  /// - Parameter countsAnonymous: whether draws without a key have a quota, so that their usage must be known.
+  public init(of group: [Submission], countsAnonymous: Bool = false) {
     for submission in group {
+      if countsAnonymous, submission.caller == .anonymous { accounts.insert(.anonymous) }
       if case .key(let key, let account, _) = submission.caller {
         keys.insert(key)
         accounts.insert(account)

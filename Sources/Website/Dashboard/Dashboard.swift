@@ -65,6 +65,7 @@ struct Dashboard: Routes {
       guard let post else { throw Refusal(404, "There is nothing at this address.") }
       let form = try await FormFields(request)
       try door.formGuard.check(request, context, token: token, sent: form.text("token"))
+      try parts.gate.takeUncosted(for: account.id)
       return try await post(
         Visit(
           request: request, context: context, account: account, session: session, token: token, query: query,
