@@ -132,10 +132,13 @@ public struct DayAudit {
     if let own {
       let missing = wanted.values.sorted()
       let shown = missing.prefix(10).joined(separator: ", ") + (missing.count > 10 ? ", …" : "")
+      // Nothing to look for is not something found.
+      let fault: String? =
+        own == 0
+        ? "none of the outcomes is a live one of this day"
+        : missing.isEmpty ? nil : "\(missing.count) of \(own) are not in the log: \(shown)"
       findings.append(
-        Finding(
-          "outcomes", note: "all \(own) are in the log",
-          fault: missing.isEmpty ? nil : "\(missing.count) of \(own) are not in the log: \(shown)"))
+        Finding("outcomes", note: own == 1 ? "it is in the log" : "all \(own) are in the log", fault: fault))
     }
     return findings
   }

@@ -113,20 +113,12 @@ struct AuditCommand: AsyncParsableCommand {
   }
 
   private func ownOutcomes(_ path: String, _ day: Day) throws -> OwnOutcomes {
-    let bytes = try readFile(path)
+    let bytes = try InputFile.read(path)
     do {
       return try OwnOutcomes(bytes, day: day)
     } catch {
       throw CommandFailure("the outcomes in \(path) cannot be read: \(error)")
     }
-  }
-}
-
-private func readFile(_ path: String) throws -> [UInt8] {
-  do {
-    return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
-  } catch {
-    throw CommandFailure("\(path) cannot be read: \(error.localizedDescription)")
   }
 }
 
@@ -192,7 +184,7 @@ private struct FileSource: AuditSource {
   var name: String { rootFile }
 
   func claim(of day: Day) throws -> DayClaim? {
-    try fairdraw.claim(of: day, in: try readFile(rootFile), from: rootFile)
+    try fairdraw.claim(of: day, in: try InputFile.read(rootFile), from: rootFile)
   }
 
   func root(before day: Day) throws -> DayAudit.Previous {
@@ -212,7 +204,7 @@ private struct FileSource: AuditSource {
     } catch let error as LeafLines.Unreadable {
       throw CommandFailure("\(leaves): \(error)")
     } catch {
-      throw CommandFailure("\(leaves) cannot be read: \(error.localizedDescription)")
+      throw CommandFailure("\(leaves) cannot be read: \(reason(for: error))")
     }
   }
 }

@@ -15,7 +15,7 @@ struct VerifyCommand: AsyncParsableCommand {
       checked wherever there is one: it shows that the chain could have had no other seed.
 
       It says for each outcome what was checked, and, where that is wrong, what it should be. The exit status is 0 if \
-      every outcome is verified, and 1 if any is not.
+      every outcome is verified, 1 if any is wrong, and 2 if none is wrong but the items of a shuffle or a pick are missing.
 
       What it cannot tell is whether you knew the serverHash before the draw. Compare it with the one you noted down.
       """)
@@ -53,13 +53,18 @@ struct VerifyCommand: AsyncParsableCommand {
   func run() async throws {
     let items = try items.map(Self.readItems)
     var failures = 0
+    var unknowns = 0
     let outcomes = try await read()
     for outcome in outcomes {
       // Looking for where wrong values may come from takes a while; somebody with that many has another problem.
       let report = OutcomeReport(
-        checking: outcome.json, serverSeed: seed(of: outcome), items: items, seedKey: seedKey,
+        checking: outcome.json, serverSeed: seed(of: outcome), items: items ?? outcome.items, seedKey: seedKey,
         looksAround: failures < 20)
-      if !report.isVerified { failures += 1 }
+      if report.hasFailed || (outcome.isKept && !report.isVerified) {
+        failures += 1
+      } else if !report.isVerified {
+        unknowns += 1
+      }
       if json {
         try Self.printJSON(report, of: outcome)
       } else {
@@ -68,11 +73,12 @@ struct VerifyCommand: AsyncParsableCommand {
       }
     }
     if !json {
-      let verdict = failures == 0 ? "verified" : "NOT verified"
+      let verdict = failures > 0 ? "NOT verified" : unknowns > 0 ? "cannot check" : "verified"
       try StandardOutput.print(
-        outcomes.count == 1 ? verdict : "\(outcomes.count - failures) of \(outcomes.count) verified")
+        outcomes.count == 1 ? verdict : "\(outcomes.count - failures - unknowns) of \(outcomes.count) verified")
     }
     if failures > 0 { throw ExitCode(1) }
+    if unknowns > 0 { throw ExitCode(2) }
   }
 
   // MARK: Reading
@@ -81,6 +87,27 @@ struct VerifyCommand: AsyncParsableCommand {
   private struct Claim {
     let json: JSONValue
     var seed: String?
+    /// The items that stand beside it.
+    var items: JSONValue?
+    /// Whether it was read from the database, where nothing may be missing.
+    var isKept = false
+
+    init(json: JSONValue, seed: String?) {
+      self.json = json
+      self.seed = seed
+      isKept = true
+    }
+
+    /// What somebody kept: an outcome as it was answered, or an entry of a batch's results or of an account's export.
+    init(record: JSONValue) {
+      func member(_ name: String, of object: JSONValue) -> JSONValue? {
+        object.members?.first { $0.name.elementsEqual(name.utf8) }?.value
+      }
+      let inner = member("outcome", of: record)
+      let isEntry = member("endpoint", of: record) == nil && inner.flatMap { member("endpoint", of: $0) } != nil
+      json = isEntry ? inner ?? record : record
+      items = isEntry ? member("items", of: record) : nil
+    }
 
     /// What a field of the outcome says.
     func field(_ name: String) -> JSONValue? {
@@ -91,22 +118,16 @@ struct VerifyCommand: AsyncParsableCommand {
   /// The seed to check an outcome with: of those that were given the one that has its hash, if there is one.
   private func seed(of claim: Claim) -> String? {
     let hash = claim.field("serverHash")?.string
+    // A seed is its 64 lowercase digits, however somebody wrote it down.
+    let serverSeeds = serverSeeds.map { $0.lowercased() }
     return serverSeeds.first { (try? ServerSeed(hex: $0.utf8))?.hash.hex == hash } ?? serverSeeds.first ?? claim.seed
   }
 
   private func read() async throws -> [Claim] {
     if source != "-", !FileManager.default.fileExists(atPath: source) { return [try await lookUp()] }
-    let bytes: [UInt8]
-    do {
-      let file = source == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(fileURLWithPath: source))
-      bytes = Array(try file.readToEnd() ?? Data())
-    } catch {
-      let name = source == "-" ? "standard input" : source
-      throw CommandFailure("\(name) cannot be read: \(error.localizedDescription)")
-    }
-    let found = try Self.values(in: bytes, of: source)
+    let found = try Self.values(in: try InputFile.read(source), of: source)
     guard !found.isEmpty else { throw CommandFailure("\(source) holds no outcome") }
-    return found.map { Claim(json: $0) }
+    return found.map { Claim(record: $0) }
   }
 
   /// One value, the elements of one array, or one value a line.
@@ -150,14 +171,12 @@ struct VerifyCommand: AsyncParsableCommand {
   }
 
   private static func readItems(_ text: String) throws -> JSONValue {
-    do {
-      let isArray = text.drop { $0.isWhitespace }.hasPrefix("[")
-      let bytes = isArray ? Array(text.utf8) : Array(try Data(contentsOf: URL(fileURLWithPath: text)))
+    let isArray = text.drop { $0.isWhitespace }.hasPrefix("[")
+    let bytes = isArray ? Array(text.utf8) : try InputFile.read(text)
+    do throws(JSONSyntaxError) {
       return try JSONText(bytes).root
-    } catch let error as JSONSyntaxError {
-      throw CommandFailure("--items is not JSON: \(error.reason), at byte \(error.offset)")
     } catch {
-      throw CommandFailure("--items is no JSON array, and no file that can be read: \(error.localizedDescription)")
+      throw CommandFailure("--items is not JSON: \(error.reason), at byte \(error.offset)")
     }
   }
 
@@ -186,8 +205,13 @@ struct VerifyCommand: AsyncParsableCommand {
       return text.count > 500 ? text.prefix(500) + "…" : text
     }
     for check in report.checks {
-      try StandardOutput.print(check.passed ? "ok    \(check.name)" : "FAIL  \(check.name)")
+      try StandardOutput.print(
+        check.passed ? "ok    \(check.name)" : check.isMissing ? "?     \(check.name)" : "FAIL  \(check.name)")
       if check.passed { continue }
+      if check.isMissing {
+        if case .words(let words) = check.expected { try StandardOutput.print("      \(check.name) \(words)") }
+        continue
+      }
       switch check.expected {
       case .json(let json): try StandardOutput.print("      computed: \(short(json))")
       case .words(let words): try StandardOutput.print("      \(check.name) \(words)")
@@ -215,7 +239,8 @@ struct VerifyCommand: AsyncParsableCommand {
     for (index, check) in report.checks.enumerated() {
       line.append(json: index > 0 ? ",{\"name\":" : "{\"name\":")
       line.append(jsonString: check.name)
-      line.append(json: check.passed ? ",\"ok\":true,\"expected\":" : ",\"ok\":false,\"expected\":")
+      line.append(json: check.passed ? ",\"ok\":true" : check.isMissing ? ",\"ok\":null" : ",\"ok\":false")
+      line.append(json: ",\"expected\":")
       switch check.expected {
       case .json(let json): line.append(contentsOf: json)
       case .words(let words): line.append(jsonString: words)

@@ -188,6 +188,8 @@ private func treeProof(of index: Int, _ leafCount: Int, _ tiles: [MerkleTile.Pla
     #expect(throws: InclusionProof.Failure.indexOutOfRange(index: 7, leafCount: 7)) {
       try ghost.verify(leaves[6], root: root)
     }
+    let doubled = InclusionProof(index: 7, leafCount: 8, siblings: proof(6).siblings)
+    #expect(throws: InclusionProof.Failure.repeated(level: 0)) { try doubled.verify(leaves[6], root: root) }
     var siblings = proof(6).siblings
     siblings[0] = leaves[0]
     #expect(throws: InclusionProof.Failure.notRepeated(level: 0)) {

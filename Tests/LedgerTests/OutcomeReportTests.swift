@@ -106,6 +106,8 @@ import Testing
     }
     if request.items != nil {
       #expect(try failures("items", nil) == ["items"])
+      let unknown = try report(members.filter { $0.name != "items" })
+      #expect(!unknown.isVerified && !unknown.hasFailed)
       #expect(try failures("items", "[]") == ["items"])
       #expect(try failures("items", "[1,2,3,4,5]").contains { $0 == "outcome" || $0 == "weights" })
     }

@@ -354,7 +354,7 @@ def test_log_and_exp_agree_bit_for_bit(name):
 
 
 def failing(report):
-    assert report["ok"] is all(check["ok"] for check in report["checks"])
+    assert report["ok"] is all(check["ok"] is True for check in report["checks"])
     return [check["name"] for check in report["checks"] if not check["ok"]]
 
 
@@ -457,7 +457,7 @@ def test_a_wrong_seed_is_refused(verifier):
     )
     (changed,) = verifier.call([["verify", outcome, other, None]])
     assert failing(changed) == ["serverHash", "outcome"]
-    assert failing(upper) == ["serverHash", "outcome"]  # the seed is its characters, not its bytes
+    assert failing(upper) == []
     assert failing(short) == failing(empty) == ["serverSeed"]
     assert failing(right) == []
     assert changed["checks"][0]["actual"] == outcome["serverHash"]
@@ -475,6 +475,21 @@ def test_items_are_needed_and_are_compared_as_json(verifier):
     calls = [["verify", outcome, case["serverSeed"], items] for items in given]
     named = [failing(report) for report in verifier.call(calls)]
     assert named == [[], [], ["outcome"], ["items"], ["items"], ["outcome", "count"]]
+    own, none, null, empty = verifier.call(
+        [
+            ["verify", {**outcome, "items": mixed}, case["serverSeed"], None],
+            ["verify", outcome, case["serverSeed"], None],
+            ["verify", {**outcome, "items": None}, case["serverSeed"], None],
+            ["verify", {**outcome, "items": mixed}, case["serverSeed"], []],
+        ]
+    )
+    assert failing(own) == []
+    # What is missing has not failed; what is wrong has.
+    assert [[check["ok"] for check in report["checks"]] for report in (none, null, empty)] == [
+        [True, None],
+        [True, None],
+        [True, False],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -809,6 +824,18 @@ def test_a_repeated_last_node_cannot_stand_for_another(verifier):
     assert failing(report) == []
 
 
+def test_a_node_beside_itself_is_refused(verifier):
+    """A tree of 4 whose third leaf is its fourth has the root of a tree of 3. Nobody may claim both places."""
+    three = OUTCOMES[:3]
+    doubled = make_proof([*three, three[2]], 3)
+    assert doubled["root"] == make_proof(three, 2)["root"]
+    inner = make_proof([*OUTCOMES[:6], *OUTCOMES[4:6]], 6)  # the same, a level higher
+    assert inner["root"] == make_proof(OUTCOMES[:6], 4)["root"]
+    beyond = {**make_proof(three, 2), "index": 3}
+    reports = verifier.call([["check_proof", proof, None, None] for proof in (doubled, inner, beyond)])
+    assert [failing(report) for report in reports] == [["siblings[0].hash"], ["siblings[1].hash"], ["index"]]
+
+
 # ------------------------------------------------------------------------------------------------------
 # Command lines
 
@@ -842,7 +869,18 @@ def test_command_line_verifies_and_refuses(verifier, tmp_path):
     computed = next(line for line in lines if line.strip().startswith("computed: "))
     assert json.loads(computed.split("computed: ")[1]) == case["expected"]
 
-    assert "FAIL  items" in run(verifier, good, "--server-seed", case["serverSeed"]).stdout
+    unknown = run(verifier, good, "--server-seed", case["serverSeed"])
+    assert (unknown.returncode, unknown.stdout.splitlines()[-1]) == (2, "cannot check")
+    assert "?     items" in unknown.stdout and "NOT" not in unknown.stdout
+    wrong = run(verifier, good, "--server-seed", "0" * 64)  # a check that failed is more than one that could not be made
+    assert (wrong.returncode, wrong.stdout.splitlines()[-1]) == (1, "NOT verified")
+
+
+def test_command_line_takes_a_byte_order_mark_and_a_seed_in_capitals(verifier, tmp_path):
+    outcome, _ = answered(vector("floats"))
+    file = tmp_path / "outcome.json"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(outcome).encode())
+    assert run(verifier, file, "--server-seed", vector("floats")["serverSeed"].upper()).returncode == 0
 
 
 def test_command_line_reads_a_reveal_from_standard_input_and_traces(verifier):

@@ -2,10 +2,11 @@
 
 import json
 import subprocess
+import sys
 
 import pytest
 
-from harness import BINARY, DRAWS, REPOSITORY, REQUIRED, TIMEOUT, Server, cli, environment, sha256_hex, unique
+from harness import BINARY, DRAWS, REPOSITORY, REQUIRED, TIMEOUT, Server, cli, environment, node, sha256_hex, unique
 
 HASH = "0" * 64
 OWN = ("verified", "reason", "reasonCode", "notation", "items", "serverSeed")
@@ -245,7 +246,12 @@ def test_the_seed_and_the_items_may_be_given_beside_it(told, tmp_path):
   for drawn, found, seed in told[1]:
     options = ["--server-seed", seed]
     if "items" in found:
-      assert verify("-", *options, stdin=json.dumps(drawn)).returncode == 1
+      unknown = verify("-", *options, stdin=json.dumps(drawn))
+      assert unknown.returncode == 2 and unknown.stdout.splitlines()[-1] == "cannot check", unknown
+      assert "?     items" in unknown.stdout
+      [line] = verify("-", *options, "--json", stdin=json.dumps(drawn)).stdout.splitlines()
+      assert [check["ok"] for check in json.loads(line)["checks"]] == [True, None]
+      assert verify("-", "--server-seed", "0" * 64, stdin=json.dumps(drawn)).returncode == 1
       file = tmp_path / "items.json"
       file.write_text(json.dumps(found["items"]))
       assert verify("-", *options, "--items", file, stdin=json.dumps(drawn)).returncode == 0
@@ -281,6 +287,62 @@ def test_outcomes_of_several_seeds(told):
   assert done.returncode == 0 and done.stdout.splitlines()[-1] == "6 of 6 verified"
   done = verify("-", *options[:4], stdin=outcomes)
   assert done.returncode == 1 and done.stdout.splitlines()[-1] == "4 of 6 verified"
+
+
+def programs():
+  """The three programs that check an outcome, each as a command."""
+  folder = REPOSITORY / "docs" / "verifiers"
+  return {
+    "swift": [BINARY, "verify"], "python": [sys.executable, str(folder / "fairdraw_verify.py")],
+    "javascript": [*node(), str(folder / "fairdraw-verify.js")],
+  }
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+  """Every record there is of an outcome of every kind: (where it is from, the record), the seed, and the items by shortId."""
+  with Server(tmp_path_factory.mktemp("records") / "data") as server:
+    account = server.account()
+    key = server.key(account)
+    drawn = [draw(server, endpoint, "raffle", key, **PARAMETERS.get(endpoint, {})) for endpoint in DRAWS]
+    drawn += [draw(server, "gaussian", "raffle", key, distribution=d, count=5, **{"lambda": 3}) for d in ("exponential", "poisson")]
+    drawn += [draw(server, "pick", "raffle", key, items=["a", "b", "c"]), draw(server, "bytes", "raffle", key, count=3)]
+    seed = rotate(server, "raffle", key)
+    looked_up = [look_up(server, outcome["shortId"]) for outcome in drawn]
+    listed = ok(server.get("/api/listOutcomes", {"clientSeed": "raffle"}, key=key))
+    exported = json.loads(server.cli("account", "export", account, check=True).stdout)["outcomes"]
+    assert len(drawn) == len(looked_up) == len(listed) == len(exported) == 11
+    batch = ok(server.post("/api/batch", {"draws": [{"endpoint": "ints", "params": {"clientSeed": "batch"}}]}, key=key))["results"]
+    batch[0]["outcome"]["serverSeed"] = rotate(server, "batch", key)
+    sources = {"a batch": batch, "the draw": drawn, "verifyShortId": looked_up, "listOutcomes": listed, "the export": exported}
+    yield [(source, record) for source, found in sources.items() for record in found], seed, {
+      record["shortId"]: record["items"] for record in looked_up if "items" in record}
+
+
+@pytest.mark.parametrize("program", ["swift", "python", "javascript"])
+def test_every_program_takes_every_record(records, tmp_path, program):
+  found, seed, items = records
+  command = programs()[program]
+  file, list_of_items = tmp_path / "record.json", tmp_path / "items.json"
+
+  def run(*options):
+    return subprocess.run(
+      [*command, str(file), *map(str, options)], env=environment(), capture_output=True, text=True, timeout=TIMEOUT)
+
+  for source, record in found:
+    short_id = record.get("shortId") or record["outcome"]["shortId"]
+    # As an editor may have left it.
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(record).encode())
+    options = [] if "serverSeed" in record or source == "a batch" else ["--server-seed", seed.upper()]
+    done = run(*options)
+    needs_items = short_id in items and "items" not in record
+    verdict = (2, "cannot check") if needs_items else (0, "verified")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == verdict, (source, record, done)
+    if needs_items:
+      list_of_items.write_text(json.dumps(items[short_id]))
+      assert run(*options, "--items", list_of_items).returncode == 0, (source, record)
+    wrong = run("--server-seed", "0" * 64)
+    assert (wrong.returncode, wrong.stdout.splitlines()[-1]) == (1, "NOT verified"), (source, record, wrong)
 
 
 def test_a_reveal_carries_its_seed(told):
@@ -361,7 +423,7 @@ def test_a_short_id_is_looked_up_in_the_local_database(told):
 
 @pytest.mark.parametrize("arguments, stdin, says", [
   (["nowhere.json"], None, "nowhere.json"), (["0000000000"], None, "0000000000"), (["-"], "", "JSON"), (["-"], "{", "JSON"), (["-"], "[]", "no outcome"),
-  (["-"], '{"outcome": 1}\n{', "line 2"), (["-", "--items", "nowhere.json"], "{}", "--items"), (["-", "--items", "[1,"], "{}", "--items"),
+  (["-"], '{"outcome": 1}\n{', "line 2"), (["-", "--items", "nowhere.json"], "{}", "nowhere.json"), (["-", "--items", "[1,"], "{}", "--items"),
 ])
 def test_what_cannot_be_read(tmp_path, arguments, stdin, says):
   done = verify(*arguments, stdin=stdin, data=tmp_path / "data")

@@ -132,11 +132,15 @@ private func faults(
     let canonical = "{\"index\":3,\"canonical\":\"\(String(decoding: outcome(3).canonical, as: UTF8.self))\"}"
     for file in [
       "[\(texts.joined(separator: ", "))]", texts.joined(separator: "\n"), texts.joined(separator: "\r\n") + "\r\n\n",
-      canonical + "\n" + texts[0], "[]", "", "\n",
+      canonical + "\n" + texts[0],
     ] {
       #expect(faults(DayClaim(published), leaves, own: try own(file)).isEmpty)
     }
     #expect(faults(DayClaim(published), leaves, own: try own(answer(outcome(10)))) == ["outcomes"])
+    // Nothing to look for is no pass.
+    for nothing in ["[]", "", "\n"] {
+      #expect(faults(DayClaim(published), leaves, own: try own(nothing)) == ["outcomes"])
+    }
     let altered = texts[0].replacingOccurrences(of: "\"nonce\":2", with: "\"nonce\":3")
     var audit = DayAudit(DayClaim(published), own: try own(altered + "\n" + texts[1]))
     for leaf in leaves { audit.add(leaf) }

@@ -24,6 +24,9 @@ export class InputError extends Error {
   }
 }
 
+/** An input without which nothing can be said of the outcome. */
+class MissingError extends InputError {}
+
 // ---------------------------------------------------------------------------------------------------------
 // Reading inputs. Nothing is defaulted: an outcome spells out every parameter it was drawn with.
 
@@ -305,7 +308,8 @@ async function dice(stream, params) {
 
 function readItems({ items }) {
   if (Array.isArray(items) && items.length >= 1 && items.length <= 1000) return items;
-  throw new InputError("items", "the draw's 1 to 1000 items, in the order they were given", items);
+  const ErrorType = items === undefined || items === null ? MissingError : InputError;
+  throw new ErrorType("items", "the draw's 1 to 1000 items, in the order they were given", items);
 }
 
 async function shuffle(stream, params) {
@@ -626,27 +630,38 @@ class Checks {
 
   refuse(error) {
     if (!(error instanceof InputError)) throw error;
-    this.checks.push({ name: error.parameter, ok: false, expected: error.expected, actual: error.actual });
+    const ok = error instanceof MissingError ? null : false;
+    this.checks.push({ name: error.parameter, ok, expected: error.expected, actual: error.actual });
   }
 
   report() {
-    return { ok: this.checks.every((check) => check.ok), checks: this.checks };
+    return { ok: this.checks.every((check) => check.ok === true), checks: this.checks };
   }
+}
+
+/** The outcome in an entry of a batch's results or of an account's export, with the items that stand beside it. */
+export function unwrapped(record) {
+  const { endpoint, outcome, items } = record;
+  if (endpoint !== undefined || typeof outcome?.endpoint !== "string") return record;
+  return items === undefined ? outcome : { ...outcome, items };
 }
 
 /**
  * Checks a draw's JSON, as the API answered it, against its server seed; and its seedProof, if it has one, against
  * `seedKey`, as checkSeedProof() does.
  *
- * A shuffle or a pick needs `items`, in the order they were given to the draw. Resolves to {ok, checks}, a
- * check being {name, ok, expected, actual}: `expected` is what the seed gives, `actual` what the outcome says.
- * An input that no draw can have had is a failed check with that input's name.
+ * A shuffle or a pick needs `items`, in the order they were given to the draw, unless the outcome has them.
+ * Resolves to {ok, checks}, a check being {name, ok, expected, actual}: `expected` is what the seed gives, `actual`
+ * what the outcome says. An input that no draw can have had is a failed check with that input's name. If the items
+ * are missing, their check's `ok` is null: nothing failed, but the values cannot be checked, and the report is not ok.
  */
 export async function verify(outcome, serverSeed, items = undefined, trace = undefined, seedKey = undefined) {
   const checks = new Checks();
   try {
     const { endpoint, outcome: claimed, clientSeed, nonce, cursor } = dictionary(outcome, "outcome");
     string({ serverSeed }, "serverSeed", ...SERVER_SEED);
+    const small = serverSeed.toLowerCase();
+    if ((await serverHash(small)) === outcome.serverHash) serverSeed = small; // the seed is its characters
     checks.same("serverHash", await serverHash(serverSeed), outcome.serverHash);
     if (outcome.seedProof !== undefined || seedKey !== undefined) {
       await addSeedProof(checks, outcome, serverSeed, seedKey, stepper(trace)).catch((error) => checks.refuse(error));
@@ -654,7 +669,7 @@ export async function verify(outcome, serverSeed, items = undefined, trace = und
 
     let params = outcome;
     if (endpoint === "dice") params = { notation: dictionary(claimed, "outcome").notation };
-    else if (endpoint === "shuffle" || endpoint === "pick") params = { items, weights: outcome.weights };
+    else if (endpoint === "shuffle" || endpoint === "pick") params = { items: items ?? outcome.items, weights: outcome.weights };
     const value = await derive({ endpoint, serverSeed, clientSeed, nonce, cursor, params }, trace);
 
     if (endpoint === "dice") {
@@ -826,6 +841,9 @@ export async function checkProof(proof, { root, outcome, trace } = {}) {
         const label = `siblings[${level}].hash`;
         const sibling = hexHash(siblings[level], "hash", label);
         if (repeated) checks.same(label, node, sibling);
+        else if (position === "left" && sibling === node) {
+          throw new InputError(label, "another node than the one beside it", sibling);
+        }
         node = position === "left" ? await merkleNode(sibling, node) : await merkleNode(node, sibling);
         step({ step: "node", position, sibling, hash: node });
       }
@@ -847,13 +865,13 @@ Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof. - reads stan
 
   outcome.json       the draw's JSON, or a rotation's
   --server-seed HEX  the revealed seed (default: the outcome's own)
-  --items FILE       JSON array: the items given to a shuffle or a pick
+  --items FILE       JSON array: the items given to a shuffle or a pick (default: the outcome's own)
   --seed-key HEX     the server's public key for seeds, as you noted it before
   --proof FILE       the JSON of a Merkle proof
   --root HEX         the root the proof has to lead to
   --trace            print every step of the derivation as a line of JSON
 
-Exit code 0: every check passed. 1: at least one failed. 2: wrong usage or an unreadable file.`;
+Exit code 0: every check passed. 1: at least one failed. 2: wrong usage, an unreadable file, or missing items.`;
 
 async function main(args) {
   const [{ readFileSync }, { parseArgs }] = await Promise.all([import("node:fs"), import("node:util")]);
@@ -899,7 +917,7 @@ async function main(args) {
 
   const read = path && readJSON(path);
   if (path && !isObject(read)) fail(`${path} holds no JSON object`);
-  const outcome = path && revealedSeed(read);
+  const outcome = path && revealedSeed(unwrapped(read));
   const seed = values["server-seed"] ?? outcome?.serverSeed;
   const reports = [];
   if (seed) {
@@ -915,8 +933,9 @@ async function main(args) {
   if (values.proof) reports.push(await checkProof(readJSON(values.proof), { root: values.root, outcome }));
 
   for (const { name, ok, expected, actual } of reports.flatMap((report) => report.checks)) {
-    console.log(`${ok ? "ok   " : "FAIL "} ${name}`);
-    if (!ok) console.log(`      computed: ${show(expected)}\n      claimed:  ${show(actual)}`);
+    console.log(`${ok ? "ok   " : ok === null ? "?    " : "FAIL "} ${name}`);
+    if (ok === null) console.log(`      needed:   ${expected}`);
+    else if (!ok) console.log(`      computed: ${show(expected)}\n      claimed:  ${show(actual)}`);
     else if (name === "seedProof") {
       console.log("      This is the only server seed that the chain could have had, for the key");
       console.log(`      ${outcome.seedProof.publicKey.toLowerCase()}${seedKey ? "." : ","}`);
@@ -925,9 +944,10 @@ async function main(args) {
       }
     }
   }
-  const ok = reports.every((report) => report.ok);
-  console.log(ok ? "verified" : "NOT verified");
-  process.exitCode = ok ? 0 : 1;
+  const results = reports.flatMap((report) => report.checks.map((check) => check.ok));
+  const [words, code] = results.includes(false) ? ["NOT verified", 1] : results.includes(null) ? ["cannot check", 2] : ["verified", 0];
+  console.log(words);
+  process.exitCode = code;
 }
 
 if (typeof process !== "undefined" && process.argv?.[1]) {

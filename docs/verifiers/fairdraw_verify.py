@@ -34,6 +34,10 @@ class InputError(ValueError):
         self.parameter, self.expected, self.actual = parameter, expected, actual
 
 
+class MissingError(InputError):
+    """An input without which nothing can be said of the outcome."""
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Reading inputs. Nothing is defaulted: an outcome spells out every parameter it was drawn with.
 
@@ -286,9 +290,11 @@ def dice(stream, params):
 
 
 def read_items(params):
-    items = params.get("items")
+    items, expected = params.get("items"), "the draw's 1 to 1000 items, in the order they were given"
+    if items is None:
+        raise MissingError("items", expected, items)
     if not isinstance(items, list) or not 1 <= len(items) <= 1000:
-        raise InputError("items", "the draw's 1 to 1000 items, in the order they were given", items)
+        raise InputError("items", expected, items)
     return items
 
 
@@ -580,23 +586,36 @@ class Checks:
         return self.checks[-1]["ok"]
 
     def refuse(self, error):
-        self.checks.append({"name": error.parameter, "ok": False, "expected": error.expected, "actual": error.actual})
+        ok = None if isinstance(error, MissingError) else False
+        self.checks.append({"name": error.parameter, "ok": ok, "expected": error.expected, "actual": error.actual})
 
     def report(self):
-        return {"ok": all(check["ok"] for check in self.checks), "checks": self.checks}
+        return {"ok": all(check["ok"] is True for check in self.checks), "checks": self.checks}
+
+
+def unwrapped(record):
+    """The outcome in an entry of a batch's results or of an account's export, with the items that stand beside it."""
+    inner = record.get("outcome")
+    if "endpoint" in record or not isinstance(inner, dict) or "endpoint" not in inner:
+        return record
+    return {**inner, "items": record["items"]} if "items" in record else inner
 
 
 def verify(outcome, server_seed, items=None, trace=None, seed_key=None):
     """Checks a draw's JSON, as the API answered it, against its server seed; and its seedProof, if it has one.
 
-    A shuffle or a pick needs `items`, in the order they were given to the draw. Returns {"ok", "checks"}, a
-    check being {"name", "ok", "expected", "actual"}: `expected` is what the seed gives, `actual` what the
-    outcome says. An input that no draw can have had is a failed check with that input's name.
+    A shuffle or a pick needs `items`, in the order they were given to the draw, unless the outcome has them.
+    Returns {"ok", "checks"}, a check being {"name", "ok", "expected", "actual"}: `expected` is what the seed
+    gives, `actual` what the outcome says. An input that no draw can have had is a failed check with that
+    input's name. If the items are missing, their check's "ok" is None: nothing failed, but the values cannot
+    be checked, and the report is not ok.
     """
     checks = Checks()
     try:
         dictionary(outcome, "outcome")
         string({"serverSeed": server_seed}, "serverSeed", *SERVER_SEED)
+        if server_hash(server_seed.lower()) == outcome.get("serverHash"):
+            server_seed = server_seed.lower()  # the seed is its characters, and somebody wrote them large
         checks.same("serverHash", server_hash(server_seed), outcome.get("serverHash"))
         if "seedProof" in outcome or seed_key is not None:
             try:
@@ -609,7 +628,7 @@ def verify(outcome, server_seed, items=None, trace=None, seed_key=None):
         if endpoint == "dice":
             params = {"notation": dictionary(claimed, "outcome").get("notation")}
         elif endpoint in ("shuffle", "pick"):
-            params = {"items": items, "weights": outcome.get("weights")}
+            params = {"items": outcome.get("items") if items is None else items, "weights": outcome.get("weights")}
         client_seed, nonce, cursor = (outcome.get(name) for name in ("clientSeed", "nonce", "cursor"))
         value = derive(endpoint, server_seed, client_seed, nonce, cursor, params, trace)
 
@@ -778,6 +797,8 @@ def check_proof(proof, root=None, outcome=None):
                 sibling = hex_hash(siblings[level], "hash", label)
                 if repeated:
                     checks.same(label, node, sibling)
+                elif position == "left" and sibling == node:
+                    raise InputError(label, "another node than the one beside it", sibling)
                 node = merkle_node(sibling, node) if position == "left" else merkle_node(node, sibling)
             checks.same("root", node, proof.get("root"))
             if root is not None:
@@ -797,7 +818,7 @@ def read_json(path):
 
     try:
         with open(0 if path == "-" else path, "rb") as file:
-            return json.loads(file.read().decode("utf-8"), parse_constant=refuse)
+            return json.loads(file.read().decode("utf-8-sig"), parse_constant=refuse)
     except (OSError, ValueError, RecursionError) as error:
         print("%s: %s" % (path, error), file=sys.stderr)
         sys.exit(2)
@@ -805,8 +826,10 @@ def read_json(path):
 
 def print_report(report):
     for check in report["checks"]:
-        print("%-5s %s" % ("ok" if check["ok"] else "FAIL", check["name"]))
-        if not check["ok"]:
+        print("%-5s %s" % ({True: "ok", False: "FAIL", None: "?"}[check["ok"]], check["name"]))
+        if check["ok"] is None:
+            print("      needed:   " + check["expected"])
+        elif not check["ok"]:
             print("      computed: " + json.dumps(check["expected"]))
             print("      claimed:  " + json.dumps(check["actual"]))
 
@@ -823,7 +846,9 @@ def main():
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("outcome", nargs="?", help="the draw's JSON, or a rotation's")
     parser.add_argument("--server-seed", metavar="HEX", help="the revealed seed (default: the outcome's own)")
-    parser.add_argument("--items", metavar="FILE", help="JSON array: the items given to a shuffle or a pick")
+    parser.add_argument(
+        "--items", metavar="FILE", help="JSON array: the items given to a shuffle or a pick (default: the outcome's own)"
+    )
     parser.add_argument("--seed-key", metavar="HEX", help="the server's public key for seeds, as you noted it before")
     parser.add_argument("--proof", metavar="FILE", help="the JSON of a Merkle proof")
     parser.add_argument("--root", metavar="HEX", help="the root the proof has to lead to")
@@ -845,7 +870,7 @@ def main():
     outcome = read_json(options.outcome) if options.outcome else None
     if options.outcome and not isinstance(outcome, dict):
         parser.error("%s holds no JSON object" % options.outcome)
-    outcome = outcome and revealed_seed(outcome)
+    outcome = outcome and revealed_seed(unwrapped(outcome))
     reports = []
     seed = options.server_seed or (outcome and outcome.get("serverSeed"))
     if seed:
@@ -864,9 +889,14 @@ def main():
         print_report(report)
         if any(check["name"] == "seedProof" and check["ok"] for check in report["checks"]):
             print_key(outcome["seedProof"]["publicKey"], trusted=options.seed_key is not None)
-    ok = all(report["ok"] for report in reports)
-    print("verified" if ok else "NOT verified")
-    sys.exit(0 if ok else 1)
+    results = [check["ok"] for report in reports for check in report["checks"]]
+    if False in results:
+        print("NOT verified")
+        sys.exit(1)
+    if None in results:
+        print("cannot check")
+        sys.exit(2)
+    print("verified")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ public struct InclusionProof: Sendable, Equatable {
     case wrongLength(siblings: Int, height: Int)
     /// The sibling of a repeated node must be that node.
     case notRepeated(level: Int)
+    /// No other node is equal to the one beside it.
+    case repeated(level: Int)
     case differentRoot(computed: MerkleHash, expected: MerkleHash)
 
     public var description: String {
@@ -31,6 +33,7 @@ public struct InclusionProof: Sendable, Equatable {
       case .wrongLength(let siblings, let height):
         "the proof has \(siblings) siblings, and a tree of that many leaves is \(height) high"
       case .notRepeated(let level): "the sibling at level \(level) must be the repeated last node, and is another"
+      case .repeated(let level): "the sibling at level \(level) must be another node than the one beside it"
       case .differentRoot(let computed, let expected): "the proof leads to the root \(computed), not to \(expected)"
       }
     }
@@ -48,6 +51,8 @@ public struct InclusionProof: Sendable, Equatable {
     var node = leaf
     for (level, sibling) in siblings.enumerated() {
       if isLeft(atLevel: level) {
+        // Else a tree with a repeated node could pass for one that has the node twice.
+        guard sibling != node else { throw .repeated(level: level) }
         node = .node(sibling, node)
       } else {
         let isLast = index >> level == shape.count(atLevel: level) - 1

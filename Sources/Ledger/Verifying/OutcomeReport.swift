@@ -14,6 +14,8 @@ public struct OutcomeReport: Sendable {
     public let expected: Expectation
     /// What the outcome says, as JSON; nil if it says nothing.
     public let actual: [UInt8]?
+    /// Whether it did not pass because there was nothing to check with: the items were not given.
+    public var isMissing = false
   }
 
   public enum Expectation: Sendable, Equatable {
@@ -28,6 +30,8 @@ public struct OutcomeReport: Sendable {
   public internal(set) var provenBy: SeedPublicKey?
 
   public var isVerified: Bool { checks.allSatisfy(\.passed) }
+  /// Whether something is wrong. A report may be neither verified nor failed: then something is missing.
+  public var hasFailed: Bool { checks.contains { !$0.passed && !$0.isMissing } }
 
   /// - Parameters:
   ///   - outcome: an outcome as the API answered it; white space, the order of members and the spelling of numbers are
@@ -50,7 +54,9 @@ public struct OutcomeReport: Sendable {
       var actual = outcome.members?.first { $0.name.elementsEqual(error.name.utf8) }.map { Array($0.value.raw) }
       if error.name == "items", let items { actual = Array(items.raw) }
       if error.name == "serverSeed", serverSeed != nil { actual = nil }
-      checks.append(Check(name: error.name, passed: false, expected: .words(error.reason), actual: actual))
+      let isMissing = error.name == "items" && (actual == nil || actual == Array("null".utf8))
+      checks.append(
+        Check(name: error.name, passed: false, expected: .words(error.reason), actual: actual, isMissing: isMissing))
     }
   }
 

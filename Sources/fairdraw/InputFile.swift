@@ -1,0 +1,34 @@
+import Foundation
+import NIOCore
+
+/// Files that a command is given to read.
+enum InputFile {
+  /// Everything in the file, or on standard input for `-`, without the byte order mark that some editors put first.
+  ///
+  /// - Throws: ``CommandFailure``.
+  static func read(_ path: String) throws(CommandFailure) -> [UInt8] {
+    let bytes: [UInt8]
+    do {
+      let file = path == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+      bytes = Array(try file.readToEnd() ?? Data())
+    } catch {
+      throw CommandFailure("\(path == "-" ? "standard input" : path) cannot be read: \(reason(for: error))")
+    }
+    return bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
+  }
+}
+
+/// Why something failed, in words for people: what the system says where a library wraps that in its own types.
+func reason(for error: any Error) -> String {
+  if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
+  let bridged = error as NSError
+  let cause = bridged.userInfo[NSUnderlyingErrorKey] as? NSError ?? bridged
+  switch cause.domain {
+  case NSPOSIXErrorDomain: return String(cString: strerror(Int32(cause.code)))
+  case NSURLErrorDomain: return cause.localizedDescription
+  case NSCocoaErrorDomain where cause.code == CocoaError.Code.fileReadInapplicableStringEncoding.rawValue:
+    return "it is not UTF-8 text"
+  case NSCocoaErrorDomain: return "the system gave no reason (\(cause.code))"
+  default: return (error as? any CustomStringConvertible)?.description ?? "an unexpected fault"
+  }
+}
