@@ -157,7 +157,8 @@ extension PostgresStore: DeliveryStore {
       if let old = rows.optionalBytes(row, 3), let expires = rows.optionalInteger(row, 4), now < expires {
         secrets.append(WebhookSecret(bytes: try vault.open(old, context: context)))
       }
-      targets[id.rawValue] = WebhookTarget(endpoint: id, url: url, secrets: secrets)
+      targets[id.rawValue] = WebhookTarget(
+        endpoint: id, account: AccountID(rows.integer(row, 5)), url: url, secrets: secrets)
     }
     return targets
   }
@@ -271,7 +272,7 @@ extension Statement {
   fileprivate static let loadTargets = Statement(
     "load-targets",
     """
-    SELECT id, url, sealed_secret, sealed_old_secret, old_expires FROM webhook_endpoints
+    SELECT id, url, sealed_secret, sealed_old_secret, old_expires, account_id FROM webhook_endpoints
     WHERE id IN (SELECT endpoint_id FROM deliveries WHERE id = ANY ($1::bigint[]))
     """)
 

@@ -133,7 +133,8 @@ extension SQLiteStore: DeliveryStore {
     guard
       let row = try Row.fetchOne(
         db.cachedStatement(
-          sql: "SELECT url, sealed_secret, sealed_old_secret, old_expires FROM webhook_endpoints WHERE id = ?"),
+          sql:
+            "SELECT url, sealed_secret, sealed_old_secret, old_expires, account_id FROM webhook_endpoints WHERE id = ?"),
         arguments: [id.rawValue]), let url = WebhookURL(row[0] as String)
     else { throw StoreFailure("webhook \(id.rawValue) has no usable URL") }
     let context = WebhookSecret.sealingContext(endpoint: id)
@@ -141,7 +142,7 @@ extension SQLiteStore: DeliveryStore {
     if let old = row[2] as Data?, let expires = row[3] as Int64?, now < expires {
       secrets.append(WebhookSecret(bytes: try vault.open(Array(old), context: context)))
     }
-    return WebhookTarget(endpoint: id, url: url, secrets: secrets)
+    return WebhookTarget(endpoint: id, account: AccountID(row[4]), url: url, secrets: secrets)
   }
 
   public func pendingDeliveries() async throws(StoreFailure) -> Int {

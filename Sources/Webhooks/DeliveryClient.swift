@@ -51,7 +51,7 @@ public final class DeliveryClient: Sendable {
   /// Posts `body`; an answer of any status is an answer, and redirects are not followed.
   ///
   /// - Parameter attempt: counts up from 0; tells which of several addresses to take.
-  /// - Throws: what describes itself to a person.
+  /// - Throws: ``DeliveryFailure``.
   public func post(
     _ body: [UInt8], to url: WebhookURL, headers: [(String, String)], attempt: Int
   ) async throws -> Answer {
@@ -63,7 +63,7 @@ public final class DeliveryClient: Sendable {
     do {
       result = .success(try await send(body, to: url, headers: headers, client: client, deadline: deadline))
     } catch {
-      result = .failure(error)
+      result = .failure(DeliveryFailure(error, host: url.host))
     }
     // A client that lost its place while it was in use goes now.
     if let idle = clients.withLock({ $0.give(back: client, of: route) }) { try? await idle.shutdown() }
@@ -104,14 +104,10 @@ public final class DeliveryClient: Sendable {
     request.body = .bytes(ByteBuffer(bytes: body))
     let response: HTTPClientResponse
     do {
-      do {
-        response = try await client.execute(request, deadline: deadline)
-      } catch let error as HTTPClientError where error == .remoteConnectionClosed {
-        // Most likely a kept connection that the receiver was just closing. Once more, on another.
-        response = try await client.execute(request, deadline: deadline)
-      }
-    } catch {
-      throw Self.explained(error)
+      response = try await client.execute(request, deadline: deadline)
+    } catch let error as HTTPClientError where error == .remoteConnectionClosed {
+      // Most likely a kept connection that the receiver was just closing. Once more, on another.
+      response = try await client.execute(request, deadline: deadline)
     }
     var answer: [UInt8] = []
     // The status is the answer; a body that stops half-way, or never ends, does not change it.
@@ -122,15 +118,6 @@ public final class DeliveryClient: Sendable {
       }
     } catch {}
     return Answer(status: Int(response.status.code), body: answer)
-  }
-
-  private static func explained(_ error: any Error) -> any Error {
-    switch error as? HTTPClientError {
-    case .deadlineExceeded?, .connectTimeout?, .readTimeout?:
-      DeliveryFailure("there was no answer within \(timeout.components.seconds) seconds")
-    case .remoteConnectionClosed?: DeliveryFailure("the connection was closed before there was an answer")
-    default: error
-    }
   }
 }
 

@@ -3,18 +3,27 @@ import Synchronization
 
 /// What the worker has in hand: claimed deliveries in a queue for each endpoint, and results that are not recorded yet.
 ///
-/// Each endpoint has a few lanes, each with one attempt under way at a time, and an endpoint whose last attempt failed and
-/// took long has a single one. So a receiver that hangs holds one lane, and not the others' turn.
+/// Each endpoint has a few lanes, each with one attempt under way at a time. An endpoint that has not answered yet, or whose
+/// last attempt failed and took long, has a single one, and all such endpoints together at most half of the lanes. Each
+/// lane goes to the account that has the fewest. So receivers that hang hold few lanes, and those of their own account.
 package final class DeliveryDesk: Sendable {
   package struct Limits: Sendable {
     /// The most attempts under way, over all endpoints.
     package var lanes = 256
     /// The most under way for one endpoint that answers.
     package var lanesPerEndpoint = 8
+    /// The most under way for one account.
+    package var lanesPerAccount = 64
+    /// The most under way for endpoints that hang or have not answered yet, over all accounts.
+    package var lanesOnTrial = 128
     /// The most deliveries in hand, over all endpoints.
     package var inHand = 2048
     /// The most in hand for one endpoint that answers.
     package var inHandPerEndpoint = 96
+    /// The most in hand for one endpoint that has not answered yet.
+    package var inHandOnTrial = 8
+    /// How many endpoints that have answered are remembered while nothing is in hand for them.
+    package var remembered = 10_000
     /// The most bytes of events in hand, about.
     package var bytes = 32 << 20
     /// A failure that took this long, in milliseconds, is taken for a receiver that hangs.
@@ -27,14 +36,21 @@ package final class DeliveryDesk: Sendable {
     package init() {}
   }
 
+  private enum Standing {
+    case untried, answers, hangs
+  }
+
   private struct Lane {
+    let account: AccountID
+    var standing: Standing
     var queue: [ClaimedDelivery] = []
     var running = 0
-    var isHanging = false
   }
 
   private struct State {
     var lanes: [WebhookEndpointID: Lane] = [:]
+    /// Endpoints whose last attempt was answered, also those without a lane.
+    var answering: Set<WebhookEndpointID> = []
     var running = 0
     var queued = 0
     var bytes = 0
@@ -56,12 +72,19 @@ package final class DeliveryDesk: Sendable {
       guard room > 0, state.bytes < limits.bytes, !state.isClosed else { return nil }
       var allowances: [WebhookEndpointID: Int] = [:]
       for (endpoint, lane) in state.lanes {
-        let most = lane.isHanging ? 1 : limits.inHandPerEndpoint
-        allowances[endpoint] = max(0, most - lane.queue.count - lane.running)
+        allowances[endpoint] = max(0, mostInHand(lane) - lane.queue.count - lane.running)
       }
       return DeliveryClaim(
-        limit: room, perEndpoint: limits.inHandPerEndpoint, allowances: allowances, bytes: limits.bytes - state.bytes,
+        limit: room, perEndpoint: limits.inHandOnTrial, allowances: allowances, bytes: limits.bytes - state.bytes,
         lease: Milliseconds(limits.lease.components.seconds * 1000))
+    }
+  }
+
+  private func mostInHand(_ lane: Lane) -> Int {
+    switch lane.standing {
+    case .untried: limits.inHandOnTrial
+    case .answers: limits.inHandPerEndpoint
+    case .hangs: 1
     }
   }
 
@@ -69,7 +92,9 @@ package final class DeliveryDesk: Sendable {
   package func add(_ deliveries: [ClaimedDelivery], at time: ContinuousClock.Instant) {
     state.withLock { state in
       for delivery in deliveries {
-        state.lanes[delivery.target.endpoint, default: Lane()].queue.append(delivery)
+        let target = delivery.target
+        let standing: Standing = state.answering.contains(target.endpoint) ? .answers : .untried
+        state.lanes[target.endpoint, default: Lane(account: target.account, standing: standing)].queue.append(delivery)
         state.deadlines[delivery.id] = time + limits.lease - limits.margin
         state.queued += 1
         state.bytes += delivery.size
@@ -81,19 +106,37 @@ package final class DeliveryDesk: Sendable {
   /// until it answers nil.
   package func openLanes() -> [WebhookEndpointID] {
     state.withLock { state in
-      guard !state.isClosed else { return [] }
-      var opened: [WebhookEndpointID] = []
-      for endpoint in state.lanes.keys.shuffled() {
-        guard var lane = state.lanes[endpoint] else { continue }
-        let most = lane.isHanging ? 1 : limits.lanesPerEndpoint
-        let count = min(most - lane.running, lane.queue.count, limits.lanes - state.running)
-        guard count > 0 else { continue }
-        lane.running += count
-        state.running += count
-        state.lanes[endpoint] = lane
-        opened += repeatElement(endpoint, count: count)
+      guard !state.isClosed, state.running < limits.lanes else { return [] }
+      var running: [AccountID: Int] = [:]
+      var onTrial = 0
+      var waiting: [AccountID: [WebhookEndpointID]] = [:]
+      for (endpoint, lane) in state.lanes {
+        running[lane.account, default: 0] += lane.running
+        if lane.standing != .answers { onTrial += lane.running }
+        if !lane.queue.isEmpty { waiting[lane.account, default: []].append(endpoint) }
       }
-      return opened
+      var opened: [WebhookEndpointID: Int] = [:]
+      func mayOpen(_ endpoint: WebhookEndpointID) -> Bool {
+        guard let lane = state.lanes[endpoint], opened[endpoint, default: 0] < lane.queue.count else { return false }
+        return lane.standing == .answers
+          ? lane.running < limits.lanesPerEndpoint : lane.running < 1 && onTrial < limits.lanesOnTrial
+      }
+      // Lane by lane, to whoever has the fewest.
+      while state.running < limits.lanes,
+        let (account, endpoints) = waiting.min(by: { running[$0.key, default: 0] < running[$1.key, default: 0] })
+      {
+        let open = running[account, default: 0] < limits.lanesPerAccount ? endpoints.filter(mayOpen) : []
+        waiting[account] = open.isEmpty ? nil : open
+        guard let endpoint = open.min(by: { state.lanes[$0]?.running ?? 0 < state.lanes[$1]?.running ?? 0 }) else {
+          continue
+        }
+        if state.lanes[endpoint]?.standing != .answers { onTrial += 1 }
+        state.lanes[endpoint]?.running += 1
+        state.running += 1
+        running[account, default: 0] += 1
+        opened[endpoint, default: 0] += 1
+      }
+      return opened.flatMap { repeatElement($0.key, count: $0.value) }
     }
   }
 
@@ -103,10 +146,10 @@ package final class DeliveryDesk: Sendable {
       guard var lane = state.lanes[endpoint] else { return nil }
       defer {
         // An endpoint that nothing is known of is not worth remembering.
-        let isIdle = lane.queue.isEmpty && lane.running == 0 && !lane.isHanging
+        let isIdle = lane.queue.isEmpty && lane.running == 0 && lane.standing != .hangs
         state.lanes[endpoint] = isIdle ? nil : lane
       }
-      let isOneTooMany = lane.isHanging && lane.running > 1
+      let isOneTooMany = lane.standing == .hangs && lane.running > 1
       while !isOneTooMany, !state.isClosed, !lane.queue.isEmpty {
         let delivery = lane.queue.removeFirst()
         state.queued -= 1
@@ -124,8 +167,14 @@ package final class DeliveryDesk: Sendable {
     state.withLock { state in
       Self.finish(result, delivery, &state)
       guard let attempt = result.attempt, var lane = state.lanes[delivery.target.endpoint] else { return }
-      lane.isHanging = attempt.error != nil && attempt.latency >= limits.hanging
-      if lane.isHanging { Self.release(&lane, &state) }
+      lane.standing = attempt.error != nil && attempt.latency >= limits.hanging ? .hangs : .answers
+      if lane.standing == .hangs {
+        state.answering.remove(delivery.target.endpoint)
+        Self.release(&lane, &state)
+      } else {
+        if state.answering.count >= limits.remembered { state.answering.removeAll() }
+        state.answering.insert(delivery.target.endpoint)
+      }
       state.lanes[delivery.target.endpoint] = lane
     }
   }

@@ -145,7 +145,7 @@ public final class DeliveryWorker: Service {
       status = it.status
       answer = it.body
       if !(200...299).contains(it.status) { failure = "the answer was \(it.status)" }
-    case .failure(let error): failure = "\(error)"
+    case .failure(let error): failure = DeliveryFailure(error, host: delivery.target.url.host).description
     }
     let attempt = DeliveryAttempt(
       at: at, status: status, latency: latency, error: failure.map { String($0.prefix(300)) }, answer: answer)

@@ -26,7 +26,10 @@ final class SystemResolver: Sendable {
     var list: UnsafeMutablePointer<addrinfo>?
     let code = getaddrinfo(host, nil, &hints, &list)
     guard code == 0 else {
-      throw DeliveryFailure("the host name \(host) could not be resolved: \(String(cString: gai_strerror(code)))")
+      throw DeliveryFailure(
+        code == EAI_NONAME
+          ? "there is no host \(host)"
+          : "the host name \(host) could not be resolved: \(String(cString: gai_strerror(code)))")
     }
     defer { freeaddrinfo(list) }
     var addresses: [NetworkAddress] = []
@@ -51,10 +54,4 @@ final class SystemResolver: Sendable {
     guard !addresses.isEmpty else { throw DeliveryFailure("the host name \(host) has no address") }
     return addresses
   }
-}
-
-/// Why an attempt failed before there was an answer, for the one who reads the attempts.
-package struct DeliveryFailure: Error, CustomStringConvertible {
-  package let description: String
-  package init(_ description: String) { self.description = description }
 }

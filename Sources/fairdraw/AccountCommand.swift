@@ -259,7 +259,7 @@ func administering<Result>(
   } catch let error as AdministrationError {
     throw CommandFailure(error.description)
   } catch {
-    throw CommandFailure("the database could not be read or changed: \(error)")
+    throw CommandFailure("the database could not be read or changed: \(reason(for: error))")
   }
 }
 

@@ -106,7 +106,7 @@ private final class Transfer: NSObject, URLSessionDataDelegate, Sendable {
 
   func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
     if let error {
-      finish(.failure(CommandFailure("\(url.absoluteString) did not answer to the end: \(error.localizedDescription)")))
+      finish(.failure(CommandFailure("\(url.absoluteString) did not answer to the end: \(reason(for: error))")))
     } else {
       finish(.success(state.withLock { $0.status }))
     }

@@ -174,7 +174,7 @@ struct Serve: AsyncParsableCommand {
       ).run()
     } catch {
       await writer.drain()
-      throw CommandFailure("the server cannot listen on \(places): \(error)")
+      throw CommandFailure("the server cannot listen on \(places): \(reason(for: error))")
     }
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
@@ -280,7 +280,12 @@ private struct DailyLog: Service {
 
 /// A port that is free now. Somebody else may take it before the server does; then the server says so and stops.
 private func freePort(on host: String) async throws -> Int {
-  let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(host: host, port: 0).get()
+  let channel: any Channel
+  do {
+    channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(host: host, port: 0).get()
+  } catch {
+    throw CommandFailure("the server cannot listen on \(host): \(reason(for: error))")
+  }
   defer { channel.close(promise: nil) }
   guard let port = channel.localAddress?.port else { throw CommandFailure("the server cannot listen on \(host)") }
   return port

@@ -118,6 +118,14 @@ def test_a_name_that_changes_its_mind_is_checked_each_time(world, tmp_path):
     receiver.stop()
 
 
+def test_a_name_that_nobody_has(world):
+  server, names = world({})
+  account = server.account()
+  webhook(server, account, "http://nowhere.example.com/")
+  server.draw("ints", key=server.key(account))
+  wait_until(lambda: "there is no host nowhere.example.com" in deliveries(server), "the attempt says so")
+
+
 def test_https_to_a_name_with_its_certificate(world, tmp_path, certificate):
   server, names = world(
     {"hooks.example.com": ["127.0.0.1"], "other.example.com": ["127.0.0.1"]}, FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true")
@@ -128,7 +136,7 @@ def test_https_to_a_name_with_its_certificate(world, tmp_path, certificate):
     webhook(server, account, f"https://other.example.com:{receiver.port}/other")
     server.draw("ints", key=server.key(account))
     wait_until(lambda: receiver.taken("/ok"), "the event has come over TLS")
-    wait_until(lambda: "Couldn't find other.example.com in certificate" in deliveries(server), "the certificate of another name is refused")
+    wait_until(lambda: "the certificate is not for other.example.com" in deliveries(server), "the certificate of another name is refused")
     entry = receiver.received("/ok")[0]
     assert entry["headers"]["host"] == f"hooks.example.com:{receiver.port}"
     assert {"sni": "hooks.example.com"} in receiver.received(None) and not receiver.received("/other")

@@ -1,10 +1,13 @@
 """Webhooks, with a receiver of their own: a process that checks signatures by itself and fails in many ways."""
 
+import contextlib
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -230,7 +233,7 @@ def test_the_certificate_must_be_the_hosts(hooked, tmp_path):
     account = hooked.account()
     webhook(hooked, account, receiver.url("/ok"))
     hooked.draw("ints", key=hooked.key(account))
-    wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in deliveries(hooked), "the certificate is refused")
+    wait_until(lambda: "the certificate is not one that this server trusts" in deliveries(hooked), "the certificate is refused")
     assert receiver.received()[0] == {"sni": "localhost"} and not receiver.received("/ok")
   finally:
     receiver.stop()
@@ -250,6 +253,74 @@ def test_a_receiver_that_hangs_holds_back_nobody(hooked, receiver):
   hung = len(receiver.received("/hang"))
   assert 1 <= hung <= 8
   wait_until(lambda: "there was no answer within 10 seconds" in deliveries(hooked, "--state", "pending"), "it is given up for now")
+
+
+def test_receivers_that_hang_hold_back_no_other_account(hooked, receiver):
+  # Four accounts with every webhook they may have, all of which hang, and a fifth whose receiver is new and answers.
+  for _ in range(4):
+    account = hooked.account()
+    key = hooked.key(account)
+    for _ in range(10):
+      webhook(hooked, account, receiver.url("/hang"))
+    for _ in range(10):
+      hooked.draw("ints", key=key)
+  wait_until(lambda: len(receiver.received("/hang")) >= 40, "each of them hangs")
+  other = hooked.account()
+  key = hooked.key(other)
+  webhook(hooked, other, receiver.url("/ok"))
+  for _ in range(20):
+    hooked.draw("ints", key=key)
+  wait_until(lambda: len(receiver.taken("/ok")) == 20, "the other account has its events")
+  # Nobody's attempt had to be given up first, which takes ten seconds.
+  assert len(receiver.received("/hang")) == 40
+
+
+@contextlib.contextmanager
+def speaking(answer):
+  """A port of this machine's where everybody is told `answer`, whatever they say, and then hung up on; None: nobody listens."""
+  with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+    if answer is None:
+      server.close()
+      yield port
+      return
+
+    def serve():
+      while True:
+        try:
+          client, _ = server.accept()
+        except OSError:
+          return
+        with client:
+          client.recv(65536)
+          client.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield port
+    server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize("scheme, answer, sentence", [
+  ("http", None, "the connection was refused"),
+  ("http", b"", "the connection was closed before there was an answer"),
+  ("http", b"HTTP/1.1 200 OK\r\nContent-Len", "the connection was closed before there was an answer"),
+  ("http", b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is not valid HTTP"),
+  ("http", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "the answer is not valid HTTP"),
+  ("http", b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "the answer was 503"),
+  ("https", None, "the connection was refused"),
+  ("https", b"", "the connection was closed before there was an answer"),
+  ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "the receiver does not speak TLS"),
+  ("https", bytes.fromhex("15030100020228"), "the receiver broke off the TLS handshake"),
+])
+def test_what_fails_is_told_in_a_sentence(hooked, scheme, answer, sentence):
+  account = hooked.account()
+  with speaking(answer) as port:
+    webhook(hooked, account, f"{scheme}://127.0.0.1:{port}/")
+    hooked.draw("ints", key=hooked.key(account))
+    [error] = wait_until(lambda: hooked.sql("SELECT error FROM delivery_attempts LIMIT 1"), "an attempt is recorded")[0]
+  assert error == sentence
 
 
 def test_stopping_finishes_what_is_under_way(hooked, receiver):

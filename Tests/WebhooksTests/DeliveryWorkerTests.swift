@@ -58,6 +58,30 @@ import Webhooks
     try await silent.close()
   }
 
+  /// Twelve accounts whose receivers all hang, and one whose receiver is new and answers.
+  @Test func accountsWhoseReceiversHangHoldBackNoOther() async throws {
+    let silent = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .bind(host: "127.0.0.1", port: 0).get()
+    let receiver = try await Receiver()
+    let store = MemoryDeliveries()
+    let port = silent.localAddress?.port ?? 0
+    for account in 1...Int64(12) {
+      for number in 1...Int64(10) {
+        store.add(50, to: "http://127.0.0.1:\(port)/", endpoint: account * 100 + number, account: account)
+      }
+    }
+    try await working(on: store) {
+      // All that may hang do so.
+      try await until { store.underWay >= 120 }
+      store.add(200, to: "http://127.0.0.1:\(receiver.port)/", endpoint: 9999, account: 99)
+      try await until { store.delivered.count == 200 }
+      // None of the others has been given up, as it is after ten seconds: the newcomer did not wait for that.
+      #expect(store.attempted.count == 200)
+    }
+    try await receiver.stop()
+    try await silent.close()
+  }
+
   @Test func aStoreThatFailsIsAskedAgain() async throws {
     let receiver = try await Receiver()
     let store = MemoryDeliveries()
@@ -86,9 +110,10 @@ private final class MemoryDeliveries: DeliveryStore {
 
   private let state = Mutex(State())
 
-  func add(_ count: Int, to url: String, endpoint: Int64) {
+  func add(_ count: Int, to url: String, endpoint: Int64, account: Int64 = 1) {
     let target = WebhookTarget(
-      endpoint: WebhookEndpointID(endpoint), url: WebhookURL(url)!, secrets: [WebhookSecret()])
+      endpoint: WebhookEndpointID(endpoint), account: AccountID(account), url: WebhookURL(url)!,
+      secrets: [WebhookSecret()])
     let now = Milliseconds(Date().timeIntervalSince1970 * 1000)
     state.withLock { state in
       for _ in 0..<count {
@@ -106,6 +131,8 @@ private final class MemoryDeliveries: DeliveryStore {
   var delivered: [DeliveryID] { state.withLock { $0.delivered } }
   var attempted: [DeliveryID] { state.withLock { $0.attempted } }
   var due: [ClaimedDelivery] { state.withLock { $0.waiting.values.flatMap(\.self) } }
+  /// How many different receivers have a delivery claimed.
+  var underWay: Int { state.withLock { Set($0.claimed.values.map(\.target.endpoint)).count } }
   var exchanges: Int { state.withLock { $0.exchanges } }
 
   func exchange(_ results: [DeliveryResult], for claim: DeliveryClaim?) async throws(StoreFailure)

@@ -7,7 +7,8 @@ import Webhooks
 @Suite struct EventRendererTests {
   private let renderer = EventRenderer(shortIDs: ShortIDs(masterKey: try! MasterKey(bytes: Array(1...32))))
   private let target = WebhookTarget(
-    endpoint: WebhookEndpointID(1), url: WebhookURL("https://example.com")!, secrets: [WebhookSecret()])
+    endpoint: WebhookEndpointID(1), account: AccountID(1), url: WebhookURL("https://example.com")!,
+    secrets: [WebhookSecret()])
 
   private func delivery(_ event: DeliveryEvent, id: Int64 = 7) -> ClaimedDelivery {
     ClaimedDelivery(

@@ -84,13 +84,15 @@ public struct ClaimedDelivery: Sendable {
 /// Where a delivery goes and what signs it.
 public final class WebhookTarget: Sendable {
   public let endpoint: WebhookEndpointID
+  public let account: AccountID
   public let url: WebhookURL
   /// The present one first, then, for a day after it was replaced, the one before.
   public let secrets: [WebhookSecret]
 
-  public init(endpoint: WebhookEndpointID, url: WebhookURL, secrets: [WebhookSecret]) {
+  public init(endpoint: WebhookEndpointID, account: AccountID, url: WebhookURL, secrets: [WebhookSecret]) {
     precondition(!secrets.isEmpty)
     self.endpoint = endpoint
+    self.account = account
     self.url = url
     self.secrets = secrets
   }

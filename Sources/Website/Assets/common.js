@@ -42,6 +42,17 @@ export function step(title, state, ...children) {
   return element("li", { class: state || null }, element("h3", {}, title), ...children);
 }
 
+/** An `ol.steps` to fill. Each step rests on those before it: after one that failed, none is marked good. */
+export function steps() {
+  const list = element("ol", { class: "steps" });
+  let isSound = true;
+  const add = (title, state, ...children) => {
+    list.append(step(title, state === "good" && !isSound ? "" : state, ...children));
+    isSound &&= state !== "bad";
+  };
+  return { list, add };
+}
+
 export function verdict(state, title, ...children) {
   return element("div", { class: `verdict ${state}` }, element("strong", {}, title),
     ...children.map((child) => element("p", {}, child)));

@@ -1,5 +1,5 @@
 // The published roots, and inclusion proofs checked in the browser by the public verifier.
-import { ask, element, hex, quiet, reason, shown, step, verdict } from "./common.js";
+import { ask, element, hex, quiet, reason, shown, steps as listOfSteps, verdict } from "./common.js";
 import { checkProof } from "./fairdraw-verify.js";
 
 const result = document.getElementById("result");
@@ -69,27 +69,27 @@ async function check(proof, noted) {
   const leaf = trace.find((made) => made.step === "leaf");
   const nodes = trace.filter((made) => made.step === "node");
 
-  const steps = element("ol", { class: "steps" });
+  const steps = listOfSteps();
   const leafFails = fails(/^(leaf|outcomeId|proof)/);
-  steps.append(step("The leaf", leafFails.length ? "bad" : "good",
-    leaf && element("p", {}, "SHA-256 of the byte 0 and ", element("code", {}, shown(leaf.canonical)), " is ", hex(leaf.hash)), tell(leafFails)));
+  steps.add("The leaf", leafFails.length ? "bad" : "good",
+    leaf && element("p", {}, "SHA-256 of the byte 0 and ", element("code", {}, shown(leaf.canonical)), " is ", hex(leaf.hash)), tell(leafFails));
   const pathFails = fails(/^(siblings|treeHeight|index|leafCount)/);
-  steps.append(step("The path", pathFails.length ? "bad" : "good",
+  steps.add("The path", pathFails.length ? "bad" : "good",
     nodes.length ? element("ol", {}, nodes.map((node) => element("li", {}, node.position === "left" ? "with its left neighbour " : "with its right neighbour ",
-      hex(node.sibling), " it makes ", hex(node.hash)))) : element("p", {}, "Nothing to combine."), tell(pathFails)));
+      hex(node.sibling), " it makes ", hex(node.hash)))) : element("p", {}, "Nothing to combine."), tell(pathFails));
   const rootFails = fails(/root/i);
-  steps.append(step("The root", rootFails.length || !root ? (rootFails.length ? "bad" : "") : "good",
+  steps.add("The root", rootFails.length || !root ? (rootFails.length ? "bad" : "") : "good",
     element("p", {}, "The path leads to ", hex(nodes.at(-1)?.hash ?? leaf?.hash ?? "nothing")),
     root ? element("p", {}, noted ? "The root that you gave is " : "The published root is ", hex(root)) : quiet("There is no published root to compare it with."),
-    tell(rootFails)));
+    tell(rootFails));
   if (published?.ok) {
     const signed = await isSigned(published.body);
-    steps.append(step("The signature", signed === null ? "" : signed ? "good" : "bad", element("p", {}, signatureWords(signed))));
+    steps.add("The signature", signed === null ? "" : signed ? "good" : "bad", element("p", {}, signatureWords(signed)));
     if (signed === false) failed.push({ name: "signature" });
   }
-  if (failed.length) show(verdict("bad", "Not included", shown(`This fails: ${[...new Set(failed.map((one) => one.name))].join(", ")}.`)), steps);
-  else if (root) show(verdict("good", "Included", "The draw is a leaf of the tree with this root."), steps);
-  else show(verdict("", "The proof is whole", "It leads to the root it names. Compare that with a root from elsewhere."), steps);
+  if (failed.length) show(verdict("bad", "Not included", shown(`This fails: ${[...new Set(failed.map((one) => one.name))].join(", ")}.`)), steps.list);
+  else if (root) show(verdict("good", "Included", "The draw is a leaf of the tree with this root."), steps.list);
+  else show(verdict("", "The proof is whole", "It leads to the root it names. Compare that with a root from elsewhere."), steps.list);
 }
 
 async function byDraw() {

@@ -1,6 +1,6 @@
 // Verification in the browser: the public verifier derives the values again, and this page shows its steps.
-import { ask, element, followChoice, hex, quiet, readParameters, reason, shown, step, verdict } from "./common.js";
-import { InputError, derive, sameJSON, serverHash as hashOf, verify } from "./fairdraw-verify.js";
+import { ask, element, followChoice, hex, quiet, readParameters, reason, shown, step, steps as listOfSteps, verdict } from "./common.js";
+import { InputError, derive, sameJSON, serverHash as hashOf, unwrapped, verify } from "./fairdraw-verify.js";
 
 const result = document.getElementById("result");
 const forms = ["by-id", "by-hash", "by-seeds"].map((id) => document.getElementById(id));
@@ -72,14 +72,18 @@ async function compare(typed, serverSeed, params, steps) {
   return { checks };
 }
 
-/** Derives a draw again and shows how: one that the API answered, or one typed in, which has its `params` apart. */
-async function check(outcome, serverSeed, { items, params } = {}) {
+/**
+ * Derives a draw again and shows how: one that the API answered, or one typed in, which has its `params` apart.
+ * `noted` is the hash that somebody wrote down before the draw, or "".
+ */
+async function check(outcome, serverSeed, { params, noted = "" } = {}) {
   const steps = [];
   const knowsHash = Boolean(outcome.serverHash);
   const knowsOutcome = outcome.outcome !== undefined;
   const computedHash = /^[0-9a-fA-F]{64}$/.test(serverSeed) ? await hashOf(serverSeed) : null;
-  const report = params ? await compare(outcome, serverSeed, params, steps) : await verify(outcome, serverSeed, items, steps);
-  const failed = report.checks.filter((one) => !one.ok);
+  const report = params ? await compare(outcome, serverSeed, params, steps) : await verify(outcome, serverSeed, undefined, steps);
+  const failed = report.checks.filter((one) => one.ok === false);
+  const missing = report.checks.find((one) => one.ok === null);
   const valued = steps.find((made) => made.step === "value");
   const blocks = steps.filter((made) => made.step === "block");
   const hashFails = failed.some((one) => one.name === "serverHash");
@@ -87,61 +91,77 @@ async function check(outcome, serverSeed, { items, params } = {}) {
   const unreadable = valued ? undefined : failed.find((one) => one.name !== "serverHash");
   const differs = valued && knowsOutcome ? failed.filter((one) => one.name !== "serverHash") : [];
 
-  const list = element("ol", { class: "steps" });
+  const list = listOfSteps();
   if (unreadable) {
-    list.append(step("The inputs", "bad",
-      element("p", {}, shown(`${unreadable.name} must be ${unreadable.expected}.`)), json(unreadable.actual)));
+    list.add("The inputs", "bad", element("p", {}, shown(`${unreadable.name} must be ${unreadable.expected}.`)), json(unreadable.actual));
   }
+  const notedFails = noted && addNoted(list, noted, outcome.serverHash);
   if (computedHash) {
-    list.append(step("The server seed's hash", hashFails ? "bad" : knowsHash ? "good" : "",
+    list.add("The server seed's hash", hashFails ? "bad" : knowsHash ? "good" : "",
       element("p", {}, "SHA-256 of ", hex(serverSeed), " is ", hex(computedHash)),
       element("p", {}, !knowsHash ? "No hash was given to compare it with."
         : hashFails ? ["The draw's hash is another one: ", hex(String(outcome.serverHash)), ". This is not the seed that the server had committed to."]
-        : "That is the draw's hash. If it is also the one that you were shown before the draw, the seed was fixed by then.")));
+        : noted ? "That is the draw's hash." : "That is the draw's hash. If it is also the one that you were shown before the draw, the seed was fixed by then."));
   }
   if (valued) {
-    list.append(step("Blocks of bytes", "good",
+    list.add("Blocks of bytes", "good",
       element("p", {}, "HMAC-SHA256 with the server seed as its key. The message is client seed, nonce and block number; the first byte is number ",
         String(outcome.cursor % 32), " of block ", String(Math.floor(outcome.cursor / 32)), "."),
-      table(["message", "32 bytes"], blocks.map((made) => [shown(made.message), hex(made.digest)]))));
-    list.append(step("Numbers from the bytes", "good", table(["bytes", "word", "gives"], numbers(steps, { endpoint: outcome.endpoint, params: params ?? outcome }))));
+      table(["message", "32 bytes"], blocks.map((made) => [shown(made.message), hex(made.digest)])));
+    list.add("Numbers from the bytes", "good", table(["bytes", "word", "gives"], numbers(steps, { endpoint: outcome.endpoint, params: params ?? outcome })));
     const value = outcome.endpoint === "pick" ? valued.value.outcome : valued.value;
-    list.append(step("The values", !knowsOutcome ? "" : differs.length ? "bad" : "good", json(value),
+    list.add("The values", !knowsOutcome ? "" : differs.length ? "bad" : "good", json(value),
       differs.length > 0 && element("p", {}, "The draw's record says something else for ", differs.map((one) => one.name).join(", "), ":"),
       differs.map((one) => json(one.actual)),
       !knowsOutcome && quiet("No outcome was given to compare them with."),
-      knowsOutcome && !differs.length && element("p", {}, "They are the recorded ones.")));
+      knowsOutcome && !differs.length && element("p", {}, "They are the recorded ones."));
   }
   const wrong = [
     unreadable && `the inputs fail: ${unreadable.name} must be ${unreadable.expected}`,
+    notedFails && "the hash that you noted fails: the draw is recorded with another one",
     hashFails && "the server seed's hash fails: this seed is not the one that was committed to",
     differs.length > 0 && "the values fail: these seeds give others than the recorded ones",
   ].filter(Boolean);
   const words = wrong.map((text) => text[0].toUpperCase() + text.slice(1) + ".");
-  if (wrong.length) show(verdict("bad", "Not verified", ...words.map(shown)), list);
-  else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", "The seed has the draw's hash, and gives the recorded values."), list);
+  if (wrong.length) show(verdict("bad", "Not verified", ...words.map(shown)), list.list);
+  else if (missing) show(verdict("", "Cannot be checked", shown(`${missing.name} must be ${missing.expected}.`)), list.list);
+  else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", noted ? "The seed has the hash that you noted, and gives the recorded values." : "The seed has the draw's hash, and gives the recorded values."), list.list);
   else show(verdict("", "Computed", "These are the values of these seeds. " + (knowsHash ? "" : "Compare the hash with the one that was published before the draw. ")
-    + (knowsOutcome ? "" : "Compare the values with the ones that were drawn.")), list);
+    + (knowsOutcome ? "" : "Compare the values with the ones that were drawn.")), list.list);
+}
+
+/** The step that compares the hash somebody noted with the draw's; returns whether they differ. */
+function addNoted(list, noted, serverHash) {
+  const fails = noted !== serverHash;
+  list.add("The hash that you noted", fails ? "bad" : "good", element("p", {}, "You noted ", hex(noted), fails ? [", but the draw's hash is ", hex(String(serverHash)), "."]
+    : ", and that is the draw's hash. The server seed was fixed when you were shown it."));
+  return fails;
 }
 
 // ---------------------------------------------------------------------------------------------------------
 // The three ways in
 
-async function byId(text) {
+async function byId(text, typed) {
   const shortId = text.trim().replace(/^.*\/o\//, "").replace(/[/?#].*$/, "");
   if (!/^[0-9A-Za-z]{10}$/.test(shortId)) return show(verdict("bad", "No short id", "A short id is ten letters and digits, such as 47mTrBbSIF."));
+  const noted = typed.trim().toLowerCase();
+  if (noted && !/^[0-9a-f]{64}$/.test(noted)) return show(verdict("bad", "No hash", "A server hash is 64 hex digits."));
   const answer = await ask("/api/verifyShortId?" + new URLSearchParams({ shortId }));
   if (!answer.ok || !answer.body) return show(verdict("bad", "Not found", shown(reason(answer))));
   const draw = answer.body;
   const page = element("p", {}, "The draw has a page: ", element("a", { href: `/o/${shortId}` }, `/o/${shortId}`));
   if (draw.serverSeed) {
-    await check(draw, draw.serverSeed, { items: draw.items });
+    await check(draw, draw.serverSeed, { noted });
     return result.append(page);
   }
-  show(verdict("", draw.verified ? "Committed, not revealed yet" : "Cannot be verified", shown(draw.reason ?? "")), element("ol", { class: "steps" },
-    step("The server seed's hash", draw.verified ? "good" : "", element("p", {}, "The published hash is ", hex(draw.serverHash)),
-      draw.verified && element("p", {}, "The server's chain still carries it: the seed is fixed and has not been exchanged.")),
-    step("The values", "", element("p", {}, "They can be computed again as soon as the server seed is revealed."))), page);
+  const list = listOfSteps();
+  const fails = noted && addNoted(list, noted, draw.serverHash);
+  list.add("The server seed's hash", "", element("p", {}, "The draw's record has the hash ", hex(draw.serverHash)),
+    draw.verified && element("p", {}, "The server says that its seed is still secret and unchanged. Only the revealed seed can show that."),
+    !noted && element("p", {}, "Compare the hash with the one that you were shown before the draw."));
+  list.add("The values", "", element("p", {}, "They can be computed again as soon as the server seed is revealed."));
+  const words = [shown(draw.reason ?? ""), fails && "The hash that you noted is not the draw's."].filter(Boolean);
+  show(verdict(fails ? "bad" : "", fails ? "Not verified" : draw.verified ? "Committed, not revealed yet" : "Cannot be verified", ...words), list.list, page);
 }
 
 async function byHash(clientSeed, serverHash) {
@@ -169,12 +189,13 @@ async function bySeeds() {
   const typed = { endpoint, clientSeed: field("clientSeed").value, nonce: whole("nonce"), cursor: whole("cursor") };
   if (field("serverHash").value.trim()) typed.serverHash = field("serverHash").value.trim().toLowerCase();
   if (field("expected").value.trim()) typed.outcome = JSON.parse(field("expected").value);
-  await check(typed, field("serverSeed").value.trim(), { params });
+  await check(typed, field("serverSeed").value.trim().toLowerCase(), { params });
 }
 
 function fillIn(text) {
-  const draw = JSON.parse(text);
-  if (typeof draw !== "object" || draw === null || Array.isArray(draw)) throw new Error("This is no JSON object.");
+  const record = JSON.parse(text);
+  if (typeof record !== "object" || record === null || Array.isArray(record)) throw new Error("This is no JSON object.");
+  const draw = unwrapped(record);
   const set = (id, value) => value !== undefined && value !== null && (field(id).value = typeof value === "object" ? JSON.stringify(value) : value);
   set("serverSeed", draw.serverSeed);
   set("serverHash", draw.serverHash);
@@ -206,7 +227,7 @@ field("json").addEventListener("input", () => {
 });
 
 const ways = {
-  "by-id": () => byId(field("shortId").value),
+  "by-id": () => byId(field("shortId").value, field("noted").value),
   "by-hash": () => byHash(field("hash-clientSeed").value, field("hash-serverHash").value),
   "by-seeds": bySeeds,
 };
@@ -231,6 +252,7 @@ const query = new URLSearchParams(location.search);
 if (query.has("shortId")) {
   choose("by-id");
   field("shortId").value = query.get("shortId");
+  field("noted").value = query.get("noted") ?? "";
   field("by-id").requestSubmit();
 } else if (query.has("clientSeed") && query.has("serverHash")) {
   choose("by-hash");
