@@ -32,6 +32,7 @@ package struct DeliveryFailure: Error, CustomStringConvertible {
     case let error as NIOSSLExtraError:
       let isOfAnother = [.failedToValidateHostname, .serverHostnameImpossibleToMatch].contains(error)
       return isOfAnother ? "the certificate is not for \(host)" : "the TLS connection could not be made"
+    case HTTPParserError.invalidEOFState: return closed
     case is HTTPParserError: return "the answer is not valid HTTP"
     default: return "the request could not be sent"
     }
@@ -75,6 +76,7 @@ package struct DeliveryFailure: Error, CustomStringConvertible {
 
   /// The library tells what happened only in the text of its error stack, by the names that OpenSSL gave them.
   private static func sentence(for error: BoringSSLError) -> String {
+    if error == .sslError([.eofDuringHandshake]) { return closed }
     let text = "\(error)"
     let known = [
       ("CERTIFICATE_VERIFY_FAILED", untrusted), ("WRONG_VERSION_NUMBER", "the receiver does not speak TLS"),

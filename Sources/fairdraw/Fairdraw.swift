@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import NIOCore
 import NIOPosix
+import PostgresStore
 
 /// The command line.
 struct Fairdraw: AsyncParsableCommand {
@@ -48,7 +49,7 @@ enum Main {
       fail(failure)
     } catch {
       let code = Fairdraw.exitCode(for: error)
-      let message = Fairdraw.fullMessage(for: error)
+      let message = Self.hidingPasswords(in: Fairdraw.fullMessage(for: error))
       guard !message.isEmpty else { exit(code.rawValue) }
       // What was asked for (help, the version) is output; all else is a complaint.
       guard code.isSuccess else {
@@ -57,6 +58,17 @@ enum Main {
       }
       do { try StandardOutput.print(message) } catch { fail(error) }
     }
+  }
+
+  /// The parser's complaints repeat what it was given, of which a part may be a database's password.
+  private static func hidingPasswords(in message: String) -> String {
+    let given = CommandLine.arguments.filter { ConnectionTarget.secret(in: $0) != nil }
+    let urls =
+      given
+      + given.compactMap { argument in
+        argument.firstIndex(of: "=").map { String(argument[$0...].dropFirst()) }
+      }
+    return urls.reduce(message) { $0.replacing($1, with: ConnectionTarget.hidingSecret(in: $1)) }
   }
 
   private static func fail(_ failure: CommandFailure) -> Never {

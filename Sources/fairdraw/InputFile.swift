@@ -21,7 +21,7 @@ enum InputFile {
 /// Why something failed, in words for people: what the system says where a library wraps that in its own types.
 func reason(for error: any Error) -> String {
   if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
-  if error is SocketAddressError { return "there is no such address" }
+  if error is SocketAddressError || error is SocketAddressError.UnknownHost { return "there is no such address" }
   let bridged = error as NSError
   let cause = bridged.userInfo[NSUnderlyingErrorKey] as? NSError ?? bridged
   switch cause.domain {

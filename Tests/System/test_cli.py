@@ -303,6 +303,36 @@ def test_the_master_key_may_lie_elsewhere(serve, tmp_path):
 # Secrets
 
 
+@pytest.mark.parametrize("url", [
+  "postgres://user:open@sesame@127.0.0.1:1/name", "postgres://user:open/sesame@127.0.0.1:1/name", "postgres://user:open@ses/ame@127.0.0.1:1/name",
+  "postgres://user:open?sesame@127.0.0.1:1/name", "postgres://user:open#sesame@127.0.0.1:1/name", "postgres://user:open:sesame@127.0.0.1:1/name",
+  "postgres://user:open%40sesame@127.0.0.1:1/name", "postgres://user:open%sesame@127.0.0.1:1/name", "postgres://user:sesame/name",
+  "postgres://127.0.0.1:1/name?password=open@sesame", "postgres://127.0.0.1:1?password=open@sesame",
+])
+def test_no_part_of_a_databases_password_is_said(tmp_path, url):
+  path = tmp_path / "data" / "fairdraw.db"
+  cli("account", "list", data=tmp_path / "data", check=True)
+  for arguments, env in [
+    (["account", "list", "--database", url], {}), (["account", "list", f"--database={url}"], {}), (["account", "list"], {"FAIRDRAW_DATABASE": url}),
+    (["account", "list", url], {}), (["account", "list", f"--datbase={url}"], {}), (["serve", "--port", url], {}),
+    (["serve", "--port", "0", "--database", url], {}), (["migrate", "--from", f"sqlite:{path}", "--to", url], {}),
+  ]:
+    done = cli(*arguments, env={"FAIRDRAW_DATA": tmp_path / "data", **env})
+    assert failed(done, done.returncode) and done.returncode in (1, 64)
+    for part in ("open", "sesame", "ses/ame"):
+      assert part not in done.stderr.replace("cannot be opened", ""), done
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+  (["--host", "192.0.2.1"], "Cannot assign requested address"), (["--host", "nowhere.invalid"], "there is no such address"),
+  (["--host", "nowhere.invalid", "--port", "0"], "there is no such address"),
+])
+def test_an_address_that_cannot_be_listened_on(tmp_path, arguments, sentence):
+  done = cli("serve", *arguments, data=tmp_path / "data")
+  assert failed(done, mentions=["cannot listen on", sentence])
+  assert not re.search(r"NIO|errno|\(|\.swift|Error", done.stderr), done
+
+
 def test_no_secret_is_written_or_said_anywhere(serve):
   server = serve(FAIRDRAW_LOG_LEVEL="trace")
   account = server.account()

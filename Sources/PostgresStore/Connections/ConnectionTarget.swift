@@ -32,12 +32,22 @@ public struct ConnectionTarget: Sendable {
         argument.utf8.distance(from: argument.startIndex, to: $0.upperBound)
       })
     else { return nil }
+    // Whatever lies between the first colon and the last at sign: a password may have any character in it, also where that
+    // makes the URL a wrong one.
     var secret: [Int] = []
-    let authority = bytes[scheme...].prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-    if let at = authority.lastIndex(of: UInt8(ascii: "@")),
-      let colon = authority[..<at].firstIndex(of: UInt8(ascii: ":"))
+    if let colon = bytes[scheme...].firstIndex(of: UInt8(ascii: ":")), let at = bytes.lastIndex(of: UInt8(ascii: "@")),
+      colon < at
     {
       secret += (colon + 1)..<at
+    } else if let colon = bytes[scheme...].firstIndex(of: UInt8(ascii: ":")) {
+      // No port: a password whose user forgot the host.
+      let rest = bytes[(colon + 1)...].prefix { $0 != UInt8(ascii: "?") }
+      let port = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ",") }
+      if !port.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+        bytes[scheme...].first != UInt8(ascii: "[")
+      {
+        secret += rest.indices
+      }
     }
     // In the query, `password=` and `sslpassword=`.
     var rest = argument.startIndex
@@ -49,9 +59,29 @@ public struct ConnectionTarget: Sendable {
     return secret.isEmpty ? nil : secret
   }
 
+  /// The argument with `x`s for its password.
+  public static func hidingSecret(in argument: String) -> String {
+    guard let secret = secret(in: argument) else { return argument }
+    var bytes = Array(argument.utf8)
+    for index in secret { bytes[index] = UInt8(ascii: "x") }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Whether libpq takes the URL apart where its writer would. It ends a password at the first `@` and sees none after a
+  /// `/`; then the rest of the password would be taken for a host, a port or a database, and be shown as that.
+  private static func isUnambiguous(_ url: String) -> Bool {
+    guard let scheme = url.range(of: "://") else { return false }
+    let (head, query) = url[scheme.upperBound...].splitOnce(at: "?")
+    let (authority, path) = head.splitOnce(at: "/")
+    guard path?.contains("@") != true, authority.count(where: { $0 == "@" }) <= 1 else { return false }
+    // In a query one is understood if something before it has ended the search for a user.
+    return query?.contains("@") != true || path != nil || authority.contains("@")
+  }
+
   /// - Throws: ``InvalidConnectionURL``.
   public init(url: String) throws(InvalidConnectionURL) {
     guard Self.isTarget(url), !url.utf8.contains(0) else { throw InvalidConnectionURL() }
+    guard Self.isUnambiguous(url) else { throw InvalidConnectionURL(hasReservedCharacters: true) }
     // libpq's words on what is wrong quote the URL, password and all, so they are not passed on.
     var message: UnsafeMutablePointer<CChar>?
     let options = PQconninfoParse(url, &message)
@@ -68,6 +98,8 @@ public struct ConnectionTarget: Sendable {
     password = given["password"].flatMap { $0.isEmpty ? nil : $0 }
     let hosts = (given["host"] ?? given["hostaddr"] ?? "").split(separator: ",", omittingEmptySubsequences: false)
     let ports = (given["port"] ?? "").split(separator: ",", omittingEmptySubsequences: false)
+    // What is no number here may be a part of a password.
+    guard ports.allSatisfy({ $0.isEmpty || UInt16($0) != nil }) else { throw InvalidConnectionURL() }
     let addresses = hosts.enumerated().map { index, host in
       let port = ports.count == 1 ? ports[0] : index < ports.count ? ports[index] : ""
       return port.isEmpty ? String(host) : "\(host):\(port)"
@@ -96,7 +128,19 @@ public struct ConnectionTarget: Sendable {
 }
 
 public struct InvalidConnectionURL: Error, Sendable, CustomStringConvertible {
+  var hasReservedCharacters = false
+
   public var description: String {
-    "the database's URL is not one of PostgreSQL's, such as postgres://user@host:5432/name?sslmode=verify-full"
+    hasReservedCharacters
+      ? "in the database's URL, a password's @ must be written %40, its / %2F and its ? %3F"
+      : "the database's URL is not one of PostgreSQL's, such as postgres://user@host:5432/name?sslmode=verify-full"
+  }
+}
+
+extension Substring {
+  /// What is before and after the first `separator`; nothing after it if there is none.
+  fileprivate func splitOnce(at separator: Character) -> (Substring, Substring?) {
+    guard let place = firstIndex(of: separator) else { return (self, nil) }
+    return (self[..<place], self[index(after: place)...])
   }
 }
