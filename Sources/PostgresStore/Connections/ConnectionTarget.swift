@@ -121,7 +121,8 @@ public struct ConnectionTarget: Sendable {
 
   /// A message of libpq's on one line, and without the password should it ever be in there.
   func redacting(_ message: String) -> String {
-    var text = message.split(whereSeparator: \.isNewline).joined(separator: "; ")
+    let lines = message.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+    var text = lines.joined(separator: "; ")
     if let password { text = text.replacing(password, with: "***") }
     return text
   }
