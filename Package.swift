@@ -146,6 +146,12 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
 
+    // Random input for all that reads what comes from outside; see bin/fuzz.
+    .executableTarget(
+      name: "fuzz",
+      dependencies: ["API", "PostgresStore", "CPQ", "Ledger", "Fairness", "JSON"],
+      path: "Tests/Fuzz", exclude: ["Corpus"]),
+
     // What bench/ measures against: the same HTTP stack answering a constant.
     .executableTarget(
       name: "bare-route",

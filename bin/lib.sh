@@ -107,6 +107,10 @@ build_seed_rate() {
     -- --product seed-rate
 }
 
+build_fuzz() {
+  build fuzz "$root/.build/release/fuzz" "$root/Sources" "$root/docs" "$root/Tests/Fuzz" -- --product fuzz
+}
+
 # Product by product: a build without --product also compiles what our libraries' packages have besides.
 build_tests() {
   build tests "$root/.build/release/fairdrawPackageTests.xctest" "$root/Sources" "$root/docs" "$root/Tests" \

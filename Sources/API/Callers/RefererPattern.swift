@@ -47,7 +47,10 @@ private struct Origin: Equatable {
     let colon = authority[(hostEnd ?? authority.startIndex)...].firstIndex(of: ":")
     host = authority[..<(colon ?? authority.endIndex)].lowercased()
     if let colon {
-      guard let port = Int(authority[authority.index(after: colon)...]), (1...65535).contains(port) else { return nil }
+      let digits = authority[authority.index(after: colon)...]
+      guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }), let port = Int(digits),
+        (1...65535).contains(port)
+      else { return nil }
       self.port = port
     } else {
       port = usualPort

@@ -122,7 +122,7 @@ public struct DrawRequest: Sendable {
   }
 
   /// Draws at the given coordinates and writes the result down as it will be answered and stored.
-  func run(key: StreamKey, cursor: Int64, nonce: Int64) -> (value: [UInt8], fields: [UInt8]) {
+  package func run(key: StreamKey, cursor: Int64, nonce: Int64) -> (value: [UInt8], fields: [UInt8]) {
     var stream = ByteStream(key: key, clientSeed: clientSeed, cursor: UInt64(cursor), nonce: UInt64(nonce))
     var value: [UInt8] = []
     var fields = fields

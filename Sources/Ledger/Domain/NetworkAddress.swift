@@ -8,6 +8,7 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
   /// Reads an address in the usual notation; nil for anything else, a zone (`%eth0`) or a port included.
   public init?(_ text: some StringProtocol) {
     let text = String(text)
+    guard !text.utf8.contains(0) else { return nil }  // C would see the text end there
     var v4 = in_addr()
     var v6 = in6_addr()
     if inet_pton(AF_INET, text, &v4) == 1 {

@@ -1,15 +1,15 @@
 import CPQ
 
 /// What a query gave: rows of columns in PostgreSQL's binary format. Indices count from 0.
-final class QueryResult {
+package final class QueryResult {
   private let handle: OpaquePointer?
 
   /// Takes over the libpq result.
-  init(taking handle: OpaquePointer?) { self.handle = handle }
+  package init(taking handle: OpaquePointer?) { self.handle = handle }
 
   deinit { PQclear(handle) }
 
-  var count: Int { Int(PQntuples(handle)) }
+  package var count: Int { Int(PQntuples(handle)) }
 
   var columnCount: Int { Int(PQnfields(handle)) }
 
@@ -24,10 +24,10 @@ final class QueryResult {
   /// The command's name, as PostgreSQL reports it: `ROLLBACK` where a COMMIT found its transaction failed.
   var command: String { String(cString: PQcmdStatus(handle)) }
 
-  func isNull(_ row: Int, _ column: Int) -> Bool { PQgetisnull(handle, Int32(row), Int32(column)) == 1 }
+  package func isNull(_ row: Int, _ column: Int) -> Bool { PQgetisnull(handle, Int32(row), Int32(column)) == 1 }
 
   /// A `smallint`, `integer` or `bigint`; 0 for NULL.
-  func integer(_ row: Int, _ column: Int) -> Int64 {
+  package func integer(_ row: Int, _ column: Int) -> Int64 {
     guard let start = PQgetvalue(handle, Int32(row), Int32(column)) else { return 0 }
     let bytes = UnsafeRawPointer(start)
     return switch PQgetlength(handle, Int32(row), Int32(column)) {
@@ -38,19 +38,19 @@ final class QueryResult {
     }
   }
 
-  func optionalInteger(_ row: Int, _ column: Int) -> Int64? {
+  package func optionalInteger(_ row: Int, _ column: Int) -> Int64? {
     isNull(row, column) ? nil : integer(row, column)
   }
 
   /// A `bytea`; none for NULL.
-  func bytes(_ row: Int, _ column: Int) -> [UInt8] {
+  package func bytes(_ row: Int, _ column: Int) -> [UInt8] {
     guard let start = PQgetvalue(handle, Int32(row), Int32(column)) else { return [] }
     return Array(UnsafeRawBufferPointer(start: start, count: Int(PQgetlength(handle, Int32(row), Int32(column)))))
   }
 
-  func optionalBytes(_ row: Int, _ column: Int) -> [UInt8]? {
+  package func optionalBytes(_ row: Int, _ column: Int) -> [UInt8]? {
     isNull(row, column) ? nil : bytes(row, column)
   }
 
-  func text(_ row: Int, _ column: Int) -> String { String(decoding: bytes(row, column), as: UTF8.self) }
+  package func text(_ row: Int, _ column: Int) -> String { String(decoding: bytes(row, column), as: UTF8.self) }
 }
