@@ -163,12 +163,8 @@ public struct LedgerGate: Sendable {
 
   /// Where the request's idempotency key belongs; nil without one, and for an anonymous caller, who has no account.
   private static func scope(_ keys: [String], _ caller: Caller) throws(Refusal) -> IdempotencyScope? {
-    guard case .key(_, let account, let mode) = caller, let key = keys.first else { return nil }
-    guard keys.count == 1, (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-    else {
-      throw .badRequest("Idempotency-Key must be given once and be 1 to 255 visible ASCII characters")
-    }
-    return IdempotencyScope(account: account, mode: mode, key: Array(key.utf8))
+    guard case .key(_, let account, let mode) = caller, let key = try IdempotencyKey.read(keys) else { return nil }
+    return IdempotencyScope(account: account, mode: mode, key: key)
   }
 }
 
