@@ -56,6 +56,7 @@ import Testing
 
   @Test func nulIsRefused() {
     #expect(refusal(Array("name=a%00b".utf8))?.error == "name must not contain NUL")
+    #expect(refusal(Array("name=a\0b".utf8))?.error == "name must not contain NUL")
   }
 
   /// Whatever the bytes, they are pairs or a 400; and names and values are UTF-8.

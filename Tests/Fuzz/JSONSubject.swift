@@ -36,7 +36,10 @@ struct JSONSubject: Subject {
     try expect(depth <= JSONText.maximumDepth, "it is nested \(depth) deep")
     switch value.kind {
     case .string:
-      guard let string = value.string else { throw Finding("a string has no text") }
+      guard let string = value.string else {
+        let raw = String(decoding: value.raw, as: UTF8.self).lowercased()
+        return try expect(raw.contains("\\ud"), "a string without an unpaired surrogate has no text")
+      }
       try expect(UTF8Check.isValid(string), "a string is not UTF-8")
       var quoted: [UInt8] = []
       quoted.append(jsonString: string)

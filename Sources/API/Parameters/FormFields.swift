@@ -10,16 +10,12 @@ package struct FormFields: Sendable {
   private var fields: [(name: String, value: String)] = []
 
   /// - Parameter encoded: `application/x-www-form-urlencoded`.
-  /// - Throws: a 400 that names the field, for what ``QueryString`` refuses, for a NUL, and for a field that is there twice.
+  /// - Throws: a 400 that names the field, for what ``QueryString`` refuses, and for a field that is there twice.
   package init(_ encoded: ArraySlice<UInt8>) throws(Refusal) {
     let pairs = try QueryString.pairs(in: encoded)
     guard pairs.count <= Self.mostFields else { throw .badRequest("A form has \(Self.mostFields) fields at the most.") }
     for pair in pairs {
       let name = String(decoding: pair.name, as: UTF8.self)
-      // What comes in a target cannot hold one unless it is encoded; a body can.
-      guard !pair.name.contains(0), !pair.value.contains(0) else {
-        throw .badRequest("\(Self.shown(name)) must not contain NUL")
-      }
       guard self[name] == nil else { throw .badRequest("\(Self.shown(name)) must be given once") }
       fields.append((name, String(decoding: pair.value, as: UTF8.self)))
     }

@@ -38,7 +38,8 @@ package enum QueryString {
     _ text: ArraySlice<UInt8>, of name: ArraySlice<UInt8>?, plusIsSpace: Bool = true
   ) throws(Refusal) -> ArraySlice<UInt8> {
     // Most names and values are written as they are, and are used where they stand.
-    if text.allSatisfy({ $0 < 0x80 && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "+") }) { return text }
+    let isPlain = text.allSatisfy { $0 < 0x80 && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "+") && $0 != 0 }
+    if isPlain { return text }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(text.count)
     var rest = text
@@ -49,12 +50,11 @@ package enum QueryString {
         guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
           throw .badRequest("\(label(name)) has a % that is not followed by two hexadecimal digits")
         }
-        let decoded = high << 4 | low
-        guard decoded != 0 else { throw .badRequest("\(label(name)) must not contain NUL") }
-        bytes.append(decoded)
+        bytes.append(high << 4 | low)
       default: bytes.append(byte)
       }
     }
+    guard !bytes.contains(0) else { throw .badRequest("\(label(name)) must not contain NUL") }
     guard UTF8Check.isValid(bytes) else {
       throw .badRequest("\(label(name)) is not valid UTF-8")
     }

@@ -1,7 +1,7 @@
 /// A request's target, taken apart once: `/path?query`.
 package struct Target: Sendable {
   /// In one form for all that mean the same: `/api/ints` for `//api/ints`, `/api/ints/` and `/api/%69nts`. What must stay
-  /// percent-encoded stays so.
+  /// percent-encoded stays so, and so does a path that is encoded wrongly.
   package let path: String
   /// As it was sent, without a fragment.
   package let bytes: [UInt8]
@@ -26,7 +26,8 @@ package struct Target: Sendable {
     }
     if end > 1 && previous == UInt8(ascii: "/") { isNormal = false }
     pathEnd = end
-    path = String(decoding: isNormal ? bytes[..<end] : Self.normalized(bytes[..<end])[...], as: UTF8.self)
+    let normal = isNormal ? nil : Self.normalized(bytes[..<end])
+    path = String(decoding: normal?[...] ?? bytes[..<end], as: UTF8.self)
   }
 
   /// As it was sent: not decoded.
@@ -36,17 +37,18 @@ package struct Target: Sendable {
   var isAPI: Bool { path == "/api" || path.hasPrefix("/api/") || path == "/openapi.json" }
 
   /// Decodes what need not be encoded (RFC 3986, section 6.2.2.2), writes other percent-encoded bytes with capital letters,
-  /// and drops empty segments.
-  private static func normalized(_ path: ArraySlice<UInt8>) -> [UInt8] {
+  /// and drops empty segments. Nil for a path with a `%` that encodes nothing: what stands behind it might come to.
+  private static func normalized(_ path: ArraySlice<UInt8>) -> [UInt8]? {
     var out: [UInt8] = []
     out.reserveCapacity(path.count)
     var rest = path
     while let byte = rest.popFirst() {
       if byte == UInt8(ascii: "/"), out.last == byte { continue }
-      guard byte == UInt8(ascii: "%"), let encoded = encodedByte(rest.prefix(2)) else {
+      guard byte == UInt8(ascii: "%") else {
         out.append(byte)
         continue
       }
+      guard let encoded = encodedByte(rest.prefix(2)) else { return nil }
       rest = rest.dropFirst(2)
       if isUnreserved(encoded) { out.append(encoded) } else { out.append(percentEncoded: encoded) }
     }
