@@ -149,7 +149,10 @@ let package = Package(
     // Random input for all that reads what comes from outside; see bin/fuzz.
     .executableTarget(
       name: "fuzz",
-      dependencies: ["API", "PostgresStore", "CPQ", "Ledger", "Fairness", "JSON"],
+      dependencies: [
+        "API", "PostgresStore", "CPQ", "Ledger", "Fairness", "JSON",
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
       path: "Tests/Fuzz", exclude: ["Corpus"]),
 
     // What bench/ measures against: the same HTTP stack answering a constant.
