@@ -1,6 +1,5 @@
-import Testing
-
 import Ledger
+import Testing
 
 struct SubmissionQueueTests {
   private struct Item: QueuedSubmission, Equatable {
