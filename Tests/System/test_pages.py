@@ -203,6 +203,41 @@ def test_the_step_that_fails_is_named(browser):
   assert "Computed" in paste(browser, case, outcome=None, serverHash=None)
 
 
+def test_the_only_possible_seed_is_a_step_of_its_own(browser, verifier):
+  made = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "seed-vectors.jsonl").read_text().splitlines()]
+  one = next(case for case in made if case["scope"] == "account:1" and case["era"] == 1)
+  other = next(case for case in made if case["publicKey"] != one["publicKey"])
+  proof = {"suite": "vrf-r255", **{name: one[name] for name in ("publicKey", "scope", "era", "epoch", "proof")}}
+  params = {"count": 3, "min": 1, "max": 10**6}
+  case = {name: one[name] for name in ("serverSeed", "serverHash", "clientSeed")}
+  case |= {"endpoint": "ints", "nonce": 5, "cursor": 0, "params": params}
+  case["expected"] = verifier.derive("ints", one["serverSeed"], one["clientSeed"], 5, 0, params)
+
+  def step(**changes):
+    words = paste(browser, case, **changes)
+    return dict(steps(browser)).get("The only possible seed"), words
+
+  assert step()[0] is None, "a record without a proof has no such step"
+  state, words = step(seedProof=proof)
+  assert state == "good" and "Verified" in words
+  assert "The key is the one that the record names" in browser.text and one["publicKey"] in browser.text
+  for changed, says in (
+    ({"epoch": 3}, "it is for epoch 2, and the record says 3"), ({"era": 2}, "it is for era 1, and the record says 2"),
+    ({"scope": "anonymous"}, "it is for scope account:1, and the record says anonymous"), ({"epoch": 99}, "one of those five is wrong"),
+    ({"publicKey": "0" * 64}, "seedProof.publicKey must be"), ({"proof": one["proof"][2:]}, "seedProof.proof must be"),
+    ({"suite": "x"}, "seedProof.suite must be vrf-r255"),
+  ):
+    state, words = step(seedProof={**proof, **changed})
+    assert state == "bad" and "Not verified" in words and "The seed's proof fails: " in words and says in words, words
+
+  for key, expected, says in ((one["publicKey"].upper(), "good", "The key is the one that you noted"), (other["publicKey"], "bad", "another key than the one that you noted")):
+    paste(browser, case, seedProof=proof)
+    browser.fill("#seedKey", key)
+    browser.click("#by-seeds button")
+    browser.wait("#result .verdict", "Verified" if expected == "good" else "Not verified")
+    assert dict(steps(browser))["The only possible seed"] == expected and says in browser.text
+
+
 def test_verify_by_client_seed_and_hash(browser, server):
   seed = unique("by hash")
   draw = drawn(server, client_seed=seed)

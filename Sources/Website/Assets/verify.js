@@ -1,6 +1,6 @@
 // Verification in the browser: the public verifier derives the values again, and this page shows its steps.
 import { ask, element, followChoice, hex, quiet, readParameters, reason, shown, step, steps as listOfSteps, verdict } from "./common.js";
-import { InputError, derive, sameJSON, serverHash as hashOf, unwrapped, verify } from "./fairdraw-verify.js";
+import { InputError, checkSeedProof, derive, sameJSON, serverHash as hashOf, unwrapped, verify } from "./fairdraw-verify.js";
 
 const result = document.getElementById("result");
 const forms = ["by-id", "by-hash", "by-seeds"].map((id) => document.getElementById(id));
@@ -57,12 +57,16 @@ function numbers(steps, { endpoint, params }) {
 }
 
 /** What verify() reports, for inputs typed in by hand: there the outcome and the hash may be missing. */
-async function compare(typed, serverSeed, params, steps) {
+async function compare(typed, serverSeed, params, steps, seedKey) {
   const checks = [];
   try {
     const value = await derive({ ...typed, serverSeed, params }, steps);
     const hash = await hashOf(serverSeed);
     if (typed.serverHash) checks.push({ name: "serverHash", ok: typed.serverHash === hash, actual: typed.serverHash });
+    if (typed.seedProof !== undefined || seedKey !== undefined) {
+      const { checks: proven } = await checkSeedProof({ ...typed, serverSeed, serverHash: hash, outcome: null }, { seedKey, trace: steps });
+      checks.push(...proven.filter((one) => one.name !== "serverHash"));
+    }
     const drawn = typed.endpoint === "pick" ? value.outcome : value;
     if (typed.outcome !== undefined) checks.push({ name: "outcome", ok: sameJSON(drawn, typed.outcome), actual: typed.outcome });
   } catch (error) {
@@ -74,15 +78,16 @@ async function compare(typed, serverSeed, params, steps) {
 
 /**
  * Derives a draw again and shows how: one that the API answered, or one typed in, which has its `params` apart.
- * `noted` is the hash that somebody wrote down before the draw, or "".
+ * `noted` is the hash that somebody wrote down before the draw, or ""; `seedKey` the public key, or undefined.
  */
-async function check(outcome, serverSeed, { params, noted = "" } = {}) {
+async function check(outcome, serverSeed, { params, noted = "", seedKey } = {}) {
   const steps = [];
   const knowsHash = Boolean(outcome.serverHash);
   const knowsOutcome = outcome.outcome !== undefined;
   const computedHash = /^[0-9a-fA-F]{64}$/.test(serverSeed) ? await hashOf(serverSeed) : null;
-  const report = params ? await compare(outcome, serverSeed, params, steps) : await verify(outcome, serverSeed, undefined, steps);
-  const failed = report.checks.filter((one) => one.ok === false);
+  const report = params ? await compare(outcome, serverSeed, params, steps, seedKey) : await verify(outcome, serverSeed, undefined, steps, seedKey);
+  const proofChecks = report.checks.filter((one) => isOfProof(one));
+  const failed = report.checks.filter((one) => one.ok === false && !isOfProof(one));
   const missing = report.checks.find((one) => one.ok === null);
   const valued = steps.find((made) => made.step === "value");
   const blocks = steps.filter((made) => made.step === "block");
@@ -103,6 +108,7 @@ async function check(outcome, serverSeed, { params, noted = "" } = {}) {
         : hashFails ? ["The draw's hash is another one: ", hex(String(outcome.serverHash)), ". This is not the seed that the server had committed to."]
         : noted ? "That is the draw's hash." : "That is the draw's hash. If it is also the one that you were shown before the draw, the seed was fixed by then."));
   }
+  const proofFault = proofChecks.length > 0 && addProof(list, outcome, proofChecks, steps, seedKey);
   if (valued) {
     list.add("Blocks of bytes", "good",
       element("p", {}, "HMAC-SHA256 with the server seed as its key. The message is client seed, nonce and block number; the first byte is number ",
@@ -120,6 +126,7 @@ async function check(outcome, serverSeed, { params, noted = "" } = {}) {
     unreadable && `the inputs fail: ${unreadable.name} must be ${unreadable.expected}`,
     notedFails && "the hash that you noted fails: the draw is recorded with another one",
     hashFails && "the server seed's hash fails: this seed is not the one that was committed to",
+    proofFault && `the seed's proof fails: ${proofFault}`,
     differs.length > 0 && "the values fail: these seeds give others than the recorded ones",
   ].filter(Boolean);
   const words = wrong.map((text) => text[0].toUpperCase() + text.slice(1) + ".");
@@ -128,6 +135,31 @@ async function check(outcome, serverSeed, { params, noted = "" } = {}) {
   else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", noted ? "The seed has the hash that you noted, and gives the recorded values." : "The seed has the draw's hash, and gives the recorded values."), list.list);
   else show(verdict("", "Computed", "These are the values of these seeds. " + (knowsHash ? "" : "Compare the hash with the one that was published before the draw. ")
     + (knowsOutcome ? "" : "Compare the values with the ones that were drawn.")), list.list);
+}
+
+const isOfProof = ({ name }) => name === "seedKey" || /^seedProof(\.|$)/.test(name);
+
+/** The step that shows whether there was another server seed to choose; returns what is wrong with the proof, or "". */
+function addProof(list, { seedProof, clientSeed }, checks, steps, seedKey) {
+  const fault = checks.find((one) => !one.ok);
+  const made = steps.find((one) => one.step === "seedProof");
+  const words = fault ? proofFault(fault) : "";
+  const rows = made && [["public key", hex(made.publicKey)], ["scope", shown(seedProof.scope)], ["era", String(seedProof.era)],
+    ["epoch", String(seedProof.epoch)], ["client seed", shown(clientSeed)], ["output", hex(made.output)]];
+  list.add("The only possible seed", fault ? "bad" : "good", rows && table(["input", "is"], rows),
+    element("p", {}, fault ? shown(`${words[0].toUpperCase()}${words.slice(1)}.`)
+      : "For this key and these inputs there is one server seed, the first half of the output, and the proof shows that it is this one."),
+    !fault && quiet(seedKey ? "The key is the one that you noted."
+      : "The key is the one that the record names. Compare it with the one that you noted before the draw."));
+  return words;
+}
+
+function proofFault({ name, expected, actual }) {
+  const member = name.replace("seedProof.", "");
+  if (name === "seedProof" && typeof actual === "string") return `it proves another server seed, ${expected}`;
+  if (member === "publicKey" && /^[0-9a-f]{64}$/.test(expected)) return `it is of another key than the one that you noted, ${actual}`;
+  if (["scope", "era", "epoch"].includes(member) && !/ /.test(expected)) return `it is for ${member} ${expected}, and the record says ${actual}`;
+  return `${name} must be ${expected}`;
 }
 
 /** The step that compares the hash somebody noted with the draw's; returns whether they differ. */
@@ -189,7 +221,9 @@ async function bySeeds() {
   const typed = { endpoint, clientSeed: field("clientSeed").value, nonce: whole("nonce"), cursor: whole("cursor") };
   if (field("serverHash").value.trim()) typed.serverHash = field("serverHash").value.trim().toLowerCase();
   if (field("expected").value.trim()) typed.outcome = JSON.parse(field("expected").value);
-  await check(typed, field("serverSeed").value.trim().toLowerCase(), { params });
+  if (field("seedProof").value.trim()) typed.seedProof = JSON.parse(field("seedProof").value);
+  const seedKey = field("seedKey").value.trim().toLowerCase() || undefined;
+  await check(typed, field("serverSeed").value.trim().toLowerCase(), { params, seedKey });
 }
 
 function fillIn(text) {
@@ -200,6 +234,7 @@ function fillIn(text) {
   set("serverSeed", draw.serverSeed);
   set("serverHash", draw.serverHash);
   set("clientSeed", draw.clientSeed);
+  set("seedProof", draw.seedProof);
   set("nonce", draw.nonce);
   set("cursor", draw.cursor);
   set("endpoint", draw.endpoint);
