@@ -182,7 +182,8 @@ let package = Package(
     .testTarget(
       name: "WebsiteTests",
       dependencies: [
-        "Website", "API", "Ledger", "Fairness", .product(name: "HTTPTypes", package: "swift-http-types"),
+        "Website", "API", "Ledger", "Fairness", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
       ]),
     .testTarget(
       name: "TransparencyTests",

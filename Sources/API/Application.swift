@@ -15,8 +15,8 @@ public struct ServerConfiguration: Sendable {
   public var rateLimitPerMinute = 120
   /// Proxies whose `X-Forwarded-For` is believed.
   public var trustedProxies: [Network] = []
-  /// Whether clients reach the server over https, by way of a proxy.
-  public var isSecure = false
+  /// Where clients reach the server, without a slash at its end; nil if the operator has not said so.
+  public var publicURL: String?
   /// Connections that are open at once.
   public var maximumConnections = 4096
   /// Those of one address that is no trusted proxy's.
@@ -83,13 +83,16 @@ public func buildApplication(
     StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, desk: streams),
     VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
     MerkleRoutes(parts: parts.merkle),
-    SystemRoutes(store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle),
+    SystemRoutes(
+      store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle,
+      document: openAPIDocument(servedAt: configuration.publicURL)),
   ]
   let admission = Admission(
     keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
     proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
   let completion = Completion(
-    log: parts.log, responseTimes: responseTimes, metrics: parts.metrics, isSecure: configuration.isSecure)
+    log: parts.log, responseTimes: responseTimes, metrics: parts.metrics,
+    isSecure: configuration.publicURL?.hasPrefix("https:") == true)
   let edge = Edge(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
     admission: admission, completion: completion, errorPage: errorPage)

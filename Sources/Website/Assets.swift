@@ -28,10 +28,13 @@ struct Assets: Sendable {
 
   /// The hash in the address: 16 hex digits.
   let hash: String
+  /// What every address on a page begins with: ``SiteAddress/base``.
+  let base: String
   /// Where the files are: `/assets/<hash>`.
-  var path: String { "/assets/\(hash)" }
+  var path: String { "\(base)/assets/\(hash)" }
 
-  init() {
+  init(base: String) {
+    self.base = base
     var sha = SHA256()
     for (name, asset) in Self.files.sorted(by: { $0.key < $1.key }) {
       sha.update(data: Array("\(name) \(asset.bytes.count)\n".utf8))

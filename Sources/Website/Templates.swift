@@ -4,6 +4,8 @@ import Mustache
 /// The pages' templates, compiled once. A broken one keeps the server from starting.
 package struct Templates: Sendable {
   private let library: MustacheLibrary
+  /// What every address on a page begins with, `{{base}}` in the templates: ``SiteAddress/base``.
+  private let base: String
 
   /// The file names' stems are the templates' names.
   package static let sources: [String: [UInt8]] = [
@@ -47,7 +49,8 @@ package struct Templates: Sendable {
   ]
 
   /// - Throws: ``BrokenTemplate``.
-  package init(_ sources: [String: [UInt8]] = Self.sources) throws {
+  package init(_ sources: [String: [UInt8]] = Self.sources, base: String = "") throws {
+    self.base = base
     MustacheContentTypes.register(ByteEscapedHTML(), named: "PAGE")
     var library = MustacheLibrary()
     for (name, source) in sources {
@@ -62,6 +65,7 @@ package struct Templates: Sendable {
 
   /// - Precondition: there is a template of that name.
   package func render(_ name: String, _ values: [String: Any]) -> String {
+    let values = values.merging(["base": base]) { value, _ in value }
     guard let text = library.render(values, withTemplate: name) else {
       preconditionFailure("there is no template \(name)")
     }

@@ -34,10 +34,11 @@ public struct Website: Routes {
     self.log = log
     self.renderer = renderer
     self.verifier = verifier
-    templates = try Templates()
-    assets = Assets()
+    let site = SiteAddress(publicURL)
+    templates = try Templates(base: site.base)
+    assets = Assets(base: site.base)
     layout = Layout(templates: templates, assets: assets)
-    let door = Door(accounts: parts.accounts, publicURL: publicURL)
+    let door = Door(accounts: parts.accounts, site: site, secret: parts.formSecret)
     signInPages = SignInPages(layout: layout, door: door, isSignUpOpen: parts.isSignUpOpen)
     dashboard = Dashboard(
       layout: layout, door: door, parts: parts, store: store, renderer: renderer, publicURL: publicURL)
@@ -89,7 +90,7 @@ public struct Website: Routes {
   }
 
   @Sendable private func robots(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let text = Array("User-agent: *\nDisallow: /api/\nDisallow: /dashboard\n".utf8)
+    let text = Array("User-agent: *\nDisallow: \(assets.base)/api/\nDisallow: \(assets.base)/dashboard\n".utf8)
     return PageResponses.response(
       text, type: "text/plain; charset=utf-8", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: text),
       for: request)

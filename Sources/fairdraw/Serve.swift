@@ -118,7 +118,7 @@ struct Serve: AsyncParsableCommand {
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
     if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
     let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
-    server.isSecure = url.hasPrefix("https:")
+    server.publicURL = givenURL
 
     let (store, masterKey, place) = try storage.open()
     let log = LineLog()
@@ -146,6 +146,7 @@ struct Serve: AsyncParsableCommand {
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
       lifecycle: lifecycle,
       merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey))
+    warnOfUnreachable(url)
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
     ) { address in
@@ -222,12 +223,29 @@ struct Serve: AsyncParsableCommand {
 func publicURLSetting(_ given: String?) throws -> String? {
   guard var text = Settings.text("public-url", given) else { return nil }
   guard let parts = URLComponents(string: text), ["http", "https"].contains(parts.scheme), parts.host?.isEmpty == false,
-    parts.query == nil, parts.fragment == nil
+    parts.query == nil, parts.fragment == nil, parts.user == nil, parts.password == nil,
+    isPlainPath(parts.percentEncodedPath)
   else {
-    throw ValidationError("--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com, not \"\(text)\".")
+    throw ValidationError(
+      "--public-url (FAIRDRAW_PUBLIC_URL) must be like https://draws.example.com or https://example.com/draws, not \"\(text)\"."
+    )
   }
   while text.hasSuffix("/") { text.removeLast() }
   return text
+}
+
+/// Says in the log when permalinks would begin with an address that means every address of this machine, and leads to none.
+private func warnOfUnreachable(_ url: String) {
+  guard let host = URLComponents(string: url)?.host,
+    let address = NetworkAddress(host.trimmingCharacters(in: ["[", "]"])), address.bytes.allSatisfy({ $0 == 0 })
+  else { return }
+  Logger(label: "fairdraw").warning(
+    "permalinks begin with \(url), an address that nobody can open; set --public-url to where clients reach the server")
+}
+
+/// Whether a path is made of letters, digits and `-._~`, which stand for themselves in links, cookies and headers.
+private func isPlainPath(_ path: String) -> Bool {
+  path.wholeMatch(of: /(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/*/) != nil
 }
 
 /// The first words on standard output: where it listens, and a command that works as it stands. A server works without

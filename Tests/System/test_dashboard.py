@@ -318,6 +318,32 @@ def test_guessing_is_slowed_down_and_a_success_clears_it(site, alice):
   assert Person(site).sign_in(email=alice.email, password=PASSWORD).status == 303, "others do not wait"
 
 
+def test_guesses_from_elsewhere_do_not_stop_a_browser_that_has_signed_in_before(site, mallory):
+  owner = Person(site).sign_up()
+  owner.post("/sign-out", {"token": owner.token})
+  [device] = [name for name in owner.cookies if "device" in name]
+  guesser = Person(site)
+  statuses = [guesser.sign_in(email=owner.email, password="wrong wrong").status for _ in range(6)]
+  assert statuses == [422] * 5 + [429]
+  assert owner.sign_in(password="mistyped too").status == 422
+  assert owner.sign_in().status == 303 and owner.is_signed_in()
+  assert guesser.sign_in(email=owner.email, password=PASSWORD).status == 429, "the guesser still waits"
+
+  owner.post("/sign-out", {"token": owner.token})
+  cookie = owner.cookies[device]
+  for forged in (cookie[:-6] + "AAAAA=", "A" * len(cookie), ""):
+    guesser.cookies[device] = forged
+    assert guesser.sign_in(email=owner.email, password=PASSWORD).status == 429, "a cookie that was not made here"
+  other = Person(site).sign_up()
+  [others] = [name for name in other.cookies if "device" in name]
+  guesser.cookies |= {device: other.cookies[others], others: other.cookies[others]}
+  assert guesser.sign_in(email=owner.email, password=PASSWORD).status == 429, "another account's cookie"
+
+  # The browser waits for its own failures, and nobody else waits for them.
+  assert [owner.sign_in(password="wrong wrong").status for _ in range(6)] == [422] * 5 + [429]
+  assert owner.sign_in().status == 429
+
+
 def test_guesses_at_once_are_counted_at_once(site, alice):
   email = f"{unique('crowd')}@example.com"
   people = [Person(site) for _ in range(12)]
@@ -381,6 +407,8 @@ def forgeries(person, token):
     "another site, by the browser's word": ({}, {"Origin": None, "Sec-Fetch-Site": "cross-site"}),
     "a sibling site": ({}, {"Sec-Fetch-Site": "same-site"}),
     "nowhere": ({}, {"Origin": "null"}),
+    "nowhere, and elsewhere by the browser's word": ({}, {"Origin": "null", "Sec-Fetch-Site": "cross-site"}),
+    "nowhere, with a wrong token": ({"token": "0" * 64}, {"Origin": "null", "Sec-Fetch-Site": "same-origin"}),
     "who knows where": ({}, {"Origin": None}),
     "another port": ({}, {"Origin": f"http://{person.server.host}:1"}),
   }
@@ -418,6 +446,16 @@ def test_a_forged_form_changes_nothing(site, person):
   assert person.is_signed_in() and draw(site, key, "forged").status == 200
 
 
+def test_a_browser_may_keep_its_origin_to_itself(site, person):
+  """As some do, for privacy. It says then that the form comes from this site, and no page can make it say so."""
+  person.sign_up()
+  private = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+  answer = person.post("/dashboard/keys", {**person.form("/dashboard/keys/new"), "mode": "live"}, **private)
+  assert answer.status == 200 and b'id="key"' in answer.body
+  answer = person.post("/sign-out", {"token": person.token}, **private)
+  assert (answer.status, answer.header("Location")) == (303, "/")
+
+
 def test_a_forged_sign_in_lets_nobody_in(site, alice):
   for path, fields in [
     ("/sign-in", {"email": alice.email, "password": PASSWORD}),
@@ -437,7 +475,9 @@ def test_the_token_of_one_session_is_no_good_in_another(alice, mallory):
 
 
 def test_on_to_no_other_site_after_signing_in(site, alice):
-  for where in ("https://evil.example", "//evil.example", "/\\evil.example", "/dashboard//evil.example", "/sign-up", "javascript:alert(1)"):
+  for where in (
+      "https://evil.example", "//evil.example", "/\\evil.example", "/dashboard//evil.example", "/sign-up", "javascript:alert(1)",
+      "/dashboard/../sign-up", "/dashboard/%2e%2E/api/ints", "/dashboard/.."):
     person = Person(site)
     page = person.get("/sign-in?" + urllib.parse.urlencode({"next": where}))
     assert '<input type="hidden" name="next" value="/dashboard">' in page.body.decode()

@@ -64,11 +64,13 @@ def test_requests_are_counted_by_endpoint_and_status(measured):
   measured.get("/api/ints", {"count": "no"})
   measured.get("/no/such/place")
   measured.get("/api//ints/", {"count": 2})
+  assert measured.raw(b"nonsense\r\n\r\n").status == 400
   found = samples(measured)
   assert found['fairdraw_http_requests_total{endpoint="/api/ints",status="200"}'] == 4
   assert found['fairdraw_http_requests_total{endpoint="/api/ints",status="400"}'] == 1
   assert found['fairdraw_http_requests_total{endpoint="/api/ints",status="409"}'] == 1
   assert found['fairdraw_http_requests_total{endpoint="none",status="404"}'] == 1
+  assert found['fairdraw_http_requests_total{endpoint="none",status="400"}'] == 1
   assert found["fairdraw_idempotent_replays_total"] == 2 and found["fairdraw_idempotency_conflicts_total"] == 1
   buckets = [value for name, value in found.items() if name.startswith('fairdraw_http_request_duration_seconds_bucket{endpoint="/api/ints"')]
   assert buckets == sorted(buckets) and buckets[-1] == 6

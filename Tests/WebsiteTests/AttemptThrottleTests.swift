@@ -46,6 +46,26 @@ import Website
     #expect(throttle.begin([address], now: start) == 15)
   }
 
+  @Test func aDeviceWaitsForItsOwnFailuresOnly() {
+    let (device, other) = (AttemptThrottle.Subject.device([1]), AttemptThrottle.Subject.device([2]))
+    for _ in 0..<5 { _ = throttle.begin([alice], now: start) }
+    for _ in 0..<5 { #expect(throttle.begin([device], now: start) == nil) }
+    #expect(throttle.begin([device], now: start) == 15)
+    #expect(throttle.begin([other], now: start) == nil)
+    throttle.succeeded([device], now: start)
+    #expect(throttle.begin([device], now: start) == nil)
+    #expect(throttle.begin([alice], now: start) == 15)
+  }
+
+  /// Otherwise whoever makes up email addresses could fill the memory.
+  @Test func thoseNotSeenForLongestAreForgotten() {
+    let small = AttemptThrottle(subjects: 4)
+    for _ in 0..<5 { _ = small.begin([alice], now: start) }
+    #expect(small.begin([alice], now: start) == 15)
+    for number in 0..<4 { _ = small.begin([.device([UInt8(number)])], now: start) }
+    #expect(small.begin([alice], now: start) == nil)
+  }
+
   @Test func whatCouldNotBeTriedCountsForNothing() {
     for _ in 0..<50 {
       #expect(throttle.begin([alice], now: start) == nil)

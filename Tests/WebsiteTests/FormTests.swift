@@ -1,4 +1,5 @@
 import API
+import Crypto
 import HTTPTypes
 import Ledger
 import Testing
@@ -80,16 +81,29 @@ import Website
 
   @Test func aCookieIsForThisHostAlone() {
     let token = SessionToken()
-    let plain = SiteCookies(isSecure: false).setting(.session, to: token)
+    let plain = SiteCookies(SiteAddress("http://localhost")).setting(.session, to: token)
     #expect(plain == "fairdraw=\(token.text); Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax")
-    let secure = SiteCookies(isSecure: true).setting(.session, to: token)
+    let https = SiteCookies(SiteAddress("https://draws.example"))
+    let secure = https.setting(.session, to: token)
     #expect(secure == "__Host-fairdraw=\(token.text); Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure")
-    #expect(SiteCookies(isSecure: true).clearing(.session).hasPrefix("__Host-fairdraw=; Path=/; Max-Age=0;"))
+    #expect(https.clearing(.session).hasPrefix("__Host-fairdraw=; Path=/; Max-Age=0;"))
+  }
+
+  @Test func aCookieOfASiteWithAPathIsForThePathAlone() {
+    let token = SessionToken()
+    let cookies = SiteCookies(SiteAddress("https://example.com/y/fairdraw"))
+    let set = cookies.setting(.session, to: token)
+    #expect(
+      set == "__Secure-fairdraw=\(token.text); Path=/y/fairdraw; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure")
+    #expect(cookies.token(.session, in: [.cookie: "__Secure-fairdraw=\(token.text)"])?.text == token.text)
+    #expect(
+      SiteCookies(SiteAddress("http://h/a")).setting(.form, to: token).hasPrefix(
+        "fairdraw-form=\(token.text); Path=/a;"))
   }
 
   @Test func aCookieIsFoundAmongOthers() {
     let token = SessionToken()
-    let cookies = SiteCookies(isSecure: false)
+    let cookies = SiteCookies(SiteAddress("http://localhost"))
     func found(_ header: String) -> String? { cookies.token(.session, in: [.cookie: header])?.text }
     #expect(found("a=b; fairdraw=\(token.text); c=d") == token.text)
     #expect(found("fairdraw=junk; fairdraw=\(token.text)") == token.text)
@@ -97,6 +111,77 @@ import Website
     #expect(found("fairdraw-form=\(token.text)") == nil)
     #expect(found("fairdraw=\(token.text)0") == nil)
     #expect(found("fairdraw") == nil && found("") == nil)
-    #expect(SiteCookies(isSecure: true).token(.session, in: [.cookie: "fairdraw=\(token.text)"]) == nil)
+    let secure = SiteCookies(SiteAddress("https://localhost"))
+    #expect(secure.token(.session, in: [.cookie: "fairdraw=\(token.text)"]) == nil)
+  }
+
+  // MARK: Devices
+
+  private static let now: Milliseconds = 1_800_000_000_000
+  private let devices = DeviceCookies(
+    secret: SymmetricKey(data: Array("secret".utf8)), site: SiteAddress("http://localhost"))
+  private let alice = EmailAddress("alice@example.com")!
+
+  /// The name and value of a cookie that is set.
+  private func pair(_ header: String) -> String { String(header.prefix { $0 != ";" }) }
+
+  @Test func aDeviceIsKnownByItsCookieForOneEmailAddress() throws {
+    let cookie = pair(devices.setting(for: alice, at: Self.now))
+    let device = try #require(devices.device(in: [.cookie: "a=b; \(cookie)"], for: alice, at: Self.now))
+    #expect(device.count == 16)
+    #expect(devices.device(in: [.cookie: cookie], for: EmailAddress("bob@example.com")!, at: Self.now) == nil)
+    // Not even under the name that the other's has.
+    let bob = EmailAddress("bob@example.com")!
+    let name = pair(devices.setting(for: bob, at: Self.now)).prefix { $0 != "=" }
+    let renamed = String(name) + cookie.drop { $0 != "=" }
+    #expect(devices.device(in: [.cookie: renamed], for: bob, at: Self.now) == nil)
+    #expect(devices.device(in: [:], for: alice, at: Self.now) == nil)
+    let again = pair(devices.setting(for: alice, at: Self.now))
+    #expect(devices.device(in: [.cookie: again], for: alice, at: Self.now) != device)
+  }
+
+  @Test func aDeviceThatWasNotMadeHereIsUnknown() {
+    let other = DeviceCookies(secret: SymmetricKey(data: Array("other".utf8)), site: SiteAddress("http://localhost"))
+    #expect(
+      devices.device(in: [.cookie: pair(other.setting(for: alice, at: Self.now))], for: alice, at: Self.now) == nil)
+    let cookie = pair(devices.setting(for: alice, at: Self.now))
+    let value = cookie.firstIndex(of: "=").map { cookie.index(after: $0) } ?? cookie.endIndex
+    for index in cookie[value...].indices.dropLast(2) {
+      var forged = cookie
+      forged.replaceSubrange(index...index, with: cookie[index] == "A" ? "B" : "A")
+      #expect(devices.device(in: [.cookie: forged], for: alice, at: Self.now) == nil, "\(forged)")
+    }
+    for end in ["", "AAAA", "=", String(repeating: "A", count: 10_000)] {
+      #expect(devices.device(in: [.cookie: String(cookie[..<value]) + end], for: alice, at: Self.now) == nil)
+    }
+  }
+
+  @Test func aDeviceIsForgottenAfterAYear() {
+    let cookie = pair(devices.setting(for: alice, at: Self.now))
+    func known(_ at: Milliseconds) -> Bool { devices.device(in: [.cookie: cookie], for: alice, at: at) != nil }
+    #expect(known(Self.now + DeviceCookies.lifetime - 1) && !known(Self.now + DeviceCookies.lifetime))
+  }
+
+  @Test func aDevicesCookieGoesToTheSignInPageOnly() {
+    #expect(
+      devices.setting(for: alice, at: Self.now).contains("; Path=/sign-in; Max-Age=31536000; HttpOnly; SameSite=Lax"))
+    let secure = DeviceCookies(secret: SymmetricKey(data: [1]), site: SiteAddress("https://h/x")).setting(
+      for: alice, at: Self.now)
+    #expect(secure.hasPrefix("__Secure-fairdraw-device-") && secure.contains("; Path=/x/sign-in;"))
+    #expect(secure.hasSuffix("; Secure"))
+  }
+
+  // MARK: Addresses
+
+  @Test(
+    arguments: [
+      ("http://127.0.0.1:8080", "", "http://127.0.0.1:8080", false),
+      ("https://Draws.Example", "", "https://draws.example", true),
+      ("https://example.com:443/y/fairdraw", "/y/fairdraw", "https://example.com", true),
+      ("http://[2001:db8::1]:80/x", "/x", "http://[2001:db8::1]", false),
+    ])
+  func aSiteHasAnOriginAndPerhapsAPath(url: String, base: String, origin: String, isSecure: Bool) {
+    let site = SiteAddress(url)
+    #expect(site.base == base && site.origin == origin && site.isSecure == isSecure)
   }
 }

@@ -11,6 +11,20 @@ import Website
     }
   }
 
+  /// Otherwise it would lead astray on a server whose public URL has a path.
+  @Test func everyAddressBeginsWithTheBase() throws {
+    for (name, source) in Templates.sources {
+      let text = String(decoding: source, as: UTF8.self)
+      let addresses = text.matches(of: /\s(?:href|src|action|formaction)="([^"]*)"/).map { String($0.output.1) }
+      for address in addresses {
+        let isRooted = ["{{base}}", "{{assets}}/", "#"].contains { address.hasPrefix($0) }
+        #expect(isRooted, "\(address) in \(name)")
+      }
+    }
+    let templates = try Templates(base: "/a&b")
+    #expect(templates.render("error", ["heading": "h"]).contains("href=\"/a&amp;b/\""))
+  }
+
   @Test func aBrokenTemplateIsAnError() {
     #expect(throws: BrokenTemplate.self) {
       _ = try Templates(["broken": Array("{{#open}}never closed".utf8)])

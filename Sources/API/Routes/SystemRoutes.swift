@@ -7,18 +7,30 @@ import Synchronization
 /// The API's description in OpenAPI 3, as `/openapi.json` answers it.
 public let openAPIDocument = PackageResources.openapi_json
 
+/// The same, naming the server where it is; nil leaves it at the host that the document was fetched from.
+func openAPIDocument(servedAt url: String?) -> [UInt8] {
+  guard let url else { return openAPIDocument }
+  var server: [UInt8] = []
+  server.append(json: "\"servers\": [{\"url\": ")
+  server.append(jsonString: url)
+  server.append(json: "}]")
+  return openAPIDocument.replacing(Array("\"servers\": [{\"url\": \"/\"}]".utf8), with: server, maxReplacements: 1)
+}
+
 /// How the server is: for load balancers, status pages and the curious. They read no key and take no rate-limit slot.
 struct SystemRoutes: Routes {
   let store: any LedgerStore
   let writer: LedgerWriter
   let responseTimes: ResponseTimes
   let lifecycle: Lifecycle
+  /// What `/openapi.json` answers.
+  let document: [UInt8]
 
   var routes: [Route] {
     [
       .withoutParameters("/api/health", .get, readsKey: false, handler: health),
       .withoutParameters("/api/public-metrics", .get, readsKey: false, handler: publicMetrics),
-      Route("/openapi.json", .get, readsKey: false) { _, _ in .json(openAPIDocument) },
+      Route("/openapi.json", .get, readsKey: false) { _, _ in .json(document) },
     ]
   }
 

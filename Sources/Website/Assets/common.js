@@ -1,5 +1,8 @@
 // What the pages' scripts share. No framework: elements are made by `element`, and text is only ever set as text.
 
+/** What every address on this site begins with. This file is at `<base>/assets/<hash>/common.js`. */
+export const base = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
 /** An element with attributes and children; a string child becomes text. Attributes that are false or null are left out. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -58,11 +61,11 @@ export function verdict(state, title, ...children) {
     ...children.map((child) => element("p", {}, child)));
 }
 
-/** Asks the API; resolves to {status, body, headers, text}, and body is null where the answer is no JSON. */
+/** Asks the API, by an address without the base; resolves to {status, body, headers, text}, and body is null where the answer is no JSON. */
 export async function ask(address, payload) {
   const options = payload === undefined ? {}
     : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(payload) };
-  const response = await fetch(address, { ...options, cache: "no-store" });
+  const response = await fetch(base + address, { ...options, cache: "no-store" });
   const text = await response.text();
   let body = null;
   try {

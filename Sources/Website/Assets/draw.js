@@ -1,5 +1,5 @@
 // The first page: a draw, live, in the three steps it is explained in.
-import { ask, element, followChoice, hex, quiet, readParameters, reason, shown, step } from "./common.js";
+import { ask, base, element, followChoice, hex, quiet, readParameters, reason, shown, step } from "./common.js";
 
 const form = document.getElementById("draw");
 const endpoint = document.getElementById("endpoint");
@@ -7,14 +7,14 @@ const clientSeed = document.getElementById("clientSeed");
 const result = document.getElementById("result");
 
 followChoice(endpoint, form);
-endpoint.addEventListener("change", () => (form.action = `/api/${endpoint.value}`));
-form.action = `/api/${endpoint.value}`;
+endpoint.addEventListener("change", () => (form.action = `${base}/api/${endpoint.value}`));
+form.action = `${base}/api/${endpoint.value}`;
 // A chain of one's own for each visitor, unless a seed was chosen.
 if (clientSeed.value === "hello") clientSeed.value += "-" + crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
 
 /** The server's own drawing of an outcome, taken from its page. */
 async function drawing(shortId) {
-  const response = await fetch(`/o/${shortId}`);
+  const response = await fetch(`${base}/o/${shortId}`);
   if (!response.ok) return null;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   return page.querySelector(".drawing");
@@ -34,7 +34,7 @@ function revealStep(seed, drawn) {
     item.className = "good";
     item.replaceChildren(element("h3", {}, "Revealed"),
       element("p", {}, "The server seed is ", hex(answer.body.revealed.serverSeed)),
-      element("p", {}, element("a", { class: "button", href: `/verify?shortId=${drawn.shortId}` }, "Verify it in this browser")));
+      element("p", {}, element("a", { class: "button", href: `${base}/verify?shortId=${drawn.shortId}` }, "Verify it in this browser")));
     item.querySelector("a").focus();
   });
   return item;
@@ -60,7 +60,7 @@ form.addEventListener("submit", async (event) => {
     steps.append(step("Drawn", kept ? "good" : "bad",
       (await drawing(drawn.shortId)) ?? element("p", {}, hex(JSON.stringify(drawn.outcome))),
       element("p", {}, kept ? "Drawn under the same hash. " : "The seed was rotated between the two requests. ",
-        "Its page is ", element("a", { href: `/o/${drawn.shortId}` }, `/o/${drawn.shortId}`))));
+        "Its page is ", element("a", { href: `${base}/o/${drawn.shortId}` }, `/o/${drawn.shortId}`))));
     steps.append(revealStep(seed, drawn));
     result.replaceChildren(steps);
   } catch (error) {

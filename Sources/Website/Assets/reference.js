@@ -1,5 +1,5 @@
 // The reference's examples: each form asks its own address and shows what came back.
-import { element, shown } from "./common.js";
+import { base, element, shown } from "./common.js";
 
 const LONGEST = 20000;
 
@@ -25,7 +25,7 @@ for (const form of document.querySelectorAll("form.run")) {
     const answer = form.querySelector(".answer");
     button.disabled = true;
     try {
-      const response = await fetch(address(form), { cache: "no-store" });
+      const response = await fetch(base + address(form), { cache: "no-store" });
       const text = await response.text();
       const head = [`HTTP ${response.status}`, ...[...response.headers].map(([name, value]) => `${name}: ${value}`)].join("\n");
       const long = text.length > LONGEST;

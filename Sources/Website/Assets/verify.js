@@ -1,5 +1,5 @@
 // Verification in the browser: the public verifier derives the values again, and this page shows its steps.
-import { ask, element, followChoice, hex, quiet, readParameters, reason, shown, step, steps as listOfSteps, verdict } from "./common.js";
+import { ask, base, element, followChoice, hex, quiet, readParameters, reason, shown, step, steps as listOfSteps, verdict } from "./common.js";
 import { InputError, checkSeedProof, derive, sameJSON, serverHash as hashOf, unwrapped, verify } from "./fairdraw-verify.js";
 
 const result = document.getElementById("result");
@@ -181,7 +181,7 @@ async function byId(text, typed) {
   const answer = await ask("/api/verifyShortId?" + new URLSearchParams({ shortId }));
   if (!answer.ok || !answer.body) return show(verdict("bad", "Not found", shown(reason(answer))));
   const draw = answer.body;
-  const page = element("p", {}, "The draw has a page: ", element("a", { href: `/o/${shortId}` }, `/o/${shortId}`));
+  const page = element("p", {}, "The draw has a page: ", element("a", { href: `${base}/o/${shortId}` }, `/o/${shortId}`));
   if (draw.serverSeed) {
     await check(draw, draw.serverSeed, { noted });
     return result.append(page);
@@ -207,7 +207,7 @@ async function byHash(clientSeed, serverHash) {
   const drawn = (Array.isArray(listed.body) ? listed.body : []).filter((one) => one.serverHash === serverHash.trim().toLowerCase());
   if (!drawn.length) return;
   result.append(element("h3", {}, "Draws made with it, without a key"), element("ul", {}, drawn.map((one) =>
-    element("li", {}, element("a", { href: `/verify?shortId=${one.shortId}` }, one.shortId), ` ${one.endpoint}, nonce ${one.nonce}`))));
+    element("li", {}, element("a", { href: `${base}/verify?shortId=${one.shortId}` }, one.shortId), ` ${one.endpoint}, nonce ${one.nonce}`))));
 }
 
 function whole(id) {

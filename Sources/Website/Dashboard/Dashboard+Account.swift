@@ -40,7 +40,7 @@ extension Dashboard {
       try await accounts.setSignIn(
         SignIn(email: before.email, password: password), of: visit.account.id, keeping: visit.session.digest)
     }
-    return PageResponses.redirect(to: "\(Self.section)?done=password")
+    return door.redirect(to: "\(Self.section)?done=password")
   }
 
   // MARK: Deleting
@@ -63,7 +63,7 @@ extension Dashboard {
       return deletePage(visit, complaint)
     }
     try await visit.asking { try await accounts.deleteAccount(visit.account.id) }
-    return PageResponses.redirect(to: "/sign-in?done=deleted", cookies: [door.cookies.clearing(.session)])
+    return door.redirect(to: "/sign-in?done=deleted", cookies: [door.cookies.clearing(.session)])
   }
 
   // MARK: Taking everything along

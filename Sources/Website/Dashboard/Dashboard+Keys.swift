@@ -74,7 +74,7 @@ extension Dashboard {
         for: visit, "key", [mode.name, name] + ["networks"] + networks + ["origins"] + referers))
     // The store has no two keys of one hash, whichever servers they are made on.
     if try await visit.asking({ try await store.key(hash: key.hash) }) != nil {
-      return PageResponses.redirect(to: "/dashboard/keys?done=sent-before")
+      return door.redirect(to: "/dashboard/keys?done=sent-before")
     }
     let complaint = try await visit.attempting { _ = try await accounts.createKey(key, of: visit.account.id) }
     if let complaint { return keyForm(visit, complaint) }
@@ -101,7 +101,7 @@ extension Dashboard {
     guard let report = reports.first(where: { $0.key.id == id }) else {
       throw AdministrationError.unknownKey("").refusal
     }
-    guard report.key.revoked == nil else { return PageResponses.redirect(to: "/dashboard/keys?done=revoked") }
+    guard report.key.revoked == nil else { return door.redirect(to: "/dashboard/keys?done=revoked") }
     return page(
       visit, "key-revoke", "Revoke a key", section: "/dashboard/keys", values: Self.values(report))
   }
@@ -109,6 +109,6 @@ extension Dashboard {
   @Sendable func revoke(_ visit: Visit) async throws -> Response {
     let id = KeyID(try visit.id())
     _ = try await visit.asking { try await accounts.revokeKey(id, of: visit.account.id) }
-    return PageResponses.redirect(to: "/dashboard/keys?done=revoked")
+    return door.redirect(to: "/dashboard/keys?done=revoked")
   }
 }

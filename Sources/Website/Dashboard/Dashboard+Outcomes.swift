@@ -54,7 +54,7 @@ extension Dashboard {
   /// Anybody's outcome has its page under its short id; also those of test keys, which have no chain to be found by.
   private func byShortID(_ visit: Visit, _ text: String) async throws -> Response {
     let shortID = visit.query.trimmed("shortId")
-    if renderer.shortIDs.decode(shortID.utf8) != nil { return PageResponses.redirect(to: "/o/\(shortID)") }
+    if renderer.shortIDs.decode(shortID.utf8) != nil { return door.redirect(to: "/o/\(shortID)") }
     return page(
       visit, "outcomes", "Outcomes", section: Self.section, values: ["shortId": text],
       complaint: Complaint("This is no short id: one is ten letters and digits.", status: 404))

@@ -135,7 +135,7 @@ extension Dashboard {
     let id = WebhookEndpointID(try visit.id())
     _ = try await visit.asking { try await accounts.setWebhook(id, enabled: enabled, of: visit.account.id) }
     if enabled { parts.deliveryIsDue() }
-    return PageResponses.redirect(to: "\(Self.section)/\(id.rawValue)?done=\(enabled ? "enabled" : "disabled")")
+    return door.redirect(to: "\(Self.section)/\(id.rawValue)?done=\(enabled ? "enabled" : "disabled")")
   }
 
   @Sendable func deleteWebhookPage(_ visit: Visit) async throws -> Response {
@@ -146,7 +146,7 @@ extension Dashboard {
   @Sendable func deleteWebhook(_ visit: Visit) async throws -> Response {
     let id = WebhookEndpointID(try visit.id())
     try await visit.asking { try await accounts.deleteWebhook(id, of: visit.account.id) }
-    return PageResponses.redirect(to: "\(Self.section)?done=deleted")
+    return door.redirect(to: "\(Self.section)?done=deleted")
   }
 
   @Sendable func testWebhook(_ visit: Visit) async throws -> Response {
@@ -156,7 +156,7 @@ extension Dashboard {
     }
     if let complaint { return try await webhookPage(visit, try await found(visit), complaint: complaint) }
     parts.deliveryIsDue()
-    return PageResponses.redirect(to: "\(Self.section)/\(id.rawValue)?done=tested")
+    return door.redirect(to: "\(Self.section)/\(id.rawValue)?done=tested")
   }
 
   // MARK: Deliveries
@@ -235,7 +235,7 @@ extension Dashboard {
     let complaint = try await visit.attempting { try await accounts.resendDelivery(id, of: visit.account.id) }
     if let complaint { return try await deliveriesPage(visit, visit.query, complaint: complaint) }
     parts.deliveryIsDue()
-    return PageResponses.redirect(
+    return door.redirect(
       to: "/dashboard/deliveries?" + (webhook.map { "webhook=\($0)&" } ?? "") + "done=resent")
   }
 }

@@ -52,7 +52,7 @@ struct Dashboard: Routes {
   private func route(_ path: String, get: Answer? = nil, post: Answer? = nil) -> Route {
     let answer: Route.Handler = { request, context in
       guard let (account, session, token) = try await door.visitor(request, context) else {
-        return PageResponses.redirect(to: "/sign-in" + Self.wayBack(request, context))
+        return door.redirect(to: "/sign-in" + Self.wayBack(request, context))
       }
       let query = try FormFields(context.target.query)
       guard request.method == .post else {

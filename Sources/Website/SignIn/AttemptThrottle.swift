@@ -10,16 +10,18 @@ package final class AttemptThrottle: Sendable {
   package enum Subject: Hashable, Sendable {
     /// By the SHA-256 of the address, so that each takes the same room.
     case email([UInt8])
+    /// By the id in its cookie: see ``DeviceCookies``.
+    case device([UInt8])
     case address([UInt8])
     case account(AccountID)
     case newAccounts([UInt8])
 
     package init(_ email: EmailAddress) { self = .email(Array(SHA256.hash(data: Array(email.description.utf8)))) }
 
-    /// Failures that cost nothing. Many people may be behind one address; nobody else types one's email address.
+    /// Failures that cost nothing. Many people may be behind one address.
     var free: Int {
       switch self {
-      case .email, .account, .newAccounts: 5
+      case .email, .device, .account, .newAccounts: 5
       case .address: 20
       }
     }
@@ -28,7 +30,7 @@ package final class AttemptThrottle: Sendable {
     /// have an account there too.
     var isClearedBySuccess: Bool {
       switch self {
-      case .email, .account: true
+      case .email, .device, .account: true
       case .address, .newAccounts: false
       }
     }

@@ -1,4 +1,5 @@
 import API
+import Crypto
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -9,13 +10,22 @@ struct Door: Sendable {
   let accounts: any AccountStore
   let cookies: SiteCookies
   let formGuard: FormGuard
+  let devices: DeviceCookies
   let throttle = AttemptThrottle()
   let passwords = PasswordDesk()
+  private let base: String
 
-  init(accounts: any AccountStore, publicURL: String) {
+  init(accounts: any AccountStore, site: SiteAddress, secret: SymmetricKey) {
     self.accounts = accounts
-    cookies = SiteCookies(isSecure: publicURL.hasPrefix("https:"))
-    formGuard = FormGuard(publicURL: publicURL)
+    cookies = SiteCookies(site)
+    formGuard = FormGuard(site)
+    devices = DeviceCookies(secret: secret, site: site)
+    base = site.base
+  }
+
+  /// On to another page of this site, with a GET.
+  func redirect(to address: String, cookies: [String] = []) -> Response {
+    PageResponses.redirect(to: base + address, cookies: cookies)
   }
 
   /// Whose browser sent a request, if it is signed in.
@@ -33,9 +43,10 @@ struct Door: Sendable {
 
   /// Lets an account's holder in, under a token that nobody had before.
   ///
+  /// - Parameter email: what the holder signs in with, on this browser and perhaps again.
   /// - Returns: the way on to `address`.
   func letIn(
-    _ account: AccountID, _ request: Request, _ context: FairdrawContext, to address: String
+    _ account: AccountID, _ email: EmailAddress, _ request: Request, _ context: FairdrawContext, to address: String
   ) async throws -> Response {
     let token = SessionToken()
     let now = Date.now.milliseconds
@@ -45,8 +56,11 @@ struct Door: Sendable {
       // Whoever was signed in here before is not any more.
       if let before = cookies.token(.session, in: request.headers) { try await accounts.endSession(before.digest) }
     }
-    return PageResponses.redirect(
-      to: address, cookies: [cookies.setting(.session, to: token), cookies.clearing(.form)])
+    return redirect(
+      to: address,
+      cookies: [
+        cookies.setting(.session, to: token), cookies.clearing(.form), devices.setting(for: email, at: now),
+      ])
   }
 
   /// Checks the password of an account that is signed in, no faster than anyone may guess.

@@ -10,26 +10,17 @@ import Ledger
 /// Two things must hold, each of which would be enough by itself in a browser without faults: the browser says that the
 /// form comes from this site, and the form carries the token that only pages for this browser have.
 package struct FormGuard: Sendable {
-  /// `https://draws.example.com`
-  private let publicOrigin: String
-  private let scheme: String
+  private let site: SiteAddress
 
-  /// - Parameter publicURL: where people reach the server.
-  package init(publicURL: String) {
-    let parts = URLComponents(string: publicURL)
-    scheme = parts?.scheme?.lowercased() ?? "http"
-    let host = parts?.encodedHost?.lowercased() ?? ""
-    let usual = scheme == "https" ? 443 : 80
-    publicOrigin = "\(scheme)://\(host)" + (parts?.port.flatMap { $0 == usual ? nil : ":\($0)" } ?? "")
-  }
+  package init(_ site: SiteAddress) { self.site = site }
 
   /// - Parameters:
   ///   - token: of the browser's cookie.
   ///   - sent: what the form carries.
   /// - Throws: a 403.
   func check(_ request: Request, _ context: FairdrawContext, token: SessionToken?, sent: String) throws(Refusal) {
-    let site = request.headers[.secFetchSite]
-    guard Self.isOwn(origin: context.origin, site: site, allowed: [publicOrigin, own(request)]) else {
+    let fetchSite = request.headers[.secFetchSite]
+    guard Self.isOwn(origin: context.origin, site: fetchSite, allowed: [site.origin, own(request)]) else {
       throw Refusal(403, "This form was not sent from a page of this site, so nothing was done.")
     }
     guard let token, SymmetricKey(data: Array(token.formToken.utf8)) == SymmetricKey(data: Array(sent.utf8)) else {
@@ -54,7 +45,9 @@ package struct FormGuard: Sendable {
 
   /// The origin that the request was sent to, by its own account. Another site cannot choose it: it is the address of the
   /// page that its own cookies are for.
-  private func own(_ request: Request) -> String { "\(scheme)://\((request.head.authority ?? "").lowercased())" }
+  private func own(_ request: Request) -> String {
+    "\(site.isSecure ? "https" : "http")://\((request.head.authority ?? "").lowercased())"
+  }
 }
 
 extension HTTPField.Name {

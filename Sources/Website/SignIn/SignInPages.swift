@@ -34,7 +34,7 @@ struct SignInPages: Routes {
   private func signInPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let query = try FormFields(context.target.query)
     let next = NextPage.checked(query["next"])
-    if try await door.visitor(request, context) != nil { return PageResponses.redirect(to: next) }
+    if try await door.visitor(request, context) != nil { return door.redirect(to: next) }
     return form("sign-in", "Sign in", request, values: ["next": next, "isDeleted": query["done"] == "deleted"])
   }
 
@@ -46,9 +46,8 @@ struct SignInPages: Routes {
     func again(_ complaint: Complaint) -> Response {
       form("sign-in", "Sign in", request, values: ["next": next, "email": fields.text("email")], complaint)
     }
-    var subjects = context.clientAddress().map { [AttemptThrottle.Subject.address($0.subscriber)] } ?? []
     let email = EmailAddress(fields.text("email"))
-    if let email { subjects.append(AttemptThrottle.Subject(email)) }
+    let subjects = whoTries(email, request, context)
     if let seconds = door.throttle.begin(subjects) { return again(.tooOften(seconds)) }
     guard let email else { return again(Self.wrong) }
     let account: AccountID
@@ -63,13 +62,26 @@ struct SignInPages: Routes {
       throw error
     }
     door.throttle.succeeded(subjects)
-    return try await door.letIn(account, request, context, to: next)
+    return try await door.letIn(account, email, request, context, to: next)
+  }
+
+  /// Whose attempts an attempt to sign in is counted with: everybody's for the email address and everybody's from the
+  /// client's address, or, from a browser that has signed in with this email address before, its own.
+  private func whoTries(
+    _ email: EmailAddress?, _ request: Request, _ context: FairdrawContext
+  ) -> [AttemptThrottle.Subject] {
+    let address = context.clientAddress().map { AttemptThrottle.Subject.address($0.subscriber) }
+    guard let email else { return [address].compactMap { $0 } }
+    if let device = door.devices.device(in: request.headers, for: email, at: Date.now.milliseconds) {
+      return [.device(device)]
+    }
+    return [address, AttemptThrottle.Subject(email)].compactMap { $0 }
   }
 
   // MARK: Signing up
 
   private func signUpPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    if try await door.visitor(request, context) != nil { return PageResponses.redirect(to: "/dashboard") }
+    if try await door.visitor(request, context) != nil { return door.redirect(to: "/dashboard") }
     return form("sign-up", "Make an account", request, values: [:])
   }
 
@@ -101,7 +113,7 @@ struct SignInPages: Routes {
       door.throttle.withdraw(subjects)
       throw error
     }
-    return try await door.letIn(account.id, request, context, to: "/dashboard")
+    return try await door.letIn(account.id, email, request, context, to: "/dashboard")
   }
 
   // MARK: Signing out
@@ -110,11 +122,11 @@ struct SignInPages: Routes {
     let fields = try await FormFields(request)
     let token = door.cookies.token(.session, in: request.headers)
     guard let token, try await door.visitor(request, context) != nil else {
-      return PageResponses.redirect(to: "/sign-in")
+      return door.redirect(to: "/sign-in")
     }
     try door.formGuard.check(request, context, token: token, sent: fields.text("token"))
     try await context.asking { try await door.accounts.endSession(token.digest) }
-    return PageResponses.redirect(to: "/", cookies: [door.cookies.clearing(.session)])
+    return door.redirect(to: "/", cookies: [door.cookies.clearing(.session)])
   }
 
   // MARK: Forms
