@@ -77,6 +77,9 @@ public func buildApplication(
   parts.lifecycle.onShutdown { streams.closeAll() }
   parts.metrics.show("fairdraw_streams_open", "Streams that are open.") { streams.count }
 
+  let memory = MemoryBudget()
+  parts.metrics.show("fairdraw_reading_bytes", "Memory that is reserved for reading outcomes.") { memory.held }
+
   let ledgerRoutes = DrawRoutes.routes + SeedRoutes.routes + [BatchRoute.route]
   let routes: [any Routes] = [
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
@@ -95,7 +98,7 @@ public func buildApplication(
     isSecure: configuration.publicURL?.hasPrefix("https:") == true)
   let edge = Edge(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
-    admission: admission, completion: completion, errorPage: errorPage)
+    admission: admission, completion: completion, memory: memory, errorPage: errorPage)
   let connections = Connections(
     limits: Connections.Limits(
       total: configuration.maximumConnections, perAddress: configuration.maximumConnectionsPerAddress),

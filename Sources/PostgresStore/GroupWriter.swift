@@ -122,7 +122,7 @@ final class GroupWriter: Sendable {
     let accounts = needs.accounts.sorted().map(\.rawValue)
     let owned = Array(needs.chains.filter { $0.owner != .anonymous })
     let shared = needs.chains.filter { $0.owner == .anonymous }.sorted()
-    let claims = needs.claims.sorted()
+    let claims = needs.claims.keys.sorted()
     let testDraws = Array(needs.testDraws)
     let commitments = needs.commitments.sorted()
 
@@ -157,6 +157,7 @@ final class GroupWriter: Sendable {
       : add(.selectRecords) {
         $0.bind(claims.map(\.account.rawValue))
         $0.bind(uuids: claims.map(\.digest))
+        $0.bind(claims.map { needs.claims[$0] ?? [] })
         $0.bind(places(claims.count))
       }
     let testOutcomesAt =
@@ -194,12 +195,7 @@ final class GroupWriter: Sendable {
         snapshot.commitments[commitment.id] = commitment
       }
     }
-    if let recordsAt {
-      for row in 0..<results[recordsAt].count {
-        let record = try Self.record(row, of: results[recordsAt], claims)
-        snapshot.records[record.scope] = record
-      }
-    }
+    if let recordsAt { try Self.addRecords(results[recordsAt], of: claims, to: &snapshot, on: connection) }
     if let testOutcomesAt {
       for row in 0..<results[testOutcomesAt].count {
         let id = testDraws[try Self.place(row, of: results[testOutcomesAt], in: testDraws.count)]
@@ -285,20 +281,38 @@ final class GroupWriter: Sendable {
       revealed: result.optionalInteger(row, 6))
   }
 
-  private static func record(
-    _ row: Int, of result: QueryResult, _ scopes: [IdempotencyScope]
-  ) throws -> IdempotencyRecord {
-    IdempotencyRecord(
-      scope: scopes[try place(row, of: result, in: scopes.count)], fingerprint: result.bytes(row, 1),
-      reply: Reply(
-        status: Int(result.integer(row, 2)), body: result.bytes(row, 4), shortID: result.optionalBytes(row, 3)),
-      created: result.integer(row, 5))
+  /// Adds the records of scopes that were claimed, each with its body if that is needed.
+  private static func addRecords(
+    _ rows: QueryResult, of claims: [IdempotencyScope], to snapshot: inout Snapshot, on connection: Connection
+  ) throws {
+    let bodies = (0..<rows.count).map {
+      StoredBody(rest: rows.isNull($0, 5) ? [] : rows.bytes($0, 5), parts: rows.optionalBytes($0, 6))
+    }
+    var values: [Int64: [UInt8]] = [:]
+    let outcomes = bodies.flatMap(\.outcomes)
+    if !outcomes.isEmpty {
+      // Seldom: a retry of a large request that this server does not remember.
+      let found = try connection.run([Query(.selectValues) { $0.bind(outcomes) }])[0]
+      for row in 0..<found.count {
+        values[found.integer(row, 0)] = StoredValue.value(
+          of: found.integer(row, 1), found.bytes(row, 2), fields: found.bytes(row, 3),
+          items: found.optionalBytes(row, 4))
+      }
+    }
+    for (row, body) in bodies.enumerated() {
+      let scope = claims[try place(row, of: rows, in: claims.count)]
+      snapshot.records[scope] = IdempotencyRecord(
+        scope: scope, fingerprint: rows.bytes(row, 1),
+        reply: Reply(
+          status: Int(rows.integer(row, 2)), body: try body.body(with: values), shortID: rows.optionalBytes(row, 3)),
+        created: rows.integer(row, 4))
+    }
   }
 
   private static func testOutcome(_ row: Int, of result: QueryResult) throws -> Outcome {
     try Outcome(
       id: result.integer(row, 1), chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: result.integer(row, 4),
-      value: result.bytes(row, 5), fields: result.bytes(row, 6), items: result.optionalBytes(row, 7),
+      stored: result.bytes(row, 5), fields: result.bytes(row, 6), items: result.optionalBytes(row, 7),
       created: result.integer(row, 8), clientSeed: result.bytes(row, 2), serverHash: result.bytes(row, 3), mode: .test)
   }
 
@@ -474,7 +488,7 @@ final class GroupWriter: Sendable {
       $0.bind(outcomes.lazy.map { Int64($0.epoch) })
       $0.bind(outcomes.lazy.map { Int16($0.endpoint.rawValue) })
       $0.bind(now)
-      $0.bind(outcomes.lazy.map(\.value))
+      $0.bind(outcomes.lazy.map(\.stored))
       $0.bind(outcomes.lazy.map(\.fields))
       $0.bind(outcomes.lazy.map(\.items))
     }
@@ -505,7 +519,7 @@ final class GroupWriter: Sendable {
       $0.bind(drawn.map(\.outcome.clientSeed.bytes))
       $0.bind(drawn.map(\.outcome.serverHash.bytes))
       $0.bind(drawn.map { Int16($0.outcome.endpoint.rawValue) })
-      $0.bind(drawn.map(\.outcome.value))
+      $0.bind(drawn.map(\.outcome.stored))
       $0.bind(drawn.map(\.outcome.fields))
       $0.bind(drawn.map(\.outcome.items))
       $0.bind(drawn.map(\.outcome.created))
@@ -513,7 +527,8 @@ final class GroupWriter: Sendable {
   }
 
   private static func insert(_ records: [IdempotencyRecord]) -> Query {
-    Query(.insertRecords) {
+    let bodies = records.map { StoredBody($0.reply) }
+    return Query(.insertRecords) {
       $0.bind(records.lazy.map(\.scope.account.rawValue))
       $0.bind(uuids: records.lazy.map(\.scope.digest))
       $0.bind(records.lazy.map { Int16($0.scope.mode.rawValue) })
@@ -521,7 +536,8 @@ final class GroupWriter: Sendable {
       $0.bind(records.lazy.map(\.fingerprint))
       $0.bind(records.lazy.map { Int16($0.reply.status) })
       $0.bind(records.lazy.map(\.reply.shortID))
-      $0.bind(records.lazy.map(\.reply.body))
+      $0.bind(bodies.lazy.map(\.rest))
+      $0.bind(bodies.lazy.map(\.parts))
       $0.bind(records.lazy.map(\.created))
     }
   }

@@ -81,8 +81,8 @@ public final class PostgresImport {
     }
   }
 
-  /// Begins to read the rows of a table, in the table's order, so many at a time.
-  public func reader(of table: LedgerTable, atOnce: Int) throws -> Reader {
+  /// Begins to read the rows of a table, in the table's order.
+  public func reader(of table: LedgerTable) throws -> Reader {
     let columns = table.columns.map(\.name).joined(separator: ", ")
     let order = table.order.joined(separator: ", ")
     try failing { session in
@@ -96,20 +96,18 @@ public final class PostgresImport {
         ])
       }
     }
-    return Reader(
-      source: self, table: table,
-      fetch: Statement("fetch-\(table.name)-\(atOnce)", "FETCH \(atOnce) FROM all_\(table.name)"))
+    return Reader(source: self, table: table)
   }
 
   /// Rows of one table.
   public struct Reader {
     fileprivate let source: PostgresImport
     fileprivate let table: LedgerTable
-    fileprivate let fetch: Statement
 
-    /// The next rows; none at the end.
-    public func next() throws -> [[LedgerValue]] {
-      try source.failing { session in
+    /// The next rows, so many of them; none at the end.
+    public func next(_ count: Int) throws -> [[LedgerValue]] {
+      let fetch = Statement("fetch-\(table.name)-\(count)", "FETCH \(count) FROM all_\(table.name)")
+      return try source.failing { session in
         let found = try session.use { try $0.run([Query(fetch)], patience: .seconds(3600))[0] }
         return (0..<found.count).map { row in
           table.columns.enumerated().map { index, column in

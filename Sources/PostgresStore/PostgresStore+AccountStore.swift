@@ -48,8 +48,13 @@ extension PostgresStore: AccountStore {
         }
         return id
       }
-      let rows = try connection.run([Query(.listRevealedOutcomes) { $0.bind(newest) }])[0]
-      guard rows.count == chains.count else { throw StoreFailure("a revealed commitment has no outcome") }
+      let rows = try connection.run([
+        Query(.listRevealedOutcomes) {
+          $0.bind(newest)
+          $0.bind(Int64(OutcomePage.maximumBytes))
+        }
+      ])[0]
+      guard rows.count > 0 || newest.isEmpty else { throw StoreFailure("a revealed commitment has no outcome") }
       return try (0..<rows.count).map {
         (KeyID(chains.integer($0, 0)), try Outcome(row: $0, of: rows, mode: .live))
       }
@@ -66,6 +71,7 @@ extension PostgresStore: AccountStore {
           $0.bind(after?.clientSeed.bytes ?? [])
           $0.bind(after?.id ?? 0)
           $0.bind(Int64(limit))
+          $0.bind(Int64(OutcomePage.maximumBytes))
         }
       ])[0]
       return try (0..<rows.count).map { try Outcome(row: $0, of: rows, mode: .test) }
@@ -78,7 +84,7 @@ extension Outcome {
   fileprivate init(row: Int, of rows: QueryResult, mode: Mode) throws {
     try self.init(
       id: rows.integer(row, 0), chain: rows.integer(row, 1), epoch: rows.integer(row, 2), cursor: rows.integer(row, 3),
-      nonce: rows.integer(row, 4), endpoint: rows.integer(row, 5), value: rows.bytes(row, 6),
+      nonce: rows.integer(row, 4), endpoint: rows.integer(row, 5), stored: rows.bytes(row, 6),
       fields: rows.bytes(row, 7), items: rows.optionalBytes(row, 8), created: rows.integer(row, 9),
       clientSeed: rows.bytes(row, 10), serverHash: rows.optionalBytes(row, 11), mode: mode)
   }
@@ -116,15 +122,17 @@ extension Statement {
     WHERE \(liveKeys(after: "$2::bigint")) ORDER BY k.id, m.chain_id LIMIT $4::bigint
     """)
 
-  /// In the order of their numbers in $1.
+  /// In the order of their numbers in $1, until they have $2 bytes.
   fileprivate static let listRevealedOutcomes = Statement(
     "list-revealed-outcomes",
     """
     SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
       c.client_seed, c.server_hash
-    FROM unnest($1::bigint[]) WITH ORDINALITY AS n (id, place)
+    FROM (
+      SELECT o.id, n.place, sum(\(outcomeBytes)) OVER (ORDER BY n.place) - (\(outcomeBytes)) AS before
+      FROM unnest($1::bigint[]) WITH ORDINALITY AS n (id, place) JOIN outcomes o ON o.id = n.id) n
       JOIN outcomes o ON o.id = n.id JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id
-    ORDER BY n.place
+    WHERE n.before < $2::bigint ORDER BY n.place
     """)
 
   fileprivate static let listTestOutcomesOfAccount = Statement(
@@ -132,8 +140,14 @@ extension Statement {
     """
     SELECT t.id, 0::bigint, 0::bigint, 0::bigint, 0::bigint, t.endpoint, t.value, t.fields, t.items, t.created,
       t.client_seed, t.server_hash
-    FROM test_outcomes t JOIN accounts a ON a.id = t.account_id
-    WHERE t.account_id = $1::bigint AND a.deleted IS NULL AND (t.client_seed, t.id) > ($2::bytea, $3::bigint)
-    ORDER BY t.client_seed, t.id LIMIT $4::bigint
+    FROM (
+      SELECT id, sum(bytes) OVER (ORDER BY client_seed, id) - bytes AS before
+      FROM (
+        SELECT o.id, o.client_seed, \(outcomeBytes) AS bytes
+        FROM test_outcomes o JOIN accounts a ON a.id = o.account_id
+        WHERE o.account_id = $1::bigint AND a.deleted IS NULL AND (o.client_seed, o.id) > ($2::bytea, $3::bigint)
+        ORDER BY o.client_seed, o.id LIMIT $4::bigint) o) p
+      JOIN test_outcomes t ON t.id = p.id
+    WHERE p.before < $5::bigint ORDER BY t.client_seed, t.id
     """)
 }

@@ -138,9 +138,10 @@ extension PostgresStore: DeliveryStore {
     return .outcome(
       try Outcome(
         id: outcome, chain: chain, epoch: rows.integer(row, 8), cursor: rows.integer(row, 9),
-        nonce: rows.integer(row, 10), endpoint: rows.integer(row, 11), value: rows.bytes(row, 12),
-        fields: rows.bytes(row, 13), items: nil, created: rows.integer(row, 14), clientSeed: rows.bytes(row, 15),
-        serverHash: rows.optionalBytes(row, 16), mode: .live))
+        nonce: rows.integer(row, 10), endpoint: rows.integer(row, 11), stored: rows.bytes(row, 12),
+        fields: rows.bytes(row, 13), items: rows.optionalBytes(row, 14), created: rows.integer(row, 15),
+        clientSeed: rows.bytes(row, 16), serverHash: rows.optionalBytes(row, 17), mode: .live
+      ).withoutItems)
   }
 
   private static func targets(
@@ -245,7 +246,7 @@ extension Statement {
   fileprivate static let lockDueDeliveries = Statement(
     "lock-due-deliveries",
     """
-    SELECT d.id, coalesce(octet_length(o.value) + octet_length(o.fields), 0)::bigint
+    SELECT d.id, coalesce(\(outcomeBytes), 0)::bigint
     FROM deliveries d LEFT JOIN outcomes o ON o.id = d.outcome_id
     WHERE d.endpoint_id = $1::bigint AND d.due <= $2::bigint ORDER BY d.due LIMIT $3::bigint
     FOR UPDATE OF d SKIP LOCKED
@@ -262,7 +263,7 @@ extension Statement {
     "load-deliveries",
     """
     SELECT n.place, d.id, d.endpoint_id, d.created, d.resent, d.attempts, d.outcome_id,
-      o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.created, c.client_seed, \(outcomeHash)
+      o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, c.client_seed, \(outcomeHash)
     FROM unnest($1::bigint[]) WITH ORDINALITY AS n (id, place) JOIN deliveries d ON d.id = n.id
       LEFT JOIN outcomes o ON o.id = d.outcome_id
       LEFT JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id

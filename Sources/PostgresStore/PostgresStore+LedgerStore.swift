@@ -78,30 +78,85 @@ extension PostgresStore: LedgerStore {
   // MARK: Outcomes
 
   public func outcomes(
-    of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
-  ) async throws(StoreFailure) -> [Outcome] {
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage {
     switch caller.mode {
     case .live:
       let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
       return try await reading.read { connection in
-        guard let newest = try Self.newestOutcome(of: chain, before: before, on: connection) else { return [] }
-        return try Self.list(
+        let first: Int64?
+        switch start {
+        case .newest: first = try Self.newestOutcome(of: chain, before: nil, on: connection)
+        case .before(let cursor, let nonce):
+          first = try Self.newestOutcome(of: chain, before: (cursor, nonce), on: connection)
+        case .after(let id):
+          let found = try connection.run([Query(.selectPrevious) { $0.bind(id) }])[0]
+          first = found.count > 0 ? found.integer(0, 0) : nil
+        }
+        guard let first, first != 0 else { return OutcomePage(limit: limit) }
+        return try Self.page(
           Query(.listOutcomes) {
-            $0.bind(newest)
+            $0.bind(first)
             $0.bind(Int64(limit))
-          }, of: caller, clientSeed, on: connection)
+            $0.bind(Int64(OutcomePage.maximumBytes))
+          }, of: clientSeed, mode: .live, limit: limit, on: connection)
       }
     case .test:
+      var end = Int64.max
+      switch start {
+      case .newest: break
       // A test outcome has no coordinates but 0:0, and nothing comes before those.
-      if let before, (before.cursor, before.nonce) <= (0, 0) { return [] }
-      return try await reading.read { connection in
-        try Self.list(
+      case .before(let cursor, let nonce): if (cursor, nonce) <= (0, 0) { return OutcomePage(limit: limit) }
+      case .after(let id): end = id
+      }
+      return try await reading.read { [end] connection in
+        try Self.page(
           Query(.listTestOutcomes) {
             $0.bind(caller.account.rawValue)
             $0.bind(clientSeed.bytes)
+            $0.bind(end)
             $0.bind(Int64(limit))
-          }, of: caller, clientSeed, on: connection)
+            $0.bind(Int64(OutcomePage.maximumBytes))
+          }, of: clientSeed, mode: .test, limit: limit, on: connection)
       }
+    }
+  }
+
+  /// What a query found: outcomes, and in the last column of each whether there are more after it.
+  private static func page(
+    _ query: Query, of clientSeed: ClientSeed, mode: Mode, limit: Int, on connection: Connection
+  ) throws -> OutcomePage {
+    let rows = try connection.run([query])[0]
+    var page = OutcomePage(limit: limit)
+    for row in 0..<rows.count {
+      page.append(
+        try Outcome(
+          id: rows.integer(row, 0), chain: rows.integer(row, 1), epoch: rows.integer(row, 2),
+          cursor: rows.integer(row, 3), nonce: rows.integer(row, 4), endpoint: rows.integer(row, 5),
+          stored: rows.bytes(row, 6), fields: rows.bytes(row, 7), items: rows.optionalBytes(row, 8),
+          created: rows.integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows.optionalBytes(row, 10),
+          mode: mode))
+    }
+    page.hasMore = rows.count > 0 && rows.bytes(rows.count - 1, 11) == [1]
+    return page
+  }
+
+  public func outcomeNumbers(
+    of caller: Caller, clientSeed: ClientSeed, newerThan last: (cursor: Int64, nonce: Int64), limit: Int
+  ) async throws(StoreFailure) -> [Int64] {
+    guard caller.mode == .live else { return [] }  // all test outcomes are at 0:0
+    let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+    return try await reading.read { connection in
+      guard let newest = try Self.newestOutcome(of: chain, before: nil, on: connection) else { return [] }
+      let rows = try connection.run([
+        Query(.listNewer) {
+          $0.bind(newest)
+          $0.bind(last.cursor)
+          $0.bind(last.nonce)
+          $0.bind(Int64(limit))
+        }
+      ])[0]
+      return (0..<rows.count).map { rows.integer($0, 0) }
     }
   }
 
@@ -133,22 +188,9 @@ extension PostgresStore: LedgerStore {
   ) async throws(StoreFailure) -> Outcome? {
     guard nonce < .max else { return nil }
     // The newest one that is not newer is the one itself, or it does not exist.
-    let found = try await outcomes(of: caller, clientSeed: clientSeed, before: (cursor, nonce + 1), limit: 1).first
+    let start = OutcomeListStart.before(cursor: cursor, nonce: nonce + 1)
+    let found = try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: 1).outcomes.first
     return found.flatMap { $0.cursor == cursor && $0.nonce == nonce ? $0 : nil }
-  }
-
-  private static func list(
-    _ query: Query, of caller: Caller, _ clientSeed: ClientSeed, on connection: Connection
-  ) throws -> [Outcome] {
-    let rows = try connection.run([query])[0]
-    return try (0..<rows.count).map { row in
-      try Outcome(
-        id: rows.integer(row, 0), chain: rows.integer(row, 1), epoch: rows.integer(row, 2),
-        cursor: rows.integer(row, 3), nonce: rows.integer(row, 4), endpoint: rows.integer(row, 5),
-        value: rows.bytes(row, 6), fields: rows.bytes(row, 7), items: rows.optionalBytes(row, 8),
-        created: rows.integer(row, 9), clientSeed: clientSeed.bytes, serverHash: rows.optionalBytes(row, 10),
-        mode: caller.mode)
-    }
   }
 
   public func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? {
@@ -165,7 +207,7 @@ extension PostgresStore: LedgerStore {
   private static func liveOutcome(_ row: QueryResult, id: Int64) throws -> RecordedOutcome {
     let outcome = try Outcome(
       id: id, chain: row.integer(0, 0), epoch: row.integer(0, 1), cursor: row.integer(0, 2), nonce: row.integer(0, 3),
-      endpoint: row.integer(0, 4), value: row.bytes(0, 5), fields: row.bytes(0, 6), items: row.optionalBytes(0, 7),
+      endpoint: row.integer(0, 4), stored: row.bytes(0, 5), fields: row.bytes(0, 6), items: row.optionalBytes(0, 7),
       created: row.integer(0, 8), clientSeed: row.bytes(0, 9), serverHash: row.optionalBytes(0, 10), mode: .live)
     guard let seed = row.optionalBytes(0, 11) else {
       return RecordedOutcome(outcome: outcome, standing: .inUse(outcome.serverHash))
@@ -179,7 +221,7 @@ extension PostgresStore: LedgerStore {
 
   private static func testOutcome(_ row: QueryResult, id: Int64) throws -> RecordedOutcome {
     let outcome = try Outcome(
-      id: id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: row.integer(0, 4), value: row.bytes(0, 5),
+      id: id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: row.integer(0, 4), stored: row.bytes(0, 5),
       fields: row.bytes(0, 6), items: row.optionalBytes(0, 7), created: row.integer(0, 8), clientSeed: row.bytes(0, 2),
       serverHash: row.bytes(0, 3), mode: .test)
     let draw = TestDrawID(account: AccountID(row.integer(0, 0)), digest: row.bytes(0, 1))
@@ -263,23 +305,55 @@ extension Statement {
     SELECT id FROM walk WHERE (cursor, nonce) < ($2::bigint, $3::bigint)
     """)
 
-  /// Outcome $1 and those before it in its chain.
+  fileprivate static let selectPrevious = Statement(
+    "select-previous", "SELECT previous FROM outcomes WHERE id = $1::bigint")
+
+  /// What an outcome takes in memory, with its value made from its items: lengths are known without reading what is long.
+  static let outcomeBytes = "octet_length(o.value) + octet_length(o.fields) + 2 * coalesce(octet_length(o.items), 0)"
+
+  /// Outcome $1 and those before it in its chain: $2 of them, or fewer that have $3 bytes.
   fileprivate static let listOutcomes = Statement(
     "list-outcomes",
     """
     WITH RECURSIVE page AS (
-      SELECT 1::bigint AS place, o.* FROM outcomes o WHERE o.id = $1::bigint
+      SELECT 1::bigint AS place, o.id, o.previous, (\(outcomeBytes))::bigint AS bytes
+      FROM outcomes o WHERE o.id = $1::bigint
       UNION ALL
-      SELECT p.place + 1, o.* FROM page p JOIN outcomes o ON o.id = p.previous WHERE p.place < $2::bigint)
-    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, \(outcomeHash)
-    FROM page o JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id ORDER BY o.place
+      SELECT p.place + 1, o.id, o.previous, p.bytes + \(outcomeBytes)
+      FROM page p JOIN outcomes o ON o.id = p.previous WHERE p.place < $2::bigint AND p.bytes < $3::bigint)
+    SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
+      \(outcomeHash), o.previous <> 0
+    FROM page p JOIN outcomes o ON o.id = p.id JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id
+    ORDER BY p.place
     """)
 
+  /// An account's test outcomes of a client seed before $3: $4 of them, or fewer that have $5 bytes.
   fileprivate static let listTestOutcomes = Statement(
     "list-test-outcomes",
     """
-    SELECT id, 0::bigint, 0::bigint, 0::bigint, 0::bigint, endpoint, value, fields, items, created, server_hash
-    FROM test_outcomes WHERE account_id = $1::bigint AND client_seed = $2::bytea AND length(digest) = 32
-    ORDER BY id DESC LIMIT $3::bigint
+    SELECT o.id, 0::bigint, 0::bigint, 0::bigint, 0::bigint, o.endpoint, o.value, o.fields, o.items, o.created,
+      o.server_hash, p.place < p.found
+    FROM (
+      SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest - bytes AS before, count(*) OVER () AS found
+      FROM (
+        SELECT o.id, \(outcomeBytes) AS bytes FROM test_outcomes o
+        WHERE account_id = $1::bigint AND client_seed = $2::bytea AND id < $3::bigint AND length(digest) = 32
+        ORDER BY id DESC LIMIT $4::bigint + 1) t
+      WINDOW newest AS (ORDER BY id DESC)) p
+    JOIN test_outcomes o ON o.id = p.id
+    WHERE p.place <= $4::bigint AND p.before < $5::bigint ORDER BY o.id DESC
+    """)
+
+  /// The outcomes of a chain from its newest, $1, back to the coordinates $2 and $3: the $4 newest, oldest first.
+  fileprivate static let listNewer = Statement(
+    "list-newer",
+    """
+    WITH RECURSIVE newer AS (
+      SELECT 1::bigint AS place, id, previous FROM outcomes
+      WHERE id = $1::bigint AND (cursor, nonce) > ($2::bigint, $3::bigint)
+      UNION ALL
+      SELECT n.place + 1, o.id, o.previous FROM newer n JOIN outcomes o ON o.id = n.previous
+      WHERE n.place < $4::bigint AND (o.cursor, o.nonce) > ($2::bigint, $3::bigint))
+    SELECT id FROM newer ORDER BY place DESC
     """)
 }

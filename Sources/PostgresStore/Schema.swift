@@ -198,6 +198,7 @@ enum Schema {
         status smallint NOT NULL,
         short_id bytea,
         body bytea NOT NULL,
+        parts bytea,
         created bigint NOT NULL,
         PRIMARY KEY (account_id, digest)
       )

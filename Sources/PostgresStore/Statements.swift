@@ -43,9 +43,21 @@ extension Statement {
   static let selectRecords = Statement(
     "select-records",
     """
-    SELECT n.place, i.fingerprint, i.status, i.short_id, i.body, i.created
-    FROM (SELECT unnest($1::bigint[]) AS account_id, unnest($2::uuid[]) AS digest, unnest($3::bigint[]) AS place) n
+    SELECT n.place, i.fingerprint, i.status, i.short_id, i.created,
+      CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.body END,
+      CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.parts END
+    FROM (
+      SELECT unnest($1::bigint[]) AS account_id, unnest($2::uuid[]) AS digest, unnest($3::bytea[]) AS fingerprint,
+        unnest($4::bigint[]) AS place) n
     JOIN idempotency i ON i.account_id = n.account_id AND i.digest = n.digest
+    """)
+
+  /// What is left out of the bodies of records.
+  static let selectValues = Statement(
+    "select-values",
+    """
+    SELECT id, endpoint, value, fields, items FROM outcomes WHERE id = ANY ($1::bigint[])
+    UNION ALL SELECT id, endpoint, value, fields, items FROM test_outcomes WHERE id = ANY ($1::bigint[])
     """)
 
   static let selectTestOutcomes = Statement(
@@ -192,9 +204,9 @@ extension Statement {
   static let insertRecords = Statement(
     "insert-records",
     """
-    INSERT INTO idempotency (account_id, digest, mode, key, fingerprint, status, short_id, body, created)
+    INSERT INTO idempotency (account_id, digest, mode, key, fingerprint, status, short_id, body, parts, created)
     SELECT unnest($1::bigint[]), unnest($2::uuid[]), unnest($3::smallint[]), unnest($4::bytea[]), unnest($5::bytea[]),
-      unnest($6::smallint[]), unnest($7::bytea[]), unnest($8::bytea[]), unnest($9::bigint[])
+      unnest($6::smallint[]), unnest($7::bytea[]), unnest($8::bytea[]), unnest($9::bytea[]), unnest($10::bigint[])
     """)
 
   static let addUsage = Statement(

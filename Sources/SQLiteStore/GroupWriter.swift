@@ -13,7 +13,7 @@ final class GroupWriter {
   private let clock: @Sendable () -> Milliseconds
 
   private let begin, commit, rollback, dataVersion: Statement
-  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectTestOutcome,
+  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectValue, selectTestOutcome,
     selectCommitment: Statement
   private let selectLastOutcome, selectLastChain, selectLatest: Statement
   private let selectWebhooks, insertDelivery: Statement
@@ -53,7 +53,14 @@ final class GroupWriter {
       """)
     selectRecord = try prepare(
       """
-      SELECT fingerprint, status, short_id, body, created FROM idempotency WHERE digest = ?
+      SELECT fingerprint, status, short_id, created, iif(?2 IN (fingerprint, x''), body, NULL),
+        iif(?2 IN (fingerprint, x''), parts, NULL)
+      FROM idempotency WHERE digest = ?1
+      """)
+    selectValue = try prepare(
+      """
+      SELECT endpoint, value, fields, items FROM outcomes WHERE id = ?1
+      UNION ALL SELECT endpoint, value, fields, items FROM test_outcomes WHERE id = ?1
       """)
     selectTestOutcome = try prepare(
       """
@@ -121,8 +128,8 @@ final class GroupWriter {
       """)
     insertRecord = try prepare(
       """
-      INSERT INTO idempotency (digest, account_id, mode, key, fingerprint, status, short_id, body, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO idempotency (digest, account_id, mode, key, fingerprint, status, short_id, body, parts, created)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
     deleteRecord = try prepare("DELETE FROM idempotency WHERE digest = ?")
     addUsage = try prepare(
@@ -226,7 +233,7 @@ final class GroupWriter {
     for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
     for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
     for key in needs.chains { snapshot.chains[key] = try chain(key, &memory)?.chain }
-    for scope in needs.claims { snapshot.records[scope] = try record(scope) }
+    for (scope, fingerprint) in needs.claims { snapshot.records[scope] = try record(scope, fingerprint) }
     for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
     for id in needs.commitments { snapshot.commitments[id] = try commitment(id) }
     for account in needs.webhookAccounts {
@@ -333,15 +340,34 @@ final class GroupWriter {
     }
   }
 
-  private func record(_ scope: IdempotencyScope) throws -> IdempotencyRecord? {
-    try selectRecord.first {
+  /// - Parameter fingerprint: of the request; see ``Needs/claims``.
+  private func record(_ scope: IdempotencyScope, _ fingerprint: [UInt8]) throws -> IdempotencyRecord? {
+    let row = try selectRecord.first {
       $0.bind(scope.digest)
+      $0.bind(fingerprint)
     } read: {
-      IdempotencyRecord(
-        scope: scope, fingerprint: $0.bytes(0),
-        reply: Reply(status: Int($0.integer(1)), body: $0.bytes(3), shortID: $0.isNull(2) ? nil : $0.bytes(2)),
-        created: $0.integer(4))
+      (
+        fingerprint: $0.bytes(0), status: Int($0.integer(1)), shortID: $0.isNull(2) ? nil : $0.bytes(2),
+        created: $0.integer(3), body: StoredBody(rest: $0.bytes(4), parts: $0.isNull(5) ? nil : $0.bytes(5))
+      )
     }
+    guard let row else { return nil }
+    var values: [Int64: [UInt8]] = [:]
+    for outcome in row.body.outcomes { values[outcome] = try value(outcome) }
+    return IdempotencyRecord(
+      scope: scope, fingerprint: row.fingerprint,
+      reply: Reply(status: row.status, body: try row.body.body(with: values), shortID: row.shortID),
+      created: row.created)
+  }
+
+  private func value(_ outcome: Int64) throws -> [UInt8]? {
+    let value = try selectValue.first {
+      $0.bind(outcome)
+    } read: {
+      StoredValue.value(
+        of: $0.integer(0), $0.bytes(1), fields: $0.bytes(2), items: $0.isNull(3) ? nil : $0.bytes(3))
+    }
+    return value.flatMap { $0 }
   }
 
   private func testOutcome(_ id: TestDrawID) throws -> Outcome? {
@@ -356,7 +382,7 @@ final class GroupWriter {
     }
     return try row.map {
       try Outcome(
-        id: $0.id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: $0.endpoint, value: $0.value, fields: $0.fields,
+        id: $0.id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: $0.endpoint, stored: $0.value, fields: $0.fields,
         items: $0.items, created: $0.created, clientSeed: $0.clientSeed, serverHash: $0.serverHash, mode: .test)
     }
   }
@@ -381,7 +407,7 @@ final class GroupWriter {
         $0.bind(outcome.cursor)
         $0.bind(outcome.nonce)
         $0.bind(Int64(outcome.endpoint.rawValue))
-        $0.bind(outcome.value)
+        $0.bind(outcome.stored)
         $0.bind(outcome.fields)
         $0.bind(outcome.items)
         $0.bind(outcome.created)
@@ -486,7 +512,7 @@ final class GroupWriter {
         $0.bind(outcome.clientSeed.bytes)
         $0.bind(outcome.serverHash.bytes)
         $0.bind(Int64(outcome.endpoint.rawValue))
-        $0.bind(outcome.value)
+        $0.bind(outcome.stored)
         $0.bind(outcome.fields)
         $0.bind(outcome.items)
         $0.bind(outcome.created)
@@ -538,6 +564,7 @@ final class GroupWriter {
   }
 
   private func insert(_ record: IdempotencyRecord) throws(SQLiteFailure) {
+    let body = StoredBody(record.reply)
     try insertRecord.run {
       $0.bind(record.scope.digest)
       $0.bind(record.scope.account.rawValue)
@@ -546,7 +573,8 @@ final class GroupWriter {
       $0.bind(record.fingerprint)
       $0.bind(record.reply.status)
       $0.bind(record.reply.shortID)
-      $0.bind(record.reply.body)
+      $0.bind(body.rest)
+      $0.bind(body.parts)
       $0.bind(record.created)
     }
   }

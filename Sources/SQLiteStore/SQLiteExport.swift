@@ -64,7 +64,8 @@ public struct SQLiteExport {
     try Int.fetchOne(db, sql: "SELECT count(*) FROM \(table.name)") ?? 0
   }
 
-  /// Hands the rows of a table to `body`, in the table's order, all but the first `skipping`, so many at a time.
+  /// Hands the rows of a table to `body`, in the table's order, all but the first `skipping`, so many at a time, or fewer
+  /// where they are large.
   public func rows(
     of table: LedgerTable, skipping: Int, atOnce: Int, _ body: ([[LedgerValue]]) throws -> Void
   ) throws {
@@ -77,11 +78,15 @@ public struct SQLiteExport {
         """,
       arguments: [skipping])
     var batch: [[LedgerValue]] = []
+    var bytes = 0
     while let row = try cursor.next() {
-      batch.append(table.columns.indices.map { Self.value(row, $0) })
-      if batch.count == atOnce {
+      let values = table.columns.indices.map { Self.value(row, $0) }
+      batch.append(values)
+      bytes += values.reduce(0) { $0 + $1.size }
+      if batch.count == atOnce || bytes >= 8 << 20 {
         try body(batch)
         batch.removeAll(keepingCapacity: true)
+        bytes = 0
       }
     }
     if !batch.isEmpty { try body(batch) }

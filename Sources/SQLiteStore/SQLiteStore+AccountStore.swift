@@ -54,9 +54,11 @@ extension SQLiteStore: AccountStore {
   ) async throws -> [(key: KeyID, outcome: Outcome)] {
     try await read { db in
       var found: [(key: KeyID, outcome: Outcome)] = []
-      for key in try Self.liveKeys(of: account, from: after?.key, db) where found.count < limit {
+      var bytes = 0
+      let keys = try Self.liveKeys(of: account, from: after?.key, db)
+      for key in keys where found.count < limit && bytes < OutcomePage.maximumBytes {
         let after = after.flatMap { $0.key == key ? $0.chain : nil }
-        let rows = try Row.fetchAll(
+        let rows = try Row.fetchCursor(
           db.cachedStatement(
             sql: """
               SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
@@ -66,7 +68,11 @@ extension SQLiteStore: AccountStore {
               WHERE m.owner_id = ? AND m.chain_id > ? AND m.revealed IS NOT NULL ORDER BY m.chain_id LIMIT ?
               """),
           arguments: [key.rawValue, after ?? 0, limit - found.count])
-        for row in rows { found.append((key, try Outcome(row, mode: .live))) }
+        while bytes < OutcomePage.maximumBytes, let row = try rows.next() {
+          let outcome = try Outcome(row, mode: .live)
+          bytes += outcome.bytes
+          found.append((key, outcome))
+        }
       }
       return found
     }
@@ -77,14 +83,16 @@ extension SQLiteStore: AccountStore {
   ) async throws -> [Outcome] {
     try await read { db in
       guard try Self.exists(account, db) else { return [] }
-      return try Row.fetchAll(
+      let rows = try Row.fetchCursor(
         db,
         sql: """
           SELECT id, 0, 0, 0, 0, endpoint, value, fields, items, created, client_seed, server_hash FROM test_outcomes
           WHERE account_id = ? AND (client_seed, id) > (?, ?) ORDER BY client_seed, id LIMIT ?
           """,
-        arguments: [account.rawValue, Data(after?.clientSeed.bytes ?? []), after?.id ?? 0, limit]
-      ).map { try Outcome($0, mode: .test) }
+        arguments: [account.rawValue, Data(after?.clientSeed.bytes ?? []), after?.id ?? 0, limit])
+      var page = OutcomePage(limit: limit)
+      while !page.isFull, let row = try rows.next() { page.append(try Outcome(row, mode: .test)) }
+      return page.outcomes
     }
   }
 }
@@ -94,7 +102,7 @@ extension Outcome {
   fileprivate init(_ row: Row, mode: Mode) throws {
     try self.init(
       id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5],
-      value: Array(row[6] as Data), fields: Array(row[7] as Data), items: (row[8] as Data?).map(Array.init),
-      created: row[9], clientSeed: Array(row[10] as Data), serverHash: Array(row[11] as Data), mode: mode)
+      stored: row.bytes(6), fields: row.bytes(7), items: row.optionalBytes(8), created: row[9],
+      clientSeed: row.bytes(10), serverHash: row.bytes(11), mode: mode)
   }
 }

@@ -97,7 +97,7 @@ extension SQLiteStore: DeliveryStore {
         db.cachedStatement(
           sql: """
             SELECT d.id, d.created, d.resent, d.attempts, d.outcome_id,
-                   o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.created, c.client_seed,
+                   o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created, c.client_seed,
                    coalesce((SELECT r.server_hash FROM revealed_seeds r
                              WHERE r.chain_id = o.chain_id AND r.epoch = o.epoch), c.server_hash)
             FROM deliveries d
@@ -125,8 +125,9 @@ extension SQLiteStore: DeliveryStore {
     return .outcome(
       try Outcome(
         id: outcome, chain: chain, epoch: row[6], cursor: row[7], nonce: row[8], endpoint: row[9],
-        value: Array(row[10] as Data), fields: Array(row[11] as Data), items: nil, created: row[12],
-        clientSeed: Array(row[13] as Data), serverHash: Array(row[14] as Data), mode: .live))
+        stored: row.bytes(10), fields: row.bytes(11), items: row.optionalBytes(12), created: row[13],
+        clientSeed: row.bytes(14), serverHash: row.bytes(15), mode: .live
+      ).withoutItems)
   }
 
   private func target(_ id: WebhookEndpointID, _ db: Database, _ now: Milliseconds) throws -> WebhookTarget {

@@ -41,10 +41,112 @@ extension SQLiteStore: LedgerStore {
   // MARK: Outcomes
 
   public func outcomes(
-    of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
-  ) async throws(StoreFailure) -> [Outcome] {
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage {
     try await read { db in
-      try Self.fetch(db, of: caller, clientSeed: clientSeed, before: before, limit: limit)
+      switch caller.mode {
+      case .live:
+        let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+        return try Self.page(db, of: chain, from: start, limit: limit)
+      case .test:
+        return try Self.testPage(db, of: caller.account, clientSeed, from: start, limit: limit)
+      }
+    }
+  }
+
+  /// Follows the links from outcome to outcome.
+  private static func page(
+    _ db: Database, of chain: ChainKey, from start: OutcomeListStart, limit: Int
+  ) throws -> OutcomePage {
+    var next: Int64? =
+      switch start {
+      case .newest: try newestOutcome(db, of: chain, before: nil)
+      case .before(let cursor, let nonce): try newestOutcome(db, of: chain, before: (cursor, nonce))
+      case .after(let id): try Int64.fetchOne(db, sql: "SELECT previous FROM outcomes WHERE id = ?", arguments: [id])
+      }
+    let select = try db.cachedStatement(
+      sql: """
+        SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
+               \(Self.hash), o.previous
+        FROM outcomes o JOIN chains c ON c.id = o.chain_id WHERE o.id = ?
+        """)
+    var page = OutcomePage(limit: limit)
+    while let id = next, id != 0 {
+      guard !page.isFull else {
+        page.hasMore = true
+        break
+      }
+      let found = try first(select, id) { row in
+        (outcome: try outcome(row, of: chain.clientSeed, mode: .live), previous: row[11] as Int64)
+      }
+      guard let found else { throw StoreFailure("outcome \(id) is missing") }
+      page.append(found.outcome)
+      next = found.previous
+    }
+    return page
+  }
+
+  private static func testPage(
+    _ db: Database, of account: AccountID, _ clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+  ) throws -> OutcomePage {
+    var page = OutcomePage(limit: limit)
+    var end = Int64.max
+    switch start {
+    case .newest: break
+    // A test outcome has no coordinates but 0:0, and nothing comes before those.
+    case .before(let cursor, let nonce): if (cursor, nonce) <= (0, 0) { return page }
+    case .after(let id): end = id
+    }
+    let rows = try Row.fetchCursor(
+      db.cachedStatement(
+        sql: """
+          SELECT id, 0, 0, 0, 0, endpoint, value, fields, items, created, server_hash FROM test_outcomes
+          WHERE account_id = ? AND client_seed = ? AND id < ? AND length(digest) = 32 ORDER BY id DESC
+          """),
+      arguments: [account.rawValue, Data(clientSeed.bytes), end])
+    while let row = try rows.next() {
+      guard !page.isFull else {
+        page.hasMore = true
+        break
+      }
+      page.append(try outcome(row, of: clientSeed, mode: .test))
+    }
+    return page
+  }
+
+  /// Hands the row that `select` finds for a number to `read`, without a copy of it.
+  private static func first<Result>(
+    _ select: GRDB.Statement, _ id: Int64, read: (Row) throws -> Result
+  ) throws -> Result? {
+    let rows = try Row.fetchCursor(select, arguments: [id])
+    return try withExtendedLifetime(rows) { try rows.next().map(read) }
+  }
+
+  private static func outcome(_ row: Row, of clientSeed: ClientSeed, mode: Mode) throws -> Outcome {
+    try Outcome(
+      id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5],
+      stored: row.bytes(6), fields: row.bytes(7), items: row.optionalBytes(8), created: row[9],
+      clientSeed: clientSeed.bytes, serverHash: row.optionalBytes(10), mode: mode)
+  }
+
+  public func outcomeNumbers(
+    of caller: Caller, clientSeed: ClientSeed, newerThan last: (cursor: Int64, nonce: Int64), limit: Int
+  ) async throws(StoreFailure) -> [Int64] {
+    guard caller.mode == .live else { return [] }  // all test outcomes are at 0:0
+    return try await read { db in
+      let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+      var numbers: [Int64] = []
+      let select = try db.cachedStatement(sql: "SELECT cursor, nonce, previous FROM outcomes WHERE id = ?")
+      var next = try Self.newestOutcome(db, of: chain, before: nil)
+      while numbers.count < limit, let id = next,
+        let row = try Self.first(
+          select, id, read: { (cursor: $0[0] as Int64, nonce: $0[1] as Int64, previous: $0[2] as Int64) }),
+        (row.cursor, row.nonce) > last
+      {
+        numbers.append(id)
+        next = row.previous
+      }
+      return numbers.reversed()
     }
   }
 
@@ -53,52 +155,9 @@ extension SQLiteStore: LedgerStore {
   ) async throws(StoreFailure) -> Outcome? {
     guard nonce < .max else { return nil }
     // The newest one that is not newer is the one itself, or it does not exist.
-    let found = try await outcomes(of: caller, clientSeed: clientSeed, before: (cursor, nonce + 1), limit: 1).first
+    let start = OutcomeListStart.before(cursor: cursor, nonce: nonce + 1)
+    let found = try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: 1).outcomes.first
     return found.flatMap { $0.cursor == cursor && $0.nonce == nonce ? $0 : nil }
-  }
-
-  private static func fetch(
-    _ db: Database, of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
-  ) throws -> [Outcome] {
-    let seed = Data(clientSeed.bytes)
-    let rows: [Row]
-    switch caller.mode {
-    case .live:
-      let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
-      guard let newest = try newestOutcome(db, of: chain, before: before) else { return [] }
-      rows = try Row.fetchAll(
-        db,
-        sql: """
-          WITH RECURSIVE page AS (
-            SELECT * FROM outcomes WHERE id = ?
-            UNION ALL
-            SELECT o.* FROM page JOIN outcomes o ON o.id = page.previous
-            LIMIT ?
-          )
-          SELECT o.id, o.chain_id, o.epoch, o.cursor, o.nonce, o.endpoint, o.value, o.fields, o.items, o.created,
-                 \(Self.hash)
-          FROM page o JOIN chains c ON c.id = o.chain_id ORDER BY o.id DESC
-          """,
-        arguments: [newest, limit])
-    case .test:
-      // A test outcome has no coordinates but 0:0, and nothing comes before those.
-      if let before, (before.cursor, before.nonce) <= (0, 0) { return [] }
-      rows = try Row.fetchAll(
-        db,
-        sql: """
-          SELECT id, 0 AS chain_id, 0 AS epoch, 0 AS cursor, 0 AS nonce, endpoint, value, fields, items, created,
-                 server_hash
-          FROM test_outcomes WHERE account_id = ? AND client_seed = ? AND length(digest) = 32
-          ORDER BY id DESC LIMIT ?
-          """,
-        arguments: [caller.account.rawValue, seed, limit])
-    }
-    return try rows.map { row in
-      try Outcome(
-        id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5],
-        value: bytes(row[6]), fields: bytes(row[7]), items: (row[8] as Data?).map(Array.init), created: row[9],
-        clientSeed: clientSeed.bytes, serverHash: (row[10] as Data?).map(Array.init), mode: caller.mode)
-    }
   }
 
   /// The row of a chain's newest outcome that is older than `before`; nil if there is none.
@@ -138,8 +197,6 @@ extension SQLiteStore: LedgerStore {
     END
     """
 
-  private static func bytes(_ data: Data) -> [UInt8] { Array(data) }
-
   public func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? {
     try await read { db in try Self.liveOutcome(db, id: id) ?? Self.testOutcome(db, id: id) }
   }
@@ -157,15 +214,15 @@ extension SQLiteStore: LedgerStore {
       arguments: [id])
     guard let row else { return nil }
     let outcome = try Outcome(
-      id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5], value: bytes(row[6]),
-      fields: bytes(row[7]), items: (row[8] as Data?).map(Array.init), created: row[9], clientSeed: bytes(row[10]),
-      serverHash: (row[11] as Data?).map(Array.init), mode: .live)
-    guard let seed = row[12] as Data? else {
+      id: row[0], chain: row[1], epoch: row[2], cursor: row[3], nonce: row[4], endpoint: row[5], stored: row.bytes(6),
+      fields: row.bytes(7), items: row.optionalBytes(8), created: row[9], clientSeed: row.bytes(10),
+      serverHash: row.optionalBytes(11), mode: .live)
+    guard let seed = try row.optionalBytes(12) else {
       return RecordedOutcome(outcome: outcome, standing: .inUse(outcome.serverHash))
     }
     let revealed = RevealedSeed(
-      chain: outcome.chain, epoch: outcome.epoch, seed: try ServerSeed(hex: bytes(seed)),
-      hash: try ServerHash(bytes: bytes(row[13])), cursor: row[14], nonce: row[15], revealed: row[16])
+      chain: outcome.chain, epoch: outcome.epoch, seed: try ServerSeed(hex: seed),
+      hash: try ServerHash(bytes: row.bytes(13)), cursor: row[14], nonce: row[15], revealed: row[16])
     return RecordedOutcome(outcome: outcome, standing: .revealed(revealed))
   }
 
@@ -179,10 +236,10 @@ extension SQLiteStore: LedgerStore {
       arguments: [id])
     return try row.map { row in
       let outcome = try Outcome(
-        id: id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: row[4], value: bytes(row[5]), fields: bytes(row[6]),
-        items: (row[7] as Data?).map(Array.init), created: row[8], clientSeed: bytes(row[2]), serverHash: bytes(row[3]),
+        id: id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: row[4], stored: row.bytes(5), fields: row.bytes(6),
+        items: row.optionalBytes(7), created: row[8], clientSeed: row.bytes(2), serverHash: row.bytes(3),
         mode: .test)
-      let draw = TestDrawID(account: AccountID(row[0]), digest: bytes(row[1]))
+      let draw = TestDrawID(account: AccountID(row[0]), digest: try row.bytes(1))
       return RecordedOutcome(outcome: outcome, standing: .rehearsal(draw))
     }
   }
@@ -201,4 +258,12 @@ extension SQLiteStore: LedgerStore {
         arguments: arguments) ?? false
     }
   }
+}
+
+extension Row {
+  /// A column's bytes, copied once.
+  func bytes(_ column: Int) throws -> [UInt8] { try optionalBytes(column) ?? [] }
+
+  /// The same, nil for NULL.
+  func optionalBytes(_ column: Int) throws -> [UInt8]? { try withUnsafeData(atIndex: column) { $0.map(Array.init) } }
 }

@@ -46,7 +46,7 @@ enum Schema {
             UNIQUE (owner_id, client_seed)
           ) STRICT;
 
-          -- previous and jump are rows of the same chain, or 0: see OutcomeTrail.
+          -- previous and jump are rows of the same chain, or 0: see OutcomeTrail. value is what StoredValue makes of it.
           CREATE TABLE outcomes (
             id INTEGER PRIMARY KEY,
             chain_id INTEGER NOT NULL,
@@ -76,7 +76,8 @@ enum Schema {
           ) STRICT;
           CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id);
 
-          -- digest stands for account, mode and key, and makes the claim of one exclusive.
+          -- digest stands for account, mode and key, and makes the claim of one exclusive. parts says what was left out of
+          -- body: see StoredBody.
           CREATE TABLE idempotency (
             id INTEGER PRIMARY KEY,
             digest BLOB NOT NULL UNIQUE,
@@ -87,6 +88,7 @@ enum Schema {
             status INTEGER NOT NULL,
             short_id BLOB,
             body BLOB NOT NULL,
+            parts BLOB,
             created INTEGER NOT NULL
           ) STRICT;
 

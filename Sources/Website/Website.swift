@@ -108,12 +108,14 @@ public struct Website: Routes {
   // MARK: Outcomes
 
   @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let record = try await recorded(context)
+    let (record, reservation) = try await recorded(context)
+    defer { withExtendedLifetime(reservation) {} }
     return PageResponses.Page(outcomePage.html(record.outcome, verifier.verdict(on: record))).response(to: request)
   }
 
   @Sendable private func preview(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let record = try await recorded(context)
+    let (record, reservation) = try await recorded(context)
+    defer { withExtendedLifetime(reservation) {} }
     guard let png = try await previews.png(of: record.outcome, templates: templates) else {
       throw Refusal(503, "Too many pictures are being made; try again in a moment.", code: "overloaded", retryAfter: 2)
     }
@@ -121,13 +123,18 @@ public struct Website: Routes {
       png, type: "image/png", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: png), for: request)
   }
 
-  private func recorded(_ context: FairdrawContext) async throws -> RecordedOutcome {
+  /// The outcome that the address names, with the memory that is reserved for it.
+  private func recorded(
+    _ context: FairdrawContext
+  ) async throws -> (RecordedOutcome, MemoryBudget.Reservation) {
     guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else {
       throw Self.noSuchDraw
     }
+    let holder = context.clientAddress().map { ResourceHolder.subscriber($0.subscriber) }
+    let reservation = try await context.reserveMemory(for: holder)
     let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
     guard let record else { throw Self.noSuchDraw }
-    return record
+    return (record, reservation)
   }
 
   private static let nothingHere = Refusal(404, "There is nothing at this address.")

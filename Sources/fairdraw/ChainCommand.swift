@@ -153,22 +153,11 @@ struct OutcomesCommand: AsyncParsableCommand {
     private func list(
       _ caller: Caller, _ clientSeed: ClientSeed, _ store: any Store, _ renderer: OutcomeRenderer
     ) async throws {
-      var left = limit
-      var before: (cursor: Int64, nonce: Int64)?
-      // All test outcomes are at 0:0, where no page can begin.
-      let page = caller.mode == .test ? min(limit, 10_000) : 200
-      while left > 0 {
-        let outcomes = try await store.outcomes(
-          of: caller, clientSeed: clientSeed, before: before, limit: min(page, left))
-        var lines: [UInt8] = []
-        for outcome in outcomes {
-          renderer.append(outcome, to: &lines)
-          lines.append(UInt8(ascii: "\n"))
-        }
-        try StandardOutput.write(lines)
-        left -= outcomes.count
-        guard outcomes.count == page, let last = outcomes.last else { return }
-        before = (last.cursor, last.nonce)
+      try await store.forEachOutcome(of: caller, clientSeed: clientSeed, limit: limit) { outcome in
+        var line: [UInt8] = []
+        renderer.append(outcome, to: &line)
+        line.append(UInt8(ascii: "\n"))
+        try StandardOutput.write(line)
       }
     }
   }

@@ -108,13 +108,13 @@ struct MigrateCommand: AsyncParsableCommand {
   ) throws {
     // Both are read a batch at a time; a batch of the one is held until the other's is there, which is of the same rows.
     var copied: [[LedgerValue]] = []
-    let reader = try destination.reader(of: table, atOnce: rowsAtOnce)
+    let reader = try destination.reader(of: table)
     try source.rows(of: table, skipping: 0, atOnce: rowsAtOnce) { rows in
-      copied = try reader.next()
+      copied = try reader.next(rows.count)
       guard rows == copied else { throw Difference(table: table) }
       advance(rows.count)
     }
-    guard try reader.next().isEmpty else { throw Difference(table: table) }
+    guard try reader.next(1).isEmpty else { throw Difference(table: table) }
     try reader.close()
   }
 

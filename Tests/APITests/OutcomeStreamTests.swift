@@ -40,7 +40,7 @@ import Testing
           self.now += self.writeCost
           self.text += String(decoding: $0, as: UTF8.self)
         }
-      ).run(resuming: recorded)
+      ).run(resuming: recorded.count) { try await $1(recorded[$0]) }
     }
 
     var events: [Substring] { text.split(separator: "\n\n") }

@@ -84,8 +84,11 @@ final class FaultyStore: LedgerStore {
   func sweepExpiredRecords() throws(StoreFailure) -> Bool { false }
   func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord? { throw unused }
   func outcomes(
-    of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
-  ) async throws(StoreFailure) -> [Outcome] { throw unused }
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage { throw unused }
+  func outcomeNumbers(
+    of caller: Caller, clientSeed: ClientSeed, newerThan last: (cursor: Int64, nonce: Int64), limit: Int
+  ) async throws(StoreFailure) -> [Int64] { throw unused }
   func outcome(
     of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
   ) async throws(StoreFailure) -> Outcome? { throw unused }

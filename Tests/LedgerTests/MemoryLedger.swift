@@ -68,7 +68,7 @@ struct MemoryLedger: Sendable {
       snapshot.accounts[account] = AccountStanding(dailyQuota: quota, usedToday: used)
     }
     for key in needs.chains { snapshot.chains[key] = chains[key] }
-    for scope in needs.claims { snapshot.records[scope] = records[scope] }
+    for scope in needs.claims.keys { snapshot.records[scope] = records[scope] }
     for id in needs.testDraws { snapshot.testOutcomes[id] = testOutcomes[id] }
     for id in needs.commitments { snapshot.commitments[id] = commitments[id] }
     for account in needs.webhookAccounts { snapshot.webhooks[account] = webhooks[account] }

@@ -376,12 +376,3 @@ extension [ClaimedDelivery] {
 extension [Outcome] {
   fileprivate var byID: [Outcome] { sorted { $0.id < $1.id } }
 }
-
-extension Outcome {
-  /// An event does not tell what was shuffled or picked from, so it is not loaded.
-  fileprivate var withoutItems: Outcome {
-    Outcome(
-      id: id, chain: chain, mode: mode, clientSeed: clientSeed, serverHash: serverHash, epoch: epoch, cursor: cursor,
-      nonce: nonce, endpoint: endpoint, value: value, fields: fields, items: nil, created: created)
-  }
-}

@@ -29,6 +29,44 @@ extension StoreConformance {
       }
     },
 
+    StoreCheck("large answers are put together from their outcomes, byte for byte") { test in
+      let large = DrawRequest.large("large", bytes: 100_000)
+      let mixed: [BatchEntry] = [
+        .draw(.ints("test")), .draw(large), .refused("é \"quoted\"\n"), .draw(.large("other", bytes: 5000)),
+        .draw(.ints("test")), .draw(large),
+      ]
+      let commitments = try [test.alice, test.aliceTest].map { try test.settle(commit($0)).changes.newCommitments[0] }
+      var group: [Submission] = []
+      for (caller, commitment) in zip([test.alice, test.aliceTest], commitments) {
+        for (name, operation) in [
+          ("single", .draw(large)), ("batch", .batch(mixed)), ("reveal", .reveal(commitment.id, large)),
+        ] as [(String, Operation)] {
+          group.append(Submission(caller: caller, claim: caller.claim(name), operation: operation))
+        }
+        group += try DrawRequest.each("each").enumerated().map { number, request in
+          Submission(caller: caller, claim: caller.claim("each-\(number)"), operation: .draw(request))
+        }
+      }
+      let first = try test.settle(group).replies
+      #expect(first.allSatisfy { $0.status == 200 })
+      try await test.reopen()
+      let other = Decider(
+        masterKey: StoreUnderTest.masterKey, publicURL: "https://elsewhere.example/below", defaultDailyQuota: 1000)
+      var entropy = SystemRandomNumberGenerator()
+      let again = try test.store.commit(Needs(of: group)) { other.decide(group, snapshot: $0, entropy: &entropy) }
+      #expect(again.changes.isEmpty && again.replies.allSatisfy(\.isReplay))
+      #expect(again.replies.map(\.body) == first.map(\.body))
+      #expect(again.replies.map(\.shortID) == first.map(\.shortID))
+      // Whoever uses a key for something else does not need its answer; beside the one who does, both are answered.
+      let conflict = Submission(
+        caller: test.alice, claim: test.alice.claim("single", fingerprint: [1]), operation: .draw(.ints("test")))
+      #expect(try test.snapshot(conflict).records.values.map(\.reply.body) == [[]])
+      for pair in [[conflict, group[0]], [group[0], conflict]] {
+        let replies = try test.settle(pair).replies.sorted { $0.status < $1.status }
+        #expect(replies.map(\.status) == [200, 409] && replies[0].body == first[0].body)
+      }
+    },
+
     StoreCheck("a key means something in one account and mode, by its bytes") { test in
       let claims = [
         test.alice.claim("k"), test.alice.claim("K"), test.alice.claim("k "),

@@ -99,6 +99,74 @@ extension StoreConformance {
       #expect(Set(seen.map(\.serverHash)).count == Set(seen.map(\.epoch)).count)
     },
 
+    StoreCheck("a page says whether there is more, and ends early where outcomes are large") { test in
+      for caller in [test.alice, test.aliceTest] {
+        for (mark, size) in [400_000, 400_000, 10, 10, 1_500_000, 400_000, 400_000].enumerated() {
+          try test.settle(Submission(caller: caller, operation: .draw(.large("large", bytes: size, mark: mark))))
+        }
+        var pages: [OutcomePage] = []
+        var start = OutcomeListStart.newest
+        repeat {
+          let page = try await test.store.outcomes(of: caller, clientSeed: seed("large"), from: start, limit: 1000)
+          let last = try #require(page.outcomes.last)
+          #expect(page.bytes - last.bytes < OutcomePage.maximumBytes)
+          start = .after(last.id)
+          pages.append(page)
+        } while pages.last?.hasMore == true
+        let all = pages.flatMap(\.outcomes)
+        #expect(all.count == 7 && pages.count > 2)
+        #expect(pages.dropLast().allSatisfy { $0.bytes >= OutcomePage.maximumBytes })
+        #expect(try await test.outcomes(caller, "large") == all)
+        #expect(zip(all, all.dropFirst()).allSatisfy { $0.id > $1.id })
+        // To the end or not, by count.
+        for limit in 1...2 {
+          let page = try await test.store.outcomes(
+            of: caller, clientSeed: seed("large"), from: .after(all[3].id), limit: limit)
+          #expect(page.outcomes.map(\.id) == all.dropFirst(4).prefix(limit).map(\.id))
+          #expect(page.hasMore == (all.count - 4 > page.outcomes.count))
+        }
+        let last = try await test.store.outcomes(
+          of: caller, clientSeed: seed("large"), from: .after(all[5].id), limit: 1)
+        #expect(last.outcomes == [all[6]] && !last.hasMore)
+        let end = try await test.store.outcomes(
+          of: caller, clientSeed: seed("large"), from: .after(all[6].id), limit: 9)
+        #expect(end.outcomes.isEmpty && !end.hasMore)
+      }
+      // The pages of an export are bounded in the same way.
+      var exported: [Outcome] = []
+      while true {
+        let page = try await test.accounts.testOutcomes(
+          of: test.aliceTest.account, after: exported.last.map { ($0.clientSeed, $0.id) }, limit: 100)
+        guard let last = page.last else { break }
+        #expect(page.reduce(0) { $0 + $1.bytes } - last.bytes < OutcomePage.maximumBytes)
+        exported += page
+      }
+      #expect(exported.count == 7)
+    },
+
+    StoreCheck("what is newer than some coordinates is found, the oldest first") { test in
+      for round in 0..<30 {
+        try test.settle(draw(test.alice), draw(test.bob))
+        if round % 10 == 5 { try test.settle(move(test.alice)) }
+      }
+      let all = try await test.outcomes(test.alice)
+      for last in [(-1, -1), (0, 0), (0, 4), (0, 5), (1, 5), (1, 6), (3, 29), (9, 0)] as [(cursor: Int64, nonce: Int64)]
+      {
+        for limit in [1, 7, 1000] {
+          let found = try await test.store.outcomeNumbers(
+            of: test.alice, clientSeed: seed("test"), newerThan: last, limit: limit)
+          let expected = all.prefix { ($0.cursor, $0.nonce) > last }.prefix(limit).reversed().map(\.id)
+          #expect(found == expected, "\(last) \(limit)")
+        }
+      }
+      try test.settle(draw(test.aliceTest))
+      for caller in [test.aliceTest, test.aliceToo] {
+        let found = try await test.store.outcomeNumbers(
+          of: caller, clientSeed: seed("test"), newerThan: (-1, -1), limit: 9)
+        #expect(found.isEmpty)
+      }
+    },
+
     StoreCheck("any outcome is found by its number, with what has become of its seed") { test in
       var recorded: [RecordedOutcome] = []
       let requests = try DrawRequest.each("test")

@@ -88,8 +88,19 @@ package final class StoreUnderTest: Sendable {
 
   /// Every outcome of a chain that a caller can list, newest first.
   package func outcomes(_ caller: Caller, _ clientSeed: String = "test") async throws -> [Outcome] {
-    try await store.outcomes(
-      of: caller, clientSeed: seed(clientSeed), before: nil, limit: 1_000_000)
+    var found: [Outcome] = []
+    try await store.forEachOutcome(of: caller, clientSeed: seed(clientSeed)) { found.append($0) }
+    return found
+  }
+}
+
+extension LedgerStore {
+  /// The outcomes of one page.
+  package func outcomes(
+    of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
+  ) async throws -> [Outcome] {
+    let start: OutcomeListStart = before.map { .before(cursor: $0.cursor, nonce: $0.nonce) } ?? .newest
+    return try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: limit).outcomes
   }
 }
 
@@ -151,6 +162,13 @@ package func reveal(_ caller: Caller, _ id: CommitID, _ clientSeed: String = "te
 extension DrawRequest {
   static func ints(_ clientSeed: String, count: Int = 1) -> DrawRequest {
     DrawRequest(clientSeed: seed(clientSeed), generator: .ints(count: count, min: 1, max: 100))
+  }
+
+  /// A shuffle of items that have so many bytes; with a `mark` of its own, of test mode's a draw of its own.
+  static func large(_ clientSeed: String, bytes: Int, mark: Int = 0) -> DrawRequest {
+    let filler = String(repeating: "x", count: bytes / 4)
+    let items = ItemList(0..<4) { $1 += Array("\"\(mark) \($0) \(filler)\"".utf8) }
+    return DrawRequest(clientSeed: seed(clientSeed), generator: .shuffle(items: 4), items: items)
   }
 
   /// One of each kind, with all that can be in a row.

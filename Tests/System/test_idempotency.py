@@ -88,6 +88,39 @@ def test_a_retry_after_a_restart_and_after_a_crash(serve):
   assert server.nonce("kept", key) == 1
 
 
+def test_large_answers_are_stored_once_and_come_back_byte_for_byte(serve):
+  server = serve(FAIRDRAW_PUBLIC_URL="https://one.example")
+  items = [f'"{number}" é, {"x" * 500}' for number in range(500)] + [1.50, {"a": [None]}, "1.0"]
+  size = len(json.dumps(items))
+  batch = {"draws": [
+    {"endpoint": "shuffle", "params": {"clientSeed": "kept", "items": items}}, {"endpoint": "shuffle", "params": {"items": []}},
+    {"endpoint": "ints", "params": {"clientSeed": "kept"}}, {"endpoint": "pick", "params": {"clientSeed": "kept", "items": ["y" * 5000] * 3}}]}
+  keys = [server.key(mode="live"), server.key(mode="test")]
+
+  def ask(key):
+    return [
+      server.draw("shuffle", {"clientSeed": "kept", "items": items}, "POST", key=key, idempotency="single"),
+      server.post("/api/batch", batch, key=key, idempotency="batch"),
+    ]
+
+  first = [ask(key) for key in keys]
+  for single, several in first:
+    assert single.status == several.status == 200
+    assert sorted(map(str, single.json()["outcome"])) == sorted(map(str, items))
+  [[longest]] = server.sql("SELECT max(length(body)) FROM idempotency")
+  assert longest < 5000
+  for table in ("outcomes", "test_outcomes"):
+    assert server.sql(f"SELECT max(length(value)) < 1100, sum(length(items)) < {3 * size} FROM {table}") == [(1, 1)]
+  # Where the server is reached may change; what was answered does not.
+  assert server.stop() == 0
+  server = serve(FAIRDRAW_PUBLIC_URL="https://two.example/draws")
+  for before, after in zip(first, [ask(key) for key in keys]):
+    for one, again in zip(before, after):
+      assert replays(one, again)
+  listed = server.get("/api/listOutcomes", {"clientSeed": "kept"}, key=keys[0]).json()
+  assert listed[-1]["outcome"] == first[0][0].json()["outcome"]
+
+
 def test_a_retry_when_the_quota_is_spent(server):
   account = server.account("--daily-quota", 1)
   key = server.key(account)

@@ -20,17 +20,45 @@ struct OutcomeRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.listNames)
     let clientSeed = try parameters.clientSeed()
     let limit = try parameters.integer("limit", default: Self.maximumPage, in: 1...Self.maximumPage)
-    let before = try Self.coordinates(parameters)
-    let outcomes = try await context.reading { () throws(StoreFailure) in
-      try await store.outcomes(of: context.caller, clientSeed: clientSeed, before: before, limit: Int(limit))
+    let start: OutcomeListStart =
+      try Self.coordinates(parameters).map { .before(cursor: $0.cursor, nonce: $0.nonce) } ?? .newest
+    let reservation = try await context.reserveMemory()
+    let page = try await context.reading { () throws(StoreFailure) in
+      try await store.outcomes(of: context.caller, clientSeed: clientSeed, from: start, limit: Int(limit))
+    }
+    guard !page.hasMore || page.outcomes.count == limit else {
+      // Too large to be held at once: read once more, and written as it is read.
+      return .stream("application/json") { writer in
+        try await write(to: &writer, clientSeed, from: start, limit: Int(limit), context)
+      }
     }
     var body: [UInt8] = [UInt8(ascii: "[")]
-    for (index, outcome) in outcomes.enumerated() {
+    for (index, outcome) in page.outcomes.enumerated() {
       if index > 0 { body.append(UInt8(ascii: ",")) }
       renderer.append(outcome, to: &body)
     }
     body.append(UInt8(ascii: "]"))
-    return .json(body)
+    return .json(body, holding: reservation)
+  }
+
+  private func write(
+    to writer: inout any ResponseBodyWriter, _ clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int,
+    _ context: FairdrawContext
+  ) async throws {
+    // Unsafe in name only: it is used by this task alone, and no call overlaps another.
+    nonisolated(unsafe) var output = writer
+    defer { writer = output }
+    var separator = UInt8(ascii: "[")
+    try await store.forEachOutcome(
+      of: context.caller, clientSeed: clientSeed, from: start, limit: limit,
+      reserve: { try await context.reserveMemory(isUnderWay: true) }
+    ) { outcome in
+      var text = [separator]
+      separator = UInt8(ascii: ",")
+      renderer.append(outcome, to: &text)
+      try await output.write(inPieces: ByteBuffer(bytes: text))
+    }
+    try await output.write(ByteBuffer(string: "]"))
   }
 
   @Sendable private func one(_ request: Request, _ context: FairdrawContext) async throws -> Response {
@@ -39,6 +67,7 @@ struct OutcomeRoutes: Routes {
     let range = 0...Limits.safeIntegers.upperBound
     guard let cursor = try parameters.integer("cursor", in: range) else { throw Refusal.badRequest("cursor required") }
     guard let nonce = try parameters.integer("nonce", in: range) else { throw Refusal.badRequest("nonce required") }
+    let reservation = try await context.reserveMemory()
     let outcome = try await context.reading { () throws(StoreFailure) in
       try await store.outcome(of: context.caller, clientSeed: clientSeed, cursor: cursor, nonce: nonce)
     }
@@ -47,7 +76,7 @@ struct OutcomeRoutes: Routes {
     }
     var body: [UInt8] = []
     renderer.append(outcome, to: &body)
-    return .json(body)
+    return .json(body, holding: reservation)
   }
 
   /// `before=cursor:nonce`

@@ -48,9 +48,13 @@ package struct OutcomeStream {
 
   /// Runs until the time is up, the quota is spent or the stream is stopped.
   ///
-  /// - Parameter recorded: outcomes to begin with, as JSON, which were drawn before.
-  package func run(resuming recorded: [[UInt8]] = []) async throws {
-    for outcome in recorded { try await write(Self.event(outcome)) }
+  /// - Parameters:
+  ///   - count: how many outcomes to begin with that were drawn before.
+  ///   - recorded: hands the one of a place among them to a function that sends it, as JSON.
+  package func run(
+    resuming count: Int = 0, recorded: (Int, _ send: ([UInt8]) async throws -> Void) async throws -> Void = { _, _ in }
+  ) async throws {
+    for place in 0..<count { try await recorded(place) { try await write(Self.event($0)) } }
     var drawn = 0
     var beat = 0  // beats are counted from the start, so that a late one does not make the next one late
     var nextHeartbeat = limits.heartbeat

@@ -19,16 +19,9 @@ package final class StreamDesk: Sendable {
     }
   }
 
-  /// Who a stream is counted for.
-  package enum Holder: Hashable {
-    case account(AccountID)
-    case subscriber([UInt8])
-    case nobody
-  }
-
   private struct State {
     var open: [ObjectIdentifier: OpenStream] = [:]
-    var perHolder: [Holder: Int] = [:]
+    var perHolder: [ResourceHolder: Int] = [:]
     var isClosed = false
   }
 
@@ -40,7 +33,7 @@ package final class StreamDesk: Sendable {
   /// Opens a stream, which must be closed again.
   ///
   /// - Throws: ``Refusal``: 503 when there are too many or the server stops, 429 when `holder` has too many.
-  package func open(for holder: Holder, on eventLoop: any EventLoop) throws(Refusal) -> OpenStream {
+  package func open(for holder: ResourceHolder, on eventLoop: any EventLoop) throws(Refusal) -> OpenStream {
     let stream = OpenStream(holder: holder, eventLoop: eventLoop)
     try state.withLock { state throws(Refusal) in
       guard !state.isClosed else {
@@ -88,7 +81,7 @@ package final class StreamDesk: Sendable {
 
 /// A stream's hold on time: it sleeps, and may be stopped while it does.
 package final class OpenStream: Sendable {
-  package let holder: StreamDesk.Holder
+  package let holder: ResourceHolder
   private let eventLoop: any EventLoop
   private let state = Mutex(State())
 
@@ -98,7 +91,7 @@ package final class OpenStream: Sendable {
     var isStopped = false
   }
 
-  init(holder: StreamDesk.Holder, eventLoop: any EventLoop) {
+  init(holder: ResourceHolder, eventLoop: any EventLoop) {
     self.holder = holder
     self.eventLoop = eventLoop
   }

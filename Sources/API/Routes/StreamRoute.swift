@@ -24,7 +24,7 @@ struct StreamRoute: Routes {
     let interval = try parameters.integer("intervalMs", default: 1000, in: 100...60_000)
     if let refusal = gate.refusal(for: context.caller) { throw refusal }
     let recorded = try await recorded(after: try Self.lastEvent(request, parameters, draw.clientSeed), draw, context)
-    let open = try desk.open(for: Self.holder(context), on: context.eventLoop)
+    let open = try desk.open(for: context.holder, on: context.eventLoop)
     // Whoever does not take the response up does not close the stream either, so it closes itself.
     let closing = Closing { [desk] in desk.close(open) }
 
@@ -39,8 +39,8 @@ struct StreamRoute: Routes {
           now: { .nanoseconds((NIODeadline.now() - started).nanoseconds) },
           sleep: { await open.sleep(until: started + TimeAmount($0)) },
           draw: { open.isStopped ? .over : await self.draw(draw, context) },
-          write: { try await output.write(ByteBuffer(bytes: $0)) }
-        ).run(resuming: recorded)
+          write: { try await output.write(inPieces: ByteBuffer(bytes: $0)) }
+        ).run(resuming: recorded.count) { try await self.sendRecorded(recorded[$0], context, $1) }
       } onInboundClosed: {
         open.stop()
       }
@@ -117,27 +117,30 @@ struct StreamRoute: Routes {
     return (numbers[0], numbers[1])
   }
 
+  /// The row numbers of the outcomes to begin with.
   private func recorded(
     after last: (cursor: Int64, nonce: Int64)?, _ draw: DrawRequest, _ context: FairdrawContext
-  ) async throws(Refusal) -> [[UInt8]] {
+  ) async throws(Refusal) -> [Int64] {
     guard let last else { return [] }
-    do throws(StoreFailure) {
-      let newest = try await store.outcomes(
-        of: context.caller, clientSeed: draw.clientSeed, before: nil, limit: Self.longestResumption)
-      return newest.prefix { ($0.cursor, $0.nonce) > last }.reversed().map {
-        var body: [UInt8] = []
-        renderer.append($0, to: &body)
-        return body
-      }
-    } catch {
-      context.record.note { $0.fault = error.description }
-      throw Refusal.unavailable
+    return try await context.reading { () throws(StoreFailure) in
+      try await store.outcomeNumbers(
+        of: context.caller, clientSeed: draw.clientSeed, newerThan: last, limit: Self.longestResumption)
     }
   }
 
-  private static func holder(_ context: FairdrawContext) -> StreamDesk.Holder {
-    if case .key(_, let account, .live) = context.caller { return .account(account) }
-    return context.record.notes.address.map { .subscriber($0.subscriber) } ?? .nobody
+  /// Hands a recorded outcome to `send`, as JSON; it is in memory no longer than that takes.
+  private func sendRecorded(
+    _ number: Int64, _ context: FairdrawContext, _ send: ([UInt8]) async throws -> Void
+  ) async throws {
+    let reservation = try await context.reserveMemory(isUnderWay: true)
+    guard let outcome = try await store.recordedOutcome(id: number)?.outcome else {
+      throw StoreFailure("outcome \(number) is missing")
+    }
+    reservation.shrink(to: 3 * outcome.bytes)
+    var body: [UInt8] = []
+    renderer.append(outcome, to: &body)
+    try await send(body)
+    withExtendedLifetime(reservation) {}
   }
 }
 

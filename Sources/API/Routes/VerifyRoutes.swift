@@ -48,10 +48,11 @@ struct VerifyRoutes: Routes {
     guard let id = renderer.shortIDs.decode(text) else {
       throw Refusal.badRequest("shortId must be ten letters and digits of ASCII")
     }
+    let reservation = try await context.reserveMemory()
     let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
     guard let record else { throw Refusal(404, "There is no outcome of this shortId.") }
     var body: [UInt8] = []
     renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
-    return .json(body)
+    return .json(body, holding: reservation)
   }
 }

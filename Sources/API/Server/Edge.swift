@@ -14,6 +14,7 @@ struct Edge: HTTPResponder {
   let routes: RouteTable
   let admission: Admission
   let completion: Completion
+  let memory: MemoryBudget
   /// What a browser is shown instead of an error's JSON.
   let errorPage: ErrorPage?
 
@@ -28,6 +29,7 @@ struct Edge: HTTPResponder {
       context.headers = RequestHeaders(request.headers)
       context.proxies = admission.proxies
       context.admission = admission
+      context.memory = memory
       response = try await answer(request, &context)
     } catch let refusal as Refusal {
       response = errorResponse(refusal, to: request, context)

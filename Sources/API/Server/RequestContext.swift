@@ -17,6 +17,8 @@ public struct FairdrawContext: InitializableFromSource {
   var headers = RequestHeaders()
   var proxies = TrustedProxies(networks: [])
   var admission: Admission?
+  /// What readers of outcomes reserve memory from.
+  var memory = MemoryBudget.none
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 
@@ -36,6 +38,28 @@ extension FairdrawContext {
       record.note { $0.fault = error.description }
       throw .unavailable
     }
+  }
+
+  /// Reserves memory for reading outcomes, to be held until what is read has been sent.
+  ///
+  /// - Parameters:
+  ///   - holder: who it is for; by default who calls.
+  ///   - isUnderWay: whether a part of the answer has been sent. Then the wait has no end, and there is no refusal.
+  /// - Throws: a 503 if too many wait.
+  package func reserveMemory(
+    for holder: ResourceHolder? = nil, isUnderWay: Bool = false
+  ) async throws(Refusal) -> MemoryBudget.Reservation {
+    guard let reservation = await memory.reserve(for: holder ?? self.holder, isUnderWay: isUnderWay) else {
+      throw Refusal(
+        503, "The server is busy with other large answers; try again.", code: "overloaded", retryAfter: 1)
+    }
+    return reservation
+  }
+
+  /// Who the request's share of something limited is held for: the account of a live key, else the address.
+  var holder: ResourceHolder {
+    if case .key(_, let account, .live) = caller { return .account(account) }
+    return record.notes.address.map { .subscriber($0.subscriber) } ?? .nobody
   }
 
   /// Says in the log why a request met a fault.

@@ -43,12 +43,38 @@ extension Reply {
   }
 }
 
+private enum ResponsePieces {
+  /// In bytes.
+  static let size = 64 << 10
+}
+
+extension ResponseBodyWriter {
+  /// Writes a large body as fast as the client takes it.
+  @concurrent package mutating func write(inPieces buffer: ByteBuffer) async throws {
+    var rest = buffer
+    while let piece = rest.readSlice(length: min(rest.readableBytes, ResponsePieces.size)), piece.readableBytes > 0 {
+      try await write(piece)
+    }
+  }
+}
+
 extension Response {
   private static let jsonHeaders: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
 
   /// JSON bytes, not to be kept by any cache.
   static func json(_ body: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
     Response(status: status, headers: jsonHeaders, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+
+  /// JSON whose memory stays reserved until it is sent.
+  static func json(_ body: [UInt8], holding reservation: MemoryBudget.Reservation) -> Response {
+    guard body.count > ResponsePieces.size else { return .json(body) }
+    reservation.shrink(to: body.count)
+    let buffer = ByteBuffer(bytes: body)
+    return .stream("application/json", length: buffer.readableBytes) { writer in
+      try await writer.write(inPieces: buffer)
+      withExtendedLifetime(reservation) {}
+    }
   }
 
   /// A body that is made while it is sent, as fast as the client takes it. If `write` throws, the connection is closed.

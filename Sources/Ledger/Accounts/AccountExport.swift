@@ -3,8 +3,8 @@ import JSON
 
 /// Everything that is kept of an account, but its secrets: as one JSON object, or its outcomes alone as CSV.
 ///
-/// It is read a page at a time and written as it is read, so it takes no more memory for more outcomes. What is drawn
-/// meanwhile may be in it or not.
+/// It is read a page at a time and written as it is read, so it takes no more memory for more or larger outcomes. What
+/// is drawn meanwhile may be in it or not.
 public struct AccountExport: Sendable {
   public enum Format: String, Sendable, CaseIterable {
     case json, csv
@@ -20,20 +20,29 @@ public struct AccountExport: Sendable {
 
   private let store: any LedgerStore & AccountStore
   private let renderer: OutcomeRenderer
-  /// How many chains or outcomes are read at once.
+  private let reserve: @Sendable () async throws -> MemoryBudget.Reservation?
+  /// How many chains or outcomes are read at once, at most.
   private let page: Int
 
-  public init(store: any LedgerStore & AccountStore, renderer: OutcomeRenderer) {
-    self.init(store: store, renderer: renderer, page: 200)
+  /// - Parameter reserve: called before a page is read; what it returns is held as long as the page is in memory.
+  public init(
+    store: any LedgerStore & AccountStore, renderer: OutcomeRenderer,
+    reserve: @escaping @Sendable () async throws -> MemoryBudget.Reservation? = { nil }
+  ) {
+    self.init(store: store, renderer: renderer, page: 200, reserve: reserve)
   }
 
-  init(store: any LedgerStore & AccountStore, renderer: OutcomeRenderer, page: Int) {
+  init(
+    store: any LedgerStore & AccountStore, renderer: OutcomeRenderer, page: Int,
+    reserve: @escaping @Sendable () async throws -> MemoryBudget.Reservation? = { nil }
+  ) {
     self.store = store
     self.renderer = renderer
     self.page = page
+    self.reserve = reserve
   }
 
-  /// Writes an account's data to `sink`, some tens of kilobytes at a time.
+  /// Writes an account's data to `sink`, some tens of kilobytes or one outcome at a time.
   ///
   /// - Throws: ``AdministrationError/noAccount(_:)``; ``StoreFailure``, perhaps when some has been written; what `sink`
   ///   throws.
@@ -81,14 +90,9 @@ public struct AccountExport: Sendable {
     while true {
       let chains = try await store.chains(of: account, prefix: [], after: lastChain, limit: page)
       for chain in chains {
-        var before: (cursor: Int64, nonce: Int64)?
-        while true {
-          let outcomes = try await store.outcomes(
-            of: .key(chain.key, account, .live), clientSeed: chain.clientSeed, before: before, limit: page)
-          for outcome in outcomes { try await body(keys[chain.key], outcome) }
-          guard outcomes.count == page else { break }
-          before = outcomes.last.map { ($0.cursor, $0.nonce) }
-        }
+        try await store.forEachOutcome(
+          of: .key(chain.key, account, .live), clientSeed: chain.clientSeed, page: page, reserve: reserve
+        ) { try await body(keys[chain.key], $0) }
       }
       guard chains.count == page else { break }
       lastChain = chains.last.map { ($0.key, $0.clientSeed) }
@@ -96,18 +100,24 @@ public struct AccountExport: Sendable {
 
     var lastRevealed: (key: KeyID, chain: Int64)?
     while true {
+      let reservation = try await reserve()
       let revealed = try await store.revealedOutcomes(of: account, after: lastRevealed, limit: page)
+      reservation?.shrink(to: 2 * revealed.reduce(0) { $0 + $1.outcome.bytes })
       for entry in revealed { try await body(keys[entry.key], entry.outcome) }
-      guard revealed.count == page else { break }
-      lastRevealed = revealed.last.map { ($0.key, $0.outcome.chain) }
+      withExtendedLifetime(reservation) {}
+      guard let last = revealed.last else { break }
+      lastRevealed = (last.key, last.outcome.chain)
     }
 
     var lastTest: (clientSeed: ClientSeed, id: Int64)?
     while true {
+      let reservation = try await reserve()
       let outcomes = try await store.testOutcomes(of: account, after: lastTest, limit: page)
+      reservation?.shrink(to: 2 * outcomes.reduce(0) { $0 + $1.bytes })
       for outcome in outcomes { try await body(nil, outcome) }
-      guard outcomes.count == page else { break }
-      lastTest = outcomes.last.map { ($0.clientSeed, $0.id) }
+      withExtendedLifetime(reservation) {}
+      guard let last = outcomes.last else { break }
+      lastTest = (last.clientSeed, last.id)
     }
   }
 

@@ -71,7 +71,8 @@ public protocol AccountStore: Sendable {
     of account: AccountID, prefix: [UInt8], after: (key: KeyID, clientSeed: ClientSeed)?, limit: Int
   ) async throws -> [ChainReport]
 
-  /// What the account drew from commitments with live keys, by key and then by chain.
+  /// What the account drew from commitments with live keys, by key and then by chain: a page that may end early, as
+  /// ``OutcomePage`` does, and is empty only at the end.
   ///
   /// - Parameters:
   ///   - after: leaves out what does not come after this one.
@@ -79,7 +80,8 @@ public protocol AccountStore: Sendable {
   func revealedOutcomes(
     of account: AccountID, after: (key: KeyID, chain: Int64)?, limit: Int
   ) async throws -> [(key: KeyID, outcome: Outcome)]
-  /// The account's test outcomes, by client seed and then by number.
+  /// The account's test outcomes, by client seed and then by number: a page that may end early, as ``OutcomePage`` does,
+  /// and is empty only at the end.
   ///
   /// - Parameters:
   ///   - after: leaves out what does not come after this one.

@@ -21,6 +21,10 @@ public struct ItemList: Sendable, Equatable {
       append(item, &text)
       ranges.append(start..<text.count)
     }
+    self.init(text: text, ranges: ranges)
+  }
+
+  init(text: [UInt8], ranges: [Range<Int>]) {
     self.text = text
     self.ranges = ranges
   }
@@ -122,25 +126,22 @@ public struct DrawRequest: Sendable {
   }
 
   /// Draws at the given coordinates and writes the result down as it will be answered and stored.
-  package func run(key: StreamKey, cursor: Int64, nonce: Int64) -> (value: [UInt8], fields: [UInt8]) {
+  package func run(key: StreamKey, cursor: Int64, nonce: Int64) -> Drawn {
     var stream = ByteStream(key: key, clientSeed: clientSeed, cursor: UInt64(cursor), nonce: UInt64(nonce))
     var value: [UInt8] = []
+    var stored: [UInt8]?
     var fields = fields
     switch generator.draw(from: &stream) {
     case .floats(let numbers), .samples(let numbers): value.append(jsonNumbers: numbers)
     case .ints(let numbers): value.append(jsonIntegers: numbers)
     case .permutation(let order):
       guard let items else { preconditionFailure("a shuffle has items") }
-      value.reserveCapacity(items.text.count + 2)
-      value.append(UInt8(ascii: "["))
-      for (position, index) in order.enumerated() {
-        if position > 0 { value.append(UInt8(ascii: ",")) }
-        value.append(contentsOf: items[index])
-      }
-      value.append(UInt8(ascii: "]"))
+      value = items.json(in: order)
+      stored = StoredValue.shuffle(order)
     case .index(let index):
       guard let items else { preconditionFailure("a pick has items") }
       value.append(contentsOf: items[index])
+      stored = StoredValue.pick
       fields = []
       fields.append(json: "\"index\":")
       fields.append(integer: index)
@@ -169,7 +170,14 @@ public struct DrawRequest: Sendable {
       value.append(integer: total)
       value.append(json: "}")
     }
-    return (value, fields)
+    return Drawn(value: value, stored: stored, fields: fields)
+  }
+
+  /// What a draw gave: see ``Outcome``.
+  package struct Drawn {
+    package let value: [UInt8]
+    let stored: [UInt8]?
+    package let fields: [UInt8]
   }
 }
 

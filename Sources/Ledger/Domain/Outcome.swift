@@ -17,15 +17,19 @@ public struct Outcome: Sendable, Equatable {
   public let endpoint: Endpoint
   /// The outcome itself, as JSON.
   public let value: [UInt8]
+  /// What a store keeps of ``value``, beside the items: see ``StoredValue``.
+  public let stored: [UInt8]
   /// The endpoint's own response fields (its parameters, its count), as JSON members without braces.
   public let fields: [UInt8]
   /// What a shuffle or pick was made of, as the members of a JSON array without brackets; nil for other generators.
   public let items: [UInt8]?
   public let created: Milliseconds
 
+  /// - Parameter stored: nil where a store keeps ``value`` itself.
   public init(
     id: Int64, chain: Int64, mode: Mode, clientSeed: ClientSeed, serverHash: ServerHash, epoch: Int, cursor: Int64,
-    nonce: Int64, endpoint: Endpoint, value: [UInt8], fields: [UInt8], items: [UInt8]?, created: Milliseconds
+    nonce: Int64, endpoint: Endpoint, value: [UInt8], stored: [UInt8]? = nil, fields: [UInt8], items: [UInt8]?,
+    created: Milliseconds
   ) {
     self.id = id
     self.chain = chain
@@ -37,18 +41,27 @@ public struct Outcome: Sendable, Equatable {
     self.nonce = nonce
     self.endpoint = endpoint
     self.value = value
+    self.stored = stored ?? value
     self.fields = fields
     self.items = items
     self.created = created
   }
 
+  /// What it takes in memory beside what every outcome takes, in bytes.
+  public var bytes: Int { value.count + fields.count + (items?.count ?? 0) }
+
   /// An outcome as a store's columns hold it.
   ///
-  /// - Parameter serverHash: nil when neither the chain nor the revealed seeds have it.
+  /// A value that cannot be told from its columns is `null`, so that a damaged row does not hide its neighbours in a list;
+  /// it never verifies.
+  ///
+  /// - Parameters:
+  ///   - stored: what ``stored`` was.
+  ///   - serverHash: nil when neither the chain nor the revealed seeds have it.
   /// - Throws: ``StoreFailure`` if the row is not one that this program wrote; ``InvalidParameter`` if its seed or hash is
   ///   none.
   public init(
-    id: Int64, chain: Int64, epoch: Int64, cursor: Int64, nonce: Int64, endpoint: Int64, value: [UInt8],
+    id: Int64, chain: Int64, epoch: Int64, cursor: Int64, nonce: Int64, endpoint: Int64, stored: [UInt8],
     fields: [UInt8], items: [UInt8]?, created: Milliseconds, clientSeed: [UInt8], serverHash: [UInt8]?, mode: Mode
   ) throws {
     guard let endpoint = UInt8(exactly: endpoint).flatMap(Endpoint.init(rawValue:)) else {
@@ -58,7 +71,18 @@ public struct Outcome: Sendable, Equatable {
     self.init(
       id: id, chain: chain, mode: mode, clientSeed: try ClientSeed(clientSeed),
       serverHash: try ServerHash(bytes: serverHash), epoch: Int(epoch), cursor: cursor, nonce: nonce,
-      endpoint: endpoint, value: value, fields: fields, items: items, created: created)
+      endpoint: endpoint,
+      value: StoredValue.value(of: endpoint, stored, fields: fields, items: items) ?? Array("null".utf8),
+      stored: stored, fields: fields, items: items, created: created)
+  }
+
+  /// The same without what it was shuffled or picked from.
+  public var withoutItems: Outcome {
+    items == nil
+      ? self
+      : Outcome(
+        id: id, chain: chain, mode: mode, clientSeed: clientSeed, serverHash: serverHash, epoch: epoch, cursor: cursor,
+        nonce: nonce, endpoint: endpoint, value: value, stored: stored, fields: fields, items: nil, created: created)
   }
 }
 
@@ -75,6 +99,9 @@ public struct OutcomeRenderer: Sendable {
     prefix.removeLast()  // the closing quote comes after the short id
     permalinkPrefix = prefix
   }
+
+  /// Where in an outcome's JSON object its value begins.
+  static let valueOffset = 11
 
   /// Appends the outcome's JSON object and returns its short id.
   @discardableResult

@@ -80,7 +80,7 @@ public struct LedgerTable: Sendable {
       "idempotency", by: "digest",
       columns: [
         "digest": .uuid, "account_id": .integer, "mode": .integer, "key": .bytes, "fingerprint": .bytes,
-        "status": .integer, "short_id": .bytes, "body": .bytes, "created": .integer,
+        "status": .integer, "short_id": .bytes, "body": .bytes, "parts": .bytes, "created": .integer,
       ]),
     LedgerTable(
       "usage", by: "account_id", "day", "endpoint",
@@ -122,4 +122,13 @@ public enum LedgerValue: Sendable, Equatable {
   case null
   case integer(Int64)
   case bytes([UInt8])
+
+  /// What it holds, in bytes.
+  public var size: Int {
+    switch self {
+    case .null: 0
+    case .integer: 8
+    case .bytes(let bytes): bytes.count
+    }
+  }
 }

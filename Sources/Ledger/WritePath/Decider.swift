@@ -123,7 +123,8 @@ public struct Decider: Sendable {
     var body: [UInt8] = []
     body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
     let shortID = renderer.append(outcome, to: &body)
-    return Reply(status: 200, body: body, shortID: shortID)
+    let reference = BodyReference(outcome, at: 0)
+    return Reply(status: 200, body: body, shortID: shortID, references: reference.map { [$0] } ?? [])
   }
 
   private func batch(
@@ -132,6 +133,7 @@ public struct Decider: Sendable {
     precondition((1...maximumBatchSize).contains(entries.count))
     var body: [UInt8] = []
     body.reserveCapacity(entries.count * 480)
+    var references: [BodyReference] = []
     body.append(json: "{\"results\":[")
     for (index, entry) in entries.enumerated() {
       if index > 0 { body.append(json: ",") }
@@ -141,6 +143,7 @@ public struct Decider: Sendable {
         switch draw(request, by: caller, in: &draft, entropy: &entropy) {
         case .success(let outcome):
           body.append(json: "{\"ok\":true,\"outcome\":")
+          if let reference = BodyReference(outcome, at: body.count) { references.append(reference) }
           renderer.append(outcome, to: &body)
           body.append(json: "}")
           continue
@@ -159,7 +162,7 @@ public struct Decider: Sendable {
       body.append(json: "}")
     }
     body.append(json: "]}")
-    return Reply(status: 200, body: body)
+    return Reply(status: 200, body: body, references: references)
   }
 
   private func draw(
@@ -198,8 +201,8 @@ public struct Decider: Sendable {
     return Outcome(
       id: draft.takeOutcomeID(), chain: chain.id, mode: .live, clientSeed: request.clientSeed,
       serverHash: chain.active.hash, epoch: chain.epoch, cursor: chain.cursor, nonce: chain.nonce,
-      endpoint: request.generator.endpoint, value: result.value, fields: result.fields, items: request.items?.text,
-      created: draft.snapshot.now)
+      endpoint: request.generator.endpoint, value: result.value, stored: result.stored, fields: result.fields,
+      items: request.items?.text, created: draft.snapshot.now)
   }
 
   /// The first such draw is recorded, so that its short id can be looked up and its time stays; every later one is it again.
@@ -216,8 +219,8 @@ public struct Decider: Sendable {
     let result = request.run(key: active.streamKey, cursor: 0, nonce: 0)
     let outcome = Outcome(
       id: draft.takeOutcomeID(), chain: 0, mode: .test, clientSeed: request.clientSeed, serverHash: active.hash,
-      epoch: 0, cursor: 0, nonce: 0, endpoint: request.generator.endpoint, value: result.value, fields: result.fields,
-      items: request.items?.text, created: draft.snapshot.now)
+      epoch: 0, cursor: 0, nonce: 0, endpoint: request.generator.endpoint, value: result.value, stored: result.stored,
+      fields: result.fields, items: request.items?.text, created: draft.snapshot.now)
     draft.snapshot.testOutcomes[id] = outcome
     draft.changes.testOutcomes.append((id, outcome))
     return outcome
@@ -299,7 +302,7 @@ public struct Decider: Sendable {
     body.append(json: "\",\"commitId\":")
     body.append(jsonString: id.description)
     body.append(json: "}")
-    return Reply(status: 200, body: body, shortID: plain.shortID)
+    return Reply(status: 200, body: body, shortID: plain.shortID, references: plain.references)
   }
 
   private func chainBody(

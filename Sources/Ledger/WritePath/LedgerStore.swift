@@ -30,14 +30,19 @@ public protocol LedgerStore: Sendable {
   /// The key with this SHA-256, revoked or not.
   func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord?
 
-  /// A caller's recorded outcomes of one client seed, newest first.
+  /// A page of a caller's recorded outcomes of one client seed, newest first. It ends early where outcomes are large: see
+  /// ``OutcomePage/maximumBytes``. Beyond a page, nothing is read into memory.
   ///
-  /// - Parameters:
-  ///   - before: leaves out what is not older than these coordinates.
-  ///   - limit: 1 or more.
+  /// - Parameter limit: 1 or more.
   func outcomes(
-    of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
-  ) async throws(StoreFailure) -> [Outcome]
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage
+
+  /// The row numbers of a caller's outcomes of one client seed that are newer than some coordinates, the oldest first. Of
+  /// more than `limit`, the newest.
+  func outcomeNumbers(
+    of caller: Caller, clientSeed: ClientSeed, newerThan last: (cursor: Int64, nonce: Int64), limit: Int
+  ) async throws(StoreFailure) -> [Int64]
 
   /// One recorded outcome of a caller's.
   func outcome(

@@ -13,13 +13,23 @@ public struct Reply: Sendable, Equatable {
   public let isReplay: Bool
   /// Whether the ledger stored something for this answer and nobody's quota paid for it. It is not stored with an answer.
   public var wroteWithoutCost = false
+  /// Where large outcomes stand in the body, in order; not in a replay.
+  let references: [BodyReference]
 
   public init(status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false) {
+    self.init(status: status, body: body, shortID: shortID, retryAfter: retryAfter, isReplay: isReplay, references: [])
+  }
+
+  init(
+    status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false,
+    references: [BodyReference]
+  ) {
     self.status = status
     self.body = body
     self.shortID = shortID
     self.retryAfter = retryAfter
     self.isReplay = isReplay
+    self.references = references
   }
 
   /// - Parameter requestID: of the request that is refused; told if it is a fault, so that it can be found in the log.

@@ -6,7 +6,9 @@ public struct Needs: Sendable {
   /// Accounts whose standing is asked for; ``AccountID/anonymous``, which has no quota of its own, may be among them.
   public private(set) var accounts: Set<AccountID> = []
   public private(set) var chains: Set<ChainKey> = []
-  public private(set) var claims: Set<IdempotencyScope> = []
+  /// The idempotency keys of the group, each with the fingerprint of its request, or with none if there are several. Of a
+  /// record with another fingerprint than its request's the body is not needed.
+  public private(set) var claims: [IdempotencyScope: [UInt8]] = [:]
   public private(set) var testDraws: Set<TestDrawID> = []
   public private(set) var commitments: Set<CommitID> = []
   /// Accounts whose draws make webhook events.
@@ -26,7 +28,11 @@ public struct Needs: Sendable {
         accounts.insert(account)
         if submission.caller.mode == .live { webhookAccounts.insert(account) }
       }
-      if let claim = submission.claim { claims.insert(claim.scope) }
+      if let claim = submission.claim,
+        let other = claims.updateValue(claim.fingerprint, forKey: claim.scope), other != claim.fingerprint
+      {
+        claims[claim.scope] = []
+      }
       let caller = submission.caller
       switch submission.operation {
       case .draw(let draw): add(draw, by: caller)

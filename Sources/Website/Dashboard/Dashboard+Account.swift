@@ -72,8 +72,10 @@ extension Dashboard {
     guard let format = AccountExport.Format(rawValue: visit.query.text("format")) else {
       throw Refusal.badRequest("format must be json or csv")
     }
-    let export = AccountExport(store: accounts, renderer: renderer)
     let account = visit.account.id
+    let export = AccountExport(store: accounts, renderer: renderer) {
+      try await visit.context.reserveMemory(for: .account(account), isUnderWay: true)
+    }
     return PageResponses.download(
       as: "fairdraw-\(Day(of: visit.now)).\(format.rawValue)",
       Response.stream(format.contentType) { writer in
@@ -81,7 +83,7 @@ extension Dashboard {
         nonisolated(unsafe) var out = writer
         defer { writer = out }
         // As fast as the browser takes it; a page of outcomes at a time is all that is held.
-        try await export.write(format, of: account) { try await out.write(ByteBuffer(bytes: $0)) }
+        try await export.write(format, of: account) { try await out.write(inPieces: ByteBuffer(bytes: $0)) }
       })
   }
 }

@@ -109,21 +109,22 @@ extension Dashboard {
 
   @Sendable func chain(_ visit: Visit) async throws -> Response {
     let (chain, key) = try await found(visit)
-    var before: (cursor: Int64, nonce: Int64)?
+    var start = OutcomeListStart.newest
     if let text = visit.query["before"] {
       let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(Visit.number)
       guard parts.count == 2, let cursor = parts[0], let nonce = parts[1] else {
         throw Refusal.badRequest("before must be a cursor and a nonce with a colon between them, such as 0:17")
       }
-      before = (cursor, nonce)
+      start = .before(cursor: cursor, nonce: nonce)
     }
     let caller = Caller.key(chain.key, visit.account.id, .live)
-    let outcomes = try await visit.context.reading { () throws(StoreFailure) in
-      try await store.outcomes(of: caller, clientSeed: chain.clientSeed, before: before, limit: Self.pageSize + 1)
+    let reservation = try await visit.context.reserveMemory(for: .account(visit.account.id))
+    defer { withExtendedLifetime(reservation) {} }
+    let page = try await visit.context.reading { [start] () throws(StoreFailure) in
+      try await store.outcomes(of: caller, clientSeed: chain.clientSeed, from: start, limit: Self.pageSize)
     }
-    let shown = outcomes.prefix(Self.pageSize)
     var values = values(chain, key)
-    values["outcomes"] = shown.map { outcome in
+    values["outcomes"] = page.outcomes.map { outcome in
       let shortID = String(decoding: renderer.shortIDs.encode(outcome.id), as: UTF8.self)
       return [
         "shortId": shortID, "nonce": grouped(Int(outcome.nonce)), "cursor": outcome.cursor,
@@ -132,11 +133,11 @@ extension Dashboard {
         "isRevealed": outcome.serverHash != chain.serverHash,
       ] as [String: Any]
     }
-    values["isFirst"] = before == nil
-    if outcomes.count > Self.pageSize, let last = shown.last {
+    if case .newest = start { values["isFirst"] = true } else { values["isFirst"] = false }
+    if page.hasMore, let last = page.outcomes.last {
       values["next"] = ["address": "\(Self.address(of: chain))&before=\(last.cursor):\(last.nonce)"]
     }
-    return page(visit, "chain", "A chain", section: Self.section, values: values)
+    return self.page(visit, "chain", "A chain", section: Self.section, values: values)
   }
 
   // MARK: Rotating
