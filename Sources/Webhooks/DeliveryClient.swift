@@ -14,6 +14,7 @@ import Synchronization
 public final class DeliveryClient: Sendable {
   /// How long a receiver has to answer.
   public static let timeout = Duration.seconds(10)
+  private let timeout: Duration
   /// How many receivers' connections are kept open for the next event.
   private static let keptClients = 128
 
@@ -29,8 +30,9 @@ public final class DeliveryClient: Sendable {
   }
 
   /// - Parameter resolve: how to find a host's addresses; the system's way unless a test has another.
-  public init(addressGuard: AddressGuard, resolve: Resolve? = nil) {
+  public init(addressGuard: AddressGuard, timeout: Duration = DeliveryClient.timeout, resolve: Resolve? = nil) {
     self.addressGuard = addressGuard
+    self.timeout = timeout
     if let resolve {
       self.resolve = resolve
       systemResolver = nil
@@ -55,7 +57,7 @@ public final class DeliveryClient: Sendable {
   public func post(
     _ body: [UInt8], to url: WebhookURL, headers: [(String, String)], attempt: Int
   ) async throws -> Answer {
-    let deadline = NIODeadline.now() + TimeAmount(Self.timeout)
+    let deadline = NIODeadline.now() + TimeAmount(timeout)
     let address = try await checkedAddress(of: url.host, attempt: attempt)
     let route = Route(host: url.host, address: address)
     let client = clients.withLock { $0.take(route) }
@@ -87,7 +89,7 @@ public final class DeliveryClient: Sendable {
     let resolving = Task { [resolve] in
       do { lookUp.settle(.success(try await resolve(host))) } catch { lookUp.settle(.failure(error)) }
     }
-    let alarm = MultiThreadedEventLoopGroup.singleton.next().scheduleTask(in: TimeAmount(Self.timeout)) {
+    let alarm = MultiThreadedEventLoopGroup.singleton.next().scheduleTask(in: TimeAmount(timeout)) {
       lookUp.settle(.failure(DeliveryFailure("the host name \(host) was not resolved in time")))
       resolving.cancel()
     }
@@ -229,7 +231,7 @@ private struct Clients: ~Copyable {
   private static func client(for route: Route) -> HTTPClient {
     var configuration = HTTPClient.Configuration(
       redirectConfiguration: .disallow,
-      timeout: .init(connect: .seconds(5), read: .seconds(10)),
+      timeout: .init(connect: .seconds(5)),
       connectionPool: .init(idleTimeout: .seconds(15)))
     configuration.httpVersion = .http1Only
     configuration.connectionPool.retryConnectionEstablishment = false

@@ -91,7 +91,7 @@ def test_curl_with_a_long_body(server, tmp_path):
   items = tmp_path / "items"
   items.write_text(json.dumps({"items": ["x" * 2000] * 900}))
   done = subprocess.run(
-    ["curl", "-sS", "--max-time", "20", "--expect100-timeout", "60", "-H", "Expect: 100-continue", "-H", "Content-Type: application/json", "-d", f"@{items}",
+    ["curl", "-sS", "--max-time", "20", "--expect100-timeout", "60", "-H", "Expect: 100-continue", "-H", "Content-Type: application/json", "-H", f"x-api-key: {server.key()}", "-d", f"@{items}",
      f"http://127.0.0.1:{server.port}/api/shuffle"], capture_output=True, text=True)
   assert done.returncode == 0 and json.loads(done.stdout)["count"] == 900
 

@@ -15,8 +15,8 @@ END = 14
 ITEMS = json.dumps({"items": ["x" * 2000] * 1000}).encode()  # answered with as much
 
 
-def big_draw(path="/api/shuffle", *headers):
-  return request("POST", path, *headers, body=ITEMS)
+def big_draw(key):
+  return request("POST", "/api/shuffle", f"x-api-key: {key}", body=ITEMS)
 
 
 def trickle(wire, data):
@@ -120,8 +120,9 @@ def refuses(server):
 def test_a_slow_reader_gets_its_answer_to_the_end(serve):
   """Two megabytes in some seconds, begun before the server is told to stop."""
   server = serve()
+  key = server.key()
   with Wire(server, receive_buffer=32768) as wire:
-    wire.send(big_draw())
+    wire.send(big_draw(key))
     status, headers = wire.head()
     length = int(headers["content-length"])
     assert status == 200 and length > 1_900_000
@@ -141,14 +142,15 @@ def test_a_slow_reader_gets_its_answer_to_the_end(serve):
 @pytest.mark.parametrize("what", ["answer", "answers", "half-closed"])
 def test_an_answer_that_nobody_reads(serve, what):
   server = serve()
+  key = server.key()
   with Wire(server, receive_buffer=4096) as wire:
-    wire.send(big_draw())
+    wire.send(big_draw(key))
     if what == "half-closed":
       wire.socket.shutdown(1)
     assert wire.head()[0] == 200
     if what == "answers":  # of which the server reads no more than it has room for
       wire.socket.setblocking(False)
-      wire.socket.send(big_draw() * 3)
+      wire.socket.send(big_draw(key) * 3)
     server.signal(15)
     assert server.wait(END) == 0
 
@@ -174,12 +176,13 @@ def test_a_stream_that_nobody_reads(serve, kind):
 
 def test_all_of_them_at_once(serve):
   server = serve()
+  key = server.key()
   wires = [Wire(server) for _ in HALVES for _ in range(5)]
   for wire, half in zip(wires, [half for name, half in HALVES.items() if "metrics" not in name] * 6):
     wire.send(half)
   for _ in range(5):
     wires.append(Wire(server, receive_buffer=4096))
-    wires[-1].send(big_draw())
+    wires[-1].send(big_draw(key))
     assert wires[-1].head()[0] == 200
   server.signal(15)
   assert server.wait(END) == 0

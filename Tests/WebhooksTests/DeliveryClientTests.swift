@@ -10,7 +10,8 @@ import Webhooks
     _ url: String, allowsPrivate: Bool, addresses: @escaping @Sendable (String) throws -> [String] = { _ in [] },
     attempt: Int = 0
   ) async throws -> DeliveryClient.Answer {
-    let client = DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)) { host in
+    let client = DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate), timeout: .seconds(300)) {
+      host in
       try addresses(host).compactMap { NetworkAddress($0) }
     }
     do {

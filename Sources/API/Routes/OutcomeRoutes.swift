@@ -49,15 +49,15 @@ struct OutcomeRoutes: Routes {
     nonisolated(unsafe) var output = writer
     defer { writer = output }
     var separator = UInt8(ascii: "[")
-    try await store.forEachOutcome(
-      of: context.caller, clientSeed: clientSeed, from: start, limit: limit,
-      reserve: { try await context.reserveMemory(isUnderWay: true) }
-    ) { outcome in
+    func write(_ outcome: Outcome) async throws {
       var text = [separator]
       separator = UInt8(ascii: ",")
       renderer.append(outcome, to: &text)
       try await output.write(inPieces: ByteBuffer(bytes: text))
     }
+    try await store.forEachOutcome(
+      of: context.caller, clientSeed: clientSeed, from: start, limit: limit,
+      reserve: { try await context.reserveMemory(isUnderWay: true) }, write)
     try await output.write(ByteBuffer(string: "]"))
   }
 

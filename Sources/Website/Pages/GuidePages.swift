@@ -86,7 +86,9 @@ struct GuidePages: Sendable {
     let parts = link.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
     let anchor = parts.count > 1 ? "#\(parts[1])" : ""
     let file = parts[0].split(separator: "/").last.map(String.init) ?? ""
-    if parts[0].hasSuffix("verifiers/README.md") || parts[0] == "verifiers" { return "\(assets.base)/docs/verifiers" + anchor }
+    if parts[0].hasSuffix("verifiers/README.md") || parts[0] == "verifiers" {
+      return "\(assets.base)/docs/verifiers" + anchor
+    }
     if Assets.files[file] != nil { return "\(assets.path)/\(file)" }
     guard !parts[0].contains("../") || guide == "verifiers", file.hasSuffix(".md") else { return nil }
     let name = String(file.dropLast(3))
