@@ -305,6 +305,20 @@ def test_one_idempotency_key_at_every_server(fleet):
   check_ledger(fleet)
 
 
+def test_a_retry_at_another_server_is_answered_whatever_was_stored_meanwhile(fleet):
+  one, two = fleet.start(2)
+  key = fleet.key()
+  first = two.get("/api/ints", {"count": "none"}, key=key, idempotency="kept")
+  assert first.status == 400
+  with one.connect() as connection:
+    while connection.post("/api/commit", key=key).status != 429:
+      pass
+    again = connection.get("/api/ints", {"count": "none"}, key=key, idempotency="kept")
+    assert again.replayed and (again.status, again.body) == (first.status, first.body), again
+    refused = connection.get("/api/ints", {"count": "none"}, key=key, idempotency="new")
+    assert refused.status == 429, refused
+
+
 def test_one_idempotency_key_for_different_requests(fleet):
   servers = fleet.start(2)
   key = fleet.key()

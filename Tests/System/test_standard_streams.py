@@ -180,7 +180,7 @@ def test_a_log_that_can_be_written_again_says_what_was_lost(tmp_path, free_port)
     reader = os.open(pipe, os.O_RDONLY)
 
     def told():
-      assert server.draw("ints").status == 200
+      server.draw("ints")  # whose line may be the one that says it; a refusal has a line too
       for line in os.read(reader, 1 << 20).splitlines():
         entry = json.loads(line)
         if entry["message"] == "log lines were dropped":

@@ -95,7 +95,10 @@ public struct LedgerGate: Sendable {
     }
     let submission = Submission(caller: caller, claim: claim, operation: operation)
     if submission.mayWriteWithoutCost, let account = caller.liveAccount, let seconds = uncosted.wait(for: account) {
-      throw Self.tooMuch(retryAfter: seconds)
+      let refusal = Self.tooMuch(retryAfter: seconds)
+      guard let claim else { throw refusal }
+      // The store may have an answer to this retry that is not at hand. If not, the refusal is answered, and not kept.
+      return .submission(Submission(caller: caller, claim: claim, operation: .refuse(refusal)))
     }
     return .submission(submission)
   }
