@@ -6,6 +6,7 @@ import Synchronization
 /// Loads, has decided and stores one group after another, on whatever connection it is given.
 ///
 /// A group takes two round trips: one for all it needs to see, under locks, and one for all it changed, commit included.
+/// What another session keeps locked is left out and fails those who need it: see ``HeldRows``.
 ///
 /// What keeps groups apart that are worked on at once, by this server or another:
 ///
@@ -22,28 +23,19 @@ import Synchronization
 /// only what comes before what it waits for, and no two groups can wait for each other.
 final class GroupWriter: Sendable {
   private let vault: Vault
-  /// Replaces the database's clock in tests.
-  private let clock: (@Sendable () -> Milliseconds)?
+  private let loader: GroupLoader
+  private let held = HeldRows()
   private let numbers = Mutex<[Counter: Range<Int64>]>([:])
-  private let seeds = Mutex(BoundedCache<Int64, OpenedSeed>(capacity: 20_000))
-  private let latest = Mutex<Milliseconds>(0)
 
   /// What numbers are set aside for.
   enum Counter: String { case outcomes, chains }
 
-  /// A server seed that has been opened, and what it was opened from.
-  private struct OpenedSeed {
-    let sealed: [UInt8]
-    let epoch: Int
-    let active: ActiveSeed
-  }
-
   init(vault: Vault, clock: (@Sendable () -> Milliseconds)?) {
     self.vault = vault
-    self.clock = clock
+    loader = GroupLoader(vault: vault, clock: clock)
   }
 
-  /// - Throws: ``PostgresFailure``, or what a row that makes no sense is reported with.
+  /// - Throws: ``PostgresFailure``, or a ``StoreFailure`` if the database makes no sense.
   func settle(_ needs: Needs, on session: Session, deciding decide: (Snapshot) -> Decision) throws -> Decision {
     try session.use { connection in
       do {
@@ -53,7 +45,9 @@ final class GroupWriter: Sendable {
           // Locks alone are not worth a commit, which would be synced.
           try connection.run([Query(.rollback)])
         } else {
-          try connection.commit(after: try store(decision.changes, over: snapshot, chains))
+          let (queries, chains) = try store(decision.changes, over: snapshot, chains)
+          try connection.commit(after: queries)
+          loader.remember(decision.changes, chains)
         }
         return decision
       } catch {
@@ -65,14 +59,24 @@ final class GroupWriter: Sendable {
     }
   }
 
+  /// After a group has waited for a lock in vain: finds out what is locked, so that the next try leaves it out.
+  ///
+  /// - Returns: whether something was found.
+  func findHeld(among needs: Needs, on session: Session) throws -> Bool {
+    try session.use { try held.find(among: needs, on: $0) }
+  }
+
   /// Loads; a failure says that nothing has been stored.
-  private func begin(
-    _ needs: Needs, on connection: Connection
-  ) throws -> (snapshot: Snapshot, chains: [Int64: StoredChain]) {
+  private func begin(_ needs: Needs, on connection: Connection) throws -> GroupLoader.Loaded {
     do {
+      var needs = needs
+      let failures = try held.failures(for: needs, on: connection)
+      for need in failures.keys { needs.leaveOut(need) }
       let outcomes = try take(needs.outcomes, of: .outcomes, on: connection)
       let chains = try take(needs.newChains, of: .chains, on: connection)
-      return try load(needs, numbered: outcomes, chains, on: connection)
+      var loaded = try loader.load(needs, numbered: outcomes, chains, on: connection)
+      loaded.snapshot.failures.merge(failures) { $1 }
+      return loaded
     } catch var failure as PostgresFailure {
       failure.hasStoredNothing = true
       throw failure
@@ -106,6 +110,8 @@ final class GroupWriter: Sendable {
     ])[2]
     guard first.count == 1 else { throw StoreFailure("the table of counters has no row for \(counter)") }
     let start = first.integer(0, 0)
+    guard start > 0 else { throw StoreFailure("the counter of \(counter) is damaged", kind: .permanent) }
+    _ = try ShortIDs.first(of: Int(size), after: start - 1)
     // What is left of the old block is let go: numbers in use rise.
     numbers.withLock { numbers in
       let fresh = (start + count)..<(start + size)
@@ -114,221 +120,13 @@ final class GroupWriter: Sendable {
     return start
   }
 
-  // MARK: Load
-
-  private func load(
-    _ needs: Needs, numbered nextOutcome: Int64, _ nextChain: Int64, on connection: Connection
-  ) throws -> (snapshot: Snapshot, chains: [Int64: StoredChain]) {
-    let accounts = needs.accounts.sorted().map(\.rawValue)
-    let owned = Array(needs.chains.filter { $0.owner != .anonymous })
-    let shared = needs.chains.filter { $0.owner == .anonymous }.sorted()
-    let claims = needs.claims.keys.sorted()
-    let testDraws = Array(needs.testDraws)
-    let commitments = needs.commitments.sorted()
-
-    var queries = [Query(.begin), Query(.shareLog)]
-    func add(_ statement: Statement, _ bind: @escaping (inout Parameters) -> Void) -> Int {
-      queries.append(Query(statement, bind))
-      return queries.count - 1
-    }
-    let accountsAt = accounts.isEmpty ? nil : add(.lockAccounts) { $0.bind(accounts) }
-    if needs.accounts.contains(.anonymous) { _ = add(.lockAnonymous) { _ in } }
-    func places(_ count: Int) -> ClosedRange<Int64> { 1...Int64(count) }
-    func addChains(_ statement: Statement, _ keys: [ChainKey]) -> Int? {
-      keys.isEmpty
-        ? nil
-        : add(statement) {
-          $0.bind(keys.lazy.map(\.owner.rawValue))
-          $0.bind(keys.lazy.map(\.clientSeed.bytes))
-          $0.bind(places(keys.count))
-        }
-    }
-    let chainsAt = [(shared, addChains(.lockChains, shared)), (owned, addChains(.selectChains, owned))]
-    let commitmentsAt =
-      commitments.isEmpty
-      ? nil
-      : add(.lockCommitments) {
-        $0.bind(uuids: commitments.map(\.bytes))
-        $0.bind(places(commitments.count))
-      }
-    let recordsAt =
-      claims.isEmpty
-      ? nil
-      : add(.selectRecords) {
-        $0.bind(claims.map(\.account.rawValue))
-        $0.bind(uuids: claims.map(\.digest))
-        $0.bind(claims.map { needs.claims[$0] ?? [] })
-        $0.bind(places(claims.count))
-      }
-    let testOutcomesAt =
-      testDraws.isEmpty
-      ? nil
-      : add(.selectTestOutcomes) {
-        $0.bind(testDraws.map(\.account.rawValue))
-        $0.bind(testDraws.map(\.digest))
-        $0.bind(places(testDraws.count))
-      }
-    // The last one, since it tells the time, and the time must be one at which all locks were held.
-    let factsAt = add(.selectFacts) {
-      $0.bind(accounts)
-      $0.bind(needs.keys.map(\.rawValue))
-      $0.bind(self.clock?())
-    }
-    let results = try connection.run(queries)
-
-    var snapshot = Snapshot(now: 0, nextOutcome: nextOutcome, nextChain: nextChain)
-    var earliest: Milliseconds = 0
-    var chains: [Int64: StoredChain] = [:]
-    chains.reserveCapacity(needs.chains.count)
-    snapshot.chains.reserveCapacity(needs.chains.count)
-    for (keys, position) in chainsAt {
-      guard let position else { continue }
-      for row in 0..<results[position].count {
-        let stored = try chain(row, of: results[position], keys, &earliest)
-        snapshot.chains[stored.chain.key] = stored.chain
-        chains[stored.chain.id] = stored
-      }
-    }
-    if let commitmentsAt {
-      for row in 0..<results[commitmentsAt].count {
-        let commitment = try commitment(row, of: results[commitmentsAt], commitments)
-        snapshot.commitments[commitment.id] = commitment
-      }
-    }
-    if let recordsAt { try Self.addRecords(results[recordsAt], of: claims, to: &snapshot, on: connection) }
-    if let testOutcomesAt {
-      for row in 0..<results[testOutcomesAt].count {
-        let id = testDraws[try Self.place(row, of: results[testOutcomesAt], in: testDraws.count)]
-        snapshot.testOutcomes[id] = try Self.testOutcome(row, of: results[testOutcomesAt])
-      }
-    }
-    if let accountsAt {
-      for row in 0..<results[accountsAt].count {
-        snapshot.accounts[AccountID(results[accountsAt].integer(row, 0))] = AccountStanding(
-          dailyQuota: results[accountsAt].optionalInteger(row, 1).map { Int($0) }, usedToday: 0)
-      }
-    }
-    if needs.accounts.contains(.anonymous) {
-      snapshot.accounts[.anonymous] = AccountStanding(dailyQuota: nil, usedToday: 0)
-    }
-    try addFacts(results[factsAt], to: &snapshot, for: needs, notBefore: earliest)
-    return (snapshot, chains)
-  }
-
-  /// Keys, usage, webhooks, and the time: see ``Statement/selectFacts``.
-  private func addFacts(
-    _ facts: QueryResult, to snapshot: inout Snapshot, for needs: Needs, notBefore earliest: Milliseconds
-  ) throws {
-    var used: [(account: AccountID, day: Int64, count: Int)] = []
-    for row in 0..<facts.count {
-      switch facts.integer(row, 0) {
-      case 0: snapshot.now = facts.integer(row, 1)
-      case 1: snapshot.keys.insert(KeyID(facts.integer(row, 1)))
-      case 2:
-        used.append((AccountID(facts.integer(row, 1)), facts.integer(row, 2), Int(facts.integer(row, 3))))
-      case 3:
-        let account = AccountID(facts.integer(row, 1))
-        if needs.webhookAccounts.contains(account) {
-          snapshot.webhooks[account, default: []].append(WebhookEndpointID(facts.integer(row, 2)))
-        }
-      default: throw StoreFailure("the database gave a fact of an unknown kind")
-      }
-    }
-    for account in snapshot.webhooks.keys { snapshot.webhooks[account]?.sort() }
-    // A clock that is set back, or a standby's that is behind, must not put an outcome before its predecessor.
-    let now = max(snapshot.now, earliest)
-    snapshot.now = latest.withLock { latest in
-      latest = max(latest, now)
-      return latest
-    }
-    let today = Day(of: snapshot.now).number
-    for entry in used where entry.day == today { snapshot.accounts[entry.account]?.usedToday = entry.count }
-  }
-
-  private func chain(
-    _ row: Int, of result: QueryResult, _ keys: [ChainKey], _ earliest: inout Milliseconds
-  ) throws -> StoredChain {
-    let key = keys[try Self.place(row, of: result, in: keys.count)]
-    let id = result.integer(row, 1)
-    let epoch = Int(result.integer(row, 2))
-    let active = try open(result.bytes(row, 3), chain: id, epoch: epoch)
-    earliest = max(earliest, result.integer(row, 7))
-    guard let trail = OutcomeTrail(result.bytes(row, 8)) else {
-      throw StoreFailure("the trail of chain \(id) is damaged")
-    }
-    let chain = SeedChain(
-      id: id, key: key, epoch: epoch, active: active, cursor: result.integer(row, 4), nonce: result.integer(row, 5),
-      created: result.integer(row, 6))
-    return StoredChain(chain, trail)
-  }
-
-  private func open(_ sealed: [UInt8], chain: Int64, epoch: Int) throws -> ActiveSeed {
-    if let known = seeds.withLock({ $0.value(for: chain) }), known.epoch == epoch, known.sealed == sealed {
-      return known.active
-    }
-    let opened = try vault.open(sealed, context: Self.sealingContext(chain: chain, epoch: epoch))
-    let active = ActiveSeed(try ServerSeed(hex: opened))
-    seeds.withLock { $0.insert(OpenedSeed(sealed: sealed, epoch: epoch, active: active), for: chain) }
-    return active
-  }
-
-  private func commitment(_ row: Int, of result: QueryResult, _ ids: [CommitID]) throws -> Commitment {
-    let chain = result.integer(row, 1)
-    let opened = try vault.open(result.bytes(row, 3), context: Self.sealingContext(chain: chain, epoch: 0))
-    return Commitment(
-      id: ids[try Self.place(row, of: result, in: ids.count)], chain: chain, owner: ChainOwner(result.integer(row, 2)),
-      active: ActiveSeed(try ServerSeed(hex: opened)), created: result.integer(row, 4), expires: result.integer(row, 5),
-      revealed: result.optionalInteger(row, 6))
-  }
-
-  /// Adds the records of scopes that were claimed, each with its body if that is needed.
-  private static func addRecords(
-    _ rows: QueryResult, of claims: [IdempotencyScope], to snapshot: inout Snapshot, on connection: Connection
-  ) throws {
-    let bodies = (0..<rows.count).map {
-      StoredBody(rest: rows.isNull($0, 5) ? [] : rows.bytes($0, 5), parts: rows.optionalBytes($0, 6))
-    }
-    var values: [Int64: [UInt8]] = [:]
-    let outcomes = bodies.flatMap(\.outcomes)
-    if !outcomes.isEmpty {
-      // Seldom: a retry of a large request that this server does not remember.
-      let found = try connection.run([Query(.selectValues) { $0.bind(outcomes) }])[0]
-      for row in 0..<found.count {
-        values[found.integer(row, 0)] = StoredValue.value(
-          of: found.integer(row, 1), found.bytes(row, 2), fields: found.bytes(row, 3),
-          items: found.optionalBytes(row, 4))
-      }
-    }
-    for (row, body) in bodies.enumerated() {
-      let scope = claims[try place(row, of: rows, in: claims.count)]
-      snapshot.records[scope] = IdempotencyRecord(
-        scope: scope, fingerprint: rows.bytes(row, 1),
-        reply: Reply(
-          status: Int(rows.integer(row, 2)), body: try body.body(with: values), shortID: rows.optionalBytes(row, 3)),
-        created: rows.integer(row, 4))
-    }
-  }
-
-  private static func testOutcome(_ row: Int, of result: QueryResult) throws -> Outcome {
-    try Outcome(
-      id: result.integer(row, 1), chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: result.integer(row, 4),
-      stored: result.bytes(row, 5), fields: result.bytes(row, 6), items: result.optionalBytes(row, 7),
-      created: result.integer(row, 8), clientSeed: result.bytes(row, 2), serverHash: result.bytes(row, 3), mode: .test)
-  }
-
-  /// Which of the things asked for a row is about: its first column counts them from 1.
-  private static func place(_ row: Int, of result: QueryResult, in count: Int) throws -> Int {
-    let place = Int(result.integer(row, 0)) - 1
-    guard (0..<count).contains(place) else { throw StoreFailure("the database gave a row that was not asked for") }
-    return place
-  }
-
   // MARK: Store
 
-  /// What stores `changes`, which were decided over `snapshot`, whose chains are stored as `chains` says, by their ids.
+  /// What stores `changes`, which were decided over `snapshot`, whose chains are stored as `chains` says, by their ids; and
+  /// how they will be.
   private func store(
     _ changes: Changes, over snapshot: Snapshot, _ chains: [Int64: StoredChain]
-  ) throws -> [Query] {
+  ) throws -> (queries: [Query], chains: [Int64: StoredChain]) {
     var queries: [Query] = []
     let now = snapshot.now
     var chains = chains
@@ -396,13 +194,13 @@ final class GroupWriter: Sendable {
     }
     if !changes.records.isEmpty { queries.append(Self.insert(changes.records)) }
     if !changes.usage.isEmpty { queries.append(Self.add(changes.usage)) }
-    return queries
+    return (queries, chains)
   }
 
   private func insert(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) throws -> Query {
     let trails = Dictionary(uniqueKeysWithValues: stored.map { ($0.chain.id, $0.trail.bytes) })
     let chains = chains.sorted { $0.key < $1.key }
-    let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
+    let sealed = try chains.map { try vault.seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
     return Query(.insertChains) {
       $0.bind(chains.map(\.key.owner.rawValue))
       $0.bind(chains.map(\.key.clientSeed.bytes))
@@ -432,7 +230,7 @@ final class GroupWriter: Sendable {
   }
 
   private func rotate(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) throws -> Query {
-    let sealed = try chains.map { try seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
+    let sealed = try chains.map { try vault.seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
     return Query(.rotateChains) {
       $0.bind(chains.map(\.key.owner.rawValue))
       $0.bind(chains.map(\.id))
@@ -449,7 +247,7 @@ final class GroupWriter: Sendable {
   }
 
   private func insert(_ commitments: [Commitment]) throws -> Query {
-    let sealed = try commitments.map { try seal($0.active.seed, chain: $0.chain, epoch: 0) }
+    let sealed = try commitments.map { try vault.seal($0.active.seed, chain: $0.chain, epoch: 0) }
     return Query(.insertCommitments) {
       $0.bind(commitments.map(\.owner.rawValue))
       $0.bind(commitments.map(\.chain))
@@ -555,11 +353,4 @@ final class GroupWriter: Sendable {
       $0.bind(entries.map { Int64($0.value) })
     }
   }
-
-  private func seal(_ seed: ServerSeed, chain: Int64, epoch: Int) throws -> [UInt8] {
-    try vault.seal(seed.ascii, context: Self.sealingContext(chain: chain, epoch: epoch))
-  }
-
-  /// What a server seed is sealed for: it opens nowhere else.
-  private static func sealingContext(chain: Int64, epoch: Int) -> String { "chain:\(chain):\(epoch)" }
 }

@@ -112,7 +112,7 @@ final class PostgresDayDraft: DayDraft {
   /// Different callers may have used the same client seed: then short ids decide.
   private func settle(_ state: inout State) {
     let shortIDs = store.shortIDs
-    state.ready += state.equals.map { (shortIDs.encode($0.outcome), $0) }
+    state.ready += state.equals.map { (ShortIDs.numbers.contains($0.outcome) ? shortIDs.encode($0.outcome) : [], $0) }
       .sorted { $0.0.lexicographicallyPrecedes($1.0) }.map(\.1)
     state.equals = []
   }

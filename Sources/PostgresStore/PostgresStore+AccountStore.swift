@@ -44,7 +44,7 @@ extension PostgresStore: AccountStore {
       // Each such chain has one outcome, and outcomes are found by their numbers alone.
       let newest = try (0..<chains.count).map { row in
         guard let id = OutcomeTrail(chains.bytes(row, 1))?.newest else {
-          throw StoreFailure("the trail of a revealed commitment's chain is damaged")
+          throw StoreFailure.damaged("the trail of a revealed commitment's chain is damaged")
         }
         return id
       }
@@ -54,7 +54,7 @@ extension PostgresStore: AccountStore {
           $0.bind(Int64(OutcomePage.maximumBytes))
         }
       ])[0]
-      guard rows.count > 0 || newest.isEmpty else { throw StoreFailure("a revealed commitment has no outcome") }
+      guard rows.count > 0 || newest.isEmpty else { throw StoreFailure.damaged("a revealed commitment has no outcome") }
       return try (0..<rows.count).map {
         (KeyID(chains.integer($0, 0)), try Outcome(row: $0, of: rows, mode: .live))
       }

@@ -1,4 +1,5 @@
 import Fairness
+import Foundation
 import Ledger
 
 extension PostgresStore: DeliveryStore {
@@ -118,7 +119,7 @@ extension PostgresStore: DeliveryStore {
       Query(.loadDeliveries) { $0.bind(ids) },
       Query(.loadTargets) { $0.bind(ids) },
     ])
-    let targets = try targets(results[2], at: now, vault)
+    let targets = targets(results[2], at: now, vault)
     let rows = results[1]
     return try (0..<rows.count).map { row in
       let place = Int(rows.integer(row, 0)) - 1
@@ -126,40 +127,37 @@ extension PostgresStore: DeliveryStore {
         throw StoreFailure("the database gave a delivery that was not asked for")
       }
       return ClaimedDelivery(
-        id: DeliveryID(rows.integer(row, 1)), target: target, event: try event(row, of: rows),
-        created: rows.integer(row, 3), since: rows.optionalInteger(row, 4) ?? rows.integer(row, 3),
-        attempts: Int(rows.integer(row, 5)), claim: claims[place])
+        id: rows.integer(row, 1), target: target, created: rows.integer(row, 3), resent: rows.optionalInteger(row, 4),
+        attempts: rows.integer(row, 5), claim: claims[place]
+      ) { try outcome(row, of: rows) }
     }
   }
 
-  private static func event(_ row: Int, of rows: QueryResult) throws -> DeliveryEvent {
-    guard let outcome = rows.optionalInteger(row, 6) else { return .test }
-    guard let chain = rows.optionalInteger(row, 7) else { throw StoreFailure("outcome \(outcome) is not there") }
-    return .outcome(
-      try Outcome(
-        id: outcome, chain: chain, epoch: rows.integer(row, 8), cursor: rows.integer(row, 9),
-        nonce: rows.integer(row, 10), endpoint: rows.integer(row, 11), stored: rows.bytes(row, 12),
-        fields: rows.bytes(row, 13), items: rows.optionalBytes(row, 14), created: rows.integer(row, 15),
-        clientSeed: rows.bytes(row, 16), serverHash: rows.optionalBytes(row, 17), mode: .live
-      ).withoutItems)
+  private static func outcome(_ row: Int, of rows: QueryResult) throws -> Outcome? {
+    guard let outcome = rows.optionalInteger(row, 6) else { return nil }
+    guard let chain = rows.optionalInteger(row, 7) else {
+      throw StoreFailure.damaged("outcome \(outcome) is not there")
+    }
+    return try Outcome(
+      id: outcome, chain: chain, epoch: rows.integer(row, 8), cursor: rows.integer(row, 9),
+      nonce: rows.integer(row, 10), endpoint: rows.integer(row, 11), stored: rows.bytes(row, 12),
+      fields: rows.bytes(row, 13), items: rows.optionalBytes(row, 14), created: rows.integer(row, 15),
+      clientSeed: rows.bytes(row, 16), serverHash: rows.optionalBytes(row, 17), mode: .live
+    ).withoutItems
   }
 
   private static func targets(
     _ rows: QueryResult, at now: Milliseconds, _ vault: Vault
-  ) throws -> [Int64: WebhookTarget] {
+  ) -> [Int64: WebhookTarget] {
     var targets: [Int64: WebhookTarget] = [:]
     for row in 0..<rows.count {
-      let id = WebhookEndpointID(rows.integer(row, 0))
-      guard let url = WebhookURL(rows.text(row, 1)) else {
-        throw StoreFailure("webhook \(id.rawValue) has no usable URL")
+      let old = rows.optionalBytes(row, 3).flatMap { old in
+        rows.optionalInteger(row, 4).map { (sealed: old, expires: $0) }
       }
-      let context = WebhookSecret.sealingContext(endpoint: id)
-      var secrets = [WebhookSecret(bytes: try vault.open(rows.bytes(row, 2), context: context))]
-      if let old = rows.optionalBytes(row, 3), let expires = rows.optionalInteger(row, 4), now < expires {
-        secrets.append(WebhookSecret(bytes: try vault.open(old, context: context)))
-      }
-      targets[id.rawValue] = WebhookTarget(
-        endpoint: id, account: AccountID(rows.integer(row, 5)), url: url, secrets: secrets)
+      let id = rows.integer(row, 0)
+      targets[id] = WebhookTarget(
+        endpoint: WebhookEndpointID(id), account: AccountID(rows.integer(row, 5)), url: rows.text(row, 1),
+        secret: rows.bytes(row, 2), oldSecret: old, at: now, vault: vault)
     }
     return targets
   }
@@ -216,7 +214,7 @@ extension Statement {
     "settle-delivery",
     """
     UPDATE deliveries
-    SET state = $3::bigint, due = $4::bigint, expires = $5::bigint, attempts = attempts + $6::bigint, claim = NULL
+    SET state = $3::bigint, due = $4::bigint, expires = $5::bigint, attempts = least(greatest(attempts, 0), 1000000) + $6::bigint, claim = NULL
     WHERE id = $1::bigint AND CASE WHEN $3::bigint = 2 THEN state <> 2 ELSE state = 1 AND claim = $2::bigint END
     """)
 
@@ -224,7 +222,8 @@ extension Statement {
     "insert-attempt",
     """
     INSERT INTO delivery_attempts (delivery_id, number, at, status, latency, error, answer)
-    SELECT $1::bigint, coalesce((SELECT max(number) FROM delivery_attempts WHERE delivery_id = $1::bigint), 0) + 1,
+    SELECT $1::bigint, coalesce((
+        SELECT max(number) FROM delivery_attempts WHERE delivery_id = $1::bigint AND number < 1000000000), 0) + 1,
       $2::bigint, $3::bigint, $4::bigint, $5::text, $6::bytea
     """)
 

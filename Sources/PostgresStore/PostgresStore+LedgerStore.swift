@@ -18,6 +18,12 @@ extension PostgresStore: LedgerStore {
             guard attempt < 8, ContinuousClock.now - began < .seconds(3) else { throw failure }
             // Whoever met whom should not meet again in step.
             usleep(UInt32.random(in: 0..<(1_000 << UInt32(attempt))))
+          } catch let failure as PostgresFailure where failure.isLockTimeout {
+            attempt += 1
+            guard attempt < 3, try groups.findHeld(among: needs, on: session) else {
+              // No row of the group's: a table, or what all share.
+              throw StoreFailure(failure.description, isOfWholeStore: true)
+            }
           }
         }
       }
@@ -171,7 +177,9 @@ extension PostgresStore: LedgerStore {
       }
     ])[0]
     guard stored.count > 0 else { return nil }
-    guard let trail = OutcomeTrail(stored.bytes(0, 0)) else { throw StoreFailure("the trail of a chain is damaged") }
+    guard let trail = OutcomeTrail(stored.bytes(0, 0)) else {
+      throw StoreFailure.damaged("the trail of a chain is damaged")
+    }
     guard let newest = trail.newest, let before else { return trail.newest }
     let found = try connection.run([
       Query(.walkBack) {

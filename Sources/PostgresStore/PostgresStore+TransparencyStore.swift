@@ -71,7 +71,7 @@ extension PostgresStore: TransparencyStore {
       let places = try connection.run([Query(.findPlace) { $0.bind(id) }])[0]
       let index = Int(places.count > 0 ? places.integer(0, 0) : -1)
       guard (0..<day.leafCount).contains(index) else {
-        throw StoreFailure("outcome \(id) has no place in the tree of \(day.day)")
+        throw StoreFailure.damaged("outcome \(id) has no place in the tree of \(day.day)")
       }
       let tiles = day.shape.tilesOfProof(for: index)
       let rows = try connection.run(
@@ -100,7 +100,9 @@ extension PostgresStore: TransparencyStore {
           $0.bind(Int64(numbers.count))
         }
       ])[0]
-      guard found.count == numbers.count else { throw StoreFailure("the tree of \(day) lacks some of its leaves") }
+      guard found.count == numbers.count else {
+        throw StoreFailure.damaged("the tree of \(day) lacks some of its leaves")
+      }
       return try numbers.enumerated().map { row, number in
         try MerkleTile(place: MerkleTile.Place(level: 0, number: number), stored: found.bytes(row, 0), of: day)
       }
@@ -137,7 +139,7 @@ extension LogLeaf {
   /// From ``Statement/leafColumns``.
   init(row: Int, of result: QueryResult) throws {
     guard let clientSeed = result.optionalBytes(row, 1), let serverHash = result.optionalBytes(row, 5) else {
-      throw StoreFailure("the chain or the server hash of outcome \(result.integer(row, 0)) is not there")
+      throw StoreFailure.damaged("the chain or the server hash of outcome \(result.integer(row, 0)) is not there")
     }
     self.init(
       clientSeed: try ClientSeed(clientSeed), cursor: result.integer(row, 2), nonce: result.integer(row, 3),
@@ -152,19 +154,17 @@ extension PublishedDay {
   }
 
   init(row: Int, of result: QueryResult) throws {
-    func hash(_ column: Int) throws -> MerkleHash? {
-      try result.optionalBytes(row, column).map { try MerkleHash(bytes: $0) }
-    }
-    self.init(
-      day: Day(number: result.integer(row, 0)), root: try hash(1), leafCount: Int(result.integer(row, 2)),
-      previousRoot: try hash(3), signature: result.bytes(row, 4), publishedAt: result.integer(row, 5))
+    try self.init(
+      day: Day(number: result.integer(row, 0)), root: result.optionalBytes(row, 1),
+      leafCount: result.optionalInteger(row, 2), previousRoot: result.optionalBytes(row, 3),
+      signature: result.optionalBytes(row, 4), publishedAt: result.integer(row, 5))
   }
 }
 
 extension MerkleTile {
   fileprivate init(place: Place, stored bytes: [UInt8], of day: Day) throws {
     guard Self.isWhole(bytes) else {
-      throw StoreFailure("tile \(place.number) of level \(place.level) of \(day) is missing or damaged")
+      throw StoreFailure.damaged("tile \(place.number) of level \(place.level) of \(day) is missing or damaged")
     }
     self.init(place: place, bytes: bytes)
   }

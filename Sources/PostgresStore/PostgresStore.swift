@@ -40,14 +40,14 @@ public final class PostgresStore: Sendable {
     shortIDs = ShortIDs(masterKey: masterKey)
     vault = masterKey.vault
     groups = GroupWriter(vault: vault, clock: clock)
-    func sessions(_ count: Int) -> [Session] {
-      (0..<count).map { _ in Session(target: target, prepare: Self.prepare) }
+    func sessions(_ count: Int, _ prepare: @escaping @Sendable (Connection) throws -> Void) -> [Session] {
+      (0..<count).map { _ in Session(target: target, prepare: prepare) }
     }
-    writing = SessionPool(sessions(Self.writers))
-    caring = SessionPool(sessions(1))
-    reading = Readers(sessions(Self.readers))
-    delivering = Readers(sessions(Self.deliverers))
-    administering = Readers(sessions(Self.administrators))
+    writing = SessionPool(sessions(Self.writers, Self.prepareWriter))
+    caring = SessionPool(sessions(1, Self.prepare))
+    reading = Readers(sessions(Self.readers, Self.prepare))
+    delivering = Readers(sessions(Self.deliverers, Self.prepare))
+    administering = Readers(sessions(Self.administrators, Self.prepare))
     try caring.withSession { session in
       do {
         try Self.checkEncoding(session)
@@ -105,6 +105,12 @@ public final class PostgresStore: Sendable {
             set_config('jit', 'off', false)
           """)),
     ])
+  }
+
+  /// A writer does not wait for a lock as long as others do: everybody waits with it. See ``HeldRows``.
+  static func prepareWriter(_ connection: Connection) throws {
+    try prepare(connection)
+    try connection.run([Query(Statement("writer-settings", "SELECT set_config('lock_timeout', '1s', false)"))])
   }
 
   static func checkEncoding(_ session: Session) throws {

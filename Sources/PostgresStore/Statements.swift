@@ -27,18 +27,50 @@ extension Statement {
   /// Held by a group that counts anonymous draws against their quota, to its end. The number is "fairanon" in ASCII.
   static let lockAnonymous = Statement("lock-anonymous", "SELECT pg_advisory_xact_lock(7377293604591398766)")
 
-  private static let chainColumns =
-    "n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.moved, c.trail"
   private static let chainsAskedFor = """
     (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bytea[]) AS client_seed, unnest($3::bigint[]) AS place) n
     JOIN chains c ON c.owner_id = n.owner_id AND c.client_seed = n.client_seed
     """
+
+  /// The row that trail `t.bytes`, with zeros after it, calls its newest outcome: the second of its numbers, which begins
+  /// at `t.start`. See ``OutcomeTrail/bytes``.
+  private static let newest = (0..<9).reversed().reduce("0::bigint") { rest, index in
+    let byte = "get_byte(t.bytes, t.start + \(index))"
+    return """
+      ((\(byte) & 127)::bigint << \(7 * index)) | CASE WHEN \(byte) < 128 THEN 0::bigint ELSE \(rest) END
+      """
+  }
+
+  /// Where a trail's second number begins.
+  private static let startOfNewest =
+    "CASE " + (0..<8).map { "WHEN get_byte(b.bytes, \($0)) < 128 THEN \($0 + 1)" }.joined(separator: " ")
+    + " ELSE 9 END"
+
+  private static let chainColumns =
+    "n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.moved, c.trail"
 
   /// Chains that nobody else can move: their account is locked.
   static let selectChains = Statement("select-chains", "SELECT \(chainColumns) FROM \(chainsAskedFor)")
 
   static let lockChains = Statement(
     "lock-chains", "SELECT \(chainColumns) FROM \(chainsAskedFor) ORDER BY n.place FOR NO KEY UPDATE OF c")
+
+  /// What is recorded of chains that nobody else can move any more: of each the newest outcome that its trail leads to, and
+  /// the server seed that was revealed last. It comes after the statements that lock, so as to see all that was committed
+  /// before.
+  static let selectEvidence = Statement(
+    "select-evidence",
+    """
+    SELECT n.place, o.chain_id, o.epoch, o.cursor, o.nonce, o.created, r.epoch, r.cursor, r.nonce
+    FROM \(chainsAskedFor)
+      CROSS JOIN LATERAL (
+        SELECT b.bytes, \(startOfNewest) AS start
+        FROM (SELECT c.trail || decode('\(String(repeating: "00", count: 20))', 'hex') AS bytes OFFSET 0) b OFFSET 0) t
+      LEFT JOIN outcomes o ON o.id = (\(newest))
+      LEFT JOIN LATERAL (
+        SELECT v.epoch, v.cursor, v.nonce FROM revealed_seeds v
+        WHERE v.owner_id = c.owner_id AND v.chain_id = c.id ORDER BY v.epoch DESC LIMIT 1) r ON true
+    """)
 
   static let selectRecords = Statement(
     "select-records",
@@ -85,13 +117,13 @@ extension Statement {
     """
     WITH clock AS (
       SELECT greatest(
-        coalesce($3::bigint, \(now)), (SELECT (max(day) + 1) * 86400000 FROM merkle_days)) AS now)
+        coalesce($3::bigint, \(now)), (SELECT (max(day) + 1) * 86400000 FROM merkle_days WHERE day BETWEEN 0 AND 2932895)) AS now)
     SELECT 0::bigint, now, 0::bigint, 0::bigint FROM clock
     UNION ALL
     SELECT 1, id, 0, 0 FROM api_keys
     WHERE account_id = ANY ($1::bigint[]) AND id = ANY ($2::bigint[]) AND revoked IS NULL
     UNION ALL
-    SELECT 2, account_id, day, sum(count)::bigint FROM usage
+    SELECT 2, account_id, day, least(sum(count), 9223372036854775807)::bigint FROM usage
     WHERE account_id = ANY ($1::bigint[]) AND day >= (SELECT now / 86400000 FROM clock) GROUP BY account_id, day
     UNION ALL
     SELECT 3, account_id, id, 0 FROM webhook_endpoints

@@ -2,7 +2,7 @@ import Ledger
 
 extension SQLDatabase {
   public func webhooks(of account: AccountID?) async throws -> [WebhookEndpoint] {
-    try await query { try $0.webhooks(of: account) }
+    try await query { [vault] in try $0.webhooks(of: account, vault) }
   }
 
   public func createWebhook(
@@ -10,12 +10,13 @@ extension SQLDatabase {
   ) async throws -> WebhookEndpoint {
     try await transact(concernsGroups: true) { [vault] connection in
       let holder = try connection.hold(account)
-      guard try connection.webhooks(of: account).count < maximumWebhooks else {
+      guard try connection.webhooks(of: account, vault).count < maximumWebhooks else {
         throw AdministrationError.tooManyWebhooks(holder.name)
       }
+      let id = WebhookEndpointID(try connection.nextNumber(in: .webhooks))
       let webhook = WebhookEndpoint(
-        id: WebhookEndpointID(try connection.nextNumber(in: .webhooks)), account: account, url: url, isEnabled: true,
-        disabledReason: nil, created: try connection.now())
+        target: WebhookTarget(endpoint: id, account: account, url: url, secrets: [secret]), url: url.description,
+        isEnabled: true, disabledReason: nil, created: try connection.now())
       let sealed = try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: webhook.id))
       try connection.execute(
         """
@@ -27,8 +28,8 @@ extension SQLDatabase {
   }
 
   public func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID?) async throws {
-    try await transact(concernsGroups: true) { connection in
-      let webhook = try connection.hold(id, of: account)
+    try await transact(concernsGroups: true) { [vault] connection in
+      let webhook = try connection.hold(id, of: account, vault)
       _ = try connection.execute(
         "UPDATE webhook_endpoints SET deleted = \(connection.now()) WHERE id = \(webhook.id.rawValue)")
     }
@@ -37,8 +38,8 @@ extension SQLDatabase {
   public func setWebhook(
     _ id: WebhookEndpointID, enabled: Bool, of account: AccountID?
   ) async throws -> WebhookEndpoint {
-    try await transact(concernsGroups: true) { connection in
-      let webhook = try connection.hold(id, of: account)
+    try await transact(concernsGroups: true) { [vault] connection in
+      let webhook = try connection.hold(id, of: account, vault)
       guard webhook.isEnabled != enabled else { return webhook }
       try connection.execute(
         """
@@ -46,7 +47,7 @@ extension SQLDatabase {
           disabled_reason = \(enabled ? nil : "by its operator")
         WHERE id = \(id.rawValue)
         """)
-      return try connection.webhook(id)
+      return try connection.webhook(id, vault)
     }
   }
 
@@ -54,13 +55,15 @@ extension SQLDatabase {
     _ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID?
   ) async throws {
     try await transact(concernsGroups: false) { [vault] connection in
-      let webhook = try connection.hold(id, of: account)
+      let webhook = try connection.hold(id, of: account, vault)
       let context = WebhookSecret.sealingContext(endpoint: webhook.id)
       let present = try connection.row("SELECT sealed_secret FROM webhook_endpoints WHERE id = \(id.rawValue)")
-      if let present, try vault.open(present.bytes("sealed_secret"), context: context) == secret.bytes { return }
+      // One that is damaged signs nothing any more.
+      let known = try present.flatMap { try? vault.open(try $0.bytes("sealed_secret"), context: context) }
+      if known == secret.bytes { return }
       try connection.execute(
         """
-        UPDATE webhook_endpoints SET sealed_old_secret = sealed_secret,
+        UPDATE webhook_endpoints SET sealed_old_secret = \(known == nil ? "NULL" : "sealed_secret" as SQLStatement),
           old_expires = \(connection.now() + WebhookSecret.overlap),
           sealed_secret = \(vault.seal(secret.bytes, context: context))
         WHERE id = \(id.rawValue)
@@ -69,8 +72,8 @@ extension SQLDatabase {
   }
 
   public func createTestDelivery(for id: WebhookEndpointID, of account: AccountID?) async throws -> DeliveryID {
-    try await transact(concernsGroups: false) { connection in
-      let webhook = try connection.hold(id, of: account)
+    try await transact(concernsGroups: false) { [vault] connection in
+      let webhook = try connection.hold(id, of: account, vault)
       guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(id) }
       let now = try connection.now()
       let made = try connection.row(
@@ -83,10 +86,10 @@ extension SQLDatabase {
   public func deliveries(
     of account: AccountID?, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int
   ) async throws -> [DeliveryReport] {
-    try await query { connection in
+    try await query { [vault] connection in
       let endpoints =
-        if let endpoint { [try connection.webhook(endpoint, of: account)] } else {
-          try connection.webhooks(of: account)
+        if let endpoint { [try connection.webhook(endpoint, of: account, vault)] } else {
+          try connection.webhooks(of: account, vault)
         }
       let inState: SQLStatement = state.map { "AND d.state = \($0.rawValue)" } ?? ""
       // The newest of each endpoint, by the index; of those, the newest of all.
@@ -110,14 +113,14 @@ extension SQLDatabase {
   }
 
   public func resendDelivery(_ id: DeliveryID, of account: AccountID?) async throws {
-    try await transact(concernsGroups: false) { connection in
+    try await transact(concernsGroups: false) { [vault] connection in
       let unknown = AdministrationError.unknownDelivery(id)
       guard let found = try connection.row("SELECT endpoint_id FROM deliveries WHERE id = \(id.rawValue)") else {
         throw unknown
       }
       let webhook: WebhookEndpoint
       do {
-        webhook = try connection.hold(WebhookEndpointID(try found.integer("endpoint_id")), of: account)
+        webhook = try connection.hold(WebhookEndpointID(try found.integer("endpoint_id")), of: account, vault)
       } catch AdministrationError.unknownWebhook {
         throw unknown
       }
@@ -134,20 +137,22 @@ extension SQLDatabase {
 }
 
 extension SQLConnection {
-  func webhooks(of account: AccountID?) throws -> [WebhookEndpoint] {
-    try rows(
+  func webhooks(of account: AccountID?, _ vault: Vault) throws -> [WebhookEndpoint] {
+    let now = try now()
+    return try rows(
       """
       SELECT * FROM webhook_endpoints
       WHERE deleted IS NULL AND \(account.map { "account_id = \($0.rawValue)" } ?? "true" as SQLStatement) ORDER BY id
       """
-    ).map(WebhookEndpoint.init(row:))
+    ).map { try WebhookEndpoint(row: $0, at: now, vault) }
   }
 
   /// - Parameter account: whose it must be; nil allows anybody's.
   /// - Throws: ``AdministrationError/unknownWebhook(_:)``.
-  func webhook(_ id: WebhookEndpointID, of account: AccountID? = nil) throws -> WebhookEndpoint {
+  func webhook(_ id: WebhookEndpointID, of account: AccountID? = nil, _ vault: Vault) throws -> WebhookEndpoint {
+    let now = try now()
     let webhook = try row("SELECT * FROM webhook_endpoints WHERE id = \(id.rawValue) AND deleted IS NULL")
-      .map(WebhookEndpoint.init(row:))
+      .map { try WebhookEndpoint(row: $0, at: now, vault) }
     guard let webhook, account == nil || webhook.account == account else {
       throw AdministrationError.unknownWebhook(id)
     }
@@ -157,22 +162,30 @@ extension SQLConnection {
   /// The endpoint, its account's row locked until the transaction ends.
   ///
   /// - Throws: as ``webhook(_:of:)``.
-  func hold(_ id: WebhookEndpointID, of account: AccountID?) throws -> WebhookEndpoint {
-    let holder = try webhook(id, of: account).account
+  func hold(_ id: WebhookEndpointID, of account: AccountID?, _ vault: Vault) throws -> WebhookEndpoint {
+    let holder = try webhook(id, of: account, vault).account
     do {
       try hold(holder)
     } catch AdministrationError.noAccount {
       throw AdministrationError.unknownWebhook(id)
     }
-    return try webhook(id, of: account)
+    return try webhook(id, of: account, vault)
   }
 }
 
 extension WebhookEndpoint {
-  fileprivate init(row: SQLRow) throws {
-    guard let url = WebhookURL(try row.text("url")) else { throw StoreFailure("a webhook has no usable URL") }
+  fileprivate init(row: SQLRow, at now: Milliseconds, _ vault: Vault) throws {
+    let url = try row.text("url")
+    var old: (sealed: [UInt8], expires: Milliseconds)?
+    if let sealed = try row.optionalBytes("sealed_old_secret"), let expires = try row.optionalInteger("old_expires") {
+      old = (sealed, expires)
+    }
+    let target = WebhookTarget(
+      endpoint: WebhookEndpointID(try row.integer("id")), account: AccountID(try row.integer("account_id")), url: url,
+      secret: try row.bytes("sealed_secret"),
+      oldSecret: old, at: now, vault: vault)
     self.init(
-      id: WebhookEndpointID(try row.integer("id")), account: AccountID(try row.integer("account_id")), url: url,
+      target: target, url: url,
       isEnabled: try row.optionalInteger("disabled") == nil, disabledReason: try row.optionalText("disabled_reason"),
       created: try row.integer("created"))
   }
@@ -181,7 +194,7 @@ extension WebhookEndpoint {
 extension DeliveryReport {
   fileprivate init(row: SQLRow, attempts: [DeliveryAttempt]) throws {
     guard let state = DeliveryState(rawValue: try row.integer("state")) else {
-      throw StoreFailure("a delivery is in no known state")
+      throw StoreFailure.damaged("a delivery is in no known state")
     }
     self.init(
       id: DeliveryID(try row.integer("id")), endpoint: WebhookEndpointID(try row.integer("endpoint_id")),

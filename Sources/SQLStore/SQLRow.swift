@@ -19,7 +19,7 @@ public struct SQLRow: Sendable {
     return values[place]
   }
 
-  private func unexpected(_ column: String) -> StoreFailure { StoreFailure("column \(column) is damaged") }
+  private func unexpected(_ column: String) -> StoreFailure { .damaged("column \(column) is damaged") }
 
   public func optionalInteger(_ column: String) throws(StoreFailure) -> Int64? {
     switch try value(column) {

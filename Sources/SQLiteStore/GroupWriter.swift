@@ -12,85 +12,29 @@ final class GroupWriter {
   private let vault: Vault
   private let clock: @Sendable () -> Milliseconds
 
-  private let begin, commit, rollback, dataVersion: Statement
-  private let selectKey, selectAccount, selectUsage, selectChain, selectRecord, selectValue, selectTestOutcome,
-    selectCommitment: Statement
-  private let selectLastOutcome, selectLastChain, selectLatest: Statement
-  private let selectWebhooks, insertDelivery: Statement
+  private let loader: GroupLoader
+  private let file: DatabaseFile
+  private let begin, commit, rollback, insertDelivery: Statement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: Statement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: Statement
 
-  private var memory: Memory?
+  private var memory: GroupMemory?
   private var latest: Milliseconds = 0
 
-  private struct Memory {
-    let dataVersion: Int64
-    var lastOutcome: Int64
-    var lastChain: Int64
-    var day: Day
-    var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
-    var accounts = BoundedCache<AccountID, AccountStanding>(capacity: 10_000)
-    var chains = BoundedCache<ChainKey, StoredChain>(capacity: 20_000)
-    var webhooks = BoundedCache<AccountID, [WebhookEndpointID]>(capacity: 10_000)
-  }
-
-  init(connection: OpaquePointer, vault: Vault, clock: @escaping @Sendable () -> Milliseconds) throws {
+  init(
+    connection: OpaquePointer, file: DatabaseFile, vault: Vault, clock: @escaping @Sendable () -> Milliseconds
+  ) throws {
     func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
+    loader = try GroupLoader(connection: connection, vault: vault)
+    self.file = file
     self.connection = connection
     self.vault = vault
     self.clock = clock
     begin = try prepare("BEGIN IMMEDIATE")
     commit = try prepare("COMMIT")
     rollback = try prepare("ROLLBACK")
-    dataVersion = try prepare("PRAGMA data_version")
-    selectKey = try prepare("SELECT 1 FROM api_keys WHERE id = ? AND revoked IS NULL")
-    selectAccount = try prepare("SELECT daily_quota FROM accounts WHERE id = ?")
-    selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
-    selectChain = try prepare(
-      """
-      SELECT id, epoch, sealed_seed, cursor, nonce, trail, created FROM chains WHERE owner_id = ? AND client_seed = ?
-      """)
-    selectRecord = try prepare(
-      """
-      SELECT fingerprint, status, short_id, created, iif(?2 IN (fingerprint, x''), body, NULL),
-        iif(?2 IN (fingerprint, x''), parts, NULL)
-      FROM idempotency WHERE digest = ?1
-      """)
-    selectValue = try prepare(
-      """
-      SELECT endpoint, value, fields, items FROM outcomes WHERE id = ?1
-      UNION ALL SELECT endpoint, value, fields, items FROM test_outcomes WHERE id = ?1
-      """)
-    selectTestOutcome = try prepare(
-      """
-      SELECT id, client_seed, server_hash, endpoint, value, fields, items, created FROM test_outcomes
-      WHERE account_id = ? AND digest = ?
-      """)
-    selectLastOutcome = try prepare(
-      """
-      SELECT max(coalesce((SELECT max(id) FROM outcomes), 0), coalesce((SELECT max(id) FROM test_outcomes), 0))
-      """)
-    selectWebhooks = try prepare(
-      """
-      SELECT id FROM webhook_endpoints WHERE account_id = ? AND disabled IS NULL AND deleted IS NULL ORDER BY id
-      """)
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
-    selectLastChain = try prepare(
-      """
-      SELECT max(coalesce((SELECT max(id) FROM chains), 0), coalesce((SELECT max(chain_id) FROM commitments), 0))
-      """)
-    selectCommitment = try prepare(
-      """
-      SELECT chain_id, owner_id, sealed_seed, created, expires, revealed FROM commitments WHERE commit_id = ?
-      """)
-    // The end of the last sealed day, and when the last outcome was drawn.
-    selectLatest = try prepare(
-      """
-      SELECT max(
-        coalesce((SELECT (max(day) + 1) * 86400000 FROM merkle_days), 0),
-        coalesce((SELECT created FROM outcomes ORDER BY id DESC LIMIT 1), 0))
-      """)
     insertChain = try prepare(
       """
       INSERT INTO chains (id, owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce, trail, created)
@@ -155,12 +99,15 @@ final class GroupWriter {
   // MARK: A group
 
   func settle(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws -> Decision {
-    try transaction {
+    let decision = try transaction {
       let snapshot = try load(needs)
       let decision = decide(snapshot)
       try store(decision.changes, replacing: snapshot.records)
       return decision
     }
+    // What went into a file that nobody finds again is not recorded.
+    if !decision.changes.isEmpty { try file.check() }
+    return decision
   }
 
   /// Deletes expired records and commitments, `limit` of each at the most; returns whether there may be more.
@@ -220,8 +167,6 @@ final class GroupWriter {
     return latest
   }
 
-  // MARK: Load
-
   private func load(_ needs: Needs) throws -> Snapshot {
     var memory = try recall()
     let now = now()
@@ -229,162 +174,20 @@ final class GroupWriter {
       memory.day = Day(of: now)
       memory.accounts.removeAll()
     }
-    var snapshot = Snapshot(now: now, nextOutcome: memory.lastOutcome + 1, nextChain: memory.lastChain + 1)
-    for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
-    for account in needs.accounts { snapshot.accounts[account] = try standing(account, &memory) }
-    for key in needs.chains { snapshot.chains[key] = try chain(key, &memory)?.chain }
-    for (scope, fingerprint) in needs.claims { snapshot.records[scope] = try record(scope, fingerprint) }
-    for id in needs.testDraws { snapshot.testOutcomes[id] = try testOutcome(id) }
-    for id in needs.commitments { snapshot.commitments[id] = try commitment(id) }
-    for account in needs.webhookAccounts {
-      let endpoints = try webhooks(account, &memory)
-      if !endpoints.isEmpty { snapshot.webhooks[account] = endpoints }
-    }
+    let snapshot = try loader.load(needs, at: now, &memory)
     self.memory = memory
     return snapshot
   }
 
-  private func recall() throws -> Memory {
-    let version = try dataVersion.first { $0.integer(0) } ?? 0
+  /// What is remembered, or what a database that was changed makes of it.
+  private func recall() throws -> GroupMemory {
+    let version = try loader.version()
     if let memory, memory.dataVersion == version {
       self.memory = nil  // so that the caller's copy is the only one, and changes in place
       return memory
     }
-    latest = max(latest, try selectLatest.first { $0.integer(0) } ?? 0)
-    return Memory(
-      dataVersion: version, lastOutcome: try selectLastOutcome.first { $0.integer(0) } ?? 0,
-      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: Day(of: latest))
-  }
-
-  private func isLive(_ key: KeyID, _ memory: inout Memory) throws -> Bool {
-    if let known = memory.keys.value(for: key) { return known }
-    let live =
-      try selectKey.first {
-        $0.bind(key.rawValue)
-      } read: { _ in
-        true
-      } ?? false
-    memory.keys.insert(live, for: key)
-    return live
-  }
-
-  private func standing(_ account: AccountID, _ memory: inout Memory) throws -> AccountStanding? {
-    if let known = memory.accounts.value(for: account) { return known }
-    let quota: Int?? =
-      account == .anonymous
-      ? .some(nil)
-      : try selectAccount.first {
-        $0.bind(account.rawValue)
-      } read: {
-        $0.isNull(0) ? nil : Int($0.integer(0))
-      }
-    guard let quota else { return nil }
-    let used = try selectUsage.first {
-      $0.bind(account.rawValue)
-      $0.bind(memory.day.number)
-    } read: {
-      $0.integer(0)
-    }
-    let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used ?? 0))
-    memory.accounts.insert(standing, for: account)
-    return standing
-  }
-
-  private func webhooks(_ account: AccountID, _ memory: inout Memory) throws -> [WebhookEndpointID] {
-    if let known = memory.webhooks.value(for: account) { return known }
-    let endpoints = try selectWebhooks.all {
-      $0.bind(account.rawValue)
-    } read: {
-      WebhookEndpointID($0.integer(0))
-    }
-    memory.webhooks.insert(endpoints, for: account)
-    return endpoints
-  }
-
-  private func chain(_ key: ChainKey, _ memory: inout Memory) throws -> StoredChain? {
-    if let known = memory.chains.value(for: key) { return known }
-    let row = try selectChain.first {
-      $0.bind(key.owner.rawValue)
-      $0.bind(key.clientSeed.bytes)
-    } read: {
-      (
-        id: $0.integer(0), epoch: $0.integer(1), sealed: $0.bytes(2), cursor: $0.integer(3), nonce: $0.integer(4),
-        trail: $0.bytes(5), created: $0.integer(6)
-      )
-    }
-    guard let row else { return nil }
-    let opened = try vault.open(row.sealed, context: Self.sealingContext(chain: row.id, epoch: Int(row.epoch)))
-    let chain = SeedChain(
-      id: row.id, key: key, epoch: Int(row.epoch), active: ActiveSeed(try ServerSeed(hex: opened)), cursor: row.cursor,
-      nonce: row.nonce, created: row.created)
-    guard let trail = OutcomeTrail(row.trail) else { throw StoreFailure("the trail of chain \(row.id) is damaged") }
-    let stored = StoredChain(chain, trail)
-    memory.chains.insert(stored, for: key)
-    return stored
-  }
-
-  private func commitment(_ id: CommitID) throws -> Commitment? {
-    let row = try selectCommitment.first {
-      $0.bind(id.bytes)
-    } read: {
-      (
-        chain: $0.integer(0), owner: $0.integer(1), sealed: $0.bytes(2), created: $0.integer(3), expires: $0.integer(4),
-        revealed: $0.isNull(5) ? nil : $0.integer(5)
-      )
-    }
-    return try row.map {
-      let opened = try vault.open($0.sealed, context: Self.sealingContext(chain: $0.chain, epoch: 0))
-      return Commitment(
-        id: id, chain: $0.chain, owner: ChainOwner($0.owner), active: ActiveSeed(try ServerSeed(hex: opened)),
-        created: $0.created, expires: $0.expires, revealed: $0.revealed)
-    }
-  }
-
-  /// - Parameter fingerprint: of the request; see ``Needs/claims``.
-  private func record(_ scope: IdempotencyScope, _ fingerprint: [UInt8]) throws -> IdempotencyRecord? {
-    let row = try selectRecord.first {
-      $0.bind(scope.digest)
-      $0.bind(fingerprint)
-    } read: {
-      (
-        fingerprint: $0.bytes(0), status: Int($0.integer(1)), shortID: $0.isNull(2) ? nil : $0.bytes(2),
-        created: $0.integer(3), body: StoredBody(rest: $0.bytes(4), parts: $0.isNull(5) ? nil : $0.bytes(5))
-      )
-    }
-    guard let row else { return nil }
-    var values: [Int64: [UInt8]] = [:]
-    for outcome in row.body.outcomes { values[outcome] = try value(outcome) }
-    return IdempotencyRecord(
-      scope: scope, fingerprint: row.fingerprint,
-      reply: Reply(status: row.status, body: try row.body.body(with: values), shortID: row.shortID),
-      created: row.created)
-  }
-
-  private func value(_ outcome: Int64) throws -> [UInt8]? {
-    let value = try selectValue.first {
-      $0.bind(outcome)
-    } read: {
-      StoredValue.value(
-        of: $0.integer(0), $0.bytes(1), fields: $0.bytes(2), items: $0.isNull(3) ? nil : $0.bytes(3))
-    }
-    return value.flatMap { $0 }
-  }
-
-  private func testOutcome(_ id: TestDrawID) throws -> Outcome? {
-    let row = try selectTestOutcome.first {
-      $0.bind(id.account.rawValue)
-      $0.bind(id.digest)
-    } read: {
-      (
-        id: $0.integer(0), clientSeed: $0.bytes(1), serverHash: $0.bytes(2), endpoint: $0.integer(3),
-        value: $0.bytes(4), fields: $0.bytes(5), items: $0.isNull(6) ? nil : $0.bytes(6), created: $0.integer(7)
-      )
-    }
-    return try row.map {
-      try Outcome(
-        id: $0.id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: $0.endpoint, stored: $0.value, fields: $0.fields,
-        items: $0.items, created: $0.created, clientSeed: $0.clientSeed, serverHash: $0.serverHash, mode: .test)
-    }
+    latest = max(latest, try loader.latest())
+    return try loader.memory(version: version, day: Day(of: latest))
   }
 
   // MARK: Store
@@ -416,7 +219,7 @@ final class GroupWriter {
     }
     for chain in changes.newChains {
       let trail = chains[chain.id]?.trail ?? OutcomeTrail()
-      let sealed = try seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
+      let sealed = try vault.seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
       try insertChain.run {
         $0.bind(chain.id)
         $0.bind(chain.key.owner.rawValue)
@@ -434,7 +237,7 @@ final class GroupWriter {
     }
     for chain in changes.rotatedChains {
       let known = try before(chain, in: chains)
-      let sealed = try seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
+      let sealed = try vault.seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
       try rotateChain.run {
         $0.bind(chain.epoch)
         $0.bind(sealed)
@@ -462,7 +265,7 @@ final class GroupWriter {
       }
     }
     for commitment in changes.newCommitments {
-      let sealed = try seal(commitment.active.seed, chain: commitment.chain, epoch: 0)
+      let sealed = try vault.seal(commitment.active.seed, chain: commitment.chain, epoch: 0)
       try insertCommitment.run {
         $0.bind(commitment.chain)
         $0.bind(commitment.id.bytes)
@@ -541,11 +344,11 @@ final class GroupWriter {
   }
 
   /// The chains that a group changes, by their numbers, as they were before it.
-  private func chains(in changes: Changes, _ memory: inout Memory) throws -> [Int64: StoredChain] {
+  private func chains(in changes: Changes, _ memory: inout GroupMemory) throws -> [Int64: StoredChain] {
     var chains: [Int64: StoredChain] = [:]
     chains.reserveCapacity(changes.newChains.count + changes.movedChains.count)
     for chain in changes.newChains { chains[chain.id] = StoredChain(new: chain) }
-    for moved in changes.movedChains + changes.rotatedChains { chains[moved.id] = try chain(moved.key, &memory) }
+    for moved in changes.movedChains + changes.rotatedChains { chains[moved.id] = try loader.chain(moved.key, &memory) }
     return chains
   }
 
@@ -578,11 +381,4 @@ final class GroupWriter {
       $0.bind(record.created)
     }
   }
-
-  private func seal(_ seed: ServerSeed, chain: Int64, epoch: Int) throws -> [UInt8] {
-    try vault.seal(seed.ascii, context: Self.sealingContext(chain: chain, epoch: epoch))
-  }
-
-  /// What a server seed is sealed for: it opens nowhere else.
-  private static func sealingContext(chain: Int64, epoch: Int) -> String { "chain:\(chain):\(epoch)" }
 }

@@ -36,7 +36,9 @@ final class SQLiteDayDraft: DayDraft {
       try db.execute(sql: "PRAGMA temp_store = FILE; PRAGMA cache_size = -16000; PRAGMA temp.journal_mode = OFF")
       db.add(
         function: DatabaseFunction("short_id", argumentCount: 1, pure: true) { values in
-          Int64.fromDatabaseValue(values[0]).map { Data(shortIDs.encode($0)) }
+          Int64.fromDatabaseValue(values[0]).flatMap {
+            ShortIDs.numbers.contains($0) ? Data(shortIDs.encode($0)) : nil
+          }
         })
     }
     scratch = try DatabaseQueue(path: store.pool.path, configuration: configuration)
@@ -69,7 +71,8 @@ final class SQLiteDayDraft: DayDraft {
       }
       return try rows.map {
         guard day.start <= $0.created, $0.created < day.end else {
-          throw StoreFailure("the times of outcomes do not rise with their ids: \($0.created) stands within \(day)")
+          throw StoreFailure.damaged(
+            "the times of outcomes do not rise with their ids: \($0.created) stands within \(day)")
         }
         return LogLeaf(
           clientSeed: try ClientSeed($0.clientSeed), cursor: $0.cursor, nonce: $0.nonce,

@@ -20,7 +20,7 @@ extension SQLiteStore: DeliveryStore {
         return try claim.map { try take($0, db, now) } ?? []
       }
     } catch {
-      throw StoreFailure("\(error)")
+      throw StoreFailure(error)
     }
   }
 
@@ -37,6 +37,9 @@ extension SQLiteStore: DeliveryStore {
     }
   }
 
+  /// Counts an attempt; a count that is damaged does not overflow.
+  private static let oneMore = "min(max(attempts, 0), 1000000) + 1"
+
   private func settle(_ result: DeliveryResult, _ db: Database, _ now: Milliseconds) throws {
     func update(_ change: String, _ arguments: StatementArguments, anyClaim: Bool = false) throws -> Bool {
       let condition = anyClaim ? "state != 2" : "state = 1 AND claim = ?"
@@ -49,11 +52,11 @@ extension SQLiteStore: DeliveryStore {
       switch result.verdict {
       case .delivered:
         try update(
-          "state = 2, due = NULL, attempts = attempts + 1, expires = ?", [now + DeliveryRetention.delivered],
+          "state = 2, due = NULL, attempts = \(Self.oneMore), expires = ?", [now + DeliveryRetention.delivered],
           anyClaim: true)
-      case .retry(let at): try update("due = ?, attempts = attempts + 1", [at])
+      case .retry(let at): try update("due = ?, attempts = \(Self.oneMore)", [at])
       case .dead:
-        try update("state = 3, due = NULL, attempts = attempts + 1, expires = ?", [now + DeliveryRetention.dead])
+        try update("state = 3, due = NULL, attempts = \(Self.oneMore), expires = ?", [now + DeliveryRetention.dead])
       case .released: try update("due = ?", [now])
       }
     if counts, let attempt = result.attempt { try record(attempt, of: result.delivery, db) }
@@ -71,7 +74,7 @@ extension SQLiteStore: DeliveryStore {
         db.cachedStatement(
           sql: """
             INSERT INTO delivery_attempts (delivery_id, number, at, status, latency, error, answer)
-            SELECT ?1, coalesce((SELECT max(number) FROM delivery_attempts WHERE delivery_id = ?1), 0) + 1, ?, ?, ?, ?, ?
+            SELECT ?1, coalesce((SELECT max(number) FROM delivery_attempts WHERE delivery_id = ?1 AND number < 1000000000), 0) + 1, ?, ?, ?, ?, ?
             RETURNING number
             """),
         arguments: [
@@ -106,8 +109,8 @@ extension SQLiteStore: DeliveryStore {
             """), arguments: [endpoint, now, count])
       while bytes < claim.bytes, let row = try rows.next() {
         let delivery = ClaimedDelivery(
-          id: DeliveryID(row[0]), target: target, event: try Self.event(row), created: row[1], since: row[2] ?? row[1],
-          attempts: row[3], claim: .random(in: 1 ... .max))
+          id: row[0], target: target, created: row[1], resent: row[2], attempts: row[3], claim: .random(in: 1 ... .max)
+        ) { try Self.outcome(row) }
         claimed.append(delivery)
         bytes += delivery.size
       }
@@ -119,31 +122,30 @@ extension SQLiteStore: DeliveryStore {
     return claimed
   }
 
-  private static func event(_ row: Row) throws -> DeliveryEvent {
-    guard let outcome = row[4] as Int64? else { return .test }
-    guard let chain = row[5] as Int64? else { throw StoreFailure("outcome \(outcome) is not there") }
-    return .outcome(
-      try Outcome(
-        id: outcome, chain: chain, epoch: row[6], cursor: row[7], nonce: row[8], endpoint: row[9],
-        stored: row.bytes(10), fields: row.bytes(11), items: row.optionalBytes(12), created: row[13],
-        clientSeed: row.bytes(14), serverHash: row.bytes(15), mode: .live
-      ).withoutItems)
+  private static func outcome(_ row: Row) throws -> Outcome? {
+    guard let outcome = row[4] as Int64? else { return nil }
+    guard let chain = row[5] as Int64? else { throw StoreFailure.damaged("outcome \(outcome) is not there") }
+    guard let clientSeed = row[14] as Data? else {
+      throw StoreFailure.damaged("chain \(chain) of outcome \(outcome) is not there")
+    }
+    return try Outcome(
+      id: outcome, chain: chain, epoch: row[6], cursor: row[7], nonce: row[8], endpoint: row[9],
+      stored: row.bytes(10), fields: row.bytes(11), items: row.optionalBytes(12), created: row[13],
+      clientSeed: Array(clientSeed), serverHash: row.optionalBytes(15), mode: .live
+    ).withoutItems
   }
 
   private func target(_ id: WebhookEndpointID, _ db: Database, _ now: Milliseconds) throws -> WebhookTarget {
     guard
       let row = try Row.fetchOne(
-        db.cachedStatement(
-          sql:
-            "SELECT url, sealed_secret, sealed_old_secret, old_expires, account_id FROM webhook_endpoints WHERE id = ?"),
-        arguments: [id.rawValue]), let url = WebhookURL(row[0] as String)
-    else { throw StoreFailure("webhook \(id.rawValue) has no usable URL") }
-    let context = WebhookSecret.sealingContext(endpoint: id)
-    var secrets = [WebhookSecret(bytes: try vault.open(Array(row[1] as Data), context: context))]
-    if let old = row[2] as Data?, let expires = row[3] as Int64?, now < expires {
-      secrets.append(WebhookSecret(bytes: try vault.open(Array(old), context: context)))
+        db.cachedStatement(sql: "SELECT * FROM webhook_endpoints WHERE id = ?"), arguments: [id.rawValue])
+    else { throw StoreFailure("webhook \(id.rawValue) is not there") }
+    let old = (row["sealed_old_secret"] as Data?).flatMap { old in
+      (row["old_expires"] as Int64?).map { (sealed: Array(old), expires: $0) }
     }
-    return WebhookTarget(endpoint: id, account: AccountID(row[4]), url: url, secrets: secrets)
+    return WebhookTarget(
+      endpoint: WebhookEndpointID(row["id"]), account: AccountID(row["account_id"]), url: row["url"],
+      secret: Array(row["sealed_secret"] as Data), oldSecret: old, at: now, vault: vault)
   }
 
   public func pendingDeliveries() async throws(StoreFailure) -> Int {
@@ -176,7 +178,7 @@ extension SQLiteStore: DeliveryStore {
         return doomed.count == limit || db.changesCount == limit
       }
     } catch {
-      throw StoreFailure("\(error)")
+      throw StoreFailure(error)
     }
   }
 }

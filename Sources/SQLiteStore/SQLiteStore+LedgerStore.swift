@@ -19,6 +19,8 @@ extension SQLiteStore: LedgerStore {
     try write { try $0.probe() }
   }
 
+  public func checkPlace() throws(StoreFailure) { try file.check() }
+
   public func ping() async throws(StoreFailure) {
     _ = try await read { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM meta") }
   }
@@ -171,7 +173,7 @@ extension SQLiteStore: LedgerStore {
       db, sql: "SELECT trail FROM chains WHERE owner_id = ? AND client_seed = ?",
       arguments: [chain.owner.rawValue, Data(chain.clientSeed.bytes)])
     guard let stored else { return nil }
-    guard let trail = OutcomeTrail(Array(stored)) else { throw StoreFailure("the trail of a chain is damaged") }
+    guard let trail = OutcomeTrail(Array(stored)) else { throw StoreFailure.damaged("the trail of a chain is damaged") }
     guard let before else { return trail.newest }
     let read = try db.cachedStatement(sql: "SELECT cursor, nonce, previous, jump FROM outcomes WHERE id = ?")
     func row(_ id: Int64) throws -> (coordinates: (cursor: Int64, nonce: Int64), previous: Int64, jump: Int64)? {

@@ -28,7 +28,7 @@ extension SQLiteStore: SQLDatabase {
     } catch let error as AdministrationError {
       throw error
     } catch {
-      throw StoreFailure(wrapping: error)
+      throw StoreFailure(error)
     }
   }
 }
@@ -86,7 +86,7 @@ extension SQLValue {
     case .int64(let integer): self = .integer(integer)
     case .string(let text): self = .text(text)
     case .blob(let data): self = .bytes(Array(data))
-    case .double: throw StoreFailure("a column holds a fraction")
+    case .double: throw StoreFailure.damaged("a column holds a fraction")
     }
   }
 

@@ -59,8 +59,8 @@ extension SQLiteStore: TransparencyStore {
       }
       let index = try Int.fetchOne(
         db, sql: "SELECT leaf FROM merkle_leaves WHERE outcome_id = ?", arguments: [row["id"] as Int64])
-      guard let index, index < day.leafCount else {
-        throw StoreFailure("outcome \(row["id"] as Int64) has no place in the tree of \(day.day)")
+      guard let index, (0..<day.leafCount).contains(index) else {
+        throw StoreFailure.damaged("outcome \(row["id"] as Int64) has no place in the tree of \(day.day)")
       }
       let tiles = try day.shape.tilesOfProof(for: index).map { place in
         let bytes = try Data.fetchOne(
@@ -80,7 +80,9 @@ extension SQLiteStore: TransparencyStore {
         db,
         sql: "SELECT hashes FROM merkle_tiles WHERE day = ? AND level = 0 AND number >= ? ORDER BY number LIMIT ?",
         arguments: [day.number, first, numbers.count])
-      guard found.count == numbers.count else { throw StoreFailure("the tree of \(day) lacks some of its leaves") }
+      guard found.count == numbers.count else {
+        throw StoreFailure.damaged("the tree of \(day) lacks some of its leaves")
+      }
       return try zip(numbers, found).map {
         try MerkleTile(place: MerkleTile.Place(level: 0, number: $0), stored: $1, of: day)
       }
@@ -130,7 +132,7 @@ extension SQLiteStore: TransparencyStore {
     } catch let failure as StoreFailure {
       throw failure
     } catch {
-      throw StoreFailure("\(error)")
+      throw StoreFailure(error)
     }
   }
 }
@@ -141,6 +143,7 @@ extension SQLiteStore: TransparencyStore {
 /// cost every draw something.
 func firstOutcome(since moment: Milliseconds, _ db: Database) throws -> Int64? {
   guard let last = try Int64.fetchOne(db, sql: "SELECT max(id) FROM outcomes") else { return nil }
+  guard ShortIDs.numbers.contains(last) else { throw StoreFailure.damaged("outcome \(last) has no number there is") }
   var low: Int64 = 1
   var high = last + 1  // what is sought is in low...high
   while low < high {
@@ -168,7 +171,7 @@ let leafTables = "FROM outcomes o LEFT JOIN chains c ON c.id = o.chain_id"
 extension LogLeaf {
   fileprivate init(row: Row) throws {
     guard let clientSeed = row["client_seed"] as Data?, let serverHash = row["server_hash"] as Data? else {
-      throw StoreFailure("the chain or the server hash of outcome \(row["id"] as Int64) is not there")
+      throw StoreFailure.damaged("the chain or the server hash of outcome \(row["id"] as Int64) is not there")
     }
     self.init(
       clientSeed: try ClientSeed(clientSeed), cursor: row["cursor"], nonce: row["nonce"],
@@ -184,18 +187,17 @@ extension PublishedDay {
   }
 
   init(row: Row) throws {
-    func hash(_ column: String) throws -> MerkleHash? { try (row[column] as Data?).map { try MerkleHash(bytes: $0) } }
-    self.init(
-      day: Day(number: row["day"]), root: try hash("root"), leafCount: row["leaf_count"],
-      previousRoot: try hash("previous_root"), signature: Array(row["signature"] as Data), publishedAt: row["published"]
-    )
+    func bytes(_ column: String) -> [UInt8]? { (row[column] as Data?).map(Array.init) }
+    try self.init(
+      day: Day(number: row["day"]), root: bytes("root"), leafCount: row["leaf_count"],
+      previousRoot: bytes("previous_root"), signature: bytes("signature"), publishedAt: row["published"])
   }
 }
 
 extension MerkleTile {
   fileprivate init(place: Place, stored bytes: Data?, of day: Day) throws {
     guard let bytes = bytes.map(Array.init), Self.isWhole(bytes) else {
-      throw StoreFailure("tile \(place.number) of level \(place.level) of \(day) is missing or damaged")
+      throw StoreFailure.damaged("tile \(place.number) of level \(place.level) of \(day) is missing or damaged")
     }
     self.init(place: place, bytes: bytes)
   }

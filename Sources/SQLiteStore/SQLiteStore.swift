@@ -12,6 +12,7 @@ public final class SQLiteStore: Sendable {
   let clock: @Sendable () -> Milliseconds
   public let vault: Vault
   let shortIDs: ShortIDs
+  let file: DatabaseFile
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
   nonisolated(unsafe) let writer: GroupWriter
@@ -22,8 +23,8 @@ public final class SQLiteStore: Sendable {
   ///   - path: the file; made if it is not there, in a folder that is.
   ///   - mayHaveMoved: whether to open a file whose ledger was moved elsewhere.
   ///   - clock: the time; replaced in tests.
-  /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; ``LedgerHasMoved``; GRDB's
-  ///   `DatabaseError` if the file cannot be opened.
+  /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; ``LedgerHasMoved``;
+  ///   ``ForeignDatabase``; GRDB's `DatabaseError` if the file cannot be opened.
   public init(
     path: String, masterKey: MasterKey, mayHaveMoved: Bool = false,
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) }
@@ -39,19 +40,25 @@ public final class SQLiteStore: Sendable {
       try db.execute(sql: "PRAGMA cache_size = -16000")
       db.add(function: .newestOutcome)
     }
+    try ForeignDatabase.check(path)
     pool = try DatabasePool(path: path, configuration: configuration)
     try Schema.migrator.migrate(pool)
     try pool.writeWithoutTransaction { db in
+      try ForeignDatabase.mark(db)
       // GRDB chooses NORMAL for a write-ahead log, which may lose the last commits when the power fails.
       try db.execute(sql: "PRAGMA synchronous = FULL")
       // In pages, 32 MB: a checkpoint copies each page once however often it was written since the last one.
       try db.execute(sql: "PRAGMA wal_autocheckpoint = 8000")
+      // The log grows for as long as a reader keeps it from being reused; afterwards it shrinks to this many bytes.
+      try db.execute(sql: "PRAGMA journal_size_limit = \(64 << 20)")
     }
     try Self.check(masterKey, in: pool)
     if !mayHaveMoved { try pool.read { try LedgerHasMoved.check($0) } }
+    let file = try DatabaseFile(path: path)
+    self.file = file
     writer = try pool.writeWithoutTransaction { db in
       guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
-      return try GroupWriter(connection: connection, vault: masterKey.vault, clock: clock)
+      return try GroupWriter(connection: connection, file: file, vault: masterKey.vault, clock: clock)
     }
   }
 
@@ -69,10 +76,8 @@ public final class SQLiteStore: Sendable {
   func write<Result>(_ body: (GroupWriter) throws -> Result) throws(StoreFailure) -> Result {
     do {
       return try pool.writeWithoutTransaction { _ in try body(writer) }
-    } catch let failure as StoreFailure {
-      throw failure
     } catch {
-      throw StoreFailure("\(error)")
+      throw StoreFailure(error)
     }
   }
 
@@ -85,7 +90,7 @@ public final class SQLiteStore: Sendable {
     do {
       return try await pool.read(body)
     } catch {
-      throw StoreFailure("\(error)")
+      throw StoreFailure(error)
     }
   }
 }

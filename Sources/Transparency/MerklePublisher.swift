@@ -98,7 +98,7 @@ public final class MerklePublisher: Sendable {
   /// - Returns: how long it may be until there is something to do.
   /// - Throws: ``StoreFailure``, `CancellationError`.
   func publishDue() throws -> Duration {
-    while let day = try store.nextDay() {
+    while let day = try nextDay() {
       let left = day.end - clock()
       guard left <= 0 else { return min(.milliseconds(left), Self.longestSleep) }
       do {
@@ -118,7 +118,16 @@ public final class MerklePublisher: Sendable {
   /// - Throws: ``DayNotOver``, ``StoreFailure``.
   public func publish(through last: Day, published: (PublishedDay) -> Void = { _ in }) throws {
     guard last.end <= clock() else { throw DayNotOver(last) }
-    while let day = try store.nextDay(), day <= last { published(try publish(day)) }
+    while let day = try nextDay(), day <= last { published(try publish(day)) }
+  }
+
+  /// - Throws: a ``StoreFailure`` also for a day that nothing was recorded on: what tells it is damaged.
+  private func nextDay() throws -> Day? {
+    let day = try store.nextDay()
+    guard day?.start.isPlausible ?? true else {
+      throw StoreFailure.damaged("the day to publish next would be \(day?.description ?? "")")
+    }
+    return day
   }
 
   @discardableResult

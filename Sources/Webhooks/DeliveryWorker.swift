@@ -39,7 +39,11 @@ public final class DeliveryWorker: Service {
   /// How deliveries stand.
   public func report() async -> DeliveryCounts {
     var counts = counts.withLock { $0 }
-    counts.pending = try? await store.pendingDeliveries()
+    do throws(StoreFailure) {
+      counts.pending = try await store.pendingDeliveries()
+    } catch {
+      logger.error("pending webhook deliveries could not be counted", metadata: ["reason": "\(error.logged)"])
+    }
     return counts
   }
 
@@ -70,7 +74,12 @@ public final class DeliveryWorker: Service {
 
   private func sweep() async {
     while (try? await Task.sleep(for: .seconds(60))) != nil {
-      while !Task.isCancelled, (try? await store.sweepDeliveries()) == true {}
+      do throws(StoreFailure) {
+        while !Task.isCancelled, try await store.sweepDeliveries() {}
+      } catch {
+        counts.withLock { $0.failedSweeps += 1 }
+        logger.error("webhook deliveries could not be swept", metadata: ["reason": "\(error.logged)"])
+      }
     }
   }
 
@@ -83,7 +92,7 @@ public final class DeliveryWorker: Service {
         claimed = try await store.exchange(results, for: desk.claim())
       } catch {
         desk.putBack(results)
-        logger.error("webhook deliveries could not be claimed or recorded", metadata: ["reason": "\(error)"])
+        logger.error("webhook deliveries could not be claimed or recorded", metadata: ["reason": "\(error.logged)"])
         try? await Task.sleep(for: .seconds(1))
         continue
       }
@@ -125,12 +134,20 @@ public final class DeliveryWorker: Service {
   private func attempt(_ delivery: ClaimedDelivery) async -> DeliveryResult {
     let at = Self.wallClock()
     let started = ContinuousClock.now
+    let event: EventRenderer.Event
+    let url: WebhookURL
+    do {
+      event = try renderer.render(delivery)
+      guard let sound = delivery.target.url else { throw StoreFailure.damaged(delivery.fault ?? "it has no URL") }
+      url = sound
+    } catch {
+      return giveUp(delivery, at: at, because: error)
+    }
     let result: Result<DeliveryClient.Answer, any Error>
     do {
-      let event = try renderer.render(delivery)
       result = .success(
         try await client.post(
-          event.body, to: delivery.target.url, headers: Self.headers(event, delivery, at: at),
+          event.body, to: url, headers: Self.headers(event, delivery, at: at),
           attempt: delivery.attempts))
     } catch {
       if Task.isCancelled { return DeliveryResult(of: delivery, .released, attempt: nil) }
@@ -145,11 +162,27 @@ public final class DeliveryWorker: Service {
       status = it.status
       answer = it.body
       if !(200...299).contains(it.status) { failure = "the answer was \(it.status)" }
-    case .failure(let error): failure = DeliveryFailure(error, host: delivery.target.url.host).description
+    case .failure(let error): failure = DeliveryFailure(error, host: url.host).description
     }
     let attempt = DeliveryAttempt(
       at: at, status: status, latency: latency, error: failure.map { String($0.prefix(300)) }, answer: answer)
     return judge(delivery, attempt)
+  }
+
+  /// What is damaged stays so: the delivery is dead, and says why.
+  private func giveUp(_ delivery: ClaimedDelivery, at: Milliseconds, because error: any Error) -> DeliveryResult {
+    logger.error(
+      "a webhook delivery is given up: it is damaged",
+      metadata: [
+        "delivery": "\(delivery.id.rawValue)", "webhook": "\(delivery.target.endpoint.rawValue)", "reason": "\(error)",
+      ])
+    counts.withLock {
+      $0.failed += 1
+      $0.dead += 1
+    }
+    let reason = String("damaged: \(error)".prefix(300))
+    return DeliveryResult(
+      of: delivery, .dead, attempt: DeliveryAttempt(at: at, status: nil, latency: 0, error: reason, answer: []))
   }
 
   private func judge(_ delivery: ClaimedDelivery, _ attempt: DeliveryAttempt) -> DeliveryResult {

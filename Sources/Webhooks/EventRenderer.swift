@@ -28,6 +28,7 @@ public struct EventRenderer: Sendable {
       Event(
         id: "msg_test_" + String(decoding: shortIDs.encode(delivery.id.rawValue), as: UTF8.self), name: "test",
         body: Self.testBody(created: delivery.created))
+    case .damaged(let reason): throw StoreFailure.damaged(reason)
     }
   }
 

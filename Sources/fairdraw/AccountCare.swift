@@ -3,14 +3,25 @@ import Foundation
 import Ledger
 import Logging
 import ServiceLifecycle
+import Synchronization
 
 /// Tells the store every few seconds, and once more at the end, how keys were used, and sweeps expired sessions.
-struct AccountCare: Service {
-  let store: any AccountStore
-  let activity: KeyActivityLog
-  let logger: Logger
+final class AccountCare: Service {
+  private let store: any AccountStore
+  private let activity: KeyActivityLog
+  private let logger: Logger
+  private let failures = Atomic<Int>(0)
 
   private static let interval = Duration.seconds(5)
+
+  init(store: any AccountStore, activity: KeyActivityLog, logger: Logger) {
+    self.store = store
+    self.activity = activity
+    self.logger = logger
+  }
+
+  /// How often the store failed, since the start.
+  var failureCount: Int { failures.load(ordering: .relaxed) }
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
@@ -18,18 +29,19 @@ struct AccountCare: Service {
       while (try? await Task.sleep(for: Self.interval)) != nil {
         // In a task of its own, since one that is cancelled halfway could not say whether the store was told.
         let failure: (any Error)? = await Task { () -> (any Error)? in
-          if let failure = await tell() { return failure }
-          return await sweep()
+          if let failure = await self.tell() { return failure }
+          return await self.sweep()
         }.value
         // A store that stays away is worth one line, not one every few seconds.
         if let failure, !isFailing {
-          logger.warning(
+          self.logger.warning(
             "the use of keys could not be recorded, or sessions not swept", metadata: ["error": "\(failure)"])
         }
         isFailing = failure != nil
+        if isFailing { self.failures.add(1, ordering: .relaxed) }
       }
     }
-    _ = await Task { await tell() }.value
+    _ = await Task { await self.tell() }.value
   }
 
   /// - Returns: what went wrong; what was to be told is then kept for the next time.

@@ -120,10 +120,13 @@ struct Serve: AsyncParsableCommand {
     let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
     server.publicURL = givenURL
 
-    let (store, masterKey, place) = try storage.open()
+    var exposures: [String] = []
+    let (store, masterKey, place) = try storage.open { exposures.append($0) }
     let log = LineLog()
     defer { log.close() }
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
+    let logger = Logger(label: "fairdraw")
+    for exposure in exposures { logger.warning("\(exposure)") }
     let decider = Decider(
       masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, anonymousDailyQuota: anonymousQuota,
       commitmentLifetime: Milliseconds(commitTTL))
@@ -131,7 +134,9 @@ struct Serve: AsyncParsableCommand {
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
       renderer: EventRenderer(shortIDs: shortIDs), logger: Logger(label: "webhooks"))
-    let writer = LedgerWriter(store: store, decider: decider) { worker.notify() }
+    let writer = LedgerWriter(
+      store: store, decider: decider, onTrouble: { Logger(label: "store").warning("\($0)") },
+      onDeliveries: { worker.notify() })
     let gate = LedgerGate(writer: writer)
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey)
@@ -152,10 +157,13 @@ struct Serve: AsyncParsableCommand {
     ) { address in
       greet(address, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log)
     }
+    let care = AccountCare(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
+    parts.metrics.show(
+      "fairdraw_account_failed_sweeps", "Times that the use of keys could not be recorded, or sessions not be swept."
+    ) { care.failureCount }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
-      AccountCare(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts")),
-      Together(services: [DailyLog(publisher: publisher), worker, application]),
+      care, Together(services: [DailyLog(publisher: publisher), worker, application]),
     ]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {

@@ -32,19 +32,45 @@ struct StorageOptions: ParsableArguments {
   var masterKeyFile: String?
 
   /// Opens the store, making folder, database and master key if they are not there.
-  func open() throws -> (
+  ///
+  /// Of processes that do so first at the same time, one makes what has to be made and the others find it.
+  ///
+  /// - Parameter warn: told of what every user of the machine may read.
+  func open(warn: (String) -> Void = { _ in }) throws -> (
     store: any Store, masterKey: MasterKey, place: String
   ) {
-    switch try databaseSetting() {
-    case .sqlite(let path): try openSQLite(path)
-    case .postgres(let target): try openPostgres(target)
+    let database = try databaseSetting()
+    let folder =
+      switch database {
+      case .sqlite(let path): path.deletingLastPathComponent()
+      case .postgres: self.folder()
+      }
+    try Self.make(folder)
+    return try FolderLock.holding(folder) {
+      switch database {
+      case .sqlite(let path):
+        let opened = try openSQLite(path, in: folder, warn)
+        Exposure.warn(of: folder, "the data folder", advice: "chmod 700", warn)
+        return opened
+      case .postgres(let target): return try openPostgres(target, in: folder, warn)
+      }
     }
   }
 
-  private func openSQLite(_ path: URL) throws -> (
+  private static func make(_ folder: URL) throws {
+    do {
+      try FileManager.default.createDirectory(
+        at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw CommandFailure("the folder \(folder.path) cannot be made: \(error.localizedDescription)")
+    }
+  }
+
+  private func openSQLite(_ path: URL, in folder: URL, _ warn: (String) -> Void) throws -> (
     store: any Store, masterKey: MasterKey, place: String
   ) {
-    let masterKey = try self.masterKey(in: path.deletingLastPathComponent()) { keyFile in
+    try refuseToBeginAnew(path, in: folder)
+    let masterKey = try self.masterKey(in: folder, warn) { keyFile in
       // A new key would not open a database that exists.
       guard FileManager.default.fileExists(atPath: path.path) else { return }
       throw CommandFailure(
@@ -59,11 +85,29 @@ struct StorageOptions: ParsableArguments {
     }
   }
 
+  /// A new ledger is not begun where one was: its database may have been moved, and its log holds draws that were answered.
+  private func refuseToBeginAnew(_ path: URL, in folder: URL) throws {
+    func isThere(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+    guard !isThere(path.path) else { return }
+    let log = path.path + "-wal"
+    guard !isThere(log) else {
+      throw CommandFailure(
+        "the database \(path.path) is not there, but its write-ahead log \(log) is, and holds draws that were answered: "
+          + "put the database back beside it; to begin a new ledger, move \(log) away")
+    }
+    let key = folder.appendingPathComponent("master.key").path
+    guard namedKeyFile != nil || !isThere(key) else {
+      throw CommandFailure(
+        "the master key \(key) is there, but its database \(path.path) is not: put the database back; to begin a new "
+          + "ledger with this key, give --master-key-file \(key), and with a new one, move it away")
+    }
+  }
+
   private func openPostgres(
-    _ target: ConnectionTarget
+    _ target: ConnectionTarget, in folder: URL, _ warn: (String) -> Void
   ) throws -> (store: any Store, masterKey: MasterKey, place: String) {
     let place = target.place
-    let (masterKey, keyFile) = try self.masterKey(in: folder()) { keyFile in
+    let (masterKey, keyFile) = try self.masterKey(in: folder, warn) { keyFile in
       do {
         guard try PostgresStore.masterKeyFingerprint(of: target) != nil else { return }
       } catch {
@@ -88,23 +132,20 @@ struct StorageOptions: ParsableArguments {
   ///
   /// - Parameter mayMake: throws if a new key must not be made; asked when there is none.
   private func masterKey(
-    in folder: URL, mayMake: (_ keyFile: URL) throws -> Void
+    in folder: URL, _ warn: (String) -> Void, mayMake: (_ keyFile: URL) throws -> Void
   ) throws -> (key: MasterKey, file: URL) {
-    do {
-      try FileManager.default.createDirectory(
-        at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch {
-      throw CommandFailure("the folder \(folder.path) cannot be made: \(error.localizedDescription)")
-    }
-    if let named = Settings.text("master-key-file", masterKeyFile).map({ URL(fileURLWithPath: $0) }) {
-      return (try MasterKeyFile.read(named), named)
-    }
-    let file = folder.appendingPathComponent("master.key")
-    if !FileManager.default.fileExists(atPath: file.path) {
+    let file = namedKeyFile ?? folder.appendingPathComponent("master.key")
+    if namedKeyFile == nil, !FileManager.default.fileExists(atPath: file.path) {
       try mayMake(file)
       try MasterKeyFile.make(file)
     }
-    return (try MasterKeyFile.read(file), file)
+    let key = try MasterKeyFile.read(file)
+    Exposure.warn(of: file, "the master key file", advice: "chmod 600", warn)
+    return (key, file)
+  }
+
+  private var namedKeyFile: URL? {
+    Settings.text("master-key-file", masterKeyFile).map { URL(fileURLWithPath: $0) }
   }
 
   private enum Database {
@@ -141,69 +182,6 @@ struct StorageOptions: ParsableArguments {
       ?? (absolute("HOME") ?? FileManager.default.homeDirectoryForCurrentUser)
       .appendingPathComponent(".local/share", isDirectory: true)
     return base.appendingPathComponent("fairdraw", isDirectory: true)
-  }
-}
-
-/// The master key on disk: 64 hexadecimal characters and a line feed, readable by its owner alone.
-enum MasterKeyFile {
-  static func read(_ file: URL) throws -> MasterKey {
-    guard FileManager.default.fileExists(atPath: file.path) else {
-      throw CommandFailure("there is no master key file at \(file.path)")
-    }
-    let text: String
-    do {
-      text = try String(contentsOf: file, encoding: .utf8)
-    } catch {
-      throw CommandFailure("the master key file \(file.path) cannot be read: \(error.localizedDescription)")
-    }
-    let digits = text.filter { !$0.isWhitespace }
-    guard digits.utf8.count == 2 * MasterKey.size, let bytes = bytes(ofHex: digits) else {
-      throw CommandFailure("the master key file \(file.path) must hold 64 hexadecimal characters and nothing else")
-    }
-    return try MasterKey(bytes: bytes)
-  }
-
-  /// Two processes may start at once; the one that creates the file decides, and the other reads it.
-  static func make(_ file: URL) throws {
-    var random = SystemRandomNumberGenerator()
-    let text =
-      (0..<MasterKey.size).map { _ in
-        let byte = String(UInt8.random(in: 0...255, using: &random), radix: 16)
-        return byte.count == 1 ? "0" + byte : byte
-      }.joined() + "\n"
-    // Written aside and linked into place, so that nobody ever reads half a key.
-    let draft = file.path + ".\(ProcessInfo.processInfo.processIdentifier)"
-    defer { unlink(draft) }
-    let descriptor = Foundation.open(draft, O_WRONLY | O_CREAT | O_EXCL, 0o600)
-    guard descriptor >= 0 else {
-      throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())")
-    }
-    defer { close(descriptor) }
-    guard write(descriptor, text, text.utf8.count) == text.utf8.count, fsync(descriptor) == 0 else {
-      throw CommandFailure("the master key file \(file.path) cannot be written: \(lastError())")
-    }
-    guard link(draft, file.path) == 0 || errno == EEXIST else {
-      throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())")
-    }
-    // The name must survive a power cut as surely as the seeds that will be sealed under it.
-    let folder = Foundation.open(file.deletingLastPathComponent().path, O_RDONLY)
-    if folder >= 0 {
-      fsync(folder)
-      close(folder)
-    }
-  }
-
-  private static func lastError() -> String { String(cString: strerror(errno)) }
-
-  private static func bytes(ofHex digits: String) -> [UInt8]? {
-    var bytes: [UInt8] = []
-    var rest = Substring(digits)
-    while !rest.isEmpty {
-      guard rest.first?.isHexDigit == true, let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
-      bytes.append(byte)
-      rest = rest.dropFirst(2)
-    }
-    return bytes
   }
 }
 

@@ -57,7 +57,7 @@ enum Terminal {
 
   /// `2026-11-21 20:06 UTC`
   static func time(_ moment: Milliseconds) -> String {
-    let text = Date(timeIntervalSince1970: Double(moment) / 1000).formatted(.iso8601)
+    let text = moment.iso8601
     return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"
   }
 

@@ -73,8 +73,8 @@ struct WebhookCommand: AsyncParsableCommand {
       let rows = webhooks.map { webhook in
         [
           String(webhook.id.rawValue), names[webhook.account] ?? "",
-          webhook.isEnabled ? "enabled" : "disabled: \(webhook.disabledReason ?? "")", Terminal.time(webhook.created),
-          webhook.url.description,
+          webhook.isEnabled ? webhook.fault ?? "enabled" : "disabled: \(webhook.disabledReason ?? "")",
+          Terminal.time(webhook.created), webhook.url,
         ]
       }
       try Terminal.table(["ID", "ACCOUNT", "STATE", "CREATED", "URL"], rows)

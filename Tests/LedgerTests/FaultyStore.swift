@@ -12,6 +12,8 @@ final class FaultyStore: LedgerStore {
 
   struct Content: Sendable {
     var ledger: MemoryLedger
+    /// Why a group with these needs is refused, if it is.
+    var refusal: @Sendable (Needs) -> StoreFailure? = { _ in nil }
     /// The mood of each group; asked once a group.
     var mood: @Sendable (inout SplitMix64) -> Mood = { _ in .well }
     var random = SplitMix64(state: 0)
@@ -37,6 +39,8 @@ final class FaultyStore: LedgerStore {
   /// Lets one hanging group go on.
   func release() { gate.signal() }
 
+  func refuse(_ refusal: @escaping @Sendable (Needs) -> StoreFailure?) { content.withLock { $0.refusal = refusal } }
+
   func setMood(_ mood: @escaping @Sendable (inout SplitMix64) -> Mood) { content.withLock { $0.mood = mood } }
 
   var begun: Int { content.withLock { $0.begun } }
@@ -48,6 +52,7 @@ final class FaultyStore: LedgerStore {
       content.begun += 1
       return (content.mood(&content.random), content.random.int(100...3000))
     }
+    if let refusal = content.withLock({ $0.refusal })(needs) { throw refusal }
     switch mood {
     case .hanging: gate.wait()
     case .failing: throw StoreFailure("the disk is full")
@@ -65,7 +70,7 @@ final class FaultyStore: LedgerStore {
         content.groups.append((decision.replies.count, needs.outcomes))
         content.committed += 1
       }
-      if mood == .failingAfterCommit { throw StoreFailure("the connection was lost") }
+      if mood == .failingAfterCommit { throw StoreFailure("the connection was lost", mayBeStored: true) }
       return decision
     }
   }
@@ -79,9 +84,14 @@ final class FaultyStore: LedgerStore {
     guard mood == .well || mood == .slow else { throw StoreFailure("the disk is full") }
   }
 
+  /// Fails in the moods that fail a group; there is nothing to sweep.
+  func sweepExpiredRecords() throws(StoreFailure) -> Bool {
+    try probe()
+    return false
+  }
+
   // What a writer does not use.
 
-  func sweepExpiredRecords() throws(StoreFailure) -> Bool { false }
   func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord? { throw unused }
   func outcomes(
     of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int

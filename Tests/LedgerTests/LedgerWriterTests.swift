@@ -214,7 +214,8 @@ import Testing
     }
     #expect(failure.description == "the disk is full")
     #expect(store.ledger.outcomes.isEmpty)
-    #expect(writer.report.lastGroupFailed && writer.report.failedGroups == 1)
+    #expect(writer.report.failedGroups == 1 && writer.report.faults == [.passing: 1])
+    await until { writer.report.store.isFailing }
 
     // Stored, but nobody knows: the retry finds it.
     store.setMood { _ in .failingAfterCommit }
@@ -234,9 +235,10 @@ import Testing
     _ = try await writer.submit(draw(claim: "a"))
     store.setMood { _ in .failing }
     await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "b")) }
-    #expect(writer.report.lastGroupFailed)
+    await until { writer.report.store.isFailing }
+    #expect(writer.report.store.failedProbes > 0)
     store.setMood { _ in .well }
-    while writer.report.lastGroupFailed { await Task.yield() }
+    await until { !writer.report.store.isFailing }
     await writer.drain()
   }
 

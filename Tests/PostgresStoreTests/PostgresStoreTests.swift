@@ -26,6 +26,14 @@ import Testing
     try await check.run { try open($0) }
   }
 
+  @Test(arguments: StoreConformance.damageChecks) func isDamagedInOnePlace(_ check: StoreCheck) async throws {
+    try await check.run {
+      try open($0)
+    } sql: {
+      try cluster.psql($0, in: database)
+    }
+  }
+
   // MARK: The master key
 
   @Test func anotherMasterKeyIsRefused() async throws {
@@ -38,27 +46,6 @@ import Testing
     #expect(
       try PostgresStore.masterKeyFingerprint(of: cluster.target(database)) == StoreUnderTest.masterKey.fingerprint)
     #expect(try PostgresStore.masterKeyFingerprint(of: cluster.target(cluster.makeDatabase())) == nil)
-  }
-
-  @Test func aDamagedSeedFailsItsChainAlone() async throws {
-    let test = try await storeUnderTest()
-    try test.settle(draw(test.alice), draw(test.alice, "other"))
-    try cluster.psql("CREATE TABLE kept AS SELECT id, sealed_seed FROM chains", in: database)
-    let damages = [
-      "''", "'\\x00'", "sealed_seed || '\\x00'",
-      // A row that was moved: another chain's seed, sealed as well.
-      "(SELECT sealed_seed FROM kept WHERE id <> chains.id)",
-    ]
-    for (round, damage) in damages.enumerated() {
-      try cluster.psql("UPDATE chains SET sealed_seed = \(damage) WHERE client_seed = 'test'", in: database)
-      if round % 2 == 0 { try await test.reopen() }
-      #expect(throws: StoreFailure.self, "\(damage)") { try test.settle(draw(test.alice), draw(test.alice, "other")) }
-      #expect(try test.settle(draw(test.alice, "other")).reply.status == 200)
-      try cluster.psql(
-        "UPDATE chains SET sealed_seed = kept.sealed_seed FROM kept WHERE kept.id = chains.id", in: database)
-      #expect(try test.settle(draw(test.alice)).reply.status == 200)
-    }
-    #expect(try await test.outcomes(test.alice).count == 1 + damages.count)
   }
 
   // MARK: Company

@@ -466,7 +466,8 @@ extension StoreConformance {
         try await test.accounts.setSignIn(signIn("x@example.com"), of: account, keeping: nil)
       }
       await #expect(throws: gone) {
-        try await test.accounts.createWebhook(url: webhook.url, secret: WebhookSecret(), of: account)
+        try await test.accounts.createWebhook(
+          url: #require(WebhookURL(webhook.url)), secret: WebhookSecret(), of: account)
       }
       await #expect(throws: AdministrationError.unknownKey(String(caller.keyID.rawValue))) {
         try await test.accounts.revokeKey(caller.keyID, of: account)
@@ -545,7 +546,8 @@ extension StoreConformance {
       #expect(again.id > last.id)
       let newKey = try await test.accounts.createKey(NewAPIKey(mode: .live), of: again.id)
       #expect(newKey.id > key.id)
-      let newWebhook = try await test.accounts.createWebhook(url: webhook.url, secret: WebhookSecret(), of: again.id)
+      let newWebhook = try await test.accounts.createWebhook(
+        url: #require(WebhookURL(webhook.url)), secret: WebhookSecret(), of: again.id)
       #expect(newWebhook.id > webhook.id)
       // Its first draw begins a chain of its own.
       let fresh = try test.settle(draw(.key(newKey.id, again.id, .live))).changes.outcomes[0]

@@ -33,7 +33,13 @@ public struct StoreCheck: Sendable, CustomTestStringConvertible {
   public var testDescription: String { name }
 
   /// Fails the current test where the store does something else.
-  public func run(_ open: @escaping StoreOpener) async throws {
-    try await body(try await StoreUnderTest(open: open))
+  ///
+  /// - Parameter sql: runs SQL from outside, as another program would.
+  public func run(
+    _ open: @escaping StoreOpener, sql: (@Sendable (String) throws -> Void)? = nil
+  ) async throws {
+    try await body(try await StoreUnderTest(sql: sql ?? { _ in throw NoSQL() }, open: open))
   }
+
+  private struct NoSQL: Error {}
 }

@@ -10,6 +10,8 @@ package final class StoreUnderTest: Sendable {
 
   package let decider = Decider(
     masterKey: masterKey, publicURL: "https://draw.example", defaultDailyQuota: 1000)
+  /// Runs SQL on the database from outside.
+  package let sql: @Sendable (String) throws -> Void
   private let open: StoreOpener
   private let clock: TestClock
   private let current: Mutex<(any LedgerStore)?>
@@ -22,7 +24,9 @@ package final class StoreUnderTest: Sendable {
   /// Of account `bob`, who may draw thrice a day.
   package let bob: Caller
 
-  package init(open: @escaping StoreOpener) async throws {
+  package init(
+    sql: @escaping @Sendable (String) throws -> Void = { _ in }, open: @escaping StoreOpener
+  ) async throws {
     let clock = TestClock()
     let store = try await open { clock.now }
     let accounts = try #require(store as? any AccountStore)
@@ -36,6 +40,7 @@ package final class StoreUnderTest: Sendable {
     aliceToo = try await caller("alice", .live)
     aliceTest = try await caller("alice", .test)
     bob = try await caller("bob", .live)
+    self.sql = sql
     self.open = open
     self.clock = clock
     current = Mutex(store)

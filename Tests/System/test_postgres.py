@@ -465,10 +465,71 @@ def test_a_server_that_stops_in_mid_transaction_is_cut_off(fleet, cluster):
   other = cluster.session(
     fleet.name, "SET idle_in_transaction_session_timeout = '2s'", "BEGIN",
     f"SELECT 1 FROM accounts WHERE name = '{account}' FOR UPDATE")
-  answer = server.get("/api/ints", {"clientSeed": "x"}, key=key)
-  assert answer.status == 200, answer
+  wait_until(lambda: server.get("/api/ints", {"clientSeed": "x"}, key=key).status == 200, "the account is served again")
   with contextlib.suppress(BrokenPipeError):
     other.communicate(timeout=30)
+
+
+LOCKS = {
+  "account": "SELECT 1 FROM accounts WHERE name = '{account}' FOR UPDATE",
+  "chain": "SELECT 1 FROM chains WHERE client_seed = 'held' FOR UPDATE",
+  "usage": "SELECT 1 FROM usage WHERE account_id = (SELECT id FROM accounts WHERE name = '{account}') FOR UPDATE"}
+
+
+@pytest.mark.parametrize("what", LOCKS)
+def test_a_row_that_somebody_else_locks_stops_those_who_need_it_alone(fleet, cluster, what):
+  (server,) = fleet.start(1)
+  account = fleet.account()
+  key, other_key = fleet.key(account), fleet.key()
+  for held in (key, None):
+    assert server.get("/api/ints", {"clientSeed": "held"}, key=held).status == 200
+  other = cluster.session(fleet.name, "BEGIN", LOCKS[what].format(account=account))
+  try:
+    def ask(number):
+      """Every fourth needs what is locked; together they come in groups."""
+      if number % 4 == 0:
+        return server.get("/api/ints", {"clientSeed": "held"}, key=key, idempotency=f"held-{number}")
+      return server.get("/api/ints", {"clientSeed": f"other-{number}"}, key=[other_key, None][number % 2])
+
+    for round in range(3):
+      for number, answer in enumerate(together(16, ask)):
+        if number % 4 == 0:
+          assert (answer.status, answer.code) == (503, "unavailable") and answer.header("Retry-After"), answer
+        else:
+          assert answer.status == 200, answer
+    assert server.get("/api/health").status == 200
+  finally:
+    other.communicate(timeout=30)
+  for number in range(0, 16, 4):
+    again = wait_until(lambda: (a := server.get(
+      "/api/ints", {"clientSeed": "held"}, key=key, idempotency=f"held-{number}")).status == 200 and a, "it is served again")
+    assert not again.replayed
+  check_ledger(fleet)
+
+
+def test_a_chain_that_was_set_back_draws_nothing_at_any_server(fleet, cluster):
+  servers = fleet.start(2)
+  key = fleet.key()
+  for number in range(6):
+    assert servers[number % 2].get("/api/ints", {"clientSeed": "x"}, key=key).status == 200
+  fleet.sql("CREATE TABLE kept AS SELECT * FROM chains")
+  columns = ["sealed_seed", "epoch", "cursor", "nonce", "trail", "created", "moved"]
+  for damage in [
+    "nonce = 2", "nonce = 9223372036854775807", "nonce = -1", "epoch = 9223372036854775807", "trail = '\\xff'",
+    "sealed_seed = '\\x00'", "moved = 9223372036854775807"]:
+    fleet.sql(f"UPDATE chains SET {damage}")
+    for server in servers:
+      answer = server.get("/api/ints", {"clientSeed": "x"}, key=key)
+      assert (answer.status, answer.code) == (500, "damaged"), (damage, answer)
+      assert server.get("/api/ints", {"clientSeed": unique("y")}).status == 200, damage
+      assert server.get("/api/health").status == 200
+    fleet.sql("UPDATE chains SET " + ", ".join(f"{c} = kept.{c}" for c in columns) + " FROM kept WHERE kept.id = chains.id")
+  # A whole row put back to before a rotation, with nothing drawn since.
+  assert servers[0].post("/api/rotate", {"clientSeed": "x"}, key=key).status == 200
+  fleet.sql("UPDATE chains SET epoch = kept.epoch, sealed_seed = kept.sealed_seed FROM kept WHERE kept.id = chains.id")
+  for server in servers:
+    answer = server.get("/api/ints", {"clientSeed": "x"}, key=key)
+    assert (answer.status, answer.code) == (500, "damaged"), answer
 
 
 def test_servers_share_the_delivering(fleet, tmp_path):
@@ -590,6 +651,21 @@ def test_servers_that_start_together_on_an_empty_database(fleet):
   for server in servers:
     assert server.get("/api/ints", {"clientSeed": "x"}).status == 200
   check_ledger(fleet)
+
+
+def test_servers_that_start_first_at_once_on_one_folder_make_one_key(cluster, tmp_path):
+  for round in range(4):
+    name = unique("db").replace("-", "_")
+    cluster.psql("postgres", f"CREATE DATABASE {name}")
+    servers = [Server(tmp_path / f"shared-{round}", FAIRDRAW_DATABASE=cluster.url(name)) for _ in range(3)]
+    for number, server in enumerate(servers):
+      server.log = tmp_path / f"shared-{round}-{number}.log"
+    try:
+      together(3, lambda number: servers[number].start())
+      assert [server.get("/api/ints", {"clientSeed": "x"}).json()["nonce"] for server in servers] == [0, 1, 2]
+    finally:
+      for server in servers:
+        server.kill()
 
 
 def test_a_server_with_another_master_key_is_refused(fleet, tmp_path):

@@ -82,6 +82,23 @@ import Webhooks
     try await silent.close()
   }
 
+  @Test func whatIsDamagedIsGivenUpAndSaysWhy() async throws {
+    let receiver = try await Receiver()
+    let store = MemoryDeliveries()
+    store.add(2, to: "http://127.0.0.1:\(receiver.port)/", endpoint: 1)
+    let damaged = WebhookTarget(
+      endpoint: WebhookEndpointID(2), account: AccountID(2), url: "nonsense", secret: [], oldSecret: nil, at: 0,
+      vault: try MasterKey(bytes: Array(1...32)).vault)
+    store.add(damaged)
+    try await working(on: store) {
+      try await until { store.delivered.count == 2 && !store.dead.isEmpty }
+    }
+    #expect(receiver.received.count == 2)
+    #expect(
+      store.dead.map { $0.attempt?.error ?? "" }.allSatisfy { $0.contains("webhook 2") && $0.contains("damaged") })
+    try await receiver.stop()
+  }
+
   @Test func aStoreThatFailsIsAskedAgain() async throws {
     let receiver = try await Receiver()
     let store = MemoryDeliveries()
@@ -103,6 +120,7 @@ private final class MemoryDeliveries: DeliveryStore {
     var claimed: [DeliveryID: ClaimedDelivery] = [:]
     var attempted: [DeliveryID] = []
     var delivered: [DeliveryID] = []
+    var dead: [DeliveryResult] = []
     var count: Int64 = 0
     var exchanges = 0
     var failures = 0
@@ -126,8 +144,19 @@ private final class MemoryDeliveries: DeliveryStore {
     }
   }
 
+  func add(_ target: WebhookTarget) {
+    state.withLock { state in
+      state.count += 1
+      state.waiting[target.endpoint, default: []].append(
+        ClaimedDelivery(
+          id: DeliveryID(state.count), target: target, event: .test, created: 0, since: 0, attempts: 0,
+          claim: state.count))
+    }
+  }
+
   func fail(next count: Int) { state.withLock { $0.failures = count } }
 
+  var dead: [DeliveryResult] { state.withLock { $0.dead } }
   var delivered: [DeliveryID] { state.withLock { $0.delivered } }
   var attempted: [DeliveryID] { state.withLock { $0.attempted } }
   var due: [ClaimedDelivery] { state.withLock { $0.waiting.values.flatMap(\.self) } }
@@ -150,7 +179,8 @@ private final class MemoryDeliveries: DeliveryStore {
         switch result.verdict {
         case .delivered: state.delivered.append(result.delivery)
         case .released: state.waiting[result.endpoint, default: []].append(delivery)
-        case .retry, .dead: break
+        case .dead: state.dead.append(result)
+        case .retry: break
         }
       }
       var claimed: [ClaimedDelivery] = []

@@ -24,8 +24,7 @@ struct Admission: Sendable {
     do throws(StoreFailure) {
       key = try await keys.key(secret)
     } catch {
-      record.note { $0.fault = error.description }
-      throw Refusal.unavailable
+      throw record.refusal(for: error)
     }
     return try admit(key, headers, target, peer: peer, record: record)
   }
@@ -119,12 +118,4 @@ struct Admission: Sendable {
     guard caller == .anonymous || caller.mode == .test, let address = record.notes.address else { return }
     limiter.charge(Self.slots(of: bytes) - 1, to: address.subscriber)
   }
-}
-
-extension Refusal {
-  /// The store failed: a retry may go better.
-  public static let unavailable = Refusal(
-    503, "The database could not be used; try again, with the same Idempotency-Key if there was one.",
-    code: "unavailable",
-    retryAfter: 1)
 }

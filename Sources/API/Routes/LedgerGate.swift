@@ -118,11 +118,12 @@ public struct LedgerGate: Sendable {
         record.note {
           $0.ledger = ContinuousClock.now - started
           $0.isReplay = reply.isReplay
+          if let fault = reply.fault { $0.fault = fault.logged }
           $0.isConflict = reply.status == 409 && reply == Self.conflict
         }
         answer(.success(reply))
       case .failure(let failure):
-        record.note { $0.fault = "\(failure)" }
+        record.note { $0.fault = failure.logged }
         answer(.failure(Self.refusal(failure, isIdempotent: submission.claim != nil)))
       }
     }
@@ -152,8 +153,8 @@ public struct LedgerGate: Sendable {
       Refusal(503, "The server has too much to do; nothing was drawn.", code: "overloaded", retryAfter: 1)
     case .shuttingDown:
       Refusal(503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
-    case .storeFailed:
-      Refusal.unavailable
+    case .storeFailed(let failure):
+      Refusal(failure)
     case .timedOut where isIdempotent:
       Refusal(
         503, "The request under this Idempotency-Key is still running; try again for its answer.",

@@ -118,8 +118,7 @@ struct MerkleRoutes: Routes {
     }
     guard let place = found.place else { throw try await notPublished(day, context) }
     guard let proof = InclusionProof(index: place.index, leafCount: place.day.leafCount, tiles: place.tiles) else {
-      context.record.note { $0.fault = "the tiles of \(day) do not fit its tree" }
-      throw Refusal.unavailable
+      throw context.record.refusal(for: .damaged("the tiles of \(day) do not fit its tree"))
     }
     let leaf = found.leaf
     var body: [UInt8] = []

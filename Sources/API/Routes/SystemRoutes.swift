@@ -35,9 +35,9 @@ struct SystemRoutes: Routes {
   }
 
   @Sendable private func health(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let database = await isDatabaseUp()
+    let database = await isDatabaseUp(context)
     let status =
-      lifecycle.isShuttingDown ? "shutting_down" : database && !writer.report.lastGroupFailed ? "ok" : "degraded"
+      lifecycle.isShuttingDown ? "shutting_down" : database && !writer.report.store.isFailing ? "ok" : "degraded"
     let times = responseTimes.summary
     var body: [UInt8] = []
     body.append(json: "{\"status\":")
@@ -69,11 +69,10 @@ struct SystemRoutes: Routes {
     do throws(StoreFailure) {
       totals = try await store.totals()
     } catch {
-      context.record.note { $0.fault = error.description }
-      throw Refusal.unavailable
+      throw context.record.refusal(for: error)
     }
     let times = responseTimes.summary
-    let operational = !writer.report.lastGroupFailed && !lifecycle.isShuttingDown
+    let operational = !writer.report.store.isFailing && !lifecycle.isShuttingDown
     var body: [UInt8] = []
     body.append(json: "{\"registeredUsers\":{\"value\":")
     body.append(integer: totals.accounts)
@@ -89,11 +88,12 @@ struct SystemRoutes: Routes {
     return .json(body)
   }
 
-  private func isDatabaseUp() async -> Bool {
+  private func isDatabaseUp(_ context: FairdrawContext) async -> Bool {
     do throws(StoreFailure) {
       try await store.ping()
       return true
     } catch {
+      context.note(fault: error.logged)
       return false
     }
   }

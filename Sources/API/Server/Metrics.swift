@@ -34,7 +34,7 @@ public final class Metrics: Sendable {
   }
 
   /// Shows `value` as it is when somebody looks.
-  func show(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int) {
+  public func show(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int) {
     gauges.withLock { $0.append((name, help, value)) }
   }
 
@@ -78,6 +78,7 @@ public final class Metrics: Sendable {
     page.histogram("fairdraw_ledger_commit_duration_seconds", [], writer.commitTimes)
     page.single(
       "fairdraw_ledger_failed_groups_total", .counter, "Groups that could not be stored.", Double(writer.failedGroups))
+    page.addFaults(writer)
 
     if let databaseSize {
       page.single("fairdraw_database_bytes", .gauge, "Size of the whole database.", Double(databaseSize))
@@ -94,6 +95,9 @@ public final class Metrics: Sendable {
     page.single(
       "fairdraw_webhook_deliveries_dead_total", .counter, "Webhook deliveries that this server gave up.",
       Double(deliveries.dead))
+    page.single(
+      "fairdraw_webhook_failed_sweeps_total", .counter, "Sweeps of finished webhook deliveries that failed.",
+      Double(deliveries.failedSweeps))
     for gauge in gauges.withLock({ $0 }) {
       page.single(String(describing: gauge.name), .gauge, String(describing: gauge.help), Double(gauge.value()))
     }
@@ -142,5 +146,28 @@ struct MetricsPage {
     sample(name + "_bucket", labels + [("le", "+Inf")], Double(histogram.count))
     sample(name + "_sum", labels, histogram.sum)
     sample(name + "_count", labels, Double(histogram.count))
+  }
+}
+
+extension MetricsPage {
+  /// What went wrong in the ledger, and how its store is.
+  fileprivate mutating func addFaults(_ writer: LedgerWriter.Statistics) {
+    family(
+      "fairdraw_ledger_faults_total", .counter,
+      "Submissions that met a fault: passing, permanent (the operator must act), or a damaged record.")
+    for kind in StoreFailure.Kind.allCases {
+      sample("fairdraw_ledger_faults_total", [("kind", kind.rawValue)], Double(writer.faults[kind] ?? 0))
+    }
+    single(
+      "fairdraw_store_failing", .gauge, "1 while nothing can be stored.", writer.store.isFailing ? 1 : 0)
+    single(
+      "fairdraw_store_failed_probes_total", .counter, "Looks at the store that found it failing.",
+      Double(writer.store.failedProbes))
+    single(
+      "fairdraw_store_failed_sweeps_total", .counter, "Sweeps of expired records that failed.",
+      Double(writer.store.failedSweeps))
+    single(
+      "fairdraw_ledger_time_ahead_seconds", .gauge, "How far recorded time is ahead of this machine's clock.",
+      Double(writer.store.timeAhead) / 1000)
   }
 }

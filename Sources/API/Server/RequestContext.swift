@@ -30,13 +30,12 @@ public struct FairdrawContext: InitializableFromSource {
 }
 
 extension FairdrawContext {
-  /// Reads from a store; when it fails, the log is told why and the client to come back.
+  /// Reads from a store; when it fails, the log is told why, and the client whether to come back.
   public func reading<Result>(_ body: () async throws(StoreFailure) -> Result) async throws(Refusal) -> Result {
     do throws(StoreFailure) {
       return try await body()
     } catch {
-      record.note { $0.fault = error.description }
-      throw .unavailable
+      throw record.refusal(for: error)
     }
   }
 
@@ -61,6 +60,11 @@ extension FairdrawContext {
     if case .key(_, let account, .live) = caller { return .account(account) }
     return record.notes.address.map { .subscriber($0.subscriber) } ?? .nobody
   }
+
+  /// Says in the log how the store failed.
+  ///
+  /// - Returns: what the client is told.
+  package func refusal(for failure: StoreFailure) -> Refusal { record.refusal(for: failure) }
 
   /// Says in the log why a request met a fault.
   package func note(fault: String) { record.note { $0.fault = fault } }
@@ -108,6 +112,15 @@ final class RequestRecord: Sendable {
   }
 
   func note(_ change: (inout Notes) -> Void) { state.withLock { change(&$0) } }
+
+  /// Says in the log how the store failed.
+  ///
+  /// - Returns: what the client is told.
+  func refusal(for failure: StoreFailure) -> Refusal {
+    note { $0.fault = failure.logged }
+    return Refusal(failure)
+  }
+
   var notes: Notes { state.withLock { $0 } }
   var elapsed: Duration { ContinuousClock.now - started }
 }

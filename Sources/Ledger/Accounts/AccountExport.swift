@@ -172,7 +172,7 @@ public struct AccountExport: Sendable {
       body.append(json: "{\"id\":")
       body.append(integer: webhook.id.rawValue)
       body.append(json: ",\"url\":")
-      body.append(jsonString: webhook.url.description)
+      body.append(jsonString: webhook.url)
       body.append(text: ",\"enabled\":\(webhook.isEnabled)")
       body.append(json: ",\"disabledReason\":")
       body.append(optional: webhook.disabledReason)

@@ -184,7 +184,7 @@ public struct DailyUsage: Sendable, Equatable {
   public init(day: Day, endpoint: Endpoint, count: Int) {
     self.day = day
     self.endpoint = endpoint
-    self.count = count
+    self.count = min(count, 1 << 50)  // so that even counts that are damaged can be added up
   }
 }
 

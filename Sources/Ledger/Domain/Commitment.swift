@@ -65,6 +65,22 @@ public struct Commitment: Sendable {
     self.revealed = revealed
   }
 
+  /// A commitment as a store's columns hold it.
+  ///
+  /// - Throws: a ``StoreFailure`` if they are none that this program wrote.
+  public init(
+    id: CommitID, chain: Int64, owner: Int64, sealedSeed: [UInt8], created: Milliseconds, expires: Milliseconds,
+    revealed: Milliseconds?, vault: Vault
+  ) throws(StoreFailure) {
+    guard chain > 0, created.isPlausible, expires.isPlausible, revealed?.isPlausible ?? true else {
+      throw .damaged("the row of the commitment of chain \(chain) is damaged")
+    }
+    self.init(
+      id: id, chain: chain, owner: ChainOwner(owner),
+      active: try vault.openSeed(sealedSeed, chain: chain, epoch: 0), created: created, expires: expires,
+      revealed: revealed)
+  }
+
   /// How long one that was never revealed is kept after it expired, to be told from one that never was.
   public static let afterlife: Milliseconds = 24 * 3600 * 1000
 

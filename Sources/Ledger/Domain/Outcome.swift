@@ -58,22 +58,29 @@ public struct Outcome: Sendable, Equatable {
   /// - Parameters:
   ///   - stored: what ``stored`` was.
   ///   - serverHash: nil when neither the chain nor the revealed seeds have it.
-  /// - Throws: ``StoreFailure`` if the row is not one that this program wrote; ``InvalidParameter`` if its seed or hash is
-  ///   none.
+  /// - Throws: a ``StoreFailure`` if the row is none that this program wrote.
   public init(
     id: Int64, chain: Int64, epoch: Int64, cursor: Int64, nonce: Int64, endpoint: Int64, stored: [UInt8],
     fields: [UInt8], items: [UInt8]?, created: Milliseconds, clientSeed: [UInt8], serverHash: [UInt8]?, mode: Mode
-  ) throws {
+  ) throws(StoreFailure) {
     guard let endpoint = UInt8(exactly: endpoint).flatMap(Endpoint.init(rawValue:)) else {
-      throw StoreFailure("outcome \(id) is of an unknown endpoint, \(endpoint)")
+      throw .damaged("outcome \(id) is of an unknown endpoint, \(endpoint)")
     }
-    guard let serverHash else { throw StoreFailure("the server seed of outcome \(id), epoch \(epoch), is missing") }
-    self.init(
-      id: id, chain: chain, mode: mode, clientSeed: try ClientSeed(clientSeed),
-      serverHash: try ServerHash(bytes: serverHash), epoch: Int(epoch), cursor: cursor, nonce: nonce,
-      endpoint: endpoint,
-      value: StoredValue.value(of: endpoint, stored, fields: fields, items: items) ?? Array("null".utf8),
-      stored: stored, fields: fields, items: items, created: created)
+    guard let serverHash else { throw .damaged("the server seed of outcome \(id), epoch \(epoch), is missing") }
+    let coordinates = 0...SeedChain.largestCoordinate
+    guard ShortIDs.numbers.contains(id), coordinates.contains(epoch), coordinates.contains(cursor),
+      coordinates.contains(nonce), created.isPlausible
+    else { throw .damaged("the row of outcome \(id) is damaged") }
+    do {
+      self.init(
+        id: id, chain: chain, mode: mode, clientSeed: try ClientSeed(clientSeed),
+        serverHash: try ServerHash(bytes: serverHash), epoch: Int(epoch), cursor: cursor, nonce: nonce,
+        endpoint: endpoint,
+        value: StoredValue.value(of: endpoint, stored, fields: fields, items: items) ?? Array("null".utf8),
+        stored: stored, fields: fields, items: items, created: created)
+    } catch {
+      throw .damaged("the row of outcome \(id) is damaged: \(error)")
+    }
   }
 
   /// The same without what it was shuffled or picked from.

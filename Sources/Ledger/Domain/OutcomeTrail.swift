@@ -15,6 +15,9 @@ public struct OutcomeTrail: Sendable, Equatable {
   /// The newest first.
   private var trees: [Tree] = []
 
+  /// How many outcomes it leads to.
+  public private(set) var count: Int64 = 0
+
   public init() {}
 
   /// The newest outcome's row number; nil before the first.
@@ -30,6 +33,7 @@ public struct OutcomeTrail: Sendable, Equatable {
   @discardableResult
   public mutating func append(_ id: Int64) -> Links {
     let previous = trees.first?.root ?? 0
+    count += 1
     if trees.count >= 2, trees[0].size == trees[1].size {
       let size = 1 + trees[0].size + trees[1].size
       trees.removeFirst()
@@ -60,10 +64,12 @@ public struct OutcomeTrail: Sendable, Equatable {
   public init?(_ bytes: [UInt8]) {
     var rest = bytes[...]
     var last: Int64 = 0
+    count = 0
     while !rest.isEmpty {
       guard let size = Self.take(from: &rest), let distance = Self.take(from: &rest) else { return nil }
       let (root, overflows) = trees.isEmpty ? (distance, false) : last.subtractingReportingOverflow(distance)
-      guard !overflows, size > 0, root > 0 else { return nil }
+      guard !overflows, (1...SeedChain.largestCoordinate).contains(size), root > 0, trees.count < 64 else { return nil }
+      count += size
       trees.append(Tree(size: size, root: root))
       last = root
     }

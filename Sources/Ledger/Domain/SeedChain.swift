@@ -54,6 +54,10 @@ public struct SeedChain: Sendable {
   public var nonce: Int64
   public let created: Milliseconds
 
+  /// The most that a cursor, a nonce or an epoch can be: what JSON numbers hold exactly. Nobody counts that far, so a row
+  /// that says more is damaged.
+  public static let largestCoordinate: Int64 = 1 << 53 - 1
+
   public init(
     id: Int64, key: ChainKey, epoch: Int, active: ActiveSeed, cursor: Int64, nonce: Int64, created: Milliseconds
   ) {

@@ -3,14 +3,27 @@ import JSON
 /// A moment, in milliseconds since 1970-01-01T00:00:00 UTC, leap seconds not counted.
 public typealias Milliseconds = Int64
 
+extension Milliseconds {
+  /// Whether this is a moment of the years 1970 to 9999. What a database holds beyond them was not recorded, and time
+  /// does not go on from it.
+  public var isPlausible: Bool { (0..<253_402_300_800_000).contains(self) }
+
+  /// `2026-11-21T20:06:00Z`, whatever the moment.
+  public var iso8601: String {
+    var text: [UInt8] = []
+    text.append(iso8601: self)
+    return String(decoding: text.dropLast(5), as: UTF8.self) + "Z"
+  }
+}
+
 /// A UTC day, numbered from 1970-01-01 as 0.
 public struct Day: Hashable, Comparable, Sendable {
   public let number: Int64
-  public init(number: Int64) { self.number = number }
+  public init(number: Int64) { self.number = min(max(number, Self.numbers.lowerBound), Self.numbers.upperBound) }
 
   /// The day that `moment` falls in.
   public init(of moment: Milliseconds) {
-    number = moment.flooring(by: 86_400_000)
+    self.init(number: moment.flooring(by: 86_400_000))
   }
 
   public static func < (a: Self, b: Self) -> Bool { a.number < b.number }
@@ -18,15 +31,18 @@ public struct Day: Hashable, Comparable, Sendable {
   /// The day's first moment.
   public var start: Milliseconds { number * 86_400_000 }
   /// The first moment after the day.
-  public var end: Milliseconds { next.start }
+  public var end: Milliseconds { start + 86_400_000 }
 
   public var next: Day { Day(number: number + 1) }
   public var previous: Day { Day(number: number - 1) }
 
+  /// Days that numbers from a database are taken for, lest arithmetic with them overflows: those of any moment that
+  /// ``Milliseconds`` can express, but for the first and the last few.
+  private static let numbers: ClosedRange<Int64> = -106_751_991_000...106_751_991_000
+
   /// Whole seconds from `moment` to the end of its day, at least 1.
   public static func secondsLeft(at moment: Milliseconds) -> Int {
-    let end = (Day(of: moment).number + 1) * 86_400_000
-    return Int((end - moment + 999) / 1000)
+    Int((86_400_000 - moment.remainder(by: 86_400_000) + 999) / 1000)
   }
 }
 
@@ -85,6 +101,12 @@ extension Day: CustomStringConvertible {
 }
 
 extension Int64 {
+  /// What ``flooring(by:)`` leaves: 0 or more.
+  fileprivate func remainder(by divisor: Int64) -> Int64 {
+    let remainder = self % divisor
+    return remainder < 0 ? remainder + divisor : remainder
+  }
+
   fileprivate func flooring(by divisor: Int64) -> Int64 {
     let quotient = self / divisor
     return self % divisor < 0 ? quotient - 1 : quotient
@@ -95,7 +117,7 @@ extension [UInt8] {
   /// Appends a moment as `2026-11-21T20:06:00.123Z`, for the years 0 to 9999.
   public mutating func append(iso8601 moment: Milliseconds) {
     let day = Day(of: moment)
-    let rest = moment - day.start
+    let rest = moment.remainder(by: 86_400_000)
     append(text: day.description)
     append(UInt8(ascii: "T"))
     append(padded: rest / 3_600_000, digits: 2)

@@ -8,6 +8,21 @@ public struct ShortIDs: Sendable {
   /// How many row numbers there are: 62¹⁰, numbered from 0.
   public static let capacity: UInt64 = 839_299_365_868_340_224
 
+  /// What a row number can be.
+  public static let numbers: Range<Int64> = 0..<Int64(capacity)
+
+  static func isShortID(_ text: [UInt8]) -> Bool { text.count == 10 && text.allSatisfy(alphabet.contains) }
+
+  /// The first of `count` numbers after `last`, for rows or for chains.
+  ///
+  /// - Throws: a ``StoreFailure`` if there are not as many: then nothing new can be recorded.
+  public static func first(of count: Int, after last: Int64) throws(StoreFailure) -> Int64 {
+    guard numbers.contains(last), Int64(count) < numbers.upperBound - last else {
+      throw StoreFailure("the database has no numbers left: \(last) is in use", kind: .permanent)
+    }
+    return last + 1
+  }
+
   private static let half: UInt64 = 916_132_832  // 62⁵
   private static let rounds: UInt64 = 10
   private static let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)

@@ -24,6 +24,26 @@ public struct PublishedDay: Sendable, Equatable {
     self.publishedAt = publishedAt
   }
 
+  /// A published day as a store's columns hold it.
+  ///
+  /// - Throws: a ``StoreFailure`` if they are none that this program wrote.
+  public init(
+    day: Day, root: [UInt8]?, leafCount: Int64?, previousRoot: [UInt8]?, signature: [UInt8]?,
+    publishedAt: Milliseconds
+  ) throws(StoreFailure) {
+    guard let leafCount, ShortIDs.numbers.contains(leafCount), (root == nil) == (leafCount == 0), let signature,
+      publishedAt.isPlausible
+    else { throw .damaged("the row of the published day \(day) is damaged") }
+    do {
+      self.init(
+        day: day, root: try root.map { try MerkleHash(bytes: $0) }, leafCount: Int(leafCount),
+        previousRoot: try previousRoot.map { try MerkleHash(bytes: $0) }, signature: signature,
+        publishedAt: publishedAt)
+    } catch {
+      throw .damaged("the row of the published day \(day) is damaged: \(error)")
+    }
+  }
+
   public var shape: MerkleShape { MerkleShape(leafCount: leafCount) }
 }
 

@@ -45,6 +45,8 @@ public enum DeliveryState: Int64, Sendable, CaseIterable {
 /// What a delivery tells.
 public enum DeliveryEvent: Sendable, Equatable {
   case outcome(Outcome)
+  /// Its rows are damaged, as the log or the delivery's operator may read.
+  case damaged(String)
   /// Made by hand, to see whether the receiver works.
   case test
 }
@@ -75,6 +77,32 @@ public struct ClaimedDelivery: Sendable {
     self.claim = claim
   }
 
+  /// A delivery as a store's columns hold it, and the outcome it tells of, if it does.
+  ///
+  /// - Parameter outcome: throws what keeps it from being read; nil for a test event.
+  public init(
+    id: Int64, target: WebhookTarget, created: Milliseconds, resent: Milliseconds?, attempts: Int64, claim: Int64,
+    outcome: () throws -> Outcome?
+  ) {
+    let since = resent ?? created
+    var event: DeliveryEvent
+    do {
+      event = try outcome().map(DeliveryEvent.outcome) ?? .test
+    } catch {
+      event = .damaged("\(error)")
+    }
+    let isSound = ShortIDs.numbers.contains(id) && created.isPlausible && since.isPlausible && attempts >= 0
+    if !isSound { event = .damaged("the row of delivery \(id) is damaged") }
+    self.init(
+      id: DeliveryID(id), target: target, event: event, created: isSound ? created : 0, since: isSound ? since : 0,
+      attempts: Int(min(max(attempts, 0), 1_000_000)), claim: claim)
+  }
+
+  /// Why it cannot be attempted, if something is damaged.
+  public var fault: String? {
+    if case .damaged(let reason) = event { reason } else { target.fault }
+  }
+
   /// What it takes in memory, about.
   public var size: Int {
     if case .outcome(let outcome) = event { 512 + outcome.value.count + outcome.fields.count } else { 512 }
@@ -85,9 +113,12 @@ public struct ClaimedDelivery: Sendable {
 public final class WebhookTarget: Sendable {
   public let endpoint: WebhookEndpointID
   public let account: AccountID
-  public let url: WebhookURL
+  /// Nil exactly if there is a ``fault``.
+  public let url: WebhookURL?
   /// The present one first, then, for a day after it was replaced, the one before.
   public let secrets: [WebhookSecret]
+  /// Why nothing can be delivered to it.
+  public let fault: String?
 
   public init(endpoint: WebhookEndpointID, account: AccountID, url: WebhookURL, secrets: [WebhookSecret]) {
     precondition(!secrets.isEmpty)
@@ -95,6 +126,32 @@ public final class WebhookTarget: Sendable {
     self.account = account
     self.url = url
     self.secrets = secrets
+    fault = nil
+  }
+
+  /// A target as a store's columns hold it.
+  ///
+  /// - Parameter oldSecret: the one before, sealed, and when it ends.
+  public init(
+    endpoint: WebhookEndpointID, account: AccountID, url: String, secret: [UInt8],
+    oldSecret: (sealed: [UInt8], expires: Milliseconds)?, at now: Milliseconds, vault: Vault
+  ) {
+    self.endpoint = endpoint
+    self.account = account
+    do {
+      guard let url = WebhookURL(url) else {
+        throw StoreFailure.damaged("the URL of webhook \(endpoint.rawValue) is damaged")
+      }
+      var sealed = [secret]
+      if let oldSecret, now < oldSecret.expires { sealed.append(oldSecret.sealed) }
+      secrets = try sealed.map { try WebhookSecret(sealed: $0, of: endpoint, vault) }
+      self.url = url
+      fault = nil
+    } catch {
+      self.url = nil
+      secrets = []
+      fault = "\(error); replace the webhook's secret or the webhook"
+    }
   }
 }
 
@@ -163,6 +220,8 @@ public struct DeliveryCounts: Sendable, Equatable {
   public var failed = 0
   /// Deliveries that this server gave up, since its start.
   public var dead = 0
+  /// Sweeps of finished deliveries that failed, since its start.
+  public var failedSweeps = 0
 
   public init() {}
 }

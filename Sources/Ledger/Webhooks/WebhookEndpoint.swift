@@ -11,20 +11,25 @@ public struct WebhookEndpointID: Hashable, Comparable, Sendable {
 public struct WebhookEndpoint: Sendable, Equatable {
   public let id: WebhookEndpointID
   public let account: AccountID
-  public let url: WebhookURL
+  /// As it is stored.
+  public let url: String
+  /// Why nothing can be delivered to it, if its URL or secret is damaged.
+  public let fault: String?
   /// Whether events are made for it and delivered.
   public let isEnabled: Bool
   /// Why it is not, for its operator.
   public let disabledReason: String?
   public let created: Milliseconds
 
+  /// - Parameter target: what would be delivered to.
   public init(
-    id: WebhookEndpointID, account: AccountID, url: WebhookURL, isEnabled: Bool, disabledReason: String?,
+    target: WebhookTarget, url: String, isEnabled: Bool, disabledReason: String?,
     created: Milliseconds
   ) {
-    self.id = id
-    self.account = account
+    id = target.endpoint
+    account = target.account
     self.url = url
+    fault = target.fault
     self.isEnabled = isEnabled
     self.disabledReason = disabledReason
     self.created = created

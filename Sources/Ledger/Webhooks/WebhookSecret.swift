@@ -21,6 +21,17 @@ public struct WebhookSecret: Sendable, Equatable {
     self.bytes = bytes
   }
 
+  /// Opens the secret of an endpoint.
+  ///
+  /// - Throws: a ``StoreFailure`` if it is damaged.
+  init(sealed: [UInt8], of endpoint: WebhookEndpointID, _ vault: Vault) throws(StoreFailure) {
+    let opened = try? vault.open(sealed, context: Self.sealingContext(endpoint: endpoint))
+    guard let opened, !opened.isEmpty else {
+      throw .damaged("the sealed secret of webhook \(endpoint.rawValue) does not open")
+    }
+    bytes = opened
+  }
+
   /// Reads `whsec_…`; nil for anything else.
   public init?(_ text: String) {
     guard text.hasPrefix("whsec_"), let data = Data(base64Encoded: String(text.dropFirst(6))), !data.isEmpty else {

@@ -35,19 +35,27 @@ public struct Decider: Sendable {
     _ group: [Submission], snapshot: Snapshot, entropy: inout some RandomNumberGenerator
   ) -> Decision {
     var draft = Draft(snapshot: snapshot)
-    let replies = group.map { settle($0, in: &draft, entropy: &entropy) }
+    let replies = group.map { submission in
+      do throws(Refusal) {
+        return try settle(submission, in: &draft, entropy: &entropy)
+      } catch {
+        return Reply(error)
+      }
+    }
     return Decision(replies: replies, changes: draft.finish())
   }
 
+  /// - Throws: the refusal of a submission that needs what could not be loaded.
   private func settle(
     _ submission: Submission, in draft: inout Draft, entropy: inout some RandomNumberGenerator
-  ) -> Reply {
+  ) throws(Refusal) -> Reply {
+    try draft.check(.account(submission.caller.account))
     if case .key(let key, _, _) = submission.caller, !draft.snapshot.keys.contains(key) {
       return Reply(.invalidAPIKey)
     }
     if let refusal = refusal(for: submission.caller) { return Reply(refusal) }
     let before = (writes: draft.writes, outcomes: draft.changes.outcomes.count)
-    var reply = reply(to: submission, in: &draft, entropy: &entropy)
+    var reply = try reply(to: submission, in: &draft, entropy: &entropy)
     reply.wroteWithoutCost = draft.writes > before.writes && draft.changes.outcomes.count == before.outcomes
     return reply
   }
@@ -59,14 +67,15 @@ public struct Decider: Sendable {
 
   private func reply(
     to submission: Submission, in draft: inout Draft, entropy: inout some RandomNumberGenerator
-  ) -> Reply {
+  ) throws(Refusal) -> Reply {
     guard let claim = submission.claim else {
-      return run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
+      return try run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
     }
+    try draft.check(.record(claim.scope))
     if let record = draft.snapshot.records[claim.scope], !record.isExpired(at: draft.snapshot.now) {
       return record.fingerprint == claim.fingerprint ? record.reply.replayed : Reply(.idempotencyConflict)
     }
-    let reply = run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
+    let reply = try run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
     if reply.isFinal {
       draft.record(
         IdempotencyRecord(
@@ -77,14 +86,10 @@ public struct Decider: Sendable {
 
   private func run(
     _ operation: Operation, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
-  ) -> Reply {
+  ) throws(Refusal) -> Reply {
     switch operation {
     case .draw(let request):
-      switch draw(request, by: caller, in: &draft, entropy: &entropy) {
-      case .success(let outcome): return reply(outcome)
-      case .failure(let refusal):
-        return Reply(refusal)
-      }
+      return reply(try draw(request, by: caller, in: &draft, entropy: &entropy))
     case .batch(let entries):
       return batch(entries, by: caller, in: &draft, entropy: &entropy)
     case .seed(let clientSeed):
@@ -92,12 +97,13 @@ public struct Decider: Sendable {
         let active = testSeeds.seed(account: caller.account, clientSeed: clientSeed)
         return Reply(status: 200, body: chainBody(clientSeed, active.hash, cursor: 0, nonce: 0))
       }
-      let chain = draft.chains[draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed), &entropy)]
+      let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+      let chain = draft.chains[try draft.chain(key, &entropy)]
       return Reply(
         status: 200, body: chainBody(clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce))
     case .incrementCursor(let clientSeed):
       guard caller.mode == .live else { return Reply(.testModeForbidden) }
-      guard let index = draft.existingChain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) else {
+      guard let index = try draft.existingChain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) else {
         return Reply(.badRequest("clientSeed has no seed chain yet: draw from it, or ask for its seed, first"))
       }
       draft.chains[index].cursor += 1
@@ -109,11 +115,11 @@ public struct Decider: Sendable {
         body: chainBody(
           clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce, created: chain.created))
     case .rotate(let clientSeed):
-      return rotate(clientSeed, by: caller, in: &draft, entropy: &entropy)
+      return try rotate(clientSeed, by: caller, in: &draft, entropy: &entropy)
     case .commit:
       return commit(by: caller, in: &draft, entropy: &entropy)
     case .reveal(let id, let request):
-      return reveal(id, request, by: caller, in: &draft)
+      return try reveal(id, request, by: caller, in: &draft)
     case .refuse(let refusal):
       return Reply(refusal)
     }
@@ -135,19 +141,22 @@ public struct Decider: Sendable {
     body.reserveCapacity(entries.count * 480)
     var references: [BodyReference] = []
     body.append(json: "{\"results\":[")
+    var fault: StoreFailure?
     for (index, entry) in entries.enumerated() {
       if index > 0 { body.append(json: ",") }
       let failure: Refusal
       switch entry {
       case .draw(let request):
-        switch draw(request, by: caller, in: &draft, entropy: &entropy) {
-        case .success(let outcome):
+        do throws(Refusal) {
+          let outcome = try draw(request, by: caller, in: &draft, entropy: &entropy)
           body.append(json: "{\"ok\":true,\"outcome\":")
           if let reference = BodyReference(outcome, at: body.count) { references.append(reference) }
           renderer.append(outcome, to: &body)
           body.append(json: "}")
           continue
-        case .failure(let refusal): failure = refusal
+        } catch {
+          failure = error
+          fault = fault ?? error.fault
         }
       case .refused(let error):
         // Once the quota is spent, nothing after it is looked at, bad draws included.
@@ -162,22 +171,22 @@ public struct Decider: Sendable {
       body.append(json: "}")
     }
     body.append(json: "]}")
-    return Reply(status: 200, body: body, references: references)
+    return Reply(status: 200, body: body, references: references, fault: fault)
   }
 
   private func draw(
     _ request: DrawRequest, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
-  ) -> Result<Outcome, Refusal> {
-    if case .key(_, let account, .test) = caller { return .success(testDraw(request, account: account, in: &draft)) }
-    if let refusal = quotaRefusal(for: caller, in: draft) { return .failure(refusal) }
+  ) throws(Refusal) -> Outcome {
+    if case .key(_, let account, .test) = caller { return try testDraw(request, account: account, in: &draft) }
+    if let refusal = quotaRefusal(for: caller, in: draft) { throw refusal }
 
-    let index = draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed), &entropy)
+    let index = try draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed), &entropy)
     let chain = draft.chains[index]
     let outcome = outcome(of: request, from: chain, in: &draft)
     draft.chains[index].nonce += 1
     draft.moved.insert(index)
     draft.record(outcome, for: caller.account)
-    return .success(outcome)
+    return outcome
   }
 
   /// The refusal of a caller whose quota is spent; nil if there is some left.
@@ -206,8 +215,11 @@ public struct Decider: Sendable {
   }
 
   /// The first such draw is recorded, so that its short id can be looked up and its time stays; every later one is it again.
-  private func testDraw(_ request: DrawRequest, account: AccountID, in draft: inout Draft) -> Outcome {
+  private func testDraw(
+    _ request: DrawRequest, account: AccountID, in draft: inout Draft
+  ) throws(Refusal) -> Outcome {
     let id = TestDrawID(account: account, draw: request)
+    try draft.check(.testDraw(id))
     if let recorded = draft.snapshot.testOutcomes[id] { return recorded }
     let active = testSeeds.seed(account: account, clientSeed: request.clientSeed)
     return testOutcome(of: request, id, from: active, in: &draft)
@@ -230,11 +242,13 @@ public struct Decider: Sendable {
 
   private func rotate(
     _ clientSeed: ClientSeed, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
-  ) -> Reply {
+  ) throws(Refusal) -> Reply {
     guard caller.mode == .live else { return Reply(.testModeForbidden) }
     let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
     // Nonces are not skipped, so a chain has as many outcomes as its nonce says.
-    guard let index = draft.existingChain(key), draft.chains[index].nonce > 0 else { return Reply(.nothingToRotate) }
+    guard let index = try draft.existingChain(key), draft.chains[index].nonce > 0 else {
+      return Reply(.nothingToRotate)
+    }
     let revealed = draft.rotate(index, &entropy)
     let chain = draft.chains[index]
     var body: [UInt8] = []
@@ -273,7 +287,10 @@ public struct Decider: Sendable {
     return Reply(status: 200, body: body)
   }
 
-  private func reveal(_ id: CommitID, _ request: DrawRequest, by caller: Caller, in draft: inout Draft) -> Reply {
+  private func reveal(
+    _ id: CommitID, _ request: DrawRequest, by caller: Caller, in draft: inout Draft
+  ) throws(Refusal) -> Reply {
+    try draft.check(.commitment(id))
     guard let commitment = draft.snapshot.commitments[id] else { return Reply(.unknownCommitment) }
     guard commitment.owner == caller.chainOwner else { return Reply(.foreignCommitment) }
     guard commitment.revealed == nil else { return Reply(.usedCommitment) }

@@ -19,16 +19,25 @@ struct Draft {
     day = Day(of: snapshot.now)
   }
 
+  /// Throws the refusal of whoever needs what could not be loaded.
+  func check(_ need: @autoclosure () -> Need) throws(Refusal) {
+    guard !snapshot.failures.isEmpty, let failure = snapshot.failures[need()] else { return }
+    throw Refusal(failure)
+  }
+
   /// Where the chain stands in `chains`, if it exists.
-  mutating func existingChain(_ key: ChainKey) -> Int? {
+  mutating func existingChain(_ key: ChainKey) throws(Refusal) -> Int? {
     if let index = chainIndex[key] { return index }
-    guard let chain = snapshot.chains[key] else { return nil }
+    guard let chain = snapshot.chains[key] else {
+      try check(.chain(key))
+      return nil
+    }
     return append(chain)
   }
 
   /// Where the chain stands in `chains`; a new one gets its server seed from `entropy`.
-  mutating func chain(_ key: ChainKey, _ entropy: inout some RandomNumberGenerator) -> Int {
-    if let index = existingChain(key) { return index }
+  mutating func chain(_ key: ChainKey, _ entropy: inout some RandomNumberGenerator) throws(Refusal) -> Int {
+    if let index = try existingChain(key) { return index }
     let chain = SeedChain(
       id: snapshot.nextChain, key: key, epoch: 0, active: ActiveSeed(ServerSeed(using: &entropy)), cursor: 0, nonce: 0,
       created: snapshot.now)

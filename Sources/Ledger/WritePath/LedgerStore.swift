@@ -15,6 +15,8 @@ public protocol LedgerStore: Sendable {
   /// that the snapshot shows can change. `decide` is called once, or again from a fresh snapshot if the database made
   /// the transaction start over; only the last decision counts.
   ///
+  /// What cannot be loaded, a damaged row say, is in ``Snapshot/failures`` and fails nobody but who needs it.
+  ///
   /// - Throws: ``StoreFailure`` when nothing was stored, or when whether it was is not known.
   func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision
 
@@ -26,6 +28,9 @@ public protocol LedgerStore: Sendable {
 
   /// Writes something small and makes it durable, to find out whether it can.
   func probe() throws(StoreFailure)
+
+  /// Finds out, without writing, whether what is stored still goes where the store was opened; called every second.
+  func checkPlace() throws(StoreFailure)
 
   /// The key with this SHA-256, revoked or not.
   func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord?
@@ -67,13 +72,8 @@ public protocol LedgerStore: Sendable {
   func ping() async throws(StoreFailure)
 }
 
-/// A store that could not do what was asked. The reason is for the log, never for a client.
-public struct StoreFailure: Error, Sendable, CustomStringConvertible {
-  public let description: String
-  public init(_ description: String) { self.description = description }
-
-  /// `error`, if it is a store's failure; else a failure that says what it says.
-  public init(wrapping error: any Error) { self = error as? StoreFailure ?? StoreFailure("\(error)") }
+extension LedgerStore {
+  public func checkPlace() throws(StoreFailure) {}
 }
 
 /// Why an operator's command could not be carried out.

@@ -39,6 +39,7 @@ public final class LedgerWriter: Sendable {
   /// Signalled once for each housekeeping thread when it is to stop.
   private let stopHousekeeping = DispatchSemaphore(value: 0)
   private let statistics = Mutex(Statistics())
+  private let health: StoreHealth
 
   private struct State {
     var queue: SubmissionQueue<Ticket>
@@ -57,13 +58,18 @@ public final class LedgerWriter: Sendable {
     public var groupSizes = Histogram.sizes
     /// Seconds each of them took to load, decide and commit.
     public var commitTimes = Histogram.seconds
-    /// Whether the store failed the last group it had something to store for, and has not proved sound since.
-    public var lastGroupFailed = false
+    /// Submissions that met a fault of the store's, by its kind.
+    public var faults: [StoreFailure.Kind: Int] = [:]
+    /// How the store is.
+    public var store = StoreHealth.Report()
   }
 
-  /// - Parameter onDeliveries: called, on a writer's thread, when webhook events have become durable.
+  /// - Parameters:
+  ///   - onTrouble: told, for the log, what begins to ail the store, and when it is over.
+  ///   - onDeliveries: called, on a writer's thread, when webhook events have become durable.
   public init(
     store: any LedgerStore, decider: Decider, limits: Limits = Limits(),
+    onTrouble: @escaping @Sendable (String) -> Void = { _ in },
     onDeliveries: @escaping @Sendable () -> Void = {}
   ) {
     self.store = store
@@ -71,14 +77,16 @@ public final class LedgerWriter: Sendable {
     self.limits = limits
     self.onDeliveries = onDeliveries
     state = Mutex(State(queue: SubmissionQueue(limits: limits)))
+    health = StoreHealth(store: store, onTrouble: onTrouble)
     replays = ReplayCache(capacity: limits.replayCacheBytes)
     for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
     start("ledger-patience") { $0.every(.milliseconds(250)) { $0.failImpatient() } }
     start("ledger-care") { writer in
       var second = 0
-      writer.every(.seconds(1)) {
-        $0.lookAfterStore(sweeping: second % 60 == 0)
+      writer.every(.seconds(1)) { writer in
+        writer.health.check()
+        if second % 60 == 0 { writer.health.sweep { writer.state.withLock { $0.isClosed } } }
         second += 1
       }
     }
@@ -94,7 +102,11 @@ public final class LedgerWriter: Sendable {
     thread.start()
   }
 
-  public var report: Statistics { statistics.withLock { $0 } }
+  public var report: Statistics {
+    var report = statistics.withLock { $0 }
+    report.store = health.report
+    return report
+  }
 
   /// What waits for a group.
   public var queued: (draws: Int, bytes: Int) { state.withLock { ($0.queue.draws, $0.queue.bytes) } }
@@ -204,33 +216,74 @@ public final class LedgerWriter: Sendable {
   }
 
   private func settle(_ tickets: [Ticket]) {
+    do throws(StoreFailure) {
+      try store(tickets)
+    } catch {
+      statistics.withLock { $0.failedGroups += 1 }
+      guard tickets.count > 1, !error.isOfWholeStore, !error.mayBeStored else { return fail(tickets, error) }
+      settleSingly(tickets, after: error)
+    }
+  }
+
+  /// Makes a group durable and answers it.
+  private func store(_ tickets: [Ticket]) throws(StoreFailure) {
     let group = tickets.map(\.submission)
     var entropy = SystemRandomNumberGenerator()
+    var now: Milliseconds = 0
     let started = ContinuousClock.now
-    do {
-      let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)
-      let decision = try store.commit(needs) { snapshot in
-        decider.decide(group, snapshot: snapshot, entropy: &entropy)
-      }
-      precondition(decision.replies.count == group.count)
-      for record in decision.changes.records { replays.insert(record) }
-      statistics.withLock {
-        $0.groups += 1
-        $0.submissions += group.count
-        $0.groupSizes.add(Double(group.count))
-        $0.commitTimes.add((.now - started) / .seconds(1))
-        // A group that had nothing to store says nothing about whether the store can.
-        if !decision.changes.isEmpty { $0.lastGroupFailed = false }
-      }
-      answer(zip(tickets, decision.replies).map { ($0, .success($1)) })
-      if !decision.changes.deliveries.isEmpty { onDeliveries() }
-    } catch {
-      statistics.withLock {
-        $0.failedGroups += 1
-        $0.lastGroupFailed = true
-      }
-      answer(tickets.map { ($0, .failure(.storeFailed(error))) })
+    let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)
+    let decision = try store.commit(needs) { snapshot in
+      now = snapshot.now
+      return decider.decide(group, snapshot: snapshot, entropy: &entropy)
     }
+    precondition(decision.replies.count == group.count)
+    for record in decision.changes.records { replays.insert(record) }
+    let faults = decision.replies.compactMap(\.fault)
+    statistics.withLock {
+      $0.groups += 1
+      $0.submissions += group.count
+      $0.groupSizes.add(Double(group.count))
+      $0.commitTimes.add((.now - started) / .seconds(1))
+      for fault in faults { $0.faults[fault.kind, default: 0] += 1 }
+    }
+    health.groupSucceeded(at: now, stored: !decision.changes.isEmpty)
+    answer(
+      zip(tickets, decision.replies).map { ticket, reply in
+        // A refusal for a fault is rendered where the request's id is known.
+        if reply.status >= 500, let fault = reply.fault { return (ticket, .failure(.storeFailed(fault))) }
+        return (ticket, .success(reply))
+      })
+    if !decision.changes.deliveries.isEmpty { onDeliveries() }
+  }
+
+  /// Tries each submission of a failed group for itself, once: what failed the group may be about one of them.
+  ///
+  /// - Parameter failure: the group's, which stored nothing.
+  private func settleSingly(_ tickets: [Ticket], after failure: StoreFailure) {
+    // Whoever needs a row that one has waited for in vain does not wait for it again; and nobody waits for long.
+    var held: [Need: StoreFailure] = [:]
+    let deadline = ContinuousClock.now + limits.patience / 4
+    for ticket in tickets {
+      let needs = Needs(of: [ticket.submission]).all
+      let known = needs.lazy.compactMap { held[$0] }.first ?? (ContinuousClock.now < deadline ? nil : failure)
+      if let known {
+        fail([ticket], known)
+        continue
+      }
+      do throws(StoreFailure) {
+        try store([ticket])
+      } catch {
+        statistics.withLock { $0.failedGroups += 1 }
+        if error.kind == .passing { for need in needs { held[need] = error } }
+        fail([ticket], error)
+      }
+    }
+  }
+
+  private func fail(_ tickets: [Ticket], _ failure: StoreFailure) {
+    statistics.withLock { $0.faults[failure.kind, default: 0] += tickets.count }
+    health.groupFailed(failure)
+    answer(tickets.map { ($0, .failure(.storeFailed(failure))) })
   }
 
   /// Answers a group, waking each lane once however many of its callers are in it.
@@ -258,13 +311,6 @@ public final class LedgerWriter: Sendable {
     while stopHousekeeping.wait(timeout: .now() + interval) == .timedOut { body(self) }
   }
 
-  private func lookAfterStore(sweeping: Bool) {
-    // While groups fail, callers may stay away (a load balancer sees to that); so the store's recovery is looked for here.
-    if report.lastGroupFailed, (try? store.probe()) != nil { statistics.withLock { $0.lastGroupFailed = false } }
-    // A sweep that fails is tried again in a minute; requests will have reported what ails the store.
-    if sweeping { while !state.withLock({ $0.isClosed }), (try? store.sweepExpiredRecords()) == true {} }
-  }
-
   /// Tells those who have waited too long to come back later.
   private func failImpatient() {
     let deadline = ContinuousClock.now - limits.patience
@@ -274,7 +320,7 @@ public final class LedgerWriter: Sendable {
     answer(queued.map { ($0, .failure(.overloaded)) } + working.map { ($0, .failure(.timedOut)) })
   }
 
-  static func wallClock() -> Milliseconds { Milliseconds(Date().timeIntervalSince1970 * 1000) }
+  package static func wallClock() -> Milliseconds { Milliseconds(Date().timeIntervalSince1970 * 1000) }
 }
 
 /// Where a caller waits to be resumed: an event loop, say. A group's callers on the same lane are resumed together.
@@ -290,9 +336,13 @@ public enum LedgerUnavailable: Error, Sendable {
   /// The server is about to stop. Nothing happened.
   case shuttingDown
   /// The store could not make it durable, or cannot tell whether it did: a connection may break after a commit was sent.
+  /// Or something that it needs could not be loaded, and nothing happened.
   case storeFailed(StoreFailure)
   /// The answer did not come in time; the submission may yet take effect.
   case timedOut
+
+  /// What the log says.
+  public var logged: String { if case .storeFailed(let failure) = self { failure.logged } else { "\(self)" } }
 }
 
 /// A submission in the queue and the caller who waits for its answer.

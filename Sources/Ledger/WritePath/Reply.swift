@@ -15,14 +15,21 @@ public struct Reply: Sendable, Equatable {
   public var wroteWithoutCost = false
   /// Where large outcomes stand in the body, in order; not in a replay.
   let references: [BodyReference]
+  /// Why it, or an entry of a batch, met a fault; for the log alone.
+  public let fault: StoreFailure?
 
-  public init(status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false) {
-    self.init(status: status, body: body, shortID: shortID, retryAfter: retryAfter, isReplay: isReplay, references: [])
+  public init(
+    status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false,
+    fault: StoreFailure? = nil
+  ) {
+    self.init(
+      status: status, body: body, shortID: shortID, retryAfter: retryAfter, isReplay: isReplay, references: [],
+      fault: fault)
   }
 
   init(
     status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false,
-    references: [BodyReference]
+    references: [BodyReference], fault: StoreFailure? = nil
   ) {
     self.status = status
     self.body = body
@@ -30,12 +37,13 @@ public struct Reply: Sendable, Equatable {
     self.retryAfter = retryAfter
     self.isReplay = isReplay
     self.references = references
+    self.fault = fault
   }
 
   /// - Parameter requestID: of the request that is refused; told if it is a fault, so that it can be found in the log.
   public init(_ refusal: Refusal, requestID: String? = nil) {
     let body = refusal.body(requestID: refusal.status >= 500 ? requestID : nil)
-    self.init(status: refusal.status, body: body, retryAfter: refusal.retryAfter)
+    self.init(status: refusal.status, body: body, retryAfter: refusal.retryAfter, fault: refusal.fault)
   }
 
   /// Whether a client sees the same.
@@ -59,12 +67,17 @@ public struct Refusal: Error, Sendable, Equatable {
   public let code: String?
   /// Seconds.
   public let retryAfter: Int?
+  /// The failure of the store's that it comes from; for the log alone.
+  public let fault: StoreFailure?
 
-  public init(_ status: Int, _ error: String, code: String? = nil, retryAfter: Int? = nil) {
+  public init(
+    _ status: Int, _ error: String, code: String? = nil, retryAfter: Int? = nil, fault: StoreFailure? = nil
+  ) {
     self.status = status
     self.error = error
     self.code = code
     self.retryAfter = retryAfter
+    self.fault = fault
   }
 
   /// The JSON a refusal is answered with; `requestID` is added to faults, so that they can be found in the log.

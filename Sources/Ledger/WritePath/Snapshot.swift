@@ -49,6 +49,27 @@ public struct Needs: Sendable {
     }
   }
 
+  /// Each of them.
+  package var all: [Need] {
+    var all = accounts.map(Need.account)
+    all += chains.map(Need.chain)
+    all += claims.keys.map(Need.record)
+    all += testDraws.map(Need.testDraw)
+    all += commitments.map(Need.commitment)
+    return all
+  }
+
+  /// Asks for `need` no more: the store cannot load it.
+  public mutating func leaveOut(_ need: Need) {
+    switch need {
+    case .account(let id): accounts.remove(id)
+    case .chain(let key): chains.remove(key)
+    case .record(let scope): claims[scope] = nil
+    case .testDraw(let id): testDraws.remove(id)
+    case .commitment(let id): commitments.remove(id)
+    }
+  }
+
   private mutating func add(_ draw: DrawRequest, by caller: Caller) {
     outcomes += 1
     switch caller.mode {
@@ -56,6 +77,15 @@ public struct Needs: Sendable {
     case .test: testDraws.insert(TestDrawID(account: caller.account, draw: draw))
     }
   }
+}
+
+/// One of the things a group may need.
+public enum Need: Hashable, Sendable {
+  case account(AccountID)
+  case chain(ChainKey)
+  case record(IdempotencyScope)
+  case testDraw(TestDrawID)
+  case commitment(CommitID)
 }
 
 /// The state of the ledger, as far as one group's ``Needs`` go. Whoever made it holds whatever locks keep it true until
@@ -71,6 +101,8 @@ public struct Snapshot: Sendable {
   public var commitments: [CommitID: Commitment] = [:]
   /// The enabled webhook endpoints of accounts that have any, in the order of their ids.
   public var webhooks: [AccountID: [WebhookEndpointID]] = [:]
+  /// What could not be loaded, and why. It is in none of the above, and whoever needs it is refused; the others are not.
+  public var failures: [Need: StoreFailure] = [:]
   /// The first of the row numbers set aside for new outcomes.
   public var nextOutcome: Int64
   /// The first of the numbers set aside for new chains and commitments, which share one numbering.

@@ -126,6 +126,21 @@ public struct IdempotencyRecord: Sendable, Equatable {
     self.created = created
   }
 
+  /// A record as a store's columns hold it.
+  ///
+  /// - Throws: a ``StoreFailure`` if they are none that this program wrote.
+  public init(
+    scope: IdempotencyScope, fingerprint: [UInt8], status: Int64, shortID: [UInt8]?, body: [UInt8],
+    created: Milliseconds
+  ) throws(StoreFailure) {
+    guard (200...499).contains(status), shortID.map(ShortIDs.isShortID) ?? true, created.isPlausible else {
+      throw .damaged("an idempotency record of account \(scope.account.rawValue) is damaged")
+    }
+    self.init(
+      scope: scope, fingerprint: fingerprint, reply: Reply(status: Int(status), body: body, shortID: shortID),
+      created: created)
+  }
+
   /// How long an answer is kept.
   public static let lifetime: Milliseconds = 24 * 3600 * 1000
 

@@ -1,4 +1,5 @@
 import CPQ
+import Ledger
 
 /// What PostgreSQL, or the way to it, said when something could not be done.
 struct PostgresFailure: Error, CustomStringConvertible {
@@ -33,6 +34,9 @@ struct PostgresFailure: Error, CustomStringConvertible {
     isConnectionLost = ["57P01", "57P02", "57P03", "57P05", "25P03", "25006"].contains(state)
   }
 
+  /// Whether somebody else kept a row locked for too long.
+  var isLockTimeout: Bool { state == "55P03" }
+
   /// Whether the same group may be tried again at once: it lost a race, or its connection before it had begun.
   var isWorthAnotherTry: Bool { isRace || (isConnectionLost && hasStoredNothing) }
 
@@ -43,6 +47,37 @@ struct PostgresFailure: Error, CustomStringConvertible {
     // Two groups made the same chain. (Other rows are inserted under a lock that keeps rivals out.)
     case "23505": table == "chains" || table == "idempotency" || table == "test_outcomes"
     default: false
+    }
+  }
+}
+
+extension StoreFailure {
+  /// What a failure of PostgreSQL's, or of reading a row, means for the ledger.
+  init(_ error: any Error) {
+    switch error {
+    case let failure as StoreFailure: self = failure
+    case let failure as PostgresFailure: self.init(failure)
+    // Whatever else there is comes from a row's contents.
+    default: self = .damaged("\(error)")
+    }
+  }
+
+  private init(_ failure: PostgresFailure) {
+    let description = failure.description
+    if failure.isConnectionLost {
+      self.init(description, isOfWholeStore: true, mayBeStored: !failure.hasStoredNothing)
+      return
+    }
+    let state = failure.state ?? ""
+    switch state.prefix(2) {
+    case "53" where state == "53100": self.init(description, kind: .permanent)  // the disk is full
+    // Tables, columns or rights are not as they should be.
+    case "42", "28", "3D": self.init(description, kind: .permanent)
+    case "22" where state == "22012": self.init(description)  // ours: see ``Statement/moveChains``
+    case "22", "23", "XX": self = .damaged(description)
+    case "57" where state == "57014": self.init(description)  // it took too long
+    case "53", "57", "58": self.init(description, isOfWholeStore: true)
+    default: self.init(description)
     }
   }
 }

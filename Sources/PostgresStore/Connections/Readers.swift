@@ -106,7 +106,3 @@ final class Readers: Sendable {
     }
   }
 }
-
-extension StoreFailure {
-  init(_ error: any Error) { self.init(wrapping: error) }
-}

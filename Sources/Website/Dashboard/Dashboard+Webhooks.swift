@@ -23,9 +23,10 @@ extension Dashboard {
 
   private static func values(_ webhook: WebhookEndpoint) -> [String: Any] {
     var values: [String: Any] = [
-      "id": webhook.id.rawValue, "url": HTML.shown(webhook.url.description), "isEnabled": webhook.isEnabled,
+      "id": webhook.id.rawValue, "url": HTML.shown(webhook.url), "isEnabled": webhook.isEnabled,
       "created": moment(webhook.created),
     ]
+    if let fault = webhook.fault { values["fault"] = HTML.shown(fault) }
     if !webhook.isEnabled {
       // Whoever reads this is the operator that the store means.
       let reason = webhook.disabledReason ?? ""
@@ -87,7 +88,7 @@ extension Dashboard {
     }
     // Which also keeps a form that is sent again from making a second one.
     let existing = try await visit.asking { try await accounts.webhooks(of: visit.account.id) }
-    if existing.contains(where: { $0.url == url }) {
+    if existing.contains(where: { $0.url == url.description }) {
       return webhookForm(
         visit,
         Complaint(
@@ -211,7 +212,7 @@ extension Dashboard {
     ]
     values["hasURL"] = showsURL
     values["url"] = HTML.shown(delivery.url.shortened(to: 80))
-    if let outcome = delivery.outcome {
+    if let outcome = delivery.outcome, ShortIDs.numbers.contains(outcome) {
       values["outcome"] = ["shortId": String(decoding: renderer.shortIDs.encode(outcome), as: UTF8.self)]
     }
     if let due = delivery.due, !delivery.attempts.isEmpty { values["due"] = moment(due) }

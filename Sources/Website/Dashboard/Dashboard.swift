@@ -191,6 +191,6 @@ func grouped(_ number: Int) -> String {
 
 /// A moment for a `<time>`: for programs and for people.
 func moment(_ at: Milliseconds) -> [String: Any] {
-  let iso = Date(milliseconds: at).ISO8601Format()
+  let iso = at.iso8601
   return ["iso": iso, "text": iso.prefix(10) + " " + iso.dropFirst(11).prefix(5)]
 }

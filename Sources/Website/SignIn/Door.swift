@@ -113,10 +113,7 @@ extension FairdrawContext {
     do {
       return try await body()
     } catch let failure as StoreFailure {
-      note(fault: failure.description)
-      throw Refusal(
-        503, "The database could not be used. Nothing was changed; try again in a moment.", code: "unavailable",
-        retryAfter: 1)
+      throw refusal(for: failure)
     }
   }
 }

@@ -1,0 +1,104 @@
+import Synchronization
+
+/// Watches how the store is, beside the groups: probes it when it has failed, looks whether it is still in its place,
+/// sweeps it, and compares its time with the clock. What goes wrong is counted, and said once when it begins and once
+/// when it is over.
+public final class StoreHealth: Sendable {
+  /// How the store is, and counts since the start.
+  public struct Report: Sendable {
+    /// Whether it is known to fail, whatever is asked of it.
+    public var isFailing = false
+    public var failedProbes = 0
+    public var failedSweeps = 0
+    /// How far the time of the last group was ahead of this machine's clock; 0 if it was not.
+    public var timeAhead: Milliseconds = 0
+  }
+
+  private struct State {
+    var report = Report()
+    /// Whether a group has failed for a reason that may be the store's, and nothing has been stored since.
+    var isSuspect = false
+    /// What is wrong now, by what was tried.
+    var troubles: [String: String] = [:]
+  }
+
+  /// Time that is further ahead than this is worth a warning.
+  private static let tolerance: Milliseconds = 10_000
+
+  private let store: any LedgerStore
+  private let onTrouble: @Sendable (String) -> Void
+  private let state = Mutex(State())
+
+  init(store: any LedgerStore, onTrouble: @escaping @Sendable (String) -> Void) {
+    self.store = store
+    self.onTrouble = onTrouble
+  }
+
+  public var report: Report { state.withLock { $0.report } }
+
+  /// - Parameter stored: whether it had anything to store; else it says nothing about whether the store can.
+  func groupSucceeded(at now: Milliseconds, stored: Bool) {
+    let ahead = max(0, now - LedgerWriter.wallClock())
+    state.withLock {
+      $0.report.timeAhead = ahead
+      if stored { $0.isSuspect = false }
+    }
+  }
+
+  /// A failure that is not of the whole store may be of that group alone: the next ``check()`` finds out.
+  func groupFailed(_ failure: StoreFailure) {
+    guard failure.kind != .damaged else { return }
+    state.withLock {
+      $0.isSuspect = true
+      if failure.isOfWholeStore { $0.report.isFailing = true }
+    }
+  }
+
+  /// Called every second, on a thread that may wait.
+  func check() {
+    let (isSuspect, ahead) = state.withLock { ($0.isSuspect, $0.report.timeAhead) }
+    note(
+      "time",
+      failure: ahead > Self.tolerance
+        ? "recorded time is \(ahead / 1000) s ahead of this machine's clock; outcomes are dated by it until the clock has "
+          + "caught up" : nil)
+    var failure: StoreFailure?
+    do throws(StoreFailure) {
+      try store.checkPlace()
+      if isSuspect || report.isFailing { try store.probe() }
+    } catch {
+      failure = error
+    }
+    state.withLock {
+      $0.report.isFailing = failure != nil
+      $0.isSuspect = false
+      if failure != nil { $0.report.failedProbes += 1 }
+    }
+    note("store", failure: failure.map { "nothing can be stored: \($0.logged)" })
+  }
+
+  /// Deletes what has expired, until nothing is left or `isOver`. A sweep that fails is tried again in a minute.
+  func sweep(until isOver: () -> Bool) {
+    var failure: StoreFailure?
+    do throws(StoreFailure) {
+      while !isOver(), try store.sweepExpiredRecords() {}
+    } catch {
+      failure = error
+      state.withLock { $0.report.failedSweeps += 1 }
+    }
+    note("sweep", failure: failure.map { "expired records could not be swept: \($0.logged)" })
+  }
+
+  /// Says what has begun to go wrong, or that it is over.
+  private func note(_ what: String, failure: String?) {
+    let before = state.withLock { state in
+      defer { state.troubles[what] = failure }
+      return state.troubles[what]
+    }
+    switch (before, failure) {
+    case (nil, let failure?): onTrouble(failure)
+    case (let before?, nil): onTrouble("over: \(before)")
+    default: break
+    }
+  }
+}

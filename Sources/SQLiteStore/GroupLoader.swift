@@ -1,0 +1,264 @@
+import Fairness
+import GRDBSQLite
+import Ledger
+
+/// Reads what a group needs, under the write lock. Rows are checked as they are read; what is damaged is a failure in the
+/// snapshot. Owned by ``GroupWriter``.
+final class GroupLoader {
+  private let vault: Vault
+  private let dataVersion, selectLastOutcome, selectLastChain, selectLatest: Statement
+  private let selectKey, selectAccount, selectUsage, selectChain, selectNewest, selectRevealed, selectRecord,
+    selectValue, selectTestOutcome, selectCommitment, selectWebhooks: Statement
+
+  init(connection: OpaquePointer, vault: Vault) throws {
+    func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
+    self.vault = vault
+    dataVersion = try prepare("PRAGMA data_version")
+    selectLastOutcome = try prepare(
+      """
+      SELECT max(coalesce((SELECT max(id) FROM outcomes), 0), coalesce((SELECT max(id) FROM test_outcomes), 0))
+      """)
+    selectLastChain = try prepare(
+      """
+      SELECT max(coalesce((SELECT max(id) FROM chains), 0), coalesce((SELECT max(chain_id) FROM commitments), 0))
+      """)
+    // The last sealed day, and when the last outcome was drawn.
+    selectLatest = try prepare(
+      """
+      SELECT coalesce((SELECT max(day) FROM merkle_days), -1),
+        coalesce((SELECT created FROM outcomes ORDER BY id DESC LIMIT 1), 0)
+      """)
+    selectKey = try prepare("SELECT 1 FROM api_keys WHERE id = ? AND revoked IS NULL")
+    selectAccount = try prepare("SELECT daily_quota FROM accounts WHERE id = ?")
+    selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
+    selectChain = try prepare(
+      """
+      SELECT id, epoch, sealed_seed, cursor, nonce, trail, created FROM chains WHERE owner_id = ? AND client_seed = ?
+      """)
+    selectNewest = try prepare("SELECT chain_id, epoch, cursor, nonce, created FROM outcomes WHERE id = ?")
+    selectRevealed = try prepare(
+      "SELECT epoch, cursor, nonce FROM revealed_seeds WHERE chain_id = ? ORDER BY epoch DESC LIMIT 1")
+    selectRecord = try prepare(
+      """
+      SELECT fingerprint, status, short_id, created, iif(?2 IN (fingerprint, x''), body, NULL),
+        iif(?2 IN (fingerprint, x''), parts, NULL)
+      FROM idempotency WHERE digest = ?1
+      """)
+    selectValue = try prepare(
+      """
+      SELECT endpoint, value, fields, items FROM outcomes WHERE id = ?1
+      UNION ALL SELECT endpoint, value, fields, items FROM test_outcomes WHERE id = ?1
+      """)
+    selectTestOutcome = try prepare(
+      """
+      SELECT id, client_seed, server_hash, endpoint, value, fields, items, created FROM test_outcomes
+      WHERE account_id = ? AND digest = ?
+      """)
+    selectCommitment = try prepare(
+      """
+      SELECT chain_id, owner_id, sealed_seed, created, expires, revealed FROM commitments WHERE commit_id = ?
+      """)
+    selectWebhooks = try prepare(
+      """
+      SELECT id FROM webhook_endpoints WHERE account_id = ? AND disabled IS NULL AND deleted IS NULL ORDER BY id
+      """)
+  }
+
+  /// Changes when another connection has written.
+  func version() throws -> Int64 { try dataVersion.first { $0.integer(0) } ?? 0 }
+
+  /// How far the database's time has come.
+  func latest() throws -> Milliseconds {
+    let found = try selectLatest.first { [Day(number: $0.integer(0)).end, $0.integer(1)] } ?? []
+    return found.filter(\.isPlausible).max() ?? 0
+  }
+
+  /// Nothing yet, but the last numbers in use.
+  func memory(version: Int64, day: Day) throws -> GroupMemory {
+    GroupMemory(
+      dataVersion: version, lastOutcome: try selectLastOutcome.first { $0.integer(0) } ?? 0,
+      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: day)
+  }
+
+  func load(_ needs: Needs, at now: Milliseconds, _ memory: inout GroupMemory) throws -> Snapshot {
+    var snapshot = Snapshot(
+      now: now, nextOutcome: try ShortIDs.first(of: needs.outcomes, after: memory.lastOutcome),
+      nextChain: try ShortIDs.first(of: needs.newChains, after: memory.lastChain))
+    /// What is damaged fails those who need it; other failures fail the group.
+    func attempt<Value>(_ need: Need, _ body: () throws -> Value?) throws -> Value? {
+      do {
+        return try body()
+      } catch {
+        let failure = StoreFailure(error)
+        guard failure.kind == .damaged else { throw failure }
+        snapshot.failures[need] = failure
+        return nil
+      }
+    }
+    for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
+    for account in needs.accounts {
+      snapshot.accounts[account] = try attempt(.account(account)) { try standing(account, &memory) }
+    }
+    for key in needs.chains {
+      snapshot.chains[key] = try attempt(.chain(key)) { try chain(key, &memory)?.chain }
+    }
+    for (scope, fingerprint) in needs.claims {
+      snapshot.records[scope] = try attempt(.record(scope)) { try record(scope, fingerprint) }
+    }
+    for id in needs.testDraws { snapshot.testOutcomes[id] = try attempt(.testDraw(id)) { try testOutcome(id) } }
+    for id in needs.commitments { snapshot.commitments[id] = try attempt(.commitment(id)) { try commitment(id) } }
+    for account in needs.webhookAccounts {
+      let endpoints = try webhooks(account, &memory)
+      if !endpoints.isEmpty { snapshot.webhooks[account] = endpoints }
+    }
+    return snapshot
+  }
+
+  private func isLive(_ key: KeyID, _ memory: inout GroupMemory) throws -> Bool {
+    if let known = memory.keys.value(for: key) { return known }
+    let live =
+      try selectKey.first {
+        $0.bind(key.rawValue)
+      } read: { _ in
+        true
+      } ?? false
+    memory.keys.insert(live, for: key)
+    return live
+  }
+
+  private func standing(_ account: AccountID, _ memory: inout GroupMemory) throws -> AccountStanding? {
+    if let known = memory.accounts.value(for: account) { return known }
+    let quota: Int?? =
+      account == .anonymous
+      ? .some(nil)
+      : try selectAccount.first {
+        $0.bind(account.rawValue)
+      } read: {
+        $0.isNull(0) ? nil : Int($0.integer(0))
+      }
+    guard let quota else { return nil }
+    let used = try selectUsage.first {
+      $0.bind(account.rawValue)
+      $0.bind(memory.day.number)
+    } read: {
+      $0.integer(0)
+    }
+    let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used ?? 0))
+    memory.accounts.insert(standing, for: account)
+    return standing
+  }
+
+  private func webhooks(_ account: AccountID, _ memory: inout GroupMemory) throws -> [WebhookEndpointID] {
+    if let known = memory.webhooks.value(for: account) { return known }
+    let endpoints = try selectWebhooks.all {
+      $0.bind(account.rawValue)
+    } read: {
+      WebhookEndpointID($0.integer(0))
+    }
+    memory.webhooks.insert(endpoints, for: account)
+    return endpoints
+  }
+
+  /// The chain, remembered or checked.
+  func chain(_ key: ChainKey, _ memory: inout GroupMemory) throws -> StoredChain? {
+    if let known = memory.chains.value(for: key) { return known }
+    let columns = try selectChain.first {
+      $0.bind(key.owner.rawValue)
+      $0.bind(key.clientSeed.bytes)
+    } read: {
+      (
+        id: $0.integer(0), epoch: $0.integer(1), sealed: $0.bytes(2), cursor: $0.integer(3), nonce: $0.integer(4),
+        trail: $0.bytes(5), created: $0.integer(6)
+      )
+    }
+    guard let columns else { return nil }
+    let row = try ChainRow(
+      id: columns.id, epoch: columns.epoch, cursor: columns.cursor, nonce: columns.nonce, created: columns.created,
+      trail: columns.trail)
+    try row.check(newest: try row.trail.newest.flatMap(newestOutcome), revealed: try lastRevealed(of: row.id))
+    let stored = row.chain(
+      key, active: try vault.openSeed(columns.sealed, chain: row.id, epoch: row.epoch))
+    memory.chains.insert(stored, for: key)
+    return stored
+  }
+
+  private func newestOutcome(_ id: Int64) throws -> ChainRow.Newest? {
+    try selectNewest.first {
+      $0.bind(id)
+    } read: {
+      ChainRow.Newest(
+        chain: $0.integer(0), epoch: $0.integer(1), cursor: $0.integer(2), nonce: $0.integer(3),
+        created: $0.integer(4))
+    }
+  }
+
+  private func lastRevealed(of chain: Int64) throws -> ChainRow.Revealed? {
+    try selectRevealed.first {
+      $0.bind(chain)
+    } read: {
+      ChainRow.Revealed(epoch: $0.integer(0), cursor: $0.integer(1), nonce: $0.integer(2))
+    }
+  }
+
+  private func commitment(_ id: CommitID) throws -> Commitment? {
+    let row = try selectCommitment.first {
+      $0.bind(id.bytes)
+    } read: {
+      (
+        chain: $0.integer(0), owner: $0.integer(1), sealed: $0.bytes(2), created: $0.integer(3), expires: $0.integer(4),
+        revealed: $0.isNull(5) ? nil : $0.integer(5)
+      )
+    }
+    return try row.map {
+      try Commitment(
+        id: id, chain: $0.chain, owner: $0.owner, sealedSeed: $0.sealed, created: $0.created, expires: $0.expires,
+        revealed: $0.revealed, vault: vault)
+    }
+  }
+
+  /// - Parameter fingerprint: of the request; see ``Needs/claims``.
+  private func record(_ scope: IdempotencyScope, _ fingerprint: [UInt8]) throws -> IdempotencyRecord? {
+    let row = try selectRecord.first {
+      $0.bind(scope.digest)
+      $0.bind(fingerprint)
+    } read: {
+      (
+        fingerprint: $0.bytes(0), status: $0.integer(1), shortID: $0.isNull(2) ? nil : $0.bytes(2),
+        created: $0.integer(3), body: StoredBody(rest: $0.bytes(4), parts: $0.isNull(5) ? nil : $0.bytes(5))
+      )
+    }
+    guard let row else { return nil }
+    var values: [Int64: [UInt8]] = [:]
+    for outcome in row.body.outcomes { values[outcome] = try value(outcome) }
+    return try IdempotencyRecord(
+      scope: scope, fingerprint: row.fingerprint, status: row.status, shortID: row.shortID,
+      body: row.body.body(with: values), created: row.created)
+  }
+
+  private func value(_ outcome: Int64) throws -> [UInt8]? {
+    let value = try selectValue.first {
+      $0.bind(outcome)
+    } read: {
+      StoredValue.value(
+        of: $0.integer(0), $0.bytes(1), fields: $0.bytes(2), items: $0.isNull(3) ? nil : $0.bytes(3))
+    }
+    return value.flatMap { $0 }
+  }
+
+  private func testOutcome(_ id: TestDrawID) throws -> Outcome? {
+    let row = try selectTestOutcome.first {
+      $0.bind(id.account.rawValue)
+      $0.bind(id.digest)
+    } read: {
+      (
+        id: $0.integer(0), clientSeed: $0.bytes(1), serverHash: $0.bytes(2), endpoint: $0.integer(3),
+        value: $0.bytes(4), fields: $0.bytes(5), items: $0.isNull(6) ? nil : $0.bytes(6), created: $0.integer(7)
+      )
+    }
+    return try row.map {
+      try Outcome(
+        id: $0.id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: $0.endpoint, stored: $0.value, fields: $0.fields,
+        items: $0.items, created: $0.created, clientSeed: $0.clientSeed, serverHash: $0.serverHash, mode: .test)
+    }
+  }
+}

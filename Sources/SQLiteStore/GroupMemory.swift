@@ -1,0 +1,13 @@
+import Ledger
+
+/// What the group writer remembers from group to group: true as long as the database's `data_version` stays.
+struct GroupMemory {
+  let dataVersion: Int64
+  var lastOutcome: Int64
+  var lastChain: Int64
+  var day: Day
+  var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
+  var accounts = BoundedCache<AccountID, AccountStanding>(capacity: 10_000)
+  var chains = BoundedCache<ChainKey, StoredChain>(capacity: 20_000)
+  var webhooks = BoundedCache<AccountID, [WebhookEndpointID]>(capacity: 10_000)
+}

@@ -1,0 +1,65 @@
+import Foundation
+import Ledger
+
+/// The master key on disk: 64 hexadecimal characters and a line feed, readable by its owner alone.
+enum MasterKeyFile {
+  static func read(_ file: URL) throws -> MasterKey {
+    guard FileManager.default.fileExists(atPath: file.path) else {
+      throw CommandFailure("there is no master key file at \(file.path)")
+    }
+    let text: String
+    do {
+      text = try String(contentsOf: file, encoding: .utf8)
+    } catch {
+      throw CommandFailure("the master key file \(file.path) cannot be read: \(error.localizedDescription)")
+    }
+    let digits = text.filter { !$0.isWhitespace }
+    guard digits.utf8.count == 2 * MasterKey.size, let bytes = bytes(ofHex: digits) else {
+      throw CommandFailure("the master key file \(file.path) must hold 64 hexadecimal characters and nothing else")
+    }
+    return try MasterKey(bytes: bytes)
+  }
+
+  /// Two processes may start at once; the one that creates the file decides, and the other reads it.
+  static func make(_ file: URL) throws {
+    var random = SystemRandomNumberGenerator()
+    let text =
+      (0..<MasterKey.size).map { _ in
+        let byte = String(UInt8.random(in: 0...255, using: &random), radix: 16)
+        return byte.count == 1 ? "0" + byte : byte
+      }.joined() + "\n"
+    // Written aside and linked into place, so that nobody ever reads half a key.
+    let draft = file.path + ".\(ProcessInfo.processInfo.processIdentifier)"
+    defer { unlink(draft) }
+    let descriptor = Foundation.open(draft, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+    guard descriptor >= 0 else {
+      throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())")
+    }
+    defer { close(descriptor) }
+    guard write(descriptor, text, text.utf8.count) == text.utf8.count, fsync(descriptor) == 0 else {
+      throw CommandFailure("the master key file \(file.path) cannot be written: \(lastError())")
+    }
+    guard link(draft, file.path) == 0 || errno == EEXIST else {
+      throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())")
+    }
+    // The name must survive a power cut as surely as the seeds that will be sealed under it.
+    let folder = Foundation.open(file.deletingLastPathComponent().path, O_RDONLY)
+    if folder >= 0 {
+      fsync(folder)
+      close(folder)
+    }
+  }
+
+  private static func lastError() -> String { String(cString: strerror(errno)) }
+
+  private static func bytes(ofHex digits: String) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    var rest = Substring(digits)
+    while !rest.isEmpty {
+      guard rest.first?.isHexDigit == true, let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
+      bytes.append(byte)
+      rest = rest.dropFirst(2)
+    }
+    return bytes
+  }
+}
