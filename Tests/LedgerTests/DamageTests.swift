@@ -172,7 +172,7 @@ import Testing
 
   /// Four draws in one group whose first try fails.
   private func answers(_ store: FaultyStore, _ failure: StoreFailure) async -> [Int] {
-    let writer = LedgerWriter(store: store, decider: decider)
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     store.setMood { _ in .hanging }
     async let first = writer.submit(submission(live, .draw(.ints("test"))))
     while store.begun == 0 { await Task.yield() }
@@ -222,7 +222,7 @@ import Testing
     let store = store()
     let said = Said()
     store.content.withLock { $0.now = LedgerWriter.wallClock() + 3_600_000 }
-    let writer = LedgerWriter(store: store, decider: decider, onTrouble: { said.add($0) })
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried, onTrouble: { said.add($0) })
     _ = try await writer.submit(submission(live, .draw(.ints("test"))))
     #expect((3_500_000...3_600_000).contains(writer.report.store.timeAhead))
     while said.all.isEmpty { await Task.yield() }
@@ -234,7 +234,7 @@ import Testing
     let store = store()
     let said = Said()
     store.setMood { _ in .failing }
-    let writer = LedgerWriter(store: store, decider: decider, onTrouble: { said.add($0) })
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried, onTrouble: { said.add($0) })
     while said.all.isEmpty { await Task.yield() }
     #expect(writer.report.store.failedSweeps == 1)
     #expect(said.all == ["expired records could not be swept: passing failure: the disk is full"])
@@ -245,7 +245,7 @@ import Testing
   @Test func healthFollowsTheStore() async throws {
     let store = store()
     let said = Said()
-    let writer = LedgerWriter(store: store, decider: decider, onTrouble: { said.add($0) })
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried, onTrouble: { said.add($0) })
     store.refuse { _ in .damaged("chain 1") }
     await #expect(throws: LedgerUnavailable.self) { try await writer.submit(submission(live, .draw(.ints("test")))) }
     #expect(!writer.report.store.isFailing && writer.report.faults == [.damaged: 1])

@@ -48,7 +48,7 @@ import Testing
       default: .well
       }
     }
-    var limits = LedgerWriter.Limits()
+    var limits = LedgerWriter.Limits.unhurried
     limits.queuedDraws = 60
     limits.groupDraws = 20
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
@@ -99,7 +99,7 @@ import Testing
   @Test func groupsKeepToTheirWeight() async throws {
     let store = store()
     store.setMood { _ in .hanging }
-    var limits = LedgerWriter.Limits()
+    var limits = LedgerWriter.Limits.unhurried
     limits.groupDraws = 10
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
     // One in hand; behind it gather 4 + 6, 1 + 9, and 50, which is more than its share and goes alone, then 7, 7.
@@ -129,7 +129,7 @@ import Testing
   @Test func whoComesToAFullQueueIsTurnedAway() async throws {
     let store = store()
     store.setMood { _ in .hanging }
-    var limits = LedgerWriter.Limits()
+    var limits = LedgerWriter.Limits.unhurried
     limits.queuedDraws = 20  // of which an account may hold half
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
     try await withThrowingTaskGroup(of: Reply.self) { group in
@@ -164,7 +164,7 @@ import Testing
       content.ledger.addKey(2, account: 2)
     }
     store.setMood { _ in .hanging }
-    var limits = LedgerWriter.Limits()
+    var limits = LedgerWriter.Limits.unhurried
     limits.queuedBytes = 20 << 20
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
     let items = ItemList([String](repeating: "", count: 1000)) {
@@ -205,7 +205,7 @@ import Testing
 
   @Test func aGroupThatIsNotStoredIsNotAnswered() async throws {
     let store = store()
-    let writer = LedgerWriter(store: store, decider: decider)
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     store.setMood { _ in .failing }
     let failed = await result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "a")) }
     guard case .failure(.storeFailed(let failure)) = failed else {
@@ -231,7 +231,7 @@ import Testing
   /// A group that had nothing to store proves nothing; what does is one that had, or a write of the writer's own.
   @Test func soundnessIsProvedByWriting() async throws {
     let store = store()
-    let writer = LedgerWriter(store: store, decider: decider)
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     _ = try await writer.submit(draw(claim: "a"))
     store.setMood { _ in .failing }
     await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "b")) }
@@ -253,7 +253,7 @@ import Testing
   @Test func drainingFinishesWhatWasAccepted() async throws {
     let store = store()
     store.setMood { _ in .hanging }
-    var limits = LedgerWriter.Limits()
+    var limits = LedgerWriter.Limits.unhurried
     limits.groupDraws = 3
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
     let isClosed = Flag()
@@ -300,7 +300,7 @@ import Testing
   }
 
   @Test(arguments: [1, 4]) func drainingWithNothingToDoReturns(concurrentGroups: Int) async {
-    await LedgerWriter(store: store(concurrentGroups: concurrentGroups), decider: decider).drain()
+    await LedgerWriter(store: store(concurrentGroups: concurrentGroups), decider: decider, limits: .unhurried).drain()
   }
 
   // MARK: Patience
@@ -308,7 +308,7 @@ import Testing
   @Test func whoWaitsTooLongIsTold() async throws {
     let store = store()
     store.setMood { _ in .hanging }
-    var limits = LedgerWriter.Limits()
+    var limits = LedgerWriter.Limits.unhurried
     limits.patience = .milliseconds(20)
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
 
@@ -342,7 +342,7 @@ import Testing
 
   @Test func replaysDoNotAskTheStore() async throws {
     let store = store()
-    let writer = LedgerWriter(store: store, decider: decider)
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     #expect(writer.recall(caller.claim("a")) == nil)
     let first = try await writer.submit(draw(claim: "a"))
     #expect(!first.isReplay)
@@ -363,7 +363,7 @@ import Testing
 
   @Test func whatFailedToBeStoredIsNotRecalled() async throws {
     let store = store()
-    let writer = LedgerWriter(store: store, decider: decider)
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     store.setMood { _ in .failing }
     await #expect(throws: LedgerUnavailable.self) { try await writer.submit(draw(claim: "a")) }
     store.setMood { _ in .failingAfterCommit }
@@ -376,7 +376,7 @@ import Testing
     let store = store()
     // Answered a day ago, by the clock of the wall.
     store.content.withLock { $0.now = Milliseconds(Date().timeIntervalSince1970 * 1000) - IdempotencyRecord.lifetime }
-    let writer = LedgerWriter(store: store, decider: decider)
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     let first = try await writer.submit(draw(claim: "a"))
     #expect(writer.recall(caller.claim("a")) == nil)
     store.content.withLock { $0.now = nil }
@@ -389,7 +389,7 @@ import Testing
 
   @Test func whatIsRememberedIsBounded() async throws {
     let store = store()
-    var limits = LedgerWriter.Limits()
+    var limits = LedgerWriter.Limits.unhurried
     limits.replayCacheBytes = 100_000
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
     for number in 0..<1000 { _ = try await writer.submit(draw(claim: "\(number)")) }
@@ -414,7 +414,7 @@ import Testing
   @Test func aGroupWakesEachLaneOnce() async throws {
     let store = store()
     store.setMood { _ in .hanging }
-    let writer = LedgerWriter(store: store, decider: decider)
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     let lanes = [CountingLane(), CountingLane()]
     try await withThrowingTaskGroup(of: Reply.self) { group in
       group.addTask { try await writer.submit(draw()) }

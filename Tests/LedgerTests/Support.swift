@@ -34,6 +34,15 @@ func announcedSeed(_ test: String = #function) -> UInt64 {
   return seed
 }
 
+extension LedgerWriter.Limits {
+  /// Nobody is told that it took too long, however slow the machine is that runs the test.
+  static var unhurried: Self {
+    var limits = Self()
+    limits.patience = .seconds(86_400)
+    return limits
+  }
+}
+
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
 func text(_ bytes: some Sequence<UInt8>) -> String { String(decoding: Array(bytes), as: UTF8.self) }
