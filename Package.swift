@@ -33,7 +33,7 @@ let package = Package(
     .systemLibrary(
       name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"]), .brew(["libsodium"])]),
 
-    // The mathematics: seeds and their proofs, the byte stream, the seven generators, verification. Pure.
+    // The mathematics: seeds and their proofs, the byte stream, the generators, verification. Pure.
     .target(
       name: "Fairness",
       dependencies: ["CSodium", .product(name: "Crypto", package: "swift-crypto")]),

@@ -21,6 +21,24 @@ public struct InvalidParameter: Error, Hashable, Sendable, CustomStringConvertib
       reason: "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
   }
 
+  /// The same if `value` is not in `range`.
+  static func wholeNumber(_ name: String, _ value: Int64, unlessIn range: ClosedRange<Int64>) -> InvalidParameter? {
+    range.contains(value) ? nil : .wholeNumber(name, in: range)
+  }
+
+  static func wholeNumber(_ name: String, _ value: Int, unlessIn range: ClosedRange<Int64>) -> InvalidParameter? {
+    wholeNumber(name, Int64(value), unlessIn: range)
+  }
+
+  /// The error for a number of items that is out of its range.
+  static func items(_ count: Int) -> InvalidParameter? {
+    let limits = Limits.items
+    return limits.contains(Int64(count))
+      ? nil
+      : InvalidParameter(
+        name: "items", reason: "must be a list of \(limits.lowerBound) to \(limits.upperBound) items")
+  }
+
   /// The name, a space and the reason: `count must be a whole number from 1 to 100`.
   public var message: String { "\(name) \(reason)" }
 

@@ -49,12 +49,14 @@ public struct Website: Routes {
       .init(
         title: "Fairdraw: random draws that anyone can check",
         description: "Provably fair random numbers: committed before the draw, checked after it.",
-        body: templates.render("home", [:]), script: "draw.js"))
+        body: templates.render("home", GeneratorForms.values), script: "draw.js"))
     pages["/verify"] = layout.html(
       .init(
         title: "Verify a draw – Fairdraw",
         description: "Compute a draw again in this browser, from its seeds, with every step shown.",
-        body: templates.render("verify", ["assets": assets.path]), script: "verify.js", section: "/verify"))
+        body: templates.render(
+          "verify", GeneratorForms.values.merging(["assets": assets.path]) { value, _ in value }), script: "verify.js",
+        section: "/verify"))
     fixedPages = pages.mapValues { PageResponses.Page($0) }
   }
 

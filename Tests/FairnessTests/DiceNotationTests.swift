@@ -84,7 +84,7 @@ import Testing
     for text in ["100d1000000+9007199154740991", "100d2-9007199254741091"] {
       var stream = fixedStream()
       guard
-        case .rolls(let rolls, let total) =
+        case .rolls(let rolls, _, let total) =
           Generator.dice(try DiceNotation(text)).draw(from: &stream)
       else {
         Issue.record("not rolls")

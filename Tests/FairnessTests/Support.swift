@@ -48,9 +48,9 @@ extension Values {
     switch self {
     case .floats(let values), .samples(let values): values
     case .ints(let values): values.map(Double.init)
-    case .permutation(let values), .rolls(let values, _): values.map(Double.init)
+    case .permutation(let values), .rolls(let values, _, _): values.map(Double.init)
     case .index(let value): [Double(value)]
-    case .bytes(let values): values.map(Double.init)
+    case .bytes(let values, _): values.map(Double.init)
     }
   }
 

@@ -77,7 +77,7 @@ import Testing
         case .bytes: .bytes(count: try #require(params.count))
         case .dice: .dice(try DiceNotation(try #require(params.notation)))
         case .gaussian: .gaussian(count: try #require(params.count), try distribution)
-        case nil: throw Unknown(name: endpoint)
+        default: throw Unknown(name: endpoint)
         }
       }
     }
@@ -131,13 +131,13 @@ import Testing
     case (.index(let index), .picked(let expected, let outcome)):
       #expect(index == expected)
       #expect(vector.params.items?[index] == outcome)
-    case (.bytes(let bytes), .string(let expected)):
+    case (.bytes(let bytes, _), .string(let expected)):
       let text =
         vector.params.encoding == "base64"
         ? Data(bytes).base64EncodedString()
         : bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
       #expect(text == expected)
-    case (.rolls(let rolls, let total), .rolled(let expected, let expectedTotal)):
+    case (.rolls(let rolls, _, let total), .rolled(let expected, let expectedTotal)):
       #expect(rolls == expected)
       #expect(total == expectedTotal)
       let notation = try DiceNotation(try #require(vector.params.notation))

@@ -396,7 +396,7 @@ import Testing
       DrawRequest(clientSeed: seed("test"), generator: .ints(count: 1, min: 1, max: 101)),
       DrawRequest(clientSeed: seed("test"), generator: .floats(count: 1)),
       DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 1)),
-      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 1), encoding: .base64),
+      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 1, encoding: .base64)),
       DrawRequest(clientSeed: seed("test"), generator: .dice(try DiceNotation("1d6"))),
       DrawRequest(clientSeed: seed("test"), generator: .dice(try DiceNotation("1d6+1"))),
       DrawRequest(clientSeed: seed("test"), generator: .shuffle(items: 3), items: items),

@@ -52,7 +52,7 @@ import Testing
         DrawRequest(clientSeed: test, generator: .pick(items: 2, weights: weights), items: items),
         ["index", "weights", "count"]
       ),
-      (DrawRequest(clientSeed: test, generator: .bytes(count: 2), encoding: .base64), ["encoding", "count"]),
+      (DrawRequest(clientSeed: test, generator: .bytes(count: 2, encoding: .base64)), ["encoding", "count"]),
       (DrawRequest(clientSeed: test, generator: .dice(try! DiceNotation("2d20+5"))), ["count", "sides", "modifier"]),
       (
         DrawRequest(clientSeed: test, generator: .gaussian(count: 2, .normal(mean: 0, stddev: 1))),

@@ -20,8 +20,8 @@ import Testing
       DrawRequest(
         clientSeed: seed("test"), generator: .pick(items: 1000, weights: (1...1000).map { 1 / Double($0) }), items: long
       ),
-      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 16), encoding: .hex),
-      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 16), encoding: .base64),
+      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 16, encoding: .hex)),
+      DrawRequest(clientSeed: seed("test"), generator: .bytes(count: 16, encoding: .base64)),
       DrawRequest(clientSeed: seed("test"), generator: dice("4d20+5")),
       DrawRequest(clientSeed: seed("test"), generator: .gaussian(count: 3, .normal(mean: 1, stddev: 2))),
       DrawRequest(clientSeed: seed("test"), generator: .gaussian(count: 3, .exponential(lambda: 2))),

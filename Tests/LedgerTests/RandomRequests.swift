@@ -21,8 +21,8 @@ extension SplitMix64 {
       return DrawRequest(clientSeed: clientSeed, generator: .pick(items: items.count, weights: weights), items: items)
     case 4:
       return DrawRequest(
-        clientSeed: clientSeed, generator: .bytes(count: chance(2) ? 1024 : int(1...40)),
-        encoding: pick(BytesEncoding.allCases))
+        clientSeed: clientSeed,
+        generator: .bytes(count: chance(2) ? 1024 : int(1...40), encoding: pick(BytesEncoding.allCases)))
     case 5:
       let notation = try! DiceNotation(dice: count, sides: int(2...20), modifier: Int64(int(-3...3)))
       return DrawRequest(clientSeed: clientSeed, generator: .dice(notation))

@@ -38,14 +38,14 @@ func rederive(_ outcome: Outcome, of request: DrawRequest, from serverSeed: Serv
     agrees =
       outcome.value == Array(request.items!.text(at: index)) && field("index") == "\(index)" && field("count") == "1"
       && outcome.items == request.items?.text
-  case .bytes(let bytes):
+  case .bytes(let bytes, let encoding):
     let written =
-      switch request.encoding {
+      switch encoding {
       case .hex: bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
       case .base64: Data(bytes).base64EncodedString()
       }
     agrees = recorded.string == Array(written.utf8) && field("count") == "\(bytes.count)"
-  case .rolls(let rolls, let total):
+  case .rolls(let rolls, _, let total):
     let members = try object(outcome.value)
     agrees =
       members["rolls"]?.elements()?.map(\.number) == rolls.map { "\($0)" } && members["total"]?.number == "\(total)"

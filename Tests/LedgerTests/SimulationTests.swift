@@ -455,7 +455,7 @@ struct Simulation {
       }
       let identity =
         bytes(
-          "\(account.rawValue) \(request.clientSeed) \(request.generator) \(request.encoding)")
+          "\(account.rawValue) \(request.clientSeed) \(request.generator)")
         + (request.items?.text ?? [])
       try check(rehearsals[identity] ?? outcome.id == outcome.id, "should be test outcome \(rehearsals[identity] ?? 0)")
       rehearsals[identity] = outcome.id

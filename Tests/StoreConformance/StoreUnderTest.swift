@@ -190,8 +190,8 @@ extension DrawRequest {
       DrawRequest(clientSeed: seed, generator: .pick(items: 3, weights: nil), items: items),
       DrawRequest(
         clientSeed: seed, generator: .pick(items: 3, weights: [0.5, 0, 1e300]), items: items),
-      DrawRequest(clientSeed: seed, generator: .bytes(count: 1024), encoding: .hex),
-      DrawRequest(clientSeed: seed, generator: .bytes(count: 7), encoding: .base64),
+      DrawRequest(clientSeed: seed, generator: .bytes(count: 1024, encoding: .hex)),
+      DrawRequest(clientSeed: seed, generator: .bytes(count: 7, encoding: .base64)),
       DrawRequest(clientSeed: seed, generator: .dice(try DiceNotation("100d1000000-5"))),
       DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .normal(mean: 1, stddev: 2))),
       DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .exponential(lambda: 2))),

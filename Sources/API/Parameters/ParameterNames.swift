@@ -45,17 +45,7 @@ extension ParameterNames {
   package static func of(_ endpoint: Endpoint) -> ParameterNames { draws[endpoint] ?? make(endpoint) }
 
   private static func make(_ endpoint: Endpoint) -> ParameterNames {
-    let place = "/api/\(endpoint.name)"
-    return switch endpoint {
-    case .floats: ParameterNames(of: place, "clientSeed", "count")
-    case .ints: ParameterNames(of: place, "clientSeed", "count", "min", "max")
-    case .shuffle: ParameterNames(of: place, "clientSeed", "items")
-    case .pick: ParameterNames(of: place, "clientSeed", "items", "weights")
-    case .bytes: ParameterNames(of: place, "clientSeed", "count", "encoding")
-    case .dice: ParameterNames(of: place, "clientSeed", "notation")
-    case .gaussian:
-      ParameterNames(of: place, "clientSeed", "count", "distribution", "mean", "stddev", "lambda")
-    }
+    ParameterNames(of: "/api/\(endpoint.name)", ["clientSeed"] + endpoint.kind.parameters.map(\.name))
   }
 }
 

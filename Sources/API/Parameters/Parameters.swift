@@ -12,6 +12,8 @@ package struct Parameters {
   private var entries: [(name: ArraySlice<UInt8>, value: Value)] = []
   /// The most bytes that a draw's `items` and `weights` may take together, as they came.
   package var longestLists = Int.max
+  /// The items of a draw, once they have been read.
+  var itemList: ItemList?
 
   /// What a draw without an API key may have: its outcome is kept for good, and nobody pays for it.
   package static let longestAnonymousLists = 64 * 1024
@@ -107,7 +109,7 @@ package struct Parameters {
   }
 
   /// A whole number in `range`: a query value, a JSON number, or a JSON string with a number in it.
-  func integer(_ name: StaticString, default: Int64, in range: ClosedRange<Int64>) throws(Refusal) -> Int64 {
+  package func integer(_ name: StaticString, default: Int64, in range: ClosedRange<Int64>) throws(Refusal) -> Int64 {
     try integer(name, in: range) ?? `default`
   }
 

@@ -1,7 +1,7 @@
 import Fairness
 import Ledger
 
-/// The seven generators: `GET` with a query, `POST` with the same names in a JSON object.
+/// The generators: `GET` with a query, `POST` with the same names in a JSON object.
 enum DrawRoutes {
   static let routes = Endpoint.allCases.map { endpoint in
     LedgerRoute(path: "/api/\(endpoint.name)", methods: [.get, .post]) { incoming throws(Refusal) in

@@ -1,4 +1,4 @@
-/// What the samples of ``Generator/gaussian(count:_:)`` are distributed as.
+/// The distribution of a ``Gaussian``'s samples.
 public enum Distribution: Sendable, Equatable {
   /// Marsaglia's polar method. |mean| ≤ 10^300 and 0 < stddev ≤ 10^300.
   ///
@@ -12,13 +12,42 @@ public enum Distribution: Sendable, Equatable {
   /// Inversion by sequential search. 0 < lambda ≤ 100; samples are whole numbers of mean lambda.
   case poisson(lambda: Double)
 
-  /// The name in a request and in an outcome.
-  public var name: String {
+  /// The names in a request and in an outcome.
+  public enum Name: String, Sendable, CaseIterable { case normal, exponential, poisson }
+
+  public var name: Name {
     switch self {
-    case .normal: "normal"
-    case .exponential: "exponential"
-    case .poisson: "poisson"
+    case .normal: .normal
+    case .exponential: .exponential
+    case .poisson: .poisson
     }
+  }
+
+  /// Passes on the distribution's own parameters.
+  func parameters(_ parameter: (StaticString, Double) -> Void) {
+    switch self {
+    case .normal(let mean, let stddev):
+      parameter("mean", mean)
+      parameter("stddev", stddev)
+    case .exponential(let lambda), .poisson(let lambda): parameter("lambda", lambda)
+    }
+  }
+
+  init<Source: ParameterSource>(from source: borrowing Source) throws(Source.Failure) {
+    let name = try source.choice("distribution", default: Name.normal)
+    // In a request what a distribution does not use must still be good, or a mistake in it would pass unseen.
+    let isNormal = name == .normal || !Source.isRecord
+    let normal = Distribution.normal(
+      mean: isNormal ? try source.number("mean", default: 0) : 0,
+      stddev: isNormal ? try source.number("stddev", default: 1) : 1)
+    let lambda = name != .normal || !Source.isRecord ? try source.number("lambda", default: 1) : 1
+    let unused: Distribution
+    switch name {
+    case .normal: (self, unused) = (normal, .exponential(lambda: lambda))
+    case .exponential: (self, unused) = (.exponential(lambda: lambda), normal)
+    case .poisson: (self, unused) = (.poisson(lambda: lambda), normal)
+    }
+    if let invalid = unused.invalidParameter { throw Source.failure(invalid) }
   }
 
   /// The parameter that is out of its range, if any.

@@ -1,33 +1,34 @@
-/// The seven kinds of draw, by the names they have in the API.
-///
-/// The raw values are for storage and never change.
-public enum Endpoint: UInt8, Sendable, CaseIterable {
-  case floats = 1
-  case ints
-  case shuffle
-  case pick
-  case bytes
-  case dice
-  case gaussian
+/// The endpoint of one of the generators. This file has the list of them.
+public struct Endpoint: RawRepresentable, Hashable, Sendable, CaseIterable {
+  /// The generators, in the order in which they are listed to people.
+  static let kinds: [any GeneratorKind.Type] = [
+    Floats.self, Ints.self, Shuffle.self, Pick.self, Bytes.self, Dice.self, Gaussian.self,
+  ]
+
+  public static let allCases = kinds.map { Endpoint($0) }
+
+  /// The generator whose endpoint it is.
+  public let kind: any GeneratorKind.Type
+
+  init(_ kind: any GeneratorKind.Type) { self.kind = kind }
+
+  /// The generator's number in storage.
+  public var rawValue: UInt8 { kind.number }
+
+  public init?(rawValue: UInt8) {
+    guard let kind = Self.kinds.first(where: { $0.number == rawValue }) else { return nil }
+    self.kind = kind
+  }
 
   /// The name in a request and in an outcome: `floats`, `ints`, …
-  public var name: String {
-    switch self {
-    case .floats: "floats"
-    case .ints: "ints"
-    case .shuffle: "shuffle"
-    case .pick: "pick"
-    case .bytes: "bytes"
-    case .dice: "dice"
-    case .gaussian: "gaussian"
-    }
-  }
+  public var name: String { kind.name }
 
   /// The endpoint of exactly that name, byte for byte.
   public init?(name: String) {
-    guard let match = Self.allCases.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
-      return nil
-    }
-    self = match
+    guard let kind = Self.kinds.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return nil }
+    self.kind = kind
   }
+
+  public static func == (a: Endpoint, b: Endpoint) -> Bool { a.rawValue == b.rawValue }
+  public func hash(into hasher: inout Hasher) { hasher.combine(rawValue) }
 }

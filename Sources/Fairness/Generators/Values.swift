@@ -7,9 +7,22 @@ public enum Values: Sendable, Equatable {
   case permutation([Int])
   /// The place in the input of the picked item.
   case index(Int)
-  case bytes([UInt8])
+  /// Bytes, and the text that an outcome writes them as.
+  case bytes([UInt8], as: BytesEncoding)
   /// What each die shows, 1 to its number of sides, and their sum plus the modifier.
-  case rolls([Int], total: Int64)
+  case rolls([Int], of: DiceNotation, total: Int64)
   /// Samples of a ``Distribution``; those of a Poisson distribution are whole numbers.
   case samples([Double])
+
+  /// The values that are written, kept and shown in the same way.
+  public enum Shape: Sendable {
+    /// A list of numbers: floats, ints and samples.
+    case numbers
+    /// Items in a new order.
+    case permutation
+    /// One of the items.
+    case index
+    case bytes
+    case rolls
+  }
 }

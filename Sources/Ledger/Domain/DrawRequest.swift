@@ -32,81 +32,34 @@ public struct ItemList: Sendable, Equatable {
   subscript(index: Int) -> ArraySlice<UInt8> { text[ranges[index]] }
 }
 
-/// How the `bytes` endpoint writes its outcome.
-public enum BytesEncoding: String, Sendable, CaseIterable {
-  case hex, base64
-}
-
 /// One draw, its parameters checked and ready to run.
 public struct DrawRequest: Sendable {
   public let clientSeed: ClientSeed
   public let generator: Generator
-  /// What a shuffle or a pick is made of; nil for the other generators.
+  /// What is shuffled or picked from; nil where the generator takes no items.
   public let items: ItemList?
-  public let encoding: BytesEncoding
 
   /// The response's fields that follow from the parameters alone, as JSON members without the braces. Rendered when
   /// the request is parsed, so that the single writer does not have to.
   let fields: [UInt8]
 
-  /// - Precondition: `generator` is valid, and `items` is there, with the generator's count, exactly for shuffle and pick.
-  public init(clientSeed: ClientSeed, generator: Generator, items: ItemList? = nil, encoding: BytesEncoding = .hex) {
+  /// - Precondition: `generator` is valid, and `items` are those that it was read with.
+  public init(clientSeed: ClientSeed, generator: Generator, items: ItemList? = nil) {
     self.clientSeed = clientSeed
     self.generator = generator
     self.items = items
-    self.encoding = encoding
-
     var fields: [UInt8] = []
-    func countField(_ count: Int) {
-      fields.append(json: "\"count\":")
-      fields.append(integer: count)
-    }
-    switch generator {
-    case .floats(let count): countField(count)
-    case .ints(let count, let min, let max):
-      fields.append(json: "\"min\":")
-      fields.append(integer: min)
-      fields.append(json: ",\"max\":")
-      fields.append(integer: max)
-      fields.append(json: ",")
-      countField(count)
-    case .shuffle(let count):
-      precondition(items?.count == count)
-      countField(count)
-    case .pick(let count, let weights):
-      precondition(items?.count == count)
-      fields.append(json: "\"weights\":")
-      if let weights { fields.append(jsonNumbers: weights) } else { fields.append(json: "null") }
-      fields.append(json: ",")
-      countField(1)
-    case .bytes(let count):
-      fields.append(json: "\"encoding\":")
-      fields.append(jsonString: encoding.rawValue)
-      fields.append(json: ",")
-      countField(count)
-    case .dice(let notation):
-      countField(notation.dice)
-      fields.append(json: ",\"sides\":")
-      fields.append(integer: notation.sides)
-      fields.append(json: ",\"modifier\":")
-      fields.append(integer: notation.modifier)
-    case .gaussian(let count, let distribution):
-      fields.append(json: "\"distribution\":")
-      switch distribution {
-      case .normal(let mean, let stddev):
-        fields.append(json: "\"normal\",\"mean\":")
-        fields.append(double: mean)
-        fields.append(json: ",\"stddev\":")
-        fields.append(double: stddev)
-      case .exponential(let lambda):
-        fields.append(json: "\"exponential\",\"lambda\":")
-        fields.append(double: lambda)
-      case .poisson(let lambda):
-        fields.append(json: "\"poisson\",\"lambda\":")
-        fields.append(double: lambda)
+    generator.kind.describe { name, value in
+      fields.append(json: fields.isEmpty ? "\"" : ",\"")
+      fields.append(json: name)
+      fields.append(json: "\":")
+      switch value {
+      case .integer(let integer): fields.append(integer: integer)
+      case .number(let number): fields.append(double: number)
+      case .text(let text): fields.append(jsonString: text)
+      case .numbers(let numbers?): fields.append(jsonNumbers: numbers)
+      case .numbers(nil): fields.append(json: "null")
       }
-      fields.append(json: ",")
-      countField(count)
     }
     self.fields = fields
   }
@@ -115,14 +68,7 @@ public struct DrawRequest: Sendable {
   var bytes: Int {
     // The items are held, drawn and answered.
     let items = items.map { 3 * $0.text.count + MemoryLayout<Range<Int>>.size * $0.count } ?? 0
-    let value =
-      switch generator {
-      case .shuffle, .pick: 0
-      case .floats(let count), .ints(let count, _, _), .gaussian(let count, _): 24 * count
-      case .bytes(let count): 2 * count
-      case .dice(let notation): 8 * notation.dice
-      }
-    return items + 2 * (fields.count + value)
+    return items + 2 * (fields.count + generator.kind.valueLength)
   }
 
   /// Draws at the given coordinates and writes the result down as it will be answered and stored.
@@ -135,11 +81,11 @@ public struct DrawRequest: Sendable {
     case .floats(let numbers), .samples(let numbers): value.append(jsonNumbers: numbers)
     case .ints(let numbers): value.append(jsonIntegers: numbers)
     case .permutation(let order):
-      guard let items else { preconditionFailure("a shuffle has items") }
+      guard let items else { preconditionFailure("an order is one of items") }
       value = items.json(in: order)
       stored = StoredValue.shuffle(order)
     case .index(let index):
-      guard let items else { preconditionFailure("a pick has items") }
+      guard let items else { preconditionFailure("an index is one of items") }
       value.append(contentsOf: items[index])
       stored = StoredValue.pick
       fields = []
@@ -147,19 +93,14 @@ public struct DrawRequest: Sendable {
       fields.append(integer: index)
       fields.append(json: ",")
       fields.append(contentsOf: self.fields)
-    case .bytes(let bytes):
+    case .bytes(let bytes, let encoding):
+      value.append(UInt8(ascii: "\""))
       switch encoding {
-      case .hex:
-        value.append(UInt8(ascii: "\""))
-        value.append(hex: bytes)
-        value.append(UInt8(ascii: "\""))
-      case .base64:
-        value.append(UInt8(ascii: "\""))
-        value.append(base64: bytes)
-        value.append(UInt8(ascii: "\""))
+      case .hex: value.append(hex: bytes)
+      case .base64: value.append(base64: bytes)
       }
-    case .rolls(let rolls, let total):
-      guard case .dice(let notation) = generator else { preconditionFailure("only dice have rolls") }
+      value.append(UInt8(ascii: "\""))
+    case .rolls(let rolls, let notation, let total):
       value.append(json: "{\"notation\":")
       value.append(jsonString: notation.description)
       value.append(json: ",\"rolls\":")

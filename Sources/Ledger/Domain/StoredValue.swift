@@ -19,20 +19,20 @@ public enum StoredValue {
 
   /// The value as it was answered, byte for byte; nil if that cannot be told from what was kept.
   static func value(of endpoint: Endpoint, _ stored: [UInt8], fields: [UInt8], items: [UInt8]?) -> [UInt8]? {
-    switch endpoint {
-    case .shuffle:
+    switch endpoint.kind.shape {
+    case .permutation:
       guard let items = items.map(ItemList.init(stored:)), stored.count == 2 * items.count else { return nil }
       let order = stride(from: 0, to: stored.count, by: 2).map { Int(stored[$0]) << 8 | Int(stored[$0 + 1]) }
       guard order.allSatisfy({ $0 < items.count }) else { return nil }
       return items.json(in: order)
-    case .pick:
+    case .index:
       let object = try? JSONText([UInt8(ascii: "{")] + fields + [UInt8(ascii: "}")]).root
       let index = object?.members?.first { $0.name.elementsEqual("index".utf8) }?.value.number.flatMap { Int($0) }
       guard let items = items.map(ItemList.init(stored:)), let index, items.ranges.indices.contains(index) else {
         return nil
       }
       return Array(items[index])
-    case .floats, .ints, .bytes, .dice, .gaussian:
+    case .numbers, .bytes, .rolls:
       return stored
     }
   }

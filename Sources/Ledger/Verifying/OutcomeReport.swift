@@ -76,7 +76,7 @@ public struct OutcomeReport: Sendable {
     }
     let items = if let items { items as JSONValue? } else { try claim.value("items") }
     let request = try DrawRequest(
-      endpoint: endpoint, clientSeed: clientSeed, fields: claim, value: value, items: items)
+      endpoint: endpoint, clientSeed: clientSeed, recorded: RecordedDraw(fields: claim, value: value, items: items))
     let key = StreamKey(seed)
     let derived = request.run(key: key, cursor: cursor, nonce: nonce)
 
@@ -113,7 +113,7 @@ public struct OutcomeReport: Sendable {
   /// The outcome as a whole; where it is wrong and has parts, part by part.
   private mutating func compare(outcome: JSONValue, with derived: [UInt8], of endpoint: Endpoint) -> Bool {
     if compare("outcome", derived, outcome) { return true }
-    guard endpoint == .dice, let parts = (try? JSONText(derived).root)?.members,
+    guard endpoint.kind.shape == .rolls, let parts = (try? JSONText(derived).root)?.members,
       let claimed = try? RecordedParameters(outcome)
     else { return false }
     let whole = checks.removeLast()

@@ -113,7 +113,7 @@ extension OutcomeRenderer {
     append(outcome, to: &body)
     body[start] = UInt8(ascii: ",")  // in the place of the brace that opens the outcome
     body.removeLast()
-    if outcome.endpoint == .dice, let notation = Self.notation(of: outcome) {
+    if outcome.endpoint.kind.shape == .rolls, let notation = Self.notation(of: outcome) {
       body.append(json: ",\"notation\":")
       body.append(contentsOf: notation)
     }

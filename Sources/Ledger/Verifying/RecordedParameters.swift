@@ -58,61 +58,73 @@ struct RecordedParameters {
   }
 
   func text(_ name: String) throws(InvalidParameter) -> String { String(decoding: try string(name), as: UTF8.self) }
+}
 
-  /// - Parameter items: the members of a JSON array; nil for none.
-  static func items(_ items: JSONValue?) throws(InvalidParameter) -> ItemList {
+/// A recorded outcome, from which the parameters of its draw are read.
+struct RecordedDraw: ParameterSource {
+  let fields: RecordedParameters
+  /// The outcome itself, which has the notation of dice.
+  let value: JSONValue?
+  /// What the outcome was shuffled or picked from, as a JSON array.
+  let items: JSONValue?
+  /// The items that were read.
+  var list: ItemList?
+
+  static let isRecord = true
+
+  static func failure(_ invalid: InvalidParameter) -> InvalidParameter { invalid }
+
+  func integer(
+    _ name: StaticString, default: Int64, in range: ClosedRange<Int64>
+  ) throws(InvalidParameter) -> Int64 {
+    try fields.integer(String(describing: name), in: range)
+  }
+
+  func number(_ name: StaticString, default: Double) throws(InvalidParameter) -> Double {
+    try fields.number(String(describing: name))
+  }
+
+  func text(_ name: StaticString) throws(InvalidParameter) -> [UInt8]? { try fields.string(String(describing: name)) }
+
+  func notation(_ name: StaticString) throws(InvalidParameter) -> [UInt8] {
+    guard let value else { throw InvalidParameter(name: "outcome", reason: "must be there") }
+    return try RecordedParameters(value).string(String(describing: name))
+  }
+
+  mutating func items(_ name: StaticString) throws(InvalidParameter) -> Int {
     // One more than is allowed is enough to know that there are too many.
     guard let elements = items?.elements(limit: Int(Limits.items.upperBound) + 1), !elements.isEmpty else {
-      throw InvalidParameter(name: "items", reason: "must be the items that the draw was given, in their order")
+      throw InvalidParameter(
+        name: String(describing: name), reason: "must be the items that the draw was given, in their order")
     }
-    return ItemList(elements) { $0.appendCompact(to: &$1) }
+    list = ItemList(elements) { $0.appendCompact(to: &$1) }
+    return elements.count
+  }
+
+  func weights(_ name: StaticString) throws(InvalidParameter) -> [Double]? {
+    let name = String(describing: name)
+    let value = try fields.value(name)
+    if value?.kind == .null { return nil }
+    guard let elements = value?.elements(limit: Int(Limits.items.upperBound) + 1) else {
+      throw InvalidParameter(name: name, reason: "must be null, or a list of one number for each of the items")
+    }
+    return try elements.map { element throws(InvalidParameter) in
+      guard let weight = element.number.flatMap(Double.init) else {
+        throw InvalidParameter(name: name, reason: "must be finite numbers greater than or equal to 0")
+      }
+      return weight
+    }
   }
 }
 
 extension DrawRequest {
-  /// The request that an outcome was the answer to, from the fields of that answer.
+  /// The request that an outcome was the answer to.
   ///
-  /// - Parameters:
-  ///   - fields: the endpoint's own fields.
-  ///   - value: the outcome itself, from which the notation of dice is taken.
-  ///   - items: what a shuffle or a pick was made of, as a JSON array.
   /// - Throws: ``InvalidParameter`` naming the field at fault, if no draw can have been answered with these.
-  init(
-    endpoint: Endpoint, clientSeed: ClientSeed, fields: RecordedParameters, value: JSONValue?, items: JSONValue?
-  ) throws(InvalidParameter) {
-    func count(in range: ClosedRange<Int64>) throws(InvalidParameter) -> Int {
-      Int(try fields.integer("count", in: range))
-    }
-    var list: ItemList?
-    var encoding = BytesEncoding.hex
-    let generator: Generator
-    switch endpoint {
-    case .floats: generator = .floats(count: try count(in: Limits.count))
-    case .ints:
-      generator = .ints(
-        count: try count(in: Limits.count), min: try fields.integer("min", in: Limits.safeIntegers),
-        max: try fields.integer("max", in: Limits.safeIntegers))
-    case .shuffle:
-      let items = try RecordedParameters.items(items)
-      list = items
-      generator = .shuffle(items: items.count)
-    case .pick:
-      let items = try RecordedParameters.items(items)
-      list = items
-      generator = .pick(items: items.count, weights: try Self.weights(try fields.value("weights")))
-    case .bytes:
-      generator = .bytes(count: try count(in: Limits.byteCount))
-      guard let known = BytesEncoding(rawValue: try fields.text("encoding")) else {
-        throw InvalidParameter(name: "encoding", reason: "must be hex or base64")
-      }
-      encoding = known
-    case .dice:
-      guard let value else { throw InvalidParameter(name: "outcome", reason: "must be there") }
-      generator = .dice(try DiceNotation(try RecordedParameters(value).text("notation")))
-    case .gaussian:
-      generator = .gaussian(count: try count(in: Limits.count), try Self.distribution(fields))
-    }
-    self.init(clientSeed: clientSeed, generator: try generator.validated(), items: list, encoding: encoding)
+  init(endpoint: Endpoint, clientSeed: ClientSeed, recorded: RecordedDraw) throws(InvalidParameter) {
+    var recorded = recorded
+    let generator = try Generator(endpoint, from: &recorded)
+    self.init(clientSeed: clientSeed, generator: generator, items: recorded.list)
   }
 
   /// The request that `outcome` was the answer to.
@@ -127,30 +139,9 @@ extension DrawRequest {
     }
     try self.init(
       endpoint: outcome.endpoint, clientSeed: outcome.clientSeed,
-      fields: try RecordedParameters(try json("fields", "{", outcome.fields, "}")),
-      value: try json("outcome", nil, outcome.value, nil),
-      items: try outcome.items.map { items throws(InvalidParameter) in try json("items", "[", items, "]") })
-  }
-
-  private static func weights(_ value: JSONValue?) throws(InvalidParameter) -> [Double]? {
-    if value?.kind == .null { return nil }
-    guard let elements = value?.elements(limit: Int(Limits.items.upperBound) + 1) else {
-      throw InvalidParameter(name: "weights", reason: "must be null, or a list of one number for each of the items")
-    }
-    return try elements.map { element throws(InvalidParameter) in
-      guard let weight = element.number.flatMap(Double.init) else {
-        throw InvalidParameter(name: "weights", reason: "must be finite numbers greater than or equal to 0")
-      }
-      return weight
-    }
-  }
-
-  private static func distribution(_ fields: RecordedParameters) throws(InvalidParameter) -> Distribution {
-    switch try fields.text("distribution") {
-    case "normal": .normal(mean: try fields.number("mean"), stddev: try fields.number("stddev"))
-    case "exponential": .exponential(lambda: try fields.number("lambda"))
-    case "poisson": .poisson(lambda: try fields.number("lambda"))
-    default: throw InvalidParameter(name: "distribution", reason: "must be normal, exponential or poisson")
-    }
+      recorded: RecordedDraw(
+        fields: try RecordedParameters(try json("fields", "{", outcome.fields, "}")),
+        value: try json("outcome", nil, outcome.value, nil),
+        items: try outcome.items.map { items throws(InvalidParameter) in try json("items", "[", items, "]") }))
   }
 }

@@ -88,20 +88,19 @@ function lines(text) {
   return text.split(/\r?\n/).filter((line) => line !== "");
 }
 
-/** Shows the fieldset of the chosen generator, and of a distribution only its own parameters. */
+/** Shows the fieldset of the chosen generator, and of its parameters those that its own choice has. */
 export function followChoice(select, form) {
   const show = () => {
     for (const fieldset of form.querySelectorAll("[data-for]")) {
       fieldset.hidden = fieldset.disabled = fieldset.dataset.for !== select.value;
     }
-    const distribution = form.querySelector("#distribution").value;
-    for (const part of form.querySelectorAll("[data-distribution]")) {
-      part.hidden = !part.dataset.distribution.split(" ").includes(distribution);
+    for (const part of form.querySelectorAll("[data-choices]")) {
+      const choice = part.closest("fieldset").querySelector("select").value;
+      part.hidden = !part.dataset.choices.split(" ").includes(choice);
       part.querySelector("input").disabled = part.hidden;
     }
   };
-  select.addEventListener("change", show);
-  form.querySelector("#distribution").addEventListener("change", show);
+  form.addEventListener("change", show);
   show();
 }
 
@@ -111,12 +110,16 @@ export function readParameters(endpoint, form) {
   for (const control of form.querySelector(`[data-for=${endpoint}]`).elements) {
     if (!control.name || control.disabled) continue;
     const value = control.value;
-    if (control.name === "items") params.items = lines(value);
-    else if (control.name === "weights") {
-      const weights = value.trim().startsWith("[") ? JSON.parse(value) : value.split(/[\s,]+/).filter(Boolean).map(Number);
-      if (weights.length) params.weights = weights;
-    } else if (["notation", "encoding", "distribution"].includes(control.name)) params[control.name] = value.trim();
-    else params[control.name] = value.trim() === "" ? undefined : Number(value);
+    switch (control.dataset.input) {
+      case "items": params[control.name] = lines(value); break;
+      case "numbers": {
+        const numbers = value.trim().startsWith("[") ? JSON.parse(value) : value.split(/[\s,]+/).filter(Boolean).map(Number);
+        if (numbers.length) params[control.name] = numbers;
+        break;
+      }
+      case "text": params[control.name] = value.trim(); break;
+      default: params[control.name] = value.trim() === "" ? undefined : Number(value);
+    }
   }
   return params;
 }

@@ -239,14 +239,12 @@ function fillIn(text) {
   set("cursor", draw.cursor);
   set("endpoint", draw.endpoint);
   if (draw.outcome !== undefined) field("expected").value = JSON.stringify(draw.outcome);
-  for (const id of ["min", "max", "encoding", "distribution", "mean", "stddev", "lambda"]) set(id, draw[id]);
-  for (const endpoint of ["ints", "floats", "bytes", "gaussian"]) set(`${endpoint}-count`, draw.count);
-  set("notation", draw.outcome?.notation);
-  set("weights", draw.weights);
-  if (draw.endpoint === "pick" && !draw.weights) field("weights").value = "";
-  set("pick-items", draw.items);
-  set("shuffle-items", draw.items);
-  field("endpoint").dispatchEvent(new Event("change"));
+  // The form's parameters have the names of the record's members; dice are told by their outcome, and no weights are null.
+  for (const control of document.querySelectorAll(`[data-for="${CSS.escape(draw.endpoint)}"] [name]`)) {
+    const value = control.name === "notation" ? draw.outcome?.notation : draw[control.name];
+    set(control.id, value === null ? "" : value);
+  }
+  field("endpoint").dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 field("json").addEventListener("input", () => {

@@ -128,7 +128,7 @@ extension Dashboard {
       let shortID = String(decoding: renderer.shortIDs.encode(outcome.id), as: UTF8.self)
       return [
         "shortId": shortID, "nonce": grouped(Int(outcome.nonce)), "cursor": outcome.cursor,
-        "hasCursor": outcome.cursor != 0, "kind": OutcomePage.kind(outcome.endpoint),
+        "hasCursor": outcome.cursor != 0, "kind": outcome.endpoint.kind.outcomeTitle,
         "summary": HTML.shown(OutcomeDrawing(outcome).summary.shortened(to: 120)), "created": moment(outcome.created),
         "isRevealed": outcome.serverHash != chain.serverHash,
       ] as [String: Any]

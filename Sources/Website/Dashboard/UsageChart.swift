@@ -118,19 +118,17 @@ package struct UsageChart {
     "<svg class=\"swatch\" width=\"16\" height=\"16\" aria-hidden=\"true\"><rect width=\"16\" height=\"16\" rx=\"3\" fill=\"url(#fill-\(endpoint.name))\"/></svg>"
   }
 
+  /// What tells a fill apart from others without its colour, by the generator's number from 1.
+  private static let marks = [
+    "", "<path d=\"M-1 1 1 -1M0 6 6 0M5 7 7 5\"/>", "<path d=\"M0 1.5H6\"/>",
+    "<path d=\"M3 1.4A1.6 1.6 0 1 1 2.99 1.4Z\" class=\"dot\"/>", "<path d=\"M1.5 0V6\"/>",
+    "<path d=\"M-1 5 1 7M0 0 6 6M5 -1 7 1\"/>", "<path d=\"M0 3H6M3 0V6\"/>", "<path d=\"M0 1.5 3 4.5 6 1.5\"/>",
+  ]
+
   private static func pattern(_ endpoint: Endpoint) -> String {
-    let marks =
-      switch endpoint {
-      case .floats: ""
-      case .ints: "<path d=\"M-1 1 1 -1M0 6 6 0M5 7 7 5\"/>"
-      case .shuffle: "<path d=\"M0 1.5H6\"/>"
-      case .pick: "<path d=\"M3 1.4A1.6 1.6 0 1 1 2.99 1.4Z\" class=\"dot\"/>"
-      case .bytes: "<path d=\"M1.5 0V6\"/>"
-      case .dice: "<path d=\"M-1 5 1 7M0 0 6 6M5 -1 7 1\"/>"
-      case .gaussian: "<path d=\"M0 3H6M3 0V6\"/>"
-      }
+    let place = (Int(endpoint.rawValue) - 1) % marks.count
     return
-      "<pattern id=\"fill-\(endpoint.name)\" class=\"fill fill-\(endpoint.name)\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" height=\"6\"/>\(marks)</pattern>"
+      "<pattern id=\"fill-\(endpoint.name)\" class=\"fill fill-\(place + 1)\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" height=\"6\"/>\(marks[place])</pattern>"
   }
 
   private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

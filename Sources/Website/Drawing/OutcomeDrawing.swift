@@ -17,14 +17,12 @@ package struct OutcomeDrawing {
   package init(_ outcome: Outcome) {
     let value = Self.parse(outcome.value)
     let fields = Fields(outcome.fields)
-    switch outcome.endpoint {
-    case .dice: (html, summary) = Self.dice(value, sides: fields.integer("sides") ?? 0)
-    case .ints: (html, summary) = Self.ints(value, fields)
-    case .floats: (html, summary) = Self.floats(value)
-    case .gaussian: (html, summary) = Self.samples(value, fields)
-    case .shuffle: (html, summary) = Self.shuffle(value, items: Self.items(of: outcome))
-    case .pick: (html, summary) = Self.pick(value, fields, items: Self.items(of: outcome))
+    switch outcome.endpoint.kind.shape {
+    case .numbers: (html, summary) = Self.numbers(value, of: outcome)
+    case .permutation: (html, summary) = Self.shuffle(value, items: Self.items(of: outcome))
+    case .index: (html, summary) = Self.pick(value, fields, items: Self.items(of: outcome))
     case .bytes: (html, summary) = Self.bytes(value, encoding: fields.text("encoding") ?? "hex")
+    case .rolls: (html, summary) = Self.dice(value, sides: fields.integer("sides") ?? 0)
     }
   }
 
@@ -60,34 +58,19 @@ package struct OutcomeDrawing {
     return numbers.count > 8 ? shown + ", …" : shown
   }
 
-  private static func ints(_ value: JSONValue?, _ fields: Fields) -> (String, String) {
+  private static func numbers(_ value: JSONValue?, of outcome: Outcome) -> (String, String) {
     let drawn = numbers(value)
-    let low = fields.number("min") ?? 0
-    let high = fields.number("max") ?? 0
-    let label =
-      "\(drawn.count == 1 ? "An integer" : "\(drawn.count) integers") from \(fields.raw("min")) to \(fields.raw("max"))"
-    let plot = Plot(
-      low: low, high: high, marks: drawn.map(\.number), ends: (fields.raw("min"), fields.raw("max")), label: label)
-    return (list(drawn, plot.html, "\(label), both included"), summary(drawn))
-  }
-
-  private static func floats(_ value: JSONValue?) -> (String, String) {
-    let drawn = numbers(value)
-    let label = "\(drawn.count == 1 ? "A number" : "\(drawn.count) numbers") from 0 up to, but not including, 1"
-    let plot = Plot(low: 0, high: 1, marks: drawn.map(\.number), ends: ("0", "1"), label: label)
-    return (list(drawn, plot.html, label), summary(drawn))
-  }
-
-  private static func samples(_ value: JSONValue?, _ fields: Fields) -> (String, String) {
-    let drawn = numbers(value)
-    let distribution = fields.text("distribution") ?? ""
-    let parameters = ["mean", "stddev", "lambda"].filter { fields.number($0) != nil }.map { "\($0) \(fields.raw($0))" }
-    let label =
-      "\(drawn.count == 1 ? "One sample" : "\(drawn.count) samples") of the \(distribution) distribution with \(parameters.joined(separator: ", "))"
-    let plot = Plot.distribution(
-      distribution, mean: fields.number("mean") ?? 0, stddev: fields.number("stddev") ?? 1,
-      lambda: fields.number("lambda") ?? 1, samples: drawn.map(\.number), label: label)
-    return (list(drawn, plot?.html ?? "", label), summary(drawn))
+    guard let kind = try? DrawRequest(recorded: outcome).generator.kind else {
+      return (list(drawn, "", "Its parameters cannot be read"), summary(drawn))
+    }
+    let marks = drawn.map(\.number)
+    let plot =
+      switch kind.scale {
+      case .range(let low, let high): Plot(low: low, high: high, marks: marks, label: kind.caption)
+      case .distribution(let distribution): Plot(distribution, samples: marks, label: kind.caption)
+      case nil: nil as Plot?
+      }
+    return (list(drawn, plot?.html ?? "", kind.caption), summary(drawn))
   }
 
   // MARK: Dice

@@ -1,4 +1,6 @@
+import Fairness
 import Foundation
+import JSON
 
 /// Values on their range, as a line with a mark for each, and over it the density they were drawn from, if one is given.
 struct Plot {
@@ -9,32 +11,26 @@ struct Plot {
   private static let margin = 14.0
 
   /// Uniform values: a line from `low` to `high`.
-  ///
-  /// - Parameter ends: what is written at the two ends.
-  init(low: Double, high: Double, marks: [Double], ends: (String, String), label: String) {
-    html = Self.draw(low: low, high: high, marks: marks, ends: ends, density: [], label: label)
+  init(low: Double, high: Double, marks: [Double], label: String) {
+    html = Self.draw(low: low, high: high, marks: marks, ends: (Self.text(low), Self.text(high)), label: label)
   }
 
-  private init(html: String) { self.html = html }
-
   /// Samples under their density; nil where the numbers are too large to be drawn.
-  static func distribution(
-    _ name: String, mean: Double, stddev: Double, lambda: Double, samples: [Double], label: String
-  ) -> Plot? {
+  init?(_ distribution: Distribution, samples: [Double], label: String) {
     let least = samples.min() ?? 0
     let greatest = samples.max() ?? 0
     var low = 0.0
     var high: Double
     let density: (Double) -> Double
-    switch name {
-    case "normal":
+    switch distribution {
+    case .normal(let mean, let stddev):
       low = min(least, mean - 4 * stddev)
       high = max(greatest, mean + 4 * stddev)
       density = { exp(-0.5 * pow(($0 - mean) / stddev, 2)) }
-    case "exponential":
+    case .exponential(let lambda):
       high = max(greatest, 6 / lambda)
       density = { exp(-lambda * $0) }
-    default:
+    case .poisson(let lambda):
       high = max(greatest, (lambda + 4 * lambda.squareRoot()).rounded(.up), 4) + 0.5
       let mode = lambda.rounded(.down)
       let logMode = mode * log(lambda) - lgamma(mode + 1)
@@ -44,7 +40,8 @@ struct Plot {
     if high <= low { high = low + 1 }
     guard low.isFinite, high.isFinite, (high - low).isFinite, high > low else { return nil }
     var points: [(Double, Double)] = []
-    if name == "poisson" {
+    let isPoisson = distribution.name == .poisson
+    if isPoisson {
       // A bar for each count, half a unit to both sides.
       for count in 0...Int(min(high, 200)) {
         let bar = density(Double(count))
@@ -59,15 +56,15 @@ struct Plot {
       }
     }
     guard points.allSatisfy({ $0.1.isFinite }) else { return nil }
-    return Plot(
-      html: draw(
-        low: low, high: high, marks: samples,
-        ends: name == "poisson" ? ("0", short(high - 0.5)) : (short(low), short(high)),
-        density: points, label: label))
+    html = Self.draw(
+      low: low, high: high, marks: samples,
+      ends: isPoisson ? ("0", Self.short(high - 0.5)) : (Self.short(low), Self.short(high)), density: points,
+      label: label)
   }
 
   private static func draw(
-    low: Double, high: Double, marks: [Double], ends: (String, String), density: [(Double, Double)], label: String
+    low: Double, high: Double, marks: [Double], ends: (String, String), density: [(Double, Double)] = [],
+    label: String
   ) -> String {
     let span = high - low
     func place(_ x: Double) -> String { round(margin + (span > 0 ? (x - low) / span : 0.5) * (width - 2 * margin)) }
@@ -95,6 +92,13 @@ struct Plot {
     let whole = Int64(hundredths)
     if whole % 100 == 0 { return String(whole / 100) }
     return String(Double(whole) / 100)
+  }
+
+  /// A number as an outcome writes it.
+  private static func text(_ x: Double) -> String {
+    var text: [UInt8] = []
+    text.append(double: x)
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// A number for the end of an axis.

@@ -21,7 +21,7 @@ struct OutcomePage {
     let serverHash = hex(outcome.serverHash.bytes)
     let created = Date(milliseconds: outcome.created)
     var values: [String: Any] = [
-      "kind": Self.kind(outcome.endpoint), "drawing": drawing.html,
+      "kind": outcome.endpoint.kind.outcomeTitle, "drawing": drawing.html,
       "state": Self.state(verdict), "verdict": Self.title(verdict), "reason": verdict.reason,
       "shortId": shortID, "clientSeed": HTML.shown(clientSeed),
       "copyClientSeed": HTML.copyButton(clientSeed, label: "client seed"),
@@ -38,7 +38,7 @@ struct OutcomePage {
     if json.count <= Self.shownJSON { values["json"] = HTML.shown(String(decoding: json, as: UTF8.self)) }
     return layout.html(
       .init(
-        title: "\(Self.kind(outcome.endpoint)) \(shortID) – Fairdraw",
+        title: "\(outcome.endpoint.kind.outcomeTitle) \(shortID) – Fairdraw",
         description:
           "\(plain(drawing.summary)). Client seed \(plain(clientSeed).shortened(to: 60)). \(Self.title(verdict)).",
         body: layout.templates.render("outcome", values), script: "outcome.js",
@@ -60,18 +60,6 @@ struct OutcomePage {
     case .notRevealed: "Committed, not revealed yet"
     case .rehearsal: "A rehearsal, drawn with a test key"
     case .hashMismatch, .outcomeMismatch, .badParameters: "Not verified"
-    }
-  }
-
-  static func kind(_ endpoint: Endpoint) -> String {
-    switch endpoint {
-    case .floats: "Floats"
-    case .ints: "Integers"
-    case .shuffle: "A shuffle"
-    case .pick: "A pick"
-    case .bytes: "Bytes"
-    case .dice: "A roll of dice"
-    case .gaussian: "Samples"
     }
   }
 }

@@ -24,7 +24,7 @@ package enum PreviewPicture {
     return templates.render(
       "preview",
       [
-        "kind": OutcomePage.kind(outcome.endpoint), "lines": lines, "dice": dice,
+        "kind": outcome.endpoint.kind.outcomeTitle, "lines": lines, "dice": dice,
         "clientSeed": fit(outcome.clientSeed.description).shortened(to: 50),
         "serverHash": hex(outcome.serverHash.bytes),
       ])
@@ -32,7 +32,7 @@ package enum PreviewPicture {
 
   /// Up to seven dice, side by side; more than that is told in numbers alone.
   private static func dice(of outcome: Outcome) -> [[String: Any]] {
-    guard outcome.endpoint == .dice, let sides = Fields(outcome.fields).integer("sides"),
+    guard outcome.endpoint.kind.shape == .rolls, let sides = Fields(outcome.fields).integer("sides"),
       let rolls = (try? JSONText(outcome.value))?.root["rolls"]?.elements()?.compactMap({ $0.number.flatMap(Int.init) }
       ),
       (1...7).contains(rolls.count)
