@@ -244,9 +244,8 @@ extension Statement {
     own AS (
       SELECT \(leafColumns) AS server_hash, l.leaf
       FROM seen s JOIN \(leafTables) ON o.id = s.id JOIN merkle_leaves l ON l.outcome_id = s.id
-      WHERE EXISTS (
-        SELECT 1 FROM api_keys k WHERE k.account_id = $1::bigint AND k.id = CASE WHEN s.owner_id > 0 THEN s.owner_id
-          ELSE (SELECT m.owner_id FROM commitments m WHERE m.chain_id = s.chain_id AND s.owner_id = -m.chain_id) END)
+      WHERE s.owner_id = $1::bigint OR s.owner_id = -s.chain_id
+        AND EXISTS (SELECT 1 FROM commitments m WHERE m.owner_id = $1::bigint AND m.chain_id = s.chain_id)
       ORDER BY o.created, o.id)
     SELECT (SELECT count(*) FROM seen), NULL::bytea, (SELECT id FROM seen ORDER BY created DESC, id DESC LIMIT 1),
       0::bigint, 0::bigint, NULL::bytea, 0::bigint

@@ -79,7 +79,7 @@ enum Schema {
       )
       """,
 
-      // owner_id is an API key's id, 0 for the chains anonymous callers share, or -id for a commitment's. moved is when
+      // owner_id is an account's id, 0 for the chains anonymous callers share, or -id for a commitment's. moved is when
       // it last moved: what happens to it next must not be earlier. trail leads to its outcomes: see OutcomeTrail. Room is
       // left on the pages, so that a move rewrites a row in its place.
       """
@@ -119,7 +119,7 @@ enum Schema {
       "CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash)",
 
       // A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
-      // owner_id is -chain_id.
+      // owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner.
       """
       CREATE TABLE commitments (
         owner_id bigint NOT NULL,

@@ -21,7 +21,7 @@ extension Statement {
   static let lockAccounts = Statement(
     "lock-accounts",
     """
-    SELECT id, daily_quota FROM accounts WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
+    SELECT id, daily_quota FROM accounts WHERE id = ANY ($1::bigint[]) AND deleted IS NULL ORDER BY id FOR NO KEY UPDATE
     """)
 
   /// Held by a group that counts anonymous draws against their quota, to its end. The number is "fairanon" in ASCII.

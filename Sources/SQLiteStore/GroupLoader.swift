@@ -29,7 +29,7 @@ final class GroupLoader {
         coalesce((SELECT created FROM outcomes ORDER BY id DESC LIMIT 1), 0)
       """)
     selectKey = try prepare("SELECT 1 FROM api_keys WHERE id = ? AND revoked IS NULL")
-    selectAccount = try prepare("SELECT daily_quota FROM accounts WHERE id = ?")
+    selectAccount = try prepare("SELECT daily_quota FROM accounts WHERE id = ? AND deleted IS NULL")
     selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
     selectChain = try prepare(
       """

@@ -106,9 +106,8 @@ extension SQLiteStore: TransparencyStore {
         db,
         sql: """
           SELECT \(leafColumns), l.leaf AS leaf \(leafTables) JOIN merkle_leaves l ON l.outcome_id = o.id
-          WHERE o.id > ?1 AND o.id <= ?2 AND o.created >= ?3 AND o.created < ?4 AND c.owner_id <> 0 AND EXISTS (
-            SELECT 1 FROM api_keys k WHERE k.account_id = ?5 AND k.id = CASE WHEN c.owner_id > 0 THEN c.owner_id
-              ELSE (SELECT m.owner_id FROM commitments m WHERE m.chain_id = c.id) END)
+          WHERE o.id > ?1 AND o.id <= ?2 AND o.created >= ?3 AND o.created < ?4
+            AND (c.owner_id = ?5 OR EXISTS (SELECT 1 FROM commitments m WHERE m.chain_id = c.id AND m.owner_id = ?5))
           ORDER BY o.id
           """,
         arguments: [after, last, day.start, day.end, account.rawValue])

@@ -31,7 +31,7 @@ enum Schema {
             revoked INTEGER
           ) STRICT;
 
-          -- owner_id is an API key's id, or 0 for the chains anonymous callers share.
+          -- owner_id is an account's id, or 0 for the chains that anonymous callers share.
           CREATE TABLE chains (
             id INTEGER PRIMARY KEY,
             owner_id INTEGER NOT NULL,
@@ -119,7 +119,7 @@ enum Schema {
           ) WITHOUT ROWID, STRICT;
 
           -- A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
-          -- owner_id is -chain_id.
+          -- owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner.
           CREATE TABLE commitments (
             chain_id INTEGER PRIMARY KEY,
             commit_id BLOB NOT NULL UNIQUE,

@@ -11,7 +11,7 @@ struct ChainCommand: AsyncParsableCommand {
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List an account's chains, and where each stands, by key and client seed.",
+      abstract: "List an account's chains, and where each stands, by client seed.",
       discussion: "Test keys have no chains.")
 
     @Option(help: ArgumentHelp("Whose.", valueName: "name"))
@@ -30,19 +30,15 @@ struct ChainCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-      let (keys, chains) = try await administering(storage) { store in
-        let account = try await store.existingAccount(named: account).id
-        return (
-          try await store.keys(of: account),
-          try await store.chains(of: account, prefix: Array(prefix.utf8), after: nil, limit: limit)
-        )
+      let chains = try await administering(storage) { store in
+        try await store.chains(
+          of: store.existingAccount(named: account).id, prefix: Array(prefix.utf8), after: nil, limit: limit)
       }
-      let prefixes = Dictionary(uniqueKeysWithValues: keys.map { ($0.key.id, $0.key.prefix) })
       try Terminal.table(
-        ["KEY", "CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"],
+        ["CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"],
         chains.map {
           [
-            prefixes[$0.key] ?? "", String($0.cursor), String($0.nonce), Terminal.time($0.created),
+            String($0.cursor), String($0.nonce), Terminal.time($0.created),
             String(decoding: $0.serverHash.hex, as: UTF8.self), Terminal.printable($0.clientSeed.description),
           ]
         })
@@ -60,9 +56,6 @@ struct ChainCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Whose.", valueName: "name"))
     var account: String
 
-    @Option(help: ArgumentHelp("What the key begins with that draws from the chain.", valueName: "prefix"))
-    var key: String
-
     @Option(help: ArgumentHelp("The chain's client seed.", valueName: "text"))
     var clientSeed: String
 
@@ -74,11 +67,11 @@ struct ChainCommand: AsyncParsableCommand {
       let clientSeed = try parseClientSeed(clientSeed)
       let (store, masterKey, _) = try storage.open()
       let reply = try await administering(store) { store in
-        let key = try await store.key(beginningWith: key, of: store.existingAccount(named: account).id)
+        let account = try await store.existingAccount(named: account).id
         // What a server would be told by its settings plays no part in a rotation.
         let decider = Decider(masterKey: masterKey, publicURL: "", defaultDailyQuota: 0)
         let writer = LedgerWriter(store: store, decider: decider)
-        let submission = Submission(caller: .key(key.id, key.account, key.mode), operation: .rotate(clientSeed))
+        let submission = Submission(caller: .holder(account), operation: .rotate(clientSeed))
         let result: Result<Reply, LedgerUnavailable>
         do throws(LedgerUnavailable) {
           result = .success(try await writer.submit(submission))
@@ -112,19 +105,18 @@ struct OutcomesCommand: AsyncParsableCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "List the outcomes of a client seed, as they were answered, the newest first: JSON, one a line.",
-      discussion:
-        "Of each live key by itself, or of the one that --key names; a test key stands for all of the account's.")
+      discussion: "Those of live keys, or of test keys with --mode test.")
 
     @Option(help: ArgumentHelp("Whose.", valueName: "name"))
     var account: String
 
-    @Option(help: ArgumentHelp("Only those of the key that begins with this.", valueName: "prefix"))
-    var key: String?
+    @Option(help: ArgumentHelp("Which kind of key drew them.", valueName: "live|test"))
+    var mode = Mode.live
 
     @Option(help: ArgumentHelp("The client seed.", valueName: "text"))
     var clientSeed: String
 
-    @Option(help: ArgumentHelp("At most so many of each key.", valueName: "n"))
+    @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
     var limit = 1000
 
     @OptionGroup var publicURL: PublicURLOption
@@ -141,23 +133,13 @@ struct OutcomesCommand: AsyncParsableCommand {
       let (store, masterKey, _) = try storage.open()
       let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: url)
       try await administering(store) { store in
-        let account = try await store.existingAccount(named: account).id
-        let keys =
-          if let key { [try await store.key(beginningWith: key, of: account)] } else {
-            try await store.keys(of: account).map(\.key).filter { $0.mode == .live }
-          }
-        for key in keys { try await list(.key(key.id, account, key.mode), clientSeed, store, renderer) }
-      }
-    }
-
-    private func list(
-      _ caller: Caller, _ clientSeed: ClientSeed, _ store: any Store, _ renderer: OutcomeRenderer
-    ) async throws {
-      try await store.forEachOutcome(of: caller, clientSeed: clientSeed, limit: limit) { outcome in
-        var line: [UInt8] = []
-        renderer.append(outcome, to: &line)
-        line.append(UInt8(ascii: "\n"))
-        try StandardOutput.write(line)
+        let caller = Caller.holder(try await store.existingAccount(named: account).id, mode)
+        try await store.forEachOutcome(of: caller, clientSeed: clientSeed, limit: limit) { outcome in
+          var line: [UInt8] = []
+          renderer.append(outcome, to: &line)
+          line.append(UInt8(ascii: "\n"))
+          try StandardOutput.write(line)
+        }
       }
     }
   }

@@ -20,7 +20,7 @@ struct KeyCommand: AsyncParsableCommand {
     var name = ""
 
     @Option(help: ArgumentHelp("live, or test for rehearsals that are repeatable and free.", valueName: "mode"))
-    var mode: String = "live"
+    var mode = Mode.live
 
     @Option(
       name: .customLong("allow-ip"), parsing: .singleValue,
@@ -36,7 +36,6 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
-      guard Mode(name: mode) != nil else { throw ValidationError("--mode must be live or test, not \"\(mode)\".") }
       guard KeyName.isValid(name) else { throw ValidationError("--name must be one line of at most 100 characters.") }
       if let problem = KeyRestrictions.problem(networks: allowedNetworks, referers: allowedReferers) {
         throw ValidationError(problem)
@@ -45,7 +44,7 @@ struct KeyCommand: AsyncParsableCommand {
 
     func run() async throws {
       let key = NewAPIKey(
-        mode: Mode(name: mode) ?? .live, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
+        mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
       try await administering(storage) { store in
         let holder = try await store.existingAccount(named: account)
         guard try await store.keys(of: holder.id).count(where: { $0.key.revoked == nil }) < maximumKeys else {
@@ -98,4 +97,10 @@ struct KeyCommand: AsyncParsableCommand {
       print("\(key.prefix) is revoked.", to: &Terminal.error)
     }
   }
+}
+
+extension Mode: ExpressibleByArgument {
+  public init?(argument: String) { self.init(name: argument) }
+  public var defaultValueDescription: String { name }
+  public static var allValueStrings: [String] { allCases.map(\.name) }
 }

@@ -6,7 +6,6 @@ import Testing
 struct MemoryLedger: Sendable {
   var liveKeys: Set<KeyID> = []
   /// Whose each key is, revoked or not.
-  var keyOwners: [KeyID: AccountID] = [:]
   /// Each account's daily quota.
   var accounts: [AccountID: Int?] = [:]
   private(set) var chains: [ChainKey: SeedChain] = [:]
@@ -38,7 +37,6 @@ struct MemoryLedger: Sendable {
 
   mutating func addKey(_ key: Int64, account: Int64) {
     liveKeys.insert(KeyID(key))
-    keyOwners[KeyID(key)] = AccountID(account)
   }
 
   func outcome(_ key: ChainKey, cursor: Int64, nonce: Int64) -> Outcome? {
@@ -122,12 +120,12 @@ struct MemoryLedger: Sendable {
     deliveries += changes.deliveries
   }
 
-  /// What must have been made for `outcomes`, which were drawn just now: one for each enabled endpoint of whose key it was.
+  /// What must have been made for `outcomes`, which were drawn just now: one for each enabled endpoint of whose it was.
   func deliveries(for outcomes: [Outcome]) -> [NewDelivery] {
     var owners = Dictionary(uniqueKeysWithValues: chains.values.map { ($0.id, $0.key.owner) })
     for commitment in commitments.values { owners[commitment.chain] = commitment.owner }
     return outcomes.flatMap { outcome -> [NewDelivery] in
-      let account = owners[outcome.chain].flatMap { keyOwners[KeyID($0.rawValue)] }
+      let account = owners[outcome.chain].map { AccountID($0.rawValue) }
       return (account.flatMap { webhooks[$0] } ?? []).map {
         NewDelivery(endpoint: $0, outcome: outcome.id, created: outcome.created)
       }
@@ -170,8 +168,7 @@ struct MemoryLedger: Sendable {
         Issue.record("outcome \(outcome.id) was drawn from a seed that was no secret")
       }
       let owner = commitmentsByChain[chain.id]?.owner ?? chain.key.owner
-      let account = owner == .anonymous ? .anonymous : keyOwners[KeyID(owner.rawValue)] ?? AccountID(-1)
-      used[UsageKey(account: account, day: Day(of: outcome.created), endpoint: outcome.endpoint), default: 0] += 1
+      used[UsageKey(account: AccountID(owner.rawValue), day: Day(of: outcome.created), endpoint: outcome.endpoint), default: 0] += 1
     }
     for chain in chains.values {
       let last = positions[chain.id] ?? (epoch: 0, cursor: 0, nonce: -1)

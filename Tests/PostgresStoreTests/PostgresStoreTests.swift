@@ -66,7 +66,8 @@ import Testing
     let test = try await storeUnderTest()
     let stores = [test.store, try open { [test] in test.now }, try open { [test] in test.now }]
     let writers = stores.map { LedgerWriter(store: $0, decider: test.decider) }
-    let callers = [.anonymous, test.alice, test.aliceToo]
+    let carol = try await test.carol()
+    let callers = [.anonymous, test.alice, carol]
     let answers = try await withThrowingTaskGroup(of: (String, [UInt8]).self) { group in
       for task in 0..<24 {
         group.addTask {
@@ -106,7 +107,8 @@ import Testing
     }
     #expect(total == 8 * 20 * 3 + 2 * 20 * 2)
     #expect(try await test.store.totals().liveOutcomes == total)
-    #expect(try test.snapshot(draw(test.alice)).accounts[test.alice.account]?.usedToday == 2 * 20 * 2)
+    let used = try test.snapshot(draw(test.alice), draw(carol)).accounts.values.map(\.usedToday)
+    #expect(used == [20 * 2, 20 * 2])
     #expect(
       try cluster.psql("SELECT deadlocks FROM pg_stat_database WHERE datname = '\(database)'", in: database) == "0")
   }

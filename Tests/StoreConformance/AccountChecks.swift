@@ -218,21 +218,21 @@ extension StoreConformance {
       let seeds = [
         "a", "ab", "abc", "b", "é", "e\u{301}", "z", "\u{7f}", "\u{80}", "\u{7ff}", "\u{ffff}", "🎲", "🎳", "%", "_",
       ]
-      for name in seeds { try test.settle(draw(test.alice, name), draw(test.aliceToo, name), draw(.anonymous, name)) }
+      for (place, name) in seeds.enumerated() {
+        try test.settle(draw(place % 2 == 0 ? test.alice : test.aliceToo, name), draw(.anonymous, name))
+      }
       try test.settle(draw(test.aliceTest, "test only"), draw(test.bob, "bob"), commitment(test.alice, "asked for"))
       func found(_ prefix: [UInt8], _ limit: Int = 1000) async throws -> [ChainReport] {
         var all: [ChainReport] = []
         while true {
           let page = try await test.accounts.chains(
-            of: test.alice.account, prefix: prefix, after: all.last.map { ($0.key, $0.clientSeed) }, limit: limit)
+            of: test.alice.account, prefix: prefix, after: all.last?.clientSeed, limit: limit)
           #expect(page.count <= limit)
           all += page
           if page.count < limit { return all }
         }
       }
-      let expected = [test.alice, test.aliceToo].flatMap { caller in
-        (seeds + (caller == test.alice ? ["asked for"] : [])).map { (caller.keyID, seed($0)) }
-      }.sorted { $0 < $1 }
+      let expected = (seeds + ["asked for"]).map { seed($0) }.sorted()
       let prefixes: [[UInt8]] = [
         [], Array("a".utf8), Array("ab".utf8), Array("abcd".utf8), Array("b".utf8), Array("e".utf8), Array("é".utf8),
         [0xC3],
@@ -240,10 +240,9 @@ extension StoreConformance {
         Array("_".utf8), Array("bob".utf8), Array("test".utf8),
       ]
       for prefix in prefixes {
-        let matching = expected.filter { $0.1.bytes.starts(with: prefix) }
+        let matching = expected.filter { $0.bytes.starts(with: prefix) }
         for limit in [1, 3, 1000] {
-          let all = try await found(prefix, limit)
-          #expect(all.map(\.key) == matching.map(\.0) && all.map(\.clientSeed) == matching.map(\.1), "\(prefix)")
+          #expect(try await found(prefix, limit).map(\.clientSeed) == matching, "\(prefix)")
         }
       }
       #expect(try await found([0xFF]).isEmpty)
@@ -256,13 +255,14 @@ extension StoreConformance {
       let after = try #require(try await found(Array("abc".utf8)).first)
       #expect(after.nonce == 2 && after.serverHash != before.serverHash)
       #expect(try test.snapshot(draw(test.alice, "abc")).chains.values.first?.active.hash == after.serverHash)
-      // A revoked key's too.
+      // When a key is revoked they stay, and the account's other keys draw on.
       _ = try await test.accounts.revokeKey(test.aliceToo.keyID, of: test.alice.account)
       #expect(try await found([]).count == expected.count)
+      #expect(try test.settle(draw(test.alice, "ab")).changes.outcomes[0].nonce == 1)
       #expect(try await test.accounts.chains(of: AccountID(999), prefix: [], after: nil, limit: 10).isEmpty)
     },
 
-    StoreCheck("what was drawn from commitments is listed by key, a page at a time") { test in
+    StoreCheck("what was drawn from commitments is listed in the order it was committed to, a page at a time") { test in
       var drawn: [Outcome] = []
       for caller in [test.alice, test.alice, test.aliceToo, test.bob, test.aliceTest, .anonymous] {
         let made = try test.settle(commit(caller), commit(caller)).changes.newCommitments
@@ -272,15 +272,14 @@ extension StoreConformance {
       try test.settle(draw(test.alice, "mine"))
       #expect(drawn.count == 3)
       for limit in [1, 2, 100] {
-        var all: [(key: KeyID, outcome: Outcome)] = []
+        var all: [Outcome] = []
         while true {
           let page = try await test.accounts.revealedOutcomes(
-            of: test.alice.account, after: all.last.map { ($0.key, $0.outcome.chain) }, limit: limit)
+            of: test.alice.account, after: all.last?.chain, limit: limit)
           all += page
           if page.count < limit { break }
         }
-        #expect(all.map(\.outcome) == drawn)
-        #expect(all.map(\.key) == [test.alice, test.alice, test.aliceToo].map(\.keyID))
+        #expect(all == drawn)
       }
     },
 

@@ -6,6 +6,7 @@ import Testing
 extension StoreConformance {
   public static let damageChecks = [
     StoreCheck("a damaged or set back chain fails alone, and draws on once it is repaired") { test in
+      let carol = try await test.carol()
       let first = try test.settle(draw(test.alice), draw(test.alice), draw(test.alice, "other")).changes
       let chain = try #require(first.newChains.first { $0.key.clientSeed == seed("test") }).id
       let other = try #require(first.newChains.first { $0.key.clientSeed == seed("other") }).id
@@ -35,7 +36,7 @@ extension StoreConformance {
         if round % 2 == 0 { try await test.reopen() }
         let batch = Submission(caller: test.alice, operation: .batch(["other", "test"].map { .draw(.ints($0)) }))
         let settled = try test.settle(
-          draw(test.alice, claim: "\(round)"), draw(test.alice, "other"), draw(test.aliceToo), draw(.anonymous),
+          draw(test.alice, claim: "\(round)"), draw(test.alice, "other"), draw(carol), draw(.anonymous),
           commitment(test.alice), move(test.alice), rotate(test.alice), batch)
         #expect(settled.replies.map(\.status) == [500, 200, 200, 200, 500, 500, 500, 200], "\(damage)")
         #expect(settled.changes.outcomes.count == 4 && settled.changes.records.isEmpty, "\(damage)")

@@ -23,7 +23,7 @@ extension StoreConformance {
       let claimed = try await test.claim()
       #expect(
         Dictionary(grouping: claimed, by: \.target.endpoint).mapValues(\.count) == [first: 2, second: 2, bobs: 2])
-      let recorded = try await test.outcomes(test.alice) + test.outcomes(test.aliceToo) + test.outcomes(test.bob, "b")
+      let recorded = try await test.outcomes(test.alice) + test.outcomes(test.bob, "b")
       for endpoint in [first, second] {
         #expect(claimed.outcomes(endpoint) == recorded.filter { $0.clientSeed != seed("b") }.map(\.withoutItems).byID)
       }

@@ -9,7 +9,7 @@ extension StoreConformance {
         + [
           draw(test.alice, claim: "a"), draw(test.bob, claim: "a"),
           draw(test.aliceTest, claim: "a"), draw(.anonymous),
-          commitment(test.aliceToo), move(test.alice), draw(test.alice),
+          commitment(test.alice, "asked for"), move(test.aliceToo), draw(test.alice),
         ]
       try test.settle(group)
       func everything() async throws -> (LedgerState, [[Outcome]], [Account], [KeyReport]) {
@@ -26,7 +26,7 @@ extension StoreConformance {
       try await test.reopen()
       let after = try await everything()
       #expect(after.0 == before.0)
-      #expect(after.1 == before.1 && after.1.map(\.count) == [14, 0, 1, 1, 1])
+      #expect(after.1 == before.1 && after.1.map(\.count) == [14, 14, 1, 1, 1])
       #expect(after.2 == before.2 && after.2.map(\.name) == ["alice", "bob"])
       #expect(after.3 == before.3 && after.3.count == 4)
       #expect(try await test.store.totals() == (accounts: 2, liveOutcomes: 16))

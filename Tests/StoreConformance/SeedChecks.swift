@@ -56,10 +56,11 @@ extension StoreConformance {
     },
 
     StoreCheck("a rotation is the chain's own") { test in
-      try test.settle(draw(test.alice), draw(test.aliceToo), draw(.anonymous), draw(test.alice, "other"))
-      let before = try test.snapshot(draw(test.aliceToo), draw(.anonymous), draw(test.alice, "other"))
+      let carol = try await test.carol()
+      try test.settle(draw(test.alice), draw(carol), draw(.anonymous), draw(test.alice, "other"))
+      let before = try test.snapshot(draw(carol), draw(.anonymous), draw(test.alice, "other"))
       try test.settle(rotate(test.alice))
-      let after = try test.snapshot(draw(test.aliceToo), draw(.anonymous), draw(test.alice, "other"))
+      let after = try test.snapshot(draw(carol), draw(.anonymous), draw(test.alice, "other"))
       #expect(LedgerState(after) == LedgerState(before) && after.chains.count == 3)
       #expect(try await test.outcomes(test.alice, "other").map(\.epoch) == [0])
     },

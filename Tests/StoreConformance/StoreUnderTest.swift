@@ -18,7 +18,7 @@ package final class StoreUnderTest: Sendable {
 
   /// Of account `alice`, who has the server's quota.
   package let alice: Caller
-  /// Of the same account.
+  /// Of the same account, whose chains it shares.
   package let aliceToo: Caller
   package let aliceTest: Caller
   /// Of account `bob`, who may draw thrice a day.
@@ -59,6 +59,12 @@ package final class StoreUnderTest: Sendable {
     current.withLock { $0 = nil }
     let store = try await open { [clock] in clock.now }
     current.withLock { $0 = store }
+  }
+
+  /// A live key of a new account `carol`, who has the server's quota.
+  package func carol() async throws -> Caller {
+    let account = try await accounts.createAccount(name: "carol", dailyQuota: nil, signIn: nil).id
+    return .key(try await accounts.createKey(NewAPIKey(mode: .live), of: account).id, account, .live)
   }
 
   // MARK: Submitting

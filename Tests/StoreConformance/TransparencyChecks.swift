@@ -10,11 +10,12 @@ extension StoreConformance {
   /// What every ``TransparencyStore`` has to do; the stores that the openers make must be both.
   public static let transparencyChecks = [
     StoreCheck("a day's tree holds its live outcomes, sorted") { test in
+      let carol = try await test.carol()
       // Client seeds whose bytes sort otherwise than their letters, and coordinates that many outcomes share.
       let seeds = ["é", "e\u{301}", "z", "Z", "a:1:1", "a", "\u{ffff}", "🎲", "1", "10", "9"]
       var outcomes: [Outcome] = []
       for round in 0..<12 {
-        let callers = [test.alice, test.aliceToo, test.aliceTest, .anonymous]
+        let callers = [test.alice, carol, test.aliceTest, .anonymous]
         var group = callers.flatMap { caller in seeds.map { draw(caller, $0) } }
         if round % 5 == 4 { group += [move(test.alice, "z"), move(.anonymous, "é")] }
         outcomes += try test.settle(group).changes.outcomes
@@ -289,8 +290,9 @@ extension StoreConformance {
     },
 
     StoreCheck("a day that ends under load is complete") { test in
+      let carol = try await test.carol()
       let writer = LedgerWriter(store: test.store, decider: test.decider)
-      let callers: [Caller] = [test.alice, test.aliceToo, .anonymous]
+      let callers: [Caller] = [test.alice, carol, .anonymous]
       test.now = newYear + day - 40
       let isOver = Flag()
       try await withThrowingTaskGroup(of: Void.self) { group in

@@ -269,13 +269,8 @@ def test_export_as_json(server, drawn):
     assert key not in text and key[17:] not in text
   assert "whsec_" not in text
   # Every outcome, byte for byte as it was answered.
-  got = {}
-  for line in text.splitlines():
-    found = re.fullmatch(r'\{"key":(null|"[^"]*").*?,"outcome":(\{"outcome":.*\})\},?', line)
-    if found:
-      got.setdefault(json.loads(found[1]), []).append(found[2].encode())
-  expected = {key[:16] if key.startswith("pk_live_") else None: sorted(bodies) for key, bodies in answers.items()}
-  assert {key: sorted(bodies) for key, bodies in got.items()} == expected
+  got = [re.fullmatch(r'\{(?:"items":\[.*\],)?"outcome":(\{"outcome":.*\})\},?', line) for line in text.splitlines()]
+  assert sorted(found[1].encode() for found in got if found) == sorted(body for bodies in answers.values() for body in bodies)
   shuffles = [row for row in data["outcomes"] if row["outcome"]["endpoint"] in ("shuffle", "pick")]
   assert shuffles and all(row["items"] == ["a", "b", "c"] for row in shuffles)
 
@@ -287,22 +282,21 @@ def test_export_as_csv(server, drawn):
     capture_output=True, timeout=TIMEOUT)
   assert done.returncode == 0 and done.stdout.endswith(b"\r\n")
   rows = list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))
-  assert rows[0] == ["shortId", "created", "endpoint", "clientSeed", "serverHash", "cursor", "nonce", "count", "outcome", "fields", "key", "mode"]
+  assert rows[0] == ["shortId", "created", "endpoint", "clientSeed", "serverHash", "cursor", "nonce", "count", "outcome", "fields", "mode"]
   outcomes = {}
-  for key, bodies in answers.items():
+  for bodies in answers.values():
     for body in bodies:
       outcome = json.loads(body)
-      outcomes[outcome["shortId"]] = (key, outcome)
+      outcomes[outcome["shortId"]] = outcome
   assert len(rows) - 1 == len(outcomes)
   for row in rows[1:]:
-    short_id, created, endpoint, client_seed, server_hash, cursor, nonce, count, value, fields, prefix, mode = row
-    key, outcome = outcomes.pop(short_id)
+    short_id, created, endpoint, client_seed, server_hash, cursor, nonce, count, value, fields, mode = row
+    outcome = outcomes.pop(short_id)
     seed = outcome["clientSeed"]
     assert client_seed == ("'" + seed if seed[0] in "=+-@'" else seed)
     assert (endpoint, server_hash, int(cursor), int(nonce), mode) == tuple(outcome[name] for name in ("endpoint", "serverHash", "cursor", "nonce", "mode"))
     assert json.loads(value) == outcome["outcome"] and int(count) == outcome["count"]
     assert json.loads(fields).items() <= outcome.items()
-    assert prefix == (key[:16] if mode == "live" else "")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", created)
     assert not any(cell.startswith(tuple("=+@\t\r")) for cell in row)
   assert not outcomes
@@ -334,21 +328,20 @@ def test_what_cannot_be_exported(server, account):
 
 def test_chains_are_listed_by_prefix(server, account):
   key, other = server.key(account), server.key(account)
-  for who, seeds in ((key, ["apple", "apricot", "banana", "\u00e9"]), (other, ["apple"])):
-    for client_seed in seeds:
-      assert server.draw("ints", {"clientSeed": client_seed}, key=who).status == 200
+  for who, client_seed in ((key, "apple"), (other, "apricot"), (key, "banana"), (key, "\u00e9"), (other, "apple")):
+    assert server.draw("ints", {"clientSeed": client_seed}, key=who).status == 200
   server.draw("ints", {"clientSeed": "apple"}, key=server.key())  # somebody else's
 
   def listed(*options):
     lines = server.cli("chain", "list", "--account", account, *options, check=True).stdout.splitlines()
-    assert lines[0].split("  ")[0] == "KEY"
-    return [(line.split()[0], line.split()[-1]) for line in lines[1:]]
+    assert lines[0].split() == ["CURSOR", "NONCE", "CREATED", "SERVER", "HASH", "CLIENT", "SEED"]
+    return [(line.split()[1], line.split()[-1]) for line in lines[1:]]
 
-  assert listed() == [(key[:16], seed) for seed in ("apple", "apricot", "banana", "\u00e9")] + [(other[:16], "apple")]
-  assert listed("--prefix", "ap") == [(key[:16], "apple"), (key[:16], "apricot"), (other[:16], "apple")]
-  assert listed("--prefix", "\u00e9") == [(key[:16], "\u00e9")]
+  assert listed() == [("2", "apple"), ("1", "apricot"), ("1", "banana"), ("1", "\u00e9")]
+  assert listed("--prefix", "ap") == [("2", "apple"), ("1", "apricot")]
+  assert listed("--prefix", "\u00e9") == [("1", "\u00e9")]
   assert listed("--prefix", "e\u0301") == [] and listed("--prefix", "%") == []
-  assert listed("--limit", 2) == [(key[:16], "apple"), (key[:16], "apricot")]
+  assert listed("--limit", 2) == [("2", "apple"), ("1", "apricot")]
   line = server.cli("chain", "list", "--account", account, "--prefix", "banana", check=True).stdout.splitlines()[1]
   assert server.seed("banana", key)["serverHash"] in line
   assert failed(server.cli("chain", "list", "--account", "nobody"), mentions="nobody")
@@ -358,7 +351,7 @@ def test_chains_are_listed_by_prefix(server, account):
 def test_a_chain_is_rotated_beside_the_server(server, account, client_seed):
   key = server.key(account)
   before = [server.draw("ints", {"clientSeed": client_seed}, key=key).json() for _ in range(3)]
-  done = server.cli("chain", "rotate", "--account", account, "--key", key[:16], "--client-seed", client_seed, check=True)
+  done = server.cli("chain", "rotate", "--account", account, "--client-seed", client_seed, check=True)
   seed = done.stdout.strip()
   assert sha256_hex(seed) == before[0]["serverHash"] or re.fullmatch("[0-9a-f]{64}", seed)
   pinned = server.seed(client_seed, key)
@@ -371,41 +364,59 @@ def test_a_chain_is_rotated_beside_the_server(server, account, client_seed):
 
 
 def test_what_cannot_be_rotated(server, account, client_seed):
-  key, test = server.key(account), server.key(account, "test")
+  server.draw("ints", {"clientSeed": client_seed}, key=server.key(account, "test"))
   rotate = lambda *options: server.cli("chain", "rotate", *options)
-  assert failed(rotate("--account", account, "--key", key[:16], "--client-seed", client_seed), mentions="no outcome")
-  assert failed(rotate("--account", account, "--key", test[:16], "--client-seed", client_seed), mentions="test key")
-  assert failed(rotate("--account", "nobody", "--key", key[:16], "--client-seed", client_seed), mentions="nobody")
-  assert failed(rotate("--account", account, "--key", "pk_", "--client-seed", client_seed), mentions="more than one")
-  assert failed(rotate("--account", account, "--key", server.key()[:16], "--client-seed", client_seed), mentions="no key")
-  assert failed(rotate("--account", account, "--key", key[:16], "--client-seed", ""), 64, "--client-seed")
-  assert failed(rotate("--account", account, "--key", key[:16], "--client-seed", "x" * 257), 64, "--client-seed")
-  server.draw("ints", {"clientSeed": client_seed}, key=key)
+  assert failed(rotate("--account", account, "--client-seed", client_seed), mentions="no outcome")
+  assert failed(rotate("--account", "nobody", "--client-seed", client_seed), mentions="nobody")
+  assert failed(rotate("--account", account, "--client-seed", ""), 64, "--client-seed")
+  assert failed(rotate("--account", account, "--client-seed", "x" * 257), 64, "--client-seed")
+
+
+def test_a_key_is_replaced_without_a_trace(server, account, client_seed):
+  """Its chains are the account's: the next key draws on, sees what was drawn, and rotates."""
+  old = server.key(account)
+  drawn = [server.draw("ints", {"clientSeed": client_seed}, key=old).json() for _ in range(3)]
+  commitment = server.post("/api/commit", key=old).json()
+  new = server.key(account)
+  server.cli("key", "revoke", old[:16], check=True)
+  assert server.seed(client_seed, new)["serverHash"] == drawn[0]["serverHash"]
+  drawn.append(server.draw("ints", {"clientSeed": client_seed}, key=new).json())
+  assert [outcome["nonce"] for outcome in drawn] == [0, 1, 2, 3]
+  assert server.get("/api/listOutcomes", {"clientSeed": client_seed}, key=new).json() == drawn[::-1]
+  revealed = server.post("/api/reveal", {"commitId": commitment["commitId"], "clientSeed": client_seed, "endpoint": "ints"}, key=new)
+  assert revealed.status == 200 and revealed.json()["serverHash"] == commitment["serverHash"]
+  rotated = server.post("/api/rotate", {"clientSeed": client_seed}, key=new).json()
+  assert rotated["revealed"]["nonce"] == 4 and sha256_hex(rotated["revealed"]["serverSeed"]) == drawn[0]["serverHash"]
+
+
+def test_a_chain_is_rotated_when_every_key_is_revoked(server, account, client_seed):
+  key = server.key(account)
+  hash = server.draw("ints", {"clientSeed": client_seed}, key=key).json()["serverHash"]
   server.cli("key", "revoke", key[:16], check=True)
-  assert failed(rotate("--account", account, "--key", key[:16], "--client-seed", client_seed), mentions="revoked")
+  seed = server.cli("chain", "rotate", "--account", account, "--client-seed", client_seed, check=True).stdout.strip()
+  assert sha256_hex(seed) == hash
 
 
 def test_outcomes_are_listed_as_they_were_answered(server, account, client_seed):
-  key, other, test = server.key(account), server.key(account), server.key(account, "test")
+  key, test = server.key(account), server.key(account, "test")
   answers = {who: [server.draw("ints", {"clientSeed": client_seed, "max": 1000 + n}, key=who).body.decode() for n in range(205)][::-1] for who in (key, test)}
-  answers[other] = [server.draw("dice", {"clientSeed": client_seed}, key=other).body.decode()]
+  answers[key].insert(0, server.draw("dice", {"clientSeed": client_seed}, key=server.key(account)).body.decode())
   url = f"http://127.0.0.1:{server.port}"
 
   def listed(*options):
     return server.cli(
       "outcomes", "list", "--account", account, "--client-seed", client_seed, "--public-url", url, *options, check=True).stdout.splitlines()
 
-  assert listed() == answers[key] + answers[other]
-  assert listed("--key", key[:16]) == answers[key]
-  assert listed("--key", test[:16]) == answers[test]
-  assert listed("--key", key[:16], "--limit", 203) == answers[key][:203]
-  assert listed("--key", test[:16], "--limit", 3) == answers[test][:3]
+  assert listed() == listed("--mode", "live") == answers[key]
+  assert listed("--mode", "test") == answers[test]
+  assert listed("--limit", 203) == answers[key][:203]
+  assert listed("--mode", "test", "--limit", 3) == answers[test][:3]
   assert server.cli("outcomes", "list", "--account", account, "--client-seed", "never", check=True).stdout == ""
 
 
 def test_what_cannot_be_listed(server, account):
   assert failed(server.cli("outcomes", "list", "--account", "nobody", "--client-seed", "a"), mentions="nobody")
-  assert failed(server.cli("outcomes", "list", "--account", account, "--client-seed", "a", "--key", "pk_live_x"), mentions="no key")
+  assert failed(server.cli("outcomes", "list", "--account", account, "--client-seed", "a", "--mode", "dead"), 64, "--mode")
   assert failed(server.cli("outcomes", "list", "--account", account, "--client-seed", ""), 64, "--client-seed")
   assert failed(server.cli("outcomes", "list", "--account", account, "--client-seed", "a", "--limit", 0), 64, "--limit")
 

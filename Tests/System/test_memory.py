@@ -114,7 +114,7 @@ def test_the_commands_read_a_page_at_a_time(serve):
     for each in (key, test_key):
       assert server.post("/api/shuffle", {"clientSeed": "large", "items": [number] + items[1:]}, key=each).status == 200
   for mode, each in (("live", key), ("test", test_key)):
-    listed = server.cli("outcomes", "list", "--account", account, "--key", each[:16], "--client-seed", "large", check=True)
+    listed = server.cli("outcomes", "list", "--account", account, "--mode", mode, "--client-seed", "large", check=True)
     assert len(listed.stdout.splitlines()) == 10, mode
     assert len(server.get("/api/listOutcomes", {"clientSeed": "large"}, key=each).json()) == 10
     assert len(server.get("/api/listOutcomes", {"clientSeed": "large", "limit": 7}, key=each).json()) == 7

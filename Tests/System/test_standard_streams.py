@@ -46,7 +46,7 @@ def filled(tmp_path_factory):
 PRINTING = [
   "--help", "--version", "serve --help", "account list", "account usage ACCOUNT", "account export ACCOUNT",
   "account export ACCOUNT --format csv", "key create --account ACCOUNT", "key list", "chain list --account ACCOUNT",
-  "chain rotate --account ACCOUNT --key PREFIX --client-seed kept", "outcomes list --account ACCOUNT --client-seed kept",
+  "chain rotate --account ACCOUNT --client-seed kept", "outcomes list --account ACCOUNT --client-seed kept",
   "webhook create --account ACCOUNT --url https://other.example.com/", "webhook list", "webhook deliveries",
   "webhook rotate-secret WEBHOOK", "verify SHORTID", "verify OUTCOME --json", "merkle list",
 ]

@@ -49,23 +49,22 @@ public struct AccountExport: Sendable {
   public func write(_ format: Format, of id: AccountID, to sink: ([UInt8]) async throws -> Void) async throws {
     guard let account = try await store.account(id) else { throw AdministrationError.noAccount(id) }
     var body: [UInt8] = []
-    let keys = try await store.keys(of: id)
     switch format {
     case .json:
-      try await appendHead(account, keys, to: &body)
+      try await appendHead(account, to: &body)
       body.append(json: ",\n\"outcomes\":[")
       var isFirst = true
-      try await forEachOutcome(of: id, keys) { key, outcome in
+      try await forEachOutcome(of: id) { outcome in
         body.append(text: isFirst ? "\n" : ",\n")
         isFirst = false
-        append(json: outcome, key, to: &body)
+        append(json: outcome, to: &body)
         try await flush(&body, to: sink)
       }
       body.append(json: "\n]}\n")
     case .csv:
       body.append(text: Self.columns.joined(separator: ",") + "\r\n")
-      try await forEachOutcome(of: id, keys) { key, outcome in
-        append(csv: outcome, key, to: &body)
+      try await forEachOutcome(of: id) { outcome in
+        append(csv: outcome, to: &body)
         try await flush(&body, to: sink)
       }
     }
@@ -80,50 +79,45 @@ public struct AccountExport: Sendable {
 
   // MARK: Reading
 
-  /// The account's live outcomes, by key and client seed, the newest of each first; then those it revealed from
-  /// commitments, and last its test outcomes, which are nobody's key's.
-  private func forEachOutcome(
-    of account: AccountID, _ keys: [KeyReport], _ body: (APIKeyRecord?, Outcome) async throws -> Void
-  ) async throws {
-    let keys = Dictionary(uniqueKeysWithValues: keys.map { ($0.key.id, $0.key) })
-    var lastChain: (key: KeyID, clientSeed: ClientSeed)?
+  /// The account's live outcomes, by client seed, the newest of each first; then those it revealed from commitments, and
+  /// last its test outcomes.
+  private func forEachOutcome(of account: AccountID, _ body: (Outcome) async throws -> Void) async throws {
+    var lastChain: ClientSeed?
     while true {
       let chains = try await store.chains(of: account, prefix: [], after: lastChain, limit: page)
       for chain in chains {
         try await store.forEachOutcome(
-          of: .key(chain.key, account, .live), clientSeed: chain.clientSeed, page: page, reserve: reserve
-        ) { try await body(keys[chain.key], $0) }
+          of: .holder(account), clientSeed: chain.clientSeed, page: page, reserve: reserve, body)
       }
       guard chains.count == page else { break }
-      lastChain = chains.last.map { ($0.key, $0.clientSeed) }
+      lastChain = chains.last?.clientSeed
     }
 
-    var lastRevealed: (key: KeyID, chain: Int64)?
-    while true {
-      let reservation = try await reserve()
-      let revealed = try await store.revealedOutcomes(of: account, after: lastRevealed, limit: page)
-      reservation?.shrink(to: 2 * revealed.reduce(0) { $0 + $1.outcome.bytes })
-      for entry in revealed { try await body(keys[entry.key], entry.outcome) }
-      withExtendedLifetime(reservation) {}
-      guard let last = revealed.last else { break }
-      lastRevealed = (last.key, last.outcome.chain)
-    }
-
+    var lastRevealed: Int64?
+    while let last = try await forEach(
+      { try await store.revealedOutcomes(of: account, after: lastRevealed, limit: page) }, body)
+    { lastRevealed = last.chain }
     var lastTest: (clientSeed: ClientSeed, id: Int64)?
-    while true {
-      let reservation = try await reserve()
-      let outcomes = try await store.testOutcomes(of: account, after: lastTest, limit: page)
-      reservation?.shrink(to: 2 * outcomes.reduce(0) { $0 + $1.bytes })
-      for outcome in outcomes { try await body(nil, outcome) }
-      withExtendedLifetime(reservation) {}
-      guard let last = outcomes.last else { break }
-      lastTest = (last.clientSeed, last.id)
-    }
+    while let last = try await forEach(
+      { try await store.testOutcomes(of: account, after: lastTest, limit: page) }, body)
+    { lastTest = (last.clientSeed, last.id) }
+  }
+
+  /// Reads one page of outcomes and hands them on; returns the last, or nil at the end.
+  private func forEach(
+    _ read: () async throws -> [Outcome], _ body: (Outcome) async throws -> Void
+  ) async throws -> Outcome? {
+    let reservation = try await reserve()
+    let outcomes = try await read()
+    reservation?.shrink(to: 2 * outcomes.reduce(0) { $0 + $1.bytes })
+    for outcome in outcomes { try await body(outcome) }
+    withExtendedLifetime(reservation) {}
+    return outcomes.last
   }
 
   // MARK: JSON
 
-  private func appendHead(_ account: Account, _ keys: [KeyReport], to body: inout [UInt8]) async throws {
+  private func appendHead(_ account: Account, to body: inout [UInt8]) async throws {
     body.append(json: "{\"account\":{\"name\":")
     body.append(jsonString: account.name)
     body.append(json: ",\"email\":")
@@ -133,7 +127,7 @@ public struct AccountExport: Sendable {
     body.append(json: ",\"created\":")
     body.append(integer: account.created)
     body.append(json: "},\n\"keys\":")
-    body.append(list: keys) { report, body in
+    body.append(list: try await store.keys(of: account.id)) { report, body in
       body.append(json: "{\"prefix\":")
       body.append(jsonString: report.key.prefix)
       body.append(json: ",\"name\":")
@@ -182,16 +176,15 @@ public struct AccountExport: Sendable {
     }
   }
 
-  /// An outcome as it was answered, with the key it was drawn with and what a shuffle or pick was made of.
-  private func append(json outcome: Outcome, _ key: APIKeyRecord?, to body: inout [UInt8]) {
-    body.append(json: "{\"key\":")
-    body.append(optional: key?.prefix)
+  /// An outcome as it was answered, with what a shuffle or pick was made of.
+  private func append(json outcome: Outcome, to body: inout [UInt8]) {
+    body.append(json: "{")
     if let items = outcome.items {
-      body.append(json: ",\"items\":[")
+      body.append(json: "\"items\":[")
       body.append(contentsOf: items)
-      body.append(json: "]")
+      body.append(json: "],")
     }
-    body.append(json: ",\"outcome\":")
+    body.append(json: "\"outcome\":")
     renderer.append(outcome, to: &body)
     body.append(json: "}")
   }
@@ -200,10 +193,10 @@ public struct AccountExport: Sendable {
 
   private static let columns = [
     "shortId", "created", "endpoint", "clientSeed", "serverHash", "cursor", "nonce", "count", "outcome", "fields",
-    "key", "mode",
+    "mode",
   ]
 
-  private func append(csv outcome: Outcome, _ key: APIKeyRecord?, to body: inout [UInt8]) {
+  private func append(csv outcome: Outcome, to body: inout [UInt8]) {
     let fields = [UInt8(ascii: "{")] + outcome.fields + [UInt8(ascii: "}")]
     body.append(contentsOf: renderer.shortIDs.encode(outcome.id))
     body.append(UInt8(ascii: ","))
@@ -218,8 +211,6 @@ public struct AccountExport: Sendable {
     body.append(csv: outcome.value)
     body.append(UInt8(ascii: ","))
     body.append(csv: fields)
-    body.append(UInt8(ascii: ","))
-    body.append(csv: Array((key?.prefix ?? "").utf8))
     body.append(text: ",\(outcome.mode.name)\r\n")
   }
 

@@ -62,24 +62,22 @@ public protocol AccountStore: Sendable {
 
   /// Live outcomes of each day and endpoint, the latest day first; days without any are left out.
   func usage(of account: AccountID, days: ClosedRange<Day>) async throws -> [DailyUsage]
-  /// The account's live chains whose client seed begins with `prefix`, byte for byte, by key and then by client seed.
+  /// The account's chains whose client seed begins with `prefix`, byte for byte, in the order of their client seeds.
   ///
   /// - Parameters:
   ///   - after: leaves out what does not come after this one.
   ///   - limit: 1 or more.
   func chains(
-    of account: AccountID, prefix: [UInt8], after: (key: KeyID, clientSeed: ClientSeed)?, limit: Int
+    of account: AccountID, prefix: [UInt8], after: ClientSeed?, limit: Int
   ) async throws -> [ChainReport]
 
-  /// What the account drew from commitments with live keys, by key and then by chain: a page that may end early, as
-  /// ``OutcomePage`` does, and is empty only at the end.
+  /// What the account drew from commitments with live keys, in the order in which they were made: a page that may end
+  /// early, as ``OutcomePage`` does, and is empty only at the end.
   ///
   /// - Parameters:
-  ///   - after: leaves out what does not come after this one.
+  ///   - after: leaves out what does not come after the commitment that became this chain.
   ///   - limit: 1 or more.
-  func revealedOutcomes(
-    of account: AccountID, after: (key: KeyID, chain: Int64)?, limit: Int
-  ) async throws -> [(key: KeyID, outcome: Outcome)]
+  func revealedOutcomes(of account: AccountID, after: Int64?, limit: Int) async throws -> [Outcome]
   /// The account's test outcomes, by client seed and then by number: a page that may end early, as ``OutcomePage`` does,
   /// and is empty only at the end.
   ///
@@ -126,11 +124,10 @@ extension AccountStore {
 
   /// The one key that begins with `prefix`, or is it.
   ///
-  /// - Parameter account: whose it must be; nil allows anybody's.
   /// - Throws: ``AdministrationError/unknownKey(_:)``, ``AdministrationError/ambiguousPrefix(_:)``.
-  public func key(beginningWith prefix: String, of account: AccountID? = nil) async throws -> APIKeyRecord {
+  public func key(beginningWith prefix: String) async throws -> APIKeyRecord {
     let prefix = String(prefix.prefix(16))
-    let found = try await keys(of: account).map(\.key).filter { !prefix.isEmpty && $0.prefix.hasPrefix(prefix) }
+    let found = try await keys(of: nil).map(\.key).filter { !prefix.isEmpty && $0.prefix.hasPrefix(prefix) }
     guard let key = found.first else { throw AdministrationError.unknownKey(prefix) }
     guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
     return key
@@ -190,7 +187,6 @@ public struct DailyUsage: Sendable, Equatable {
 
 /// A chain as its account sees it.
 public struct ChainReport: Sendable, Equatable {
-  public let key: KeyID
   public let clientSeed: ClientSeed
   /// Of the seed that the next draw uses.
   public let serverHash: ServerHash
@@ -200,9 +196,8 @@ public struct ChainReport: Sendable, Equatable {
   public let created: Milliseconds
 
   public init(
-    key: KeyID, clientSeed: ClientSeed, serverHash: ServerHash, cursor: Int64, nonce: Int64, created: Milliseconds
+    clientSeed: ClientSeed, serverHash: ServerHash, cursor: Int64, nonce: Int64, created: Milliseconds
   ) {
-    self.key = key
     self.clientSeed = clientSeed
     self.serverHash = serverHash
     self.cursor = cursor

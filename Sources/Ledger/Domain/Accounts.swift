@@ -81,18 +81,24 @@ public struct APIKeyRecord: Sendable, Equatable {
 public enum Caller: Hashable, Sendable {
   case anonymous
   case key(KeyID, AccountID, Mode)
+  /// An account's holder, who has signed in, or its operator: may do what a key of this mode may, and needs none.
+  case holder(AccountID, Mode = .live)
 
   public var mode: Mode {
-    if case .key(_, _, let mode) = self { mode } else { .live }
+    switch self {
+    case .anonymous: .live
+    case .key(_, _, let mode), .holder(_, let mode): mode
+    }
   }
 
-  /// Whose chains the caller draws from: its own key's, or the shared ones.
-  public var chainOwner: ChainOwner {
-    if case .key(let id, _, _) = self { ChainOwner(id.rawValue) } else { .anonymous }
-  }
+  /// Whose chains the caller draws from, and whose commitments it may reveal: its account's, or the shared ones.
+  public var chainOwner: ChainOwner { ChainOwner(account, mode) }
 
   /// The account an idempotency key and usage belong to.
   public var account: AccountID {
-    if case .key(_, let account, _) = self { account } else { .anonymous }
+    switch self {
+    case .anonymous: .anonymous
+    case .key(_, let account, _), .holder(let account, _): account
+    }
   }
 }

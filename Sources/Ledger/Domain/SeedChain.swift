@@ -1,11 +1,18 @@
 import Fairness
 
-/// Whose chains: a live API key's, the ones all anonymous callers share, or nobody's, which commitments become.
+/// Whose chains and commitments: an account's, the ones that all anonymous callers share, or nobody's, which commitments
+/// become when they are revealed.
 public struct ChainOwner: Hashable, Comparable, Sendable {
   public let rawValue: Int64
   public init(_ rawValue: Int64) { self.rawValue = rawValue }
   public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
   public static let anonymous = ChainOwner(0)
+
+  /// All live keys of an account share its chains. Test keys have none, and their commitments are apart: under the
+  /// account's number with its sign turned.
+  public init(_ account: AccountID, _ mode: Mode) {
+    self.init(mode == .live ? account.rawValue : -account.rawValue)
+  }
 
   /// The owner of the chain that a commitment becomes: nobody, so that nobody draws from it again.
   static func nobody(chain: Int64) -> ChainOwner { ChainOwner(-chain) }

@@ -50,14 +50,20 @@ public struct Decider: Sendable {
     _ submission: Submission, in draft: inout Draft, entropy: inout some RandomNumberGenerator
   ) throws(Refusal) -> Reply {
     try draft.check(.account(submission.caller.account))
-    if case .key(let key, _, _) = submission.caller, !draft.snapshot.keys.contains(key) {
-      return Reply(.invalidAPIKey)
-    }
+    guard isAdmitted(submission.caller, in: draft.snapshot) else { return Reply(.invalidAPIKey) }
     if let refusal = refusal(for: submission.caller) { return Reply(refusal) }
     let before = (writes: draft.writes, outcomes: draft.changes.outcomes.count)
     var reply = try reply(to: submission, in: &draft, entropy: &entropy)
     reply.wroteWithoutCost = draft.writes > before.writes && draft.changes.outcomes.count == before.outcomes
     return reply
+  }
+
+  private func isAdmitted(_ caller: Caller, in snapshot: Snapshot) -> Bool {
+    switch caller {
+    case .anonymous: true
+    case .key(let key, _, _): snapshot.keys.contains(key)
+    case .holder(let account, _): snapshot.accounts[account] != nil
+    }
   }
 
   /// Why a caller may change nothing at all; nil if there is no such reason.
@@ -177,7 +183,7 @@ public struct Decider: Sendable {
   private func draw(
     _ request: DrawRequest, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
   ) throws(Refusal) -> Outcome {
-    if case .key(_, let account, .test) = caller { return try testDraw(request, account: account, in: &draft) }
+    if caller.mode == .test { return try testDraw(request, account: caller.account, in: &draft) }
     if let refusal = quotaRefusal(for: caller, in: draft) { throw refusal }
 
     let index = try draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed), &entropy)
@@ -191,16 +197,16 @@ public struct Decider: Sendable {
 
   /// The refusal of a caller whose quota is spent; nil if there is some left.
   private func quotaRefusal(for caller: Caller, in draft: Draft) -> Refusal? {
-    switch caller {
-    case .anonymous:
+    switch (caller, caller.mode) {
+    case (_, .test): return nil
+    case (.anonymous, .live):
       guard let anonymousDailyQuota, draft.used(by: .anonymous) >= anonymousDailyQuota else { return nil }
       return .anonymousQuotaExceeded(at: draft.snapshot.now)
-    case .key(_, let account, .live):
-      guard let standing = draft.snapshot.accounts[account],
+    case (.key, .live), (.holder, .live):
+      guard let standing = draft.snapshot.accounts[caller.account],
         standing.usedToday < standing.dailyQuota ?? defaultDailyQuota
       else { return .quotaExceeded(at: draft.snapshot.now) }
       return nil
-    case .key(_, _, .test): return nil
     }
   }
 

@@ -129,7 +129,7 @@ public struct Refusal: Error, Sendable, Equatable {
   static let unknownCommitment = Refusal(404, "There is no commitment of this commitId.", code: "unknown_commitment")
 
   static let foreignCommitment = Refusal(
-    403, "The commitment belongs to another caller: reveal it with the key it was made with.",
+    403, "The commitment belongs to another caller: reveal it with a key of the account and mode it was made with.",
     code: "commitment_not_yours")
 
   static let usedCommitment = Refusal(

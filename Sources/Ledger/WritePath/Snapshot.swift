@@ -23,10 +23,10 @@ public struct Needs: Sendable {
   public init(of group: [Submission], countsAnonymous: Bool = false) {
     for submission in group {
       if countsAnonymous, submission.caller == .anonymous { accounts.insert(.anonymous) }
-      if case .key(let key, let account, _) = submission.caller {
-        keys.insert(key)
-        accounts.insert(account)
-        if submission.caller.mode == .live { webhookAccounts.insert(account) }
+      if case .key(let key, _, _) = submission.caller { keys.insert(key) }
+      if submission.caller != .anonymous {
+        accounts.insert(submission.caller.account)
+        if submission.caller.mode == .live { webhookAccounts.insert(submission.caller.account) }
       }
       if let claim = submission.claim,
         let other = claims.updateValue(claim.fingerprint, forKey: claim.scope), other != claim.fingerprint

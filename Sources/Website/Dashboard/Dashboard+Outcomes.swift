@@ -20,24 +20,16 @@ extension Dashboard {
         visit, "outcomes", "Outcomes", section: Self.section, values: values,
         complaint: Complaint("A client seed has 256 bytes at the most."))
     }
-    var after: (key: KeyID, clientSeed: ClientSeed)?
-    if let key = visit.query["afterKey"].flatMap(Visit.number), let seed = try? ClientSeed(visit.query.text("after")) {
-      after = (KeyID(key), seed)
+    let after = try visit.query["after"].map { _ in try Self.clientSeed(visit, "after") }
+    let chains = try await visit.asking {
+      try await accounts.chains(
+        of: visit.account.id, prefix: Array(prefix.utf8), after: after, limit: Self.pageSize + 1)
     }
-    let (chains, keys) = try await visit.asking {
-      (
-        try await accounts.chains(
-          of: visit.account.id, prefix: Array(prefix.utf8), after: after, limit: Self.pageSize + 1),
-        try await accounts.keys(of: visit.account.id)
-      )
-    }
-    let names = Dictionary(keys.map { ($0.key.id, $0.key) }) { first, _ in first }
     let shown = chains.prefix(Self.pageSize)
     values["chains"] = shown.map { chain in
       [
         "address": Self.address(of: chain), "clientSeed": HTML.shown(chain.clientSeed.description),
-        "key": names[chain.key].map(Self.label) ?? "", "draws": grouped(Int(chain.nonce)), "isOne": chain.nonce == 1,
-        "created": moment(chain.created),
+        "draws": grouped(Int(chain.nonce)), "isOne": chain.nonce == 1, "created": moment(chain.created),
       ] as [String: Any]
     }
     values["isEmpty"] = chains.isEmpty
@@ -45,7 +37,7 @@ extension Dashboard {
     if chains.count > Self.pageSize, let last = shown.last {
       values["next"] = [
         "address":
-          "\(Self.section)?clientSeed=\(percentEncoded(prefix.utf8))&afterKey=\(last.key.rawValue)&after=\(percentEncoded(last.clientSeed.bytes))"
+          "\(Self.section)?clientSeed=\(percentEncoded(prefix.utf8))&after=\(percentEncoded(last.clientSeed.bytes))"
       ]
     }
     return page(visit, "outcomes", "Outcomes", section: Self.section, values: values)
@@ -60,13 +52,8 @@ extension Dashboard {
       complaint: Complaint("This is no short id: one is ten letters and digits.", status: 404))
   }
 
-  /// A key in a few words, as HTML.
-  private static func label(_ key: APIKeyRecord) -> String {
-    key.name.isEmpty ? "<code>\(HTML.escape(key.prefix))</code>" : HTML.shown(key.name)
-  }
-
   private static func address(of chain: ChainReport, page: String = "chain") -> String {
-    "\(section)/\(page)?key=\(chain.key.rawValue)&clientSeed=\(percentEncoded(chain.clientSeed.bytes))"
+    "\(section)/\(page)?clientSeed=\(percentEncoded(chain.clientSeed.bytes))"
   }
 
   // MARK: One chain
@@ -74,41 +61,37 @@ extension Dashboard {
   /// The chain that the address names.
   ///
   /// - Throws: a 404 if there is none, or it is not the account's.
-  private func found(_ visit: Visit) async throws -> (chain: ChainReport, key: APIKeyRecord) {
-    guard let key = visit.query["key"].flatMap(Visit.number), let seed = try? ClientSeed(visit.query.text("clientSeed"))
-    else { throw Self.noChain }
-    // The first with this prefix after all of the key before.
-    let before = try ClientSeed(String(repeating: "\u{10FFFF}", count: 64))
-    let (chains, keys) = try await visit.asking {
-      (
-        try await accounts.chains(
-          of: visit.account.id, prefix: seed.bytes, after: (KeyID(key - 1), before), limit: 1),
-        try await accounts.keys(of: visit.account.id)
-      )
+  private func found(_ visit: Visit) async throws -> ChainReport {
+    let seed = try Self.clientSeed(visit, "clientSeed")
+    let chains = try await visit.asking {
+      try await accounts.chains(of: visit.account.id, prefix: seed.bytes, after: nil, limit: 1)
     }
-    guard let chain = chains.first, chain.key == KeyID(key), chain.clientSeed == seed,
-      let record = keys.first(where: { $0.key.id == chain.key })?.key
-    else { throw Self.noChain }
-    return (chain, record)
+    // The first whose client seed begins with this is the one that is this, if there is one.
+    guard let chain = chains.first, chain.clientSeed == seed else { throw Self.noChain }
+    return chain
   }
 
-  private static let noChain = Refusal(404, "None of your live keys has a chain of this client seed.")
+  /// - Throws: a 404 if the query's member of this name is no client seed.
+  private static func clientSeed(_ visit: Visit, _ name: String) throws -> ClientSeed {
+    do { return try ClientSeed(visit.query.text(name)) } catch { throw noChain }
+  }
 
-  private func values(_ chain: ChainReport, _ key: APIKeyRecord) -> [String: Any] {
+  private static let noChain = Refusal(404, "You have no chain of this client seed.")
+
+  private func values(_ chain: ChainReport) -> [String: Any] {
     let hash = hex(chain.serverHash.bytes)
     return [
       "clientSeed": HTML.shown(chain.clientSeed.description),
       "copyClientSeed": HTML.copyButton(chain.clientSeed.description, label: "client seed"),
-      "key": Self.label(key), "isRevoked": key.revoked != nil, "serverHash": hash,
-      "copyServerHash": HTML.copyButton(hash, label: "server hash"), "nonce": chain.nonce, "cursor": chain.cursor,
+      "serverHash": hash, "copyServerHash": HTML.copyButton(hash, label: "server hash"), "nonce": chain.nonce, "cursor": chain.cursor,
       "draws": grouped(Int(chain.nonce)), "isOne": chain.nonce == 1, "isNew": chain.nonce == 0,
-      "canRotate": chain.nonce > 0 && key.revoked == nil, "created": moment(chain.created),
+      "canRotate": chain.nonce > 0, "created": moment(chain.created),
       "address": Self.address(of: chain), "rotateAddress": Self.address(of: chain, page: "rotate"),
     ]
   }
 
   @Sendable func chain(_ visit: Visit) async throws -> Response {
-    let (chain, key) = try await found(visit)
+    let chain = try await found(visit)
     var start = OutcomeListStart.newest
     if let text = visit.query["before"] {
       let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(Visit.number)
@@ -117,13 +100,13 @@ extension Dashboard {
       }
       start = .before(cursor: cursor, nonce: nonce)
     }
-    let caller = Caller.key(chain.key, visit.account.id, .live)
+    let caller = Caller.holder(visit.account.id)
     let reservation = try await visit.context.reserveMemory(for: .account(visit.account.id))
     defer { withExtendedLifetime(reservation) {} }
     let page = try await visit.context.reading { [start] () throws(StoreFailure) in
       try await store.outcomes(of: caller, clientSeed: chain.clientSeed, from: start, limit: Self.pageSize)
     }
-    var values = values(chain, key)
+    var values = values(chain)
     values["outcomes"] = page.outcomes.map { outcome in
       let shortID = String(decoding: renderer.shortIDs.encode(outcome.id), as: UTF8.self)
       return [
@@ -143,21 +126,21 @@ extension Dashboard {
   // MARK: Rotating
 
   @Sendable func rotatePage(_ visit: Visit) async throws -> Response {
-    let (chain, key) = try await found(visit)
-    return page(visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain, key))
+    let chain = try await found(visit)
+    return page(visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain))
   }
 
   /// Rotates as `/api/rotate` does. The form names the hash that is to be revealed, and is an idempotency key of its own:
   /// sent again, it gets the same answer and rotates nothing.
   @Sendable func rotate(_ visit: Visit) async throws -> Response {
-    let (chain, key) = try await found(visit)
+    let chain = try await found(visit)
     let hash = visit.form.text("serverHash")
     guard hash.utf8.count == 64, hash.utf8.allSatisfy({ $0.isHexDigit }) else {
       throw Refusal.badRequest("serverHash must be 64 hexadecimal digits")
     }
     let scope = IdempotencyScope(account: visit.account.id, mode: .live, key: Array("dashboard-rotate:\(hash)".utf8))
     let submission = Submission(
-      caller: .key(chain.key, visit.account.id, .live),
+      caller: .holder(visit.account.id),
       claim: IdempotencyClaim(scope: scope, fingerprint: chain.clientSeed.bytes), operation: .rotate(chain.clientSeed))
     // A form for a hash that is no longer the chain's is good only for the answer that it got before.
     let isCurrent = hash.utf8.elementsEqual(hex(chain.serverHash.bytes).utf8)
@@ -168,22 +151,19 @@ extension Dashboard {
       reply = recalled
     } else {
       return page(
-        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain, key),
+        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
         complaint: Complaint("The chain has been rotated since this page was opened. Nothing was done.", status: 409))
     }
     guard reply.status == 200, let answer = try? JSONText(reply.body).root, let revealed = answer["revealed"],
       let next = answer["next"], let serverSeed = revealed["serverSeed"]?.plainText,
       let serverHash = revealed["serverHash"]?.plainText, let nextHash = next["serverHash"]?.plainText
     else {
-      let sentence =
-        reply.status == 401
-        ? "The chain's key is revoked, so the chain cannot be rotated any more."
-        : (try? JSONText(reply.body).root)?["error"]?.plainText ?? "The chain could not be rotated."
+      let sentence = (try? JSONText(reply.body).root)?["error"]?.plainText ?? "The chain could not be rotated."
       return page(
-        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain, key),
+        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
         complaint: Complaint(sentence, status: 409))
     }
-    var values = values(chain, key)
+    var values = values(chain)
     values["revealedSeed"] = serverSeed
     values["copySeed"] = HTML.copyButton(serverSeed, label: "server seed")
     values["revealedHash"] = serverHash
