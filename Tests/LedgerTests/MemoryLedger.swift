@@ -168,7 +168,9 @@ struct MemoryLedger: Sendable {
         Issue.record("outcome \(outcome.id) was drawn from a seed that was no secret")
       }
       let owner = commitmentsByChain[chain.id]?.owner ?? chain.key.owner
-      used[UsageKey(account: AccountID(owner.rawValue), day: Day(of: outcome.created), endpoint: outcome.endpoint), default: 0] += 1
+      used[
+        UsageKey(account: AccountID(owner.rawValue), day: Day(of: outcome.created), endpoint: outcome.endpoint),
+        default: 0] += 1
     }
     for chain in chains.values {
       let last = positions[chain.id] ?? (epoch: 0, cursor: 0, nonce: -1)

@@ -83,7 +83,8 @@ extension Dashboard {
     return [
       "clientSeed": HTML.shown(chain.clientSeed.description),
       "copyClientSeed": HTML.copyButton(chain.clientSeed.description, label: "client seed"),
-      "serverHash": hash, "copyServerHash": HTML.copyButton(hash, label: "server hash"), "nonce": chain.nonce, "cursor": chain.cursor,
+      "serverHash": hash, "copyServerHash": HTML.copyButton(hash, label: "server hash"), "nonce": chain.nonce,
+      "cursor": chain.cursor,
       "draws": grouped(Int(chain.nonce)), "isOne": chain.nonce == 1, "isNew": chain.nonce == 0,
       "canRotate": chain.nonce > 0, "created": moment(chain.created),
       "address": Self.address(of: chain), "rotateAddress": Self.address(of: chain, page: "rotate"),
