@@ -96,13 +96,14 @@ def test_nothing_to_rotate(server, client_seed, live_key):
   assert coordinates(server.seed(client_seed, live_key)) == (0, 0)
 
 
-def test_rotation_is_the_callers_own(server, client_seed, account, live_key):
-  sibling = server.key(account)
-  for key in (None, live_key, sibling):
+def test_rotation_is_the_accounts_own(server, client_seed, account, live_key):
+  sibling, stranger = server.key(account), server.key()
+  for key in (None, live_key, sibling, stranger):
     ok(server.draw("ints", {"clientSeed": client_seed}, key=key))
-  before = [server.seed(client_seed, key) for key in (None, sibling)]
-  ok(rotate(server, client_seed, live_key))
-  assert [server.seed(client_seed, key) for key in (None, sibling)] == before
+  before = [server.seed(client_seed, key) for key in (None, stranger)]
+  next = ok(rotate(server, client_seed, live_key))["next"]
+  assert [server.seed(client_seed, key) for key in (None, stranger)] == before
+  assert server.seed(client_seed, sibling)["serverHash"] == next["serverHash"]
   refused(rotate(server, client_seed, server.key()), 404)
 
 
