@@ -1,12 +1,13 @@
 import Fairness
 import Ledger
+import SQLStore
 import Synchronization
 
 /// A day's leaves, sorted by PostgreSQL and read through a cursor, on a connection of their own. Their places are kept in
 /// a temporary table of that connection until they go into the log.
-final class PostgresDayDraft: DayDraft {
-  private let store: PostgresStore
-  private let day: Day
+final class PostgresDayDraft: SQLDayDraft {
+  let store: PostgresStore
+  let day: Day
   private let state: Mutex<State>
   /// Ends what the connection is doing.
   private let canceller: Canceller?
@@ -60,6 +61,7 @@ final class PostgresDayDraft: DayDraft {
   func nextLeaves(limit: Int) throws(StoreFailure) -> [LogLeaf] {
     try failing { state, connection in
       if !state.hasBegun {
+        let dialect = Dialect.postgres
         try connection.run([
           Query(.begin),
           Query(
@@ -67,7 +69,8 @@ final class PostgresDayDraft: DayDraft {
               "declare-leaves",
               """
               DECLARE leaves NO SCROLL CURSOR FOR
-              SELECT \(Statement.leafColumns) FROM \(Statement.outcomesByTime) \(Statement.leafChains)
+              SELECT \(dialect.leafColumns.text) FROM \(SQLStatement.outcomesByTime.text)
+                LEFT JOIN \(dialect.chainOfOutcome.text)
               WHERE u.created >= \(day.start) AND u.created < \(day.end)
               ORDER BY c.client_seed, o.cursor, o.nonce
               """)),
@@ -121,28 +124,6 @@ final class PostgresDayDraft: DayDraft {
     a.nonce == b.nonce && a.cursor == b.cursor && a.clientSeed == b.clientSeed
   }
 
-  func keep(_ tiles: [MerkleTile]) throws(StoreFailure) {
-    try store.care { connection in
-      _ = try connection.run([
-        Query(
-          Statement(
-            "keep-tiles",
-            """
-            INSERT INTO merkle_tiles (day, level, number, hashes)
-            SELECT $1::bigint, n.* FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) AS n
-            WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = $1::bigint AND published IS NOT NULL)
-            ON CONFLICT (day, level, number) DO UPDATE SET hashes = excluded.hashes
-            """)
-        ) {
-          $0.bind(self.day.number)
-          $0.bind(tiles.map { Int64($0.place.level) })
-          $0.bind(tiles.map { Int64($0.place.number) })
-          $0.bind(tiles.map(\.bytes))
-        }
-      ])
-    }
-  }
-
   func keepPlaces() throws(StoreFailure) -> Bool {
     try failing { state, connection in
       if !state.arePlacesIndexed {
@@ -177,56 +158,6 @@ final class PostgresDayDraft: DayDraft {
     }
   }
 
-  func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay) throws(StoreFailure) -> PublishedDay {
-    do {
-      return try store.caring.withSession { try $0.transaction { try publish(make, $0) } }
-    } catch {
-      throw StoreFailure(error)
-    }
-  }
-
-  private func publish(
-    _ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay, _ connection: Connection
-  ) throws -> PublishedDay {
-    // Whoever publishes the same day waits here, and then finds it published.
-    try connection.run([
-      Query(Statement("lock-day", "SELECT 1 FROM merkle_days WHERE day = $1::bigint FOR UPDATE")) {
-        $0.bind(self.day.number)
-      }
-    ])
-    if let published = try PublishedDay.fetch(connection, day) { return published }
-    let previous = try PublishedDay.fetch(connection, day.previous)
-    if previous == nil {
-      let others = try connection.run([
-        Query(Statement("any-day", "SELECT 1 FROM merkle_days WHERE published IS NOT NULL LIMIT 1"))
-      ])[0]
-      guard others.count == 0 else {
-        throw StoreFailure("\(day.previous) is not published yet, and comes before \(day)")
-      }
-    }
-    let made = try make(previous?.root)
-    let updated = try connection.run([
-      Query(
-        Statement(
-          "publish-day",
-          """
-          UPDATE merkle_days SET root = $2::bytea, leaf_count = $3::bigint, previous_root = $4::bytea,
-            signature = $5::bytea, published = $6::bigint
-          WHERE day = $1::bigint AND published IS NULL
-          """)
-      ) {
-        $0.bind(self.day.number)
-        $0.bind(made.root?.bytes)
-        $0.bind(Int64(made.leafCount))
-        $0.bind(made.previousRoot?.bytes)
-        $0.bind(made.signature)
-        $0.bind(made.publishedAt)
-      }
-    ])[0]
-    guard updated.affected == 1 else { throw StoreFailure("\(day) was not sealed") }
-    return made
-  }
-
   func interrupt() {
     isInterrupted.withLock { $0 = true }
     canceller?.cancel()
@@ -246,5 +177,14 @@ final class PostgresDayDraft: DayDraft {
     } catch {
       throw StoreFailure(error)
     }
+  }
+}
+
+extension LogLeaf {
+  /// From ``Dialect/leafColumns``.
+  fileprivate init(row: Int, of rows: QueryResult) throws {
+    try self.init(
+      outcome: rows.integer(row, 0), clientSeed: rows.optionalBytes(row, 1), cursor: rows.integer(row, 2),
+      nonce: rows.integer(row, 3), created: rows.integer(row, 4), serverHash: rows.optionalBytes(row, 5))
   }
 }

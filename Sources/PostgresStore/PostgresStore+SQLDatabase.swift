@@ -15,11 +15,31 @@ extension PostgresStore: SQLDatabase {
   public func transact<Result: Sendable>(
     concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
   ) async throws -> Result {
-    try await administering.perform { [clock] session in
-      try apart {
+    try await transact(body, on: administering)
+  }
+
+  public func transactDeliveries<Result: Sendable>(
+    concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+  ) async throws -> Result {
+    try await transact(body, on: delivering)
+  }
+
+  private func transact<Result: Sendable>(
+    _ body: @escaping @Sendable (any SQLConnection) throws -> Result, on sessions: Readers
+  ) async throws -> Result {
+    try await sessions.perform { [clock] session in
+      try apart { try session.transaction { try body(PostgresConnection(connection: $0, clock: clock)) } }
+    }.get()
+  }
+
+  public func transactBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result {
+    do {
+      return try caring.withSession { session in
         try session.transaction { try body(PostgresConnection(connection: $0, clock: clock)) }
       }
-    }.get()
+    } catch {
+      throw StoreFailure(error)
+    }
   }
 }
 
@@ -70,7 +90,7 @@ private struct PostgresConnection: SQLConnection {
 }
 
 extension Dialect {
-  fileprivate static let postgres = Dialect(
+  static let postgres = Dialect(
     placeholder: { number, type in
       switch type {
       case .integer: "$\(number)::bigint"
@@ -78,7 +98,7 @@ extension Dialect {
       case .bytes: "$\(number)::bytea"
       }
     }, forUpdate: " FOR UPDATE", skippingLocked: " FOR UPDATE SKIP LOCKED",
-    usageSlot: (column: ", slot", value: ", 0"))
+    usageSlot: (column: ", slot", value: ", 0"), namesOwners: true)
 }
 
 extension Statement {
@@ -127,6 +147,7 @@ extension QueryResult {
     switch type(column) {
     case 20, 21, 23: return .integer(integer(row, column))
     case 25: return .text(text(row, column))
+    case 16: return .integer(bytes(row, column) == [1] ? 1 : 0)
     case 17, 2950: return .bytes(bytes(row, column))
     case let type: throw StoreFailure("a column is of type \(type), which is not used")
     }

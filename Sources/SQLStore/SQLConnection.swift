@@ -31,30 +31,11 @@ public struct UniqueViolation: Error, Sendable, CustomStringConvertible {
 }
 
 extension SQLConnection {
-  func rows(_ statement: SQLStatement) throws -> [SQLRow] { try run([statement])[0].rows }
+  package func rows(_ statement: SQLStatement) throws -> [SQLRow] { try run([statement])[0].rows }
 
-  func row(_ statement: SQLStatement) throws -> SQLRow? { try rows(statement).first }
+  package func row(_ statement: SQLStatement) throws -> SQLRow? { try rows(statement).first }
 
   /// - Returns: how many rows it changed.
   @discardableResult
-  func execute(_ statement: SQLStatement) throws -> Int { try run([statement])[0].changed }
-}
-
-/// A relational database that holds the ledger. What is said to all of them in the same words is said in extensions of this
-/// protocol; a store adds its driver, its schema and the statements of the hot path.
-public protocol SQLDatabase: AccountStore {
-  var vault: Vault { get }
-
-  /// Reads, beside whoever writes.
-  ///
-  /// - Throws: ``StoreFailure``, or the ``AdministrationError`` that `body` throws.
-  func query<Result: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> Result) async throws -> Result
-
-  /// Reads and writes in one transaction; nothing of it stays if `body` throws.
-  ///
-  /// - Parameter concernsGroups: whether it may change what groups are decided from: accounts, keys, webhooks.
-  /// - Throws: as ``query(_:)``.
-  func transact<Result: Sendable>(
-    concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
-  ) async throws -> Result
+  package func execute(_ statement: SQLStatement) throws -> Int { try run([statement])[0].changed }
 }

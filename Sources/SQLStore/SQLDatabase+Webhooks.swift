@@ -59,7 +59,7 @@ extension SQLDatabase {
       let context = WebhookSecret.sealingContext(endpoint: webhook.id)
       let present = try connection.row("SELECT sealed_secret FROM webhook_endpoints WHERE id = \(id.rawValue)")
       // One that is damaged signs nothing any more.
-      let known = try present.flatMap { try? vault.open(try $0.bytes("sealed_secret"), context: context) }
+      let known = present.flatMap { try? vault.open(try $0.bytes("sealed_secret"), context: context) }
       if known == secret.bytes { return }
       try connection.execute(
         """
@@ -175,19 +175,22 @@ extension SQLConnection {
 
 extension WebhookEndpoint {
   fileprivate init(row: SQLRow, at now: Milliseconds, _ vault: Vault) throws {
-    let url = try row.text("url")
+    self.init(
+      target: try WebhookTarget(row: row, at: now, vault), url: try row.text("url"),
+      isEnabled: try row.optionalInteger("disabled") == nil, disabledReason: try row.optionalText("disabled_reason"),
+      created: try row.integer("created"))
+  }
+}
+
+extension WebhookTarget {
+  convenience init(row: SQLRow, at now: Milliseconds, _ vault: Vault) throws {
     var old: (sealed: [UInt8], expires: Milliseconds)?
     if let sealed = try row.optionalBytes("sealed_old_secret"), let expires = try row.optionalInteger("old_expires") {
       old = (sealed, expires)
     }
-    let target = WebhookTarget(
-      endpoint: WebhookEndpointID(try row.integer("id")), account: AccountID(try row.integer("account_id")), url: url,
-      secret: try row.bytes("sealed_secret"),
-      oldSecret: old, at: now, vault: vault)
     self.init(
-      target: target, url: url,
-      isEnabled: try row.optionalInteger("disabled") == nil, disabledReason: try row.optionalText("disabled_reason"),
-      created: try row.integer("created"))
+      endpoint: WebhookEndpointID(try row.integer("id")), account: AccountID(try row.integer("account_id")),
+      url: try row.text("url"), secret: try row.bytes("sealed_secret"), oldSecret: old, at: now, vault: vault)
   }
 }
 

@@ -40,6 +40,9 @@ public struct SQLRow: Sendable {
     return count
   }
 
+  /// A truth value, which databases without such a type give as 0 or 1.
+  public func flag(_ column: String) throws(StoreFailure) -> Bool { try integer(column) != 0 }
+
   public func optionalText(_ column: String) throws(StoreFailure) -> String? {
     switch try value(column) {
     case .text(let text): return text

@@ -61,6 +61,16 @@ public struct SQLStatement: Sendable, ExpressibleByStringInterpolation {
   }
 }
 
+extension SQLStatement {
+  /// The text of a clause, which has no values.
+  package var text: String {
+    parts.map { part in
+      guard case .text(let text) = part else { preconditionFailure("a clause has a value") }
+      return text
+    }.joined()
+  }
+}
+
 /// A value of a column or a parameter.
 public enum SQLValue: Sendable, Equatable {
   case null
@@ -76,26 +86,4 @@ public enum SQLType: Sendable {
   /// UTF-8.
   case text
   case bytes
-}
-
-/// Where databases differ in what statements say.
-public struct Dialect: Sendable {
-  /// What stands for the parameter of this number, from 1.
-  let placeholder: @Sendable (Int, SQLType) -> String
-  /// Ends a SELECT whose rows are to be locked until the transaction ends; empty where one writer has it all.
-  let forUpdate: SQLStatement
-  /// As ``forUpdate``, but leaves out rows that somebody else has locked.
-  let skippingLocked: SQLStatement
-  /// The column `slot` of `usage`, with a comma before it, and its value; empty where there is no such column.
-  let usageSlot: (column: SQLStatement, value: SQLStatement)
-
-  public init(
-    placeholder: @escaping @Sendable (Int, SQLType) -> String, forUpdate: SQLStatement, skippingLocked: SQLStatement,
-    usageSlot: (column: SQLStatement, value: SQLStatement)
-  ) {
-    self.placeholder = placeholder
-    self.forUpdate = forUpdate
-    self.skippingLocked = skippingLocked
-    self.usageSlot = usageSlot
-  }
 }

@@ -3,14 +3,15 @@ import Foundation
 import GRDB
 import GRDBSQLite
 import Ledger
+import SQLStore
 import Synchronization
 
 /// A day's leaves, sorted by SQLite into temporary tables of a connection of its own, so that sorting takes a bounded amount
 /// of memory and holds up neither readers nor the writer. What is to last goes through the store's writing connection: a
 /// write by another one would make the group writer forget what it remembers.
-final class SQLiteDayDraft: DayDraft {
-  private let store: SQLiteStore
-  private let day: Day
+final class SQLiteDayDraft: SQLDayDraft {
+  let store: SQLiteStore
+  let day: Day
   private let scratch: DatabaseQueue
   private let progress = Mutex(Progress())
 
@@ -92,34 +93,15 @@ final class SQLiteDayDraft: DayDraft {
             nonce INTEGER NOT NULL, created INTEGER NOT NULL, server_hash BLOB NOT NULL
           )
           """)
-      guard let first = try firstOutcome(since: day.start, db) else { return }
-      let end = try firstOutcome(since: day.end, db) ?? .max
-      try db.execute(
-        sql: """
-          INSERT INTO temp.leaves (outcome_id, client_seed, cursor, nonce, created, server_hash)
-          SELECT \(leafColumns) \(leafTables) WHERE o.id >= ? AND o.id < ?
-          ORDER BY c.client_seed, o.cursor, o.nonce, short_id(o.id)
-          """, arguments: [first, end])
-    }
-  }
-
-  func keep(_ tiles: [MerkleTile]) throws(StoreFailure) {
-    try store.writeLog { connection in
-      guard try !isPublished(connection) else { return }
-      let insert = try Statement(
-        connection,
+      let connection = SQLiteConnection(db: db, clock: store.clock)
+      guard let first = try connection.firstOutcome(since: day.start) else { return }
+      let end = try connection.firstOutcome(since: day.end) ?? .max
+      try connection.execute(
         """
-        INSERT INTO merkle_tiles (day, level, number, hashes) VALUES (?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET hashes = excluded.hashes
+        INSERT INTO temp.leaves (outcome_id, client_seed, cursor, nonce, created, server_hash)
+        SELECT \(connection.dialect.leafColumns) FROM outcomes o LEFT JOIN \(connection.dialect.chainOfOutcome)
+        WHERE o.id >= \(first) AND o.id < \(end) ORDER BY c.client_seed, o.cursor, o.nonce, short_id(o.id)
         """)
-      for tile in tiles {
-        try insert.run {
-          $0.bind(day.number)
-          $0.bind(tile.place.level)
-          $0.bind(tile.place.number)
-          $0.bind(tile.bytes)
-        }
-      }
     }
   }
 
@@ -168,43 +150,6 @@ final class SQLiteDayDraft: DayDraft {
       }
     }
     return places.count == Self.placesAtOnce
-  }
-
-  func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay) throws(StoreFailure) -> PublishedDay {
-    try store.failing {
-      try store.pool.writeWithoutTransaction { db in
-        var published: PublishedDay?
-        try db.inTransaction(.immediate) {
-          published = try publish(make, db)
-          return .commit
-        }
-        guard let published else { throw StoreFailure("\(day) was not published") }
-        return published
-      }
-    }
-  }
-
-  private func publish(_ make: (_ previousRoot: MerkleHash?) throws -> PublishedDay, _ db: Database) throws
-    -> PublishedDay
-  {
-    if let published = try PublishedDay.fetch(db, day) { return published }
-    let previous = try PublishedDay.fetch(db, day.previous)
-    if previous == nil,
-      try Row.fetchOne(db, sql: "SELECT 1 FROM merkle_days WHERE published IS NOT NULL LIMIT 1") != nil
-    {
-      throw StoreFailure("\(day.previous) is not published yet, and comes before \(day)")
-    }
-    let made = try make(previous?.root)
-    try db.execute(
-      sql: """
-        UPDATE merkle_days SET root = ?, leaf_count = ?, previous_root = ?, signature = ?, published = ? WHERE day = ?
-        """,
-      arguments: [
-        made.root.map { Data($0.bytes) }, made.leafCount, made.previousRoot.map { Data($0.bytes) },
-        Data(made.signature),
-        made.publishedAt, day.number,
-      ])
-    return made
   }
 
   func interrupt() { scratch.interrupt() }

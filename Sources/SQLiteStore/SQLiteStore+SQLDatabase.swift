@@ -22,6 +22,24 @@ extension SQLiteStore: SQLDatabase {
     }
   }
 
+  public func transactDeliveries<Result: Sendable>(
+    concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+  ) async throws -> Result {
+    try await transact(concernsGroups: concernsGroups, body)
+  }
+
+  public func transactBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result {
+    try failing { try pool.write { try body(SQLiteConnection(db: $0, clock: clock)) } }
+  }
+
+  func failing<Result>(_ body: () throws -> Result) throws(StoreFailure) -> Result {
+    do {
+      return try body()
+    } catch {
+      throw StoreFailure(error)
+    }
+  }
+
   private func reporting<Result>(_ body: () async throws -> Result) async throws -> Result {
     do {
       return try await body()
@@ -34,7 +52,7 @@ extension SQLiteStore: SQLDatabase {
 }
 
 /// GRDB's connection, as the statements common to all databases use it.
-private struct SQLiteConnection: SQLConnection {
+struct SQLiteConnection: SQLConnection {
   let db: Database
   let clock: @Sendable () -> Milliseconds
 
@@ -67,16 +85,19 @@ private struct SQLiteConnection: SQLConnection {
     }
     let columns = Dictionary(
       prepared.columnNames.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-    let rows = try Row.fetchAll(prepared, arguments: arguments).map { row in
-      SQLRow(columns: columns, values: try row.databaseValues.map(SQLValue.init))
+    let cursor = try Row.fetchCursor(prepared, arguments: arguments)
+    var rows: [SQLRow] = []
+    while let row = try cursor.next() {
+      rows.append(SQLRow(columns: columns, values: try row.databaseValues.map(SQLValue.init)))
     }
     return SQLResult(rows: rows, changed: rows.count)
   }
 }
 
 extension Dialect {
-  fileprivate static let sqlite = Dialect(
-    placeholder: { _, _ in "?" }, forUpdate: "", skippingLocked: "", usageSlot: (column: "", value: ""))
+  static let sqlite = Dialect(
+    placeholder: { _, _ in "?" }, forUpdate: "", skippingLocked: "", usageSlot: (column: "", value: ""),
+    namesOwners: false)
 }
 
 extension SQLValue {

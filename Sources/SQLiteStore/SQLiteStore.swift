@@ -83,16 +83,6 @@ public final class SQLiteStore: Sendable {
 
   /// Has the group writer read anew what it remembers. Called where the pool writes, and only there.
   func forgetGroups() { writer.forget() }
-
-  func read<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws(StoreFailure)
-    -> Result
-  {
-    do {
-      return try await pool.read(body)
-    } catch {
-      throw StoreFailure(error)
-    }
-  }
 }
 
 /// The database's secrets were sealed under another master key.

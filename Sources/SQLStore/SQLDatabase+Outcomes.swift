@@ -1,0 +1,224 @@
+import Fairness
+import Ledger
+
+extension SQLDatabase {
+  public func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) {
+    try await read { connection in
+      let row = try connection.row(
+        """
+        SELECT (SELECT count(*) FROM accounts WHERE deleted IS NULL) AS accounts,
+          (SELECT CAST(coalesce(sum(count), 0) AS bigint) FROM usage) AS outcomes
+        """)
+      return (try row?.count("accounts") ?? 0, try row?.count("outcomes") ?? 0)
+    }
+  }
+
+  // MARK: Lists
+
+  public func outcomes(
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage {
+    switch caller.mode {
+    case .live:
+      let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+      return try await read { connection in
+        let first: Int64? =
+          switch start {
+          case .newest: try connection.newestOutcome(of: chain)
+          case .before(let cursor, let nonce): try connection.newestOutcome(of: chain, before: (cursor, nonce))
+          case .after(let id):
+            try connection.row("SELECT previous FROM outcomes WHERE id = \(id)")?.integer("previous")
+          }
+        return try connection.page(from: first ?? 0, limit: limit)
+      }
+    case .test:
+      var end = Int64.max
+      switch start {
+      case .newest: break
+      // A test outcome has no coordinates but 0:0, and nothing comes before those.
+      case .before(let cursor, let nonce): if (cursor, nonce) <= (0, 0) { return OutcomePage(limit: limit) }
+      case .after(let id): end = id
+      }
+      return try await read { [end] connection in
+        try connection.testPage(of: caller.account, clientSeed, before: end, limit: limit)
+      }
+    }
+  }
+
+  public func outcomeNumbers(
+    of caller: Caller, clientSeed: ClientSeed, newerThan last: (cursor: Int64, nonce: Int64), limit: Int
+  ) async throws(StoreFailure) -> [Int64] {
+    guard caller.mode == .live else { return [] }  // all test outcomes are at 0:0
+    let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
+    return try await read { connection in
+      guard let newest = try connection.newestOutcome(of: chain) else { return [] }
+      return try connection.rows(
+        """
+        WITH RECURSIVE newer AS (
+          SELECT CAST(1 AS bigint) AS place, id, previous FROM outcomes
+          WHERE id = \(newest) AND (cursor, nonce) > (\(last.cursor), \(last.nonce))
+          UNION ALL
+          SELECT n.place + 1, o.id, o.previous FROM newer n JOIN outcomes o ON o.id = n.previous
+          WHERE n.place < \(limit) AND (o.cursor, o.nonce) > (\(last.cursor), \(last.nonce)))
+        SELECT id FROM newer ORDER BY place DESC
+        """
+      ).map { try $0.integer("id") }
+    }
+  }
+
+  // MARK: Look-ups
+
+  public func outcome(
+    of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
+  ) async throws(StoreFailure) -> Outcome? {
+    guard nonce < .max else { return nil }
+    // The newest one that is not newer is the one itself, or it does not exist.
+    let start = OutcomeListStart.before(cursor: cursor, nonce: nonce + 1)
+    let found = try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: 1).outcomes.first
+    return found.flatMap { $0.cursor == cursor && $0.nonce == nonce ? $0 : nil }
+  }
+
+  public func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? {
+    try await read { connection in
+      let dialect = connection.dialect
+      let live = try connection.row(
+        """
+        SELECT o.id AS outcome_id, \(dialect.outcomeColumns), r.server_seed, r.server_hash AS revealed_hash,
+          r.cursor AS revealed_cursor, r.nonce AS revealed_nonce, r.revealed
+        FROM outcomes o LEFT JOIN \(dialect.chainOfOutcome) LEFT JOIN revealed_seeds r ON \(dialect.isSeedOfOutcome)
+        WHERE o.id = \(id)
+        """)
+      if let live { return try RecordedOutcome(row: live) }
+      let test = try connection.row(
+        """
+        SELECT o.id AS outcome_id, \(SQLStatement.testOutcomeColumns), o.account_id, o.digest FROM test_outcomes o
+        WHERE o.id = \(id)
+        """)
+      return try test.map {
+        RecordedOutcome(
+          outcome: try Outcome(row: $0, mode: .test),
+          standing: .rehearsal(
+            TestDrawID(account: AccountID(try $0.integer("account_id")), digest: try $0.bytes("digest"))))
+      }
+    }
+  }
+
+  public func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool {
+    try await read { connection in
+      let dialect = connection.dialect
+      let hash = serverHash.bytes
+      let seed = clientSeed.bytes
+      return try connection.row(
+        """
+        SELECT EXISTS (SELECT 1 FROM chains WHERE server_hash = \(hash) AND client_seed = \(seed))
+          OR EXISTS (SELECT 1 FROM revealed_seeds r JOIN chains c ON \(dialect.isChainOfSeed)
+                     WHERE r.server_hash = \(hash) AND c.client_seed = \(seed))
+          OR EXISTS (SELECT 1 FROM test_outcomes WHERE server_hash = \(hash) AND client_seed = \(seed)) AS known
+        """)?.flag("known") ?? false
+    }
+  }
+}
+
+extension SQLConnection {
+  /// The row of a chain's newest outcome, or of the newest that is older than `before`; nil if there is none.
+  ///
+  /// Nonce and cursor only ever grow along a chain, so an outcome is older where it comes first, and both its links lead to
+  /// older ones: it jumps as long as that does not go too far.
+  func newestOutcome(of chain: ChainKey, before: (cursor: Int64, nonce: Int64)? = nil) throws -> Int64? {
+    let stored = try row(
+      """
+      SELECT trail FROM chains WHERE owner_id = \(chain.owner.rawValue) AND client_seed = \(chain.clientSeed.bytes)
+      """)
+    guard let stored else { return nil }
+    guard let trail = OutcomeTrail(try stored.bytes("trail")) else {
+      throw StoreFailure.damaged("the trail of a chain is damaged")
+    }
+    guard let newest = trail.newest, let (cursor, nonce) = before else { return trail.newest }
+    return try row(
+      """
+      WITH RECURSIVE walk AS (
+        SELECT id, cursor, nonce, previous, jump FROM outcomes WHERE id = \(newest)
+        UNION ALL
+        SELECT o.id, o.cursor, o.nonce, o.previous, o.jump
+        FROM walk w JOIN outcomes o ON o.id =
+          CASE WHEN (SELECT (j.cursor, j.nonce) >= (\(cursor), \(nonce)) FROM outcomes j WHERE j.id = w.jump)
+          THEN w.jump ELSE w.previous END
+        WHERE (w.cursor, w.nonce) >= (\(cursor), \(nonce)))
+      SELECT id FROM walk WHERE (cursor, nonce) < (\(cursor), \(nonce))
+      """)?.integer("id")
+  }
+
+  /// An outcome and those before it in its chain, so many, or fewer where they are large; none from 0.
+  fileprivate func page(from first: Int64, limit: Int) throws -> OutcomePage {
+    try page(
+      """
+      WITH RECURSIVE page AS (
+        SELECT CAST(0 AS bigint) AS place, CAST(0 AS bigint) AS id, \(first) AS previous, CAST(0 AS bigint) AS bytes
+        UNION ALL
+        SELECT p.place + 1, p.previous, coalesce(o.previous, 0), p.bytes + coalesce(\(SQLStatement.outcomeBytes), 0)
+        FROM page p LEFT JOIN outcomes o ON o.id = p.previous
+        WHERE p.previous <> 0 AND p.place < \(limit) AND p.bytes < \(OutcomePage.maximumBytes))
+      SELECT p.id AS outcome_id, \(dialect.outcomeColumns), p.previous <> 0 AS has_more
+      FROM page p LEFT JOIN outcomes o ON o.id = p.id LEFT JOIN \(dialect.chainOfOutcome)
+      WHERE p.place > 0 ORDER BY p.place
+      """, mode: .live, limit: limit)
+  }
+
+  fileprivate func testPage(
+    of account: AccountID, _ clientSeed: ClientSeed, before end: Int64, limit: Int
+  ) throws -> OutcomePage {
+    try page(
+      """
+      SELECT o.id AS outcome_id, \(SQLStatement.testOutcomeColumns), p.place < p.found AS has_more
+      FROM (
+        SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest - bytes AS before, count(*) OVER () AS found
+        FROM (
+          SELECT o.id, \(SQLStatement.outcomeBytes) AS bytes FROM test_outcomes o
+          WHERE account_id = \(account.rawValue) AND client_seed = \(clientSeed.bytes) AND id < \(end)
+            AND length(digest) = 32
+          ORDER BY id DESC LIMIT \(min(limit, .max - 1) + 1)) t
+        WINDOW newest AS (ORDER BY id DESC)) p
+      JOIN test_outcomes o ON o.id = p.id
+      WHERE p.place <= \(limit) AND p.before < \(OutcomePage.maximumBytes) ORDER BY o.id DESC
+      """, mode: .test, limit: limit)
+  }
+
+  private func page(_ statement: SQLStatement, mode: Mode, limit: Int) throws -> OutcomePage {
+    let rows = try rows(statement)
+    var page = OutcomePage(limit: limit)
+    for row in rows { page.append(try Outcome(row: row, mode: mode)) }
+    page.hasMore = try rows.last?.flag("has_more") ?? false
+    return page
+  }
+}
+
+extension Outcome {
+  init(row: SQLRow, mode: Mode) throws(StoreFailure) {
+    let id = try row.integer("outcome_id")
+    guard let chain = try row.optionalInteger("chain_id") else { throw .damaged("outcome \(id) is not there") }
+    guard let clientSeed = try row.optionalBytes("client_seed") else {
+      throw .damaged("chain \(chain) of outcome \(id) is not there")
+    }
+    try self.init(
+      id: id, chain: chain, epoch: row.integer("epoch"), cursor: row.integer("cursor"), nonce: row.integer("nonce"),
+      endpoint: row.integer("endpoint"), stored: row.bytes("value"), fields: row.bytes("fields"),
+      items: row.optionalBytes("items"), created: row.integer("created"), clientSeed: clientSeed,
+      serverHash: row.optionalBytes("server_hash"), mode: mode)
+  }
+}
+
+extension RecordedOutcome {
+  /// From the row of a live outcome with the columns of its revealed seed.
+  fileprivate init(row: SQLRow) throws {
+    let outcome = try Outcome(row: row, mode: .live)
+    guard let seed = try row.optionalBytes("server_seed") else {
+      self.init(outcome: outcome, standing: .inUse(outcome.serverHash))
+      return
+    }
+    let revealed = RevealedSeed(
+      chain: outcome.chain, epoch: outcome.epoch, seed: try ServerSeed(hex: seed),
+      hash: try ServerHash(bytes: row.bytes("revealed_hash")), cursor: try row.integer("revealed_cursor"),
+      nonce: try row.integer("revealed_nonce"), revealed: try row.integer("revealed"))
+    self.init(outcome: outcome, standing: .revealed(revealed))
+  }
+}
