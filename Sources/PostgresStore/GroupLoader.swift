@@ -1,5 +1,6 @@
 import Fairness
 import Ledger
+import SQLStore
 import Synchronization
 
 /// Reads what a group needs, under locks, in one round trip. Rows are checked as they are read; what is damaged is a
@@ -12,7 +13,7 @@ final class GroupLoader: Sendable {
   /// Replaces the database's clock in tests.
   private let clock: (@Sendable () -> Milliseconds)?
   private let known = Mutex(BoundedCache<ChainKey, KnownChain>(capacity: 20_000))
-  private let latest = Mutex<Milliseconds>(0)
+  private let time = Mutex(RecordedTime())
 
   /// What a group sees, and its chains as they are stored, by their ids.
   typealias Loaded = (snapshot: Snapshot, chains: [Int64: StoredChain])
@@ -34,29 +35,20 @@ final class GroupLoader: Sendable {
     let results = try connection.run(plan.queries)
     var loaded: Loaded = (Snapshot(now: 0, nextOutcome: nextOutcome, nextChain: nextChain), [:])
     let earliest = try addChains(to: &loaded, plan, results, known, on: connection)
-    try plan.commitmentsAt.read(results, plan.commitments, Need.commitment, &loaded.snapshot.failures) {
-      id, rows, row in
-      loaded.snapshot.commitments[id] = try Commitment(
-        id: id, chain: rows.integer(row, 1), owner: rows.integer(row, 2), sealedSeed: rows.bytes(row, 3),
-        created: rows.integer(row, 4), expires: rows.integer(row, 5), revealed: rows.optionalInteger(row, 6),
-        vault: vault)
+    try plan.commitmentsAt.read(results, plan.commitments, Need.commitment, &loaded.snapshot.failures) { id, row in
+      loaded.snapshot.commitments[id] = try Commitment(id, row, vault)
     }
     var bodies: [IdempotencyScope: StoredBody] = [:]
-    try plan.recordsAt.read(results, plan.claims, Need.record, &loaded.snapshot.failures) { scope, rows, row in
-      bodies[scope] = StoredBody(rest: rows.optionalBytes(row, 5) ?? [], parts: rows.optionalBytes(row, 6))
+    try plan.recordsAt.read(results, plan.claims, Need.record, &loaded.snapshot.failures) { scope, row in
+      bodies[scope] = StoredBody(row)
     }
     let values = try values(of: bodies.values.flatMap(\.outcomes), on: connection)
-    try plan.recordsAt.read(results, plan.claims, Need.record, &loaded.snapshot.failures) { scope, rows, row in
+    try plan.recordsAt.read(results, plan.claims, Need.record, &loaded.snapshot.failures) { scope, row in
       loaded.snapshot.records[scope] = try IdempotencyRecord(
-        scope: scope, fingerprint: rows.bytes(row, 1), status: rows.integer(row, 2),
-        shortID: rows.optionalBytes(row, 3), body: bodies[scope]?.body(with: values) ?? [],
-        created: rows.integer(row, 4))
+        scope, row, body: bodies[scope]?.body(with: values) ?? [])
     }
-    try plan.testOutcomesAt.read(results, plan.testDraws, Need.testDraw, &loaded.snapshot.failures) { id, rows, row in
-      loaded.snapshot.testOutcomes[id] = try Outcome(
-        id: rows.integer(row, 1), chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: rows.integer(row, 4),
-        stored: rows.bytes(row, 5), fields: rows.bytes(row, 6), items: rows.optionalBytes(row, 7),
-        created: rows.integer(row, 8), clientSeed: rows.bytes(row, 2), serverHash: rows.bytes(row, 3), mode: .test)
+    try plan.testOutcomesAt.read(results, plan.testDraws, Need.testDraw, &loaded.snapshot.failures) { id, row in
+      loaded.snapshot.testOutcomes[id] = try Outcome(test: row)
     }
     if let accountsAt = plan.accountsAt {
       let rows = results[accountsAt]
@@ -79,17 +71,16 @@ final class GroupLoader: Sendable {
     let rows = try connection.run([Query(.selectValues) { $0.bind(outcomes) }])[0]
     var values: [Int64: [UInt8]] = [:]
     for row in 0..<rows.count {
-      values[rows.integer(row, 0)] = StoredValue.value(
-        of: rows.integer(row, 1), rows.bytes(row, 2), fields: rows.bytes(row, 3), items: rows.optionalBytes(row, 4))
+      values[rows.integer(row, 0)] = StoredValue.value(rows.columns(row, from: 1))
     }
     return values
   }
 
   /// Tells where a committed group has left chains.
-  func remember(_ changes: Changes, _ chains: [Int64: StoredChain]) {
+  func remember(_ group: GroupStorage) {
     known.withLock { known in
-      for moved in changes.movedChains {
-        guard var chain = known.value(for: moved.key), let trail = chains[moved.id]?.trail else { continue }
+      for moved in group.changes.movedChains {
+        guard var chain = known.value(for: moved.key), let trail = group.trail(of: moved.id) else { continue }
         (chain.cursor, chain.nonce, chain.trail) = (moved.cursor, moved.nonce, trail)
         known.insert(chain, for: moved.key)
       }
@@ -107,26 +98,24 @@ final class GroupLoader: Sendable {
     rows.reserveCapacity(plan.shared.count + plan.owned.count)
     var earliest: Milliseconds = 0
     for (place, keys) in [(plan.sharedAt, plan.shared), (plan.ownedAt, plan.owned)] {
-      try place.read(results, keys, Need.chain, &loaded.snapshot.failures) { key, result, row in
-        let chain = try ChainRow(
-          id: result.integer(row, 1), epoch: result.integer(row, 2), cursor: result.integer(row, 4),
-          nonce: result.integer(row, 5), created: result.integer(row, 6), trail: result.bytes(row, 8))
-        let moved = result.integer(row, 7)
+      try place.read(results, keys, Need.chain, &loaded.snapshot.failures) { key, row in
+        let chain = try ChainRow(row)
+        let moved = row.integer(7)
         guard moved.isPlausible else { throw StoreFailure.damaged("chain \(chain.id) moved at no time: \(moved)") }
         earliest = max(earliest, moved)
-        rows.append((key, chain, result.bytes(row, 3)))
+        rows.append((key, chain, row.bytes(2)))
       }
     }
     var evidence: [ChainKey: Evidence] = [:]
-    try plan.evidenceAt.read(results, plan.doubtful, Need.chain, &loaded.snapshot.failures) { key, result, row in
-      evidence[key] = Evidence(result, row)
+    try plan.evidenceAt.read(results, plan.doubtful, Need.chain, &loaded.snapshot.failures) { key, row in
+      evidence[key] = Evidence(row)
     }
     // Others have moved what this server thought it knew.
     let moved = rows.filter { evidence[$0.key] == nil && known[$0.key]?.stands(at: $0.row) != true }.map(\.key)
     if !moved.isEmpty {
       let results = try connection.run([.chains(.selectEvidence, moved)])
-      try ResultPlace(0).read(results, moved, Need.chain, &loaded.snapshot.failures) { key, result, row in
-        evidence[key] = Evidence(result, row)
+      try ResultPlace(0).read(results, moved, Need.chain, &loaded.snapshot.failures) { key, row in
+        evidence[key] = Evidence(row)
       }
     }
     loaded.chains.reserveCapacity(rows.count)
@@ -186,12 +175,8 @@ final class GroupLoader: Sendable {
       }
     }
     for account in snapshot.webhooks.keys { snapshot.webhooks[account]?.sort() }
-    // A clock that is set back, or a standby's that is behind, must not put an outcome before its predecessor.
     let now = max(snapshot.now, earliest)
-    snapshot.now = latest.withLock { latest in
-      latest = max(latest, now)
-      return latest
-    }
+    snapshot.now = time.withLock { $0.reach(now) }
     let today = Day(of: snapshot.now).number
     for entry in used where entry.day == today { snapshot.accounts[entry.account]?.usedToday = entry.count }
   }
@@ -223,14 +208,10 @@ private struct Evidence {
   let newest: ChainRow.Newest?
   let revealed: ChainRow.Revealed?
 
-  init(_ rows: QueryResult, _ row: Int) {
-    newest = rows.optionalInteger(row, 1).map {
-      ChainRow.Newest(
-        chain: $0, epoch: rows.integer(row, 2), cursor: rows.integer(row, 3), nonce: rows.integer(row, 4),
-        created: rows.integer(row, 5))
-    }
-    revealed = rows.optionalInteger(row, 6).map {
-      ChainRow.Revealed(epoch: $0, cursor: rows.integer(row, 7), nonce: rows.integer(row, 8))
+  init(_ row: QueryResult.Columns) {
+    newest = row.isNull(0) ? nil : ChainRow.Newest(row)
+    revealed = row.optionalInteger(5).map {
+      ChainRow.Revealed(epoch: $0, cursor: row.integer(6), nonce: row.integer(7))
     }
   }
 }
@@ -345,7 +326,7 @@ private struct ResultPlace {
   /// is a failure of what it is about.
   func read<Asked>(
     _ results: [QueryResult], _ asked: [Asked], _ need: (Asked) -> Need, _ failures: inout [Need: StoreFailure],
-    _ body: (Asked, QueryResult, Int) throws -> Void
+    _ body: (Asked, QueryResult.Columns) throws -> Void
   ) throws {
     guard let index else { return }
     let rows = results[index]
@@ -356,7 +337,7 @@ private struct ResultPlace {
       }
       let about = asked[Int(place) - 1]
       do {
-        try body(about, rows, row)
+        try body(about, rows.columns(row, from: 1))
       } catch {
         failures[need(about)] = StoreFailure(error)
       }

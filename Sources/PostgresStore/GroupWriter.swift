@@ -1,6 +1,7 @@
 import Fairness
 import Foundation
 import Ledger
+import SQLStore
 import Synchronization
 
 /// Loads, has decided and stores one group after another, on whatever connection it is given.
@@ -45,9 +46,9 @@ final class GroupWriter: Sendable {
           // Locks alone are not worth a commit, which would be synced.
           try connection.run([Query(.rollback)])
         } else {
-          let (queries, chains) = try store(decision.changes, over: snapshot, chains)
-          try connection.commit(after: queries)
-          loader.remember(decision.changes, chains)
+          let group = try GroupStorage(decision.changes, over: chains, vault)
+          try connection.commit(after: try store(group, over: snapshot))
+          loader.remember(group)
         }
         return decision
       } catch {
@@ -122,56 +123,21 @@ final class GroupWriter: Sendable {
 
   // MARK: Store
 
-  /// What stores `changes`, which were decided over `snapshot`, whose chains are stored as `chains` says, by their ids; and
-  /// how they will be.
-  private func store(
-    _ changes: Changes, over snapshot: Snapshot, _ chains: [Int64: StoredChain]
-  ) throws -> (queries: [Query], chains: [Int64: StoredChain]) {
-    var queries: [Query] = []
+  /// What stores a group that was decided over `snapshot`.
+  private func store(_ group: GroupStorage, over snapshot: Snapshot) throws -> [Query] {
+    let changes = group.changes
     let now = snapshot.now
-    var chains = chains
-    for chain in changes.newChains { chains[chain.id] = StoredChain(new: chain) }
-    let outcomes = changes.outcomes
-    let links = try outcomes.map { outcome in
-      guard let links = chains[outcome.chain]?.append(outcome) else {
-        throw StoreFailure("outcome \(outcome.id) does not follow on what its chain holds")
-      }
-      return links
-    }
-    /// Changed chains as they were, with the trails they have now.
-    func before(_ changed: [SeedChain]) throws -> [StoredChain] {
-      try changed.map { chain in
-        guard let known = chains[chain.id], known.leads(to: chain) else {
-          throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
-        }
-        return known
-      }
-    }
-    func owner(of chain: Int64) throws -> Int64 {
-      guard let stored = chains[chain] else { throw StoreFailure("chain \(chain) has changed and was not asked for") }
-      return stored.chain.key.owner.rawValue
-    }
-
+    var queries: [Query] = []
     // What takes the database longest comes first: it is at that already while the rest is put together.
-    if !outcomes.isEmpty {
-      let owners = try outcomes.map { try owner(of: $0.chain) }
-      queries.append(Self.insert(outcomes, owners: owners, links, at: now))
-      queries.append(Self.insertRun(of: outcomes, at: now))
+    if !changes.outcomes.isEmpty {
+      queries.append(try Self.insertOutcomes(of: group, at: now))
+      queries.append(Self.insertRun(of: changes.outcomes, at: now))
     }
-    if !changes.newChains.isEmpty {
-      queries.append(try insert(changes.newChains, before(changes.newChains), at: now))
-    }
-    if !changes.rotatedChains.isEmpty {
-      queries.append(try rotate(changes.rotatedChains, before(changes.rotatedChains), at: now))
-    }
-    if !changes.movedChains.isEmpty {
-      queries.append(Self.move(changes.movedChains, try before(changes.movedChains), at: now))
-    }
-    let revealed = changes.revealedSeeds
-    if !revealed.isEmpty {
-      queries.append(Self.insert(revealed, owners: try revealed.map { try owner(of: $0.chain) }))
-    }
-    if !changes.newCommitments.isEmpty { queries.append(try insert(changes.newCommitments)) }
+    if !changes.newChains.isEmpty { queries.append(try Self.insertChains(of: group, at: now)) }
+    if !changes.rotatedChains.isEmpty { queries.append(try Self.rotateChains(of: group, at: now)) }
+    if !changes.movedChains.isEmpty { queries.append(try Self.moveChains(of: group, at: now)) }
+    if !changes.revealedSeeds.isEmpty { queries.append(try Self.insertRevealedSeeds(of: group)) }
+    if !changes.newCommitments.isEmpty { queries.append(try Self.insertCommitments(of: group)) }
     let used = changes.usedCommitments
     if !used.isEmpty {
       queries.append(
@@ -194,13 +160,33 @@ final class GroupWriter: Sendable {
     }
     if !changes.records.isEmpty { queries.append(Self.insert(changes.records)) }
     if !changes.usage.isEmpty { queries.append(Self.add(changes.usage)) }
-    return (queries, chains)
+    return queries
   }
 
-  private func insert(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) throws -> Query {
-    let trails = Dictionary(uniqueKeysWithValues: stored.map { ($0.chain.id, $0.trail.bytes) })
-    let chains = chains.sorted { $0.key < $1.key }
-    let sealed = try chains.map { try vault.seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
+  private static func insertOutcomes(of group: GroupStorage, at now: Milliseconds) throws -> Query {
+    let outcomes = group.changes.outcomes
+    let owners = try outcomes.map { try group.owner(of: $0.chain) }
+    return Query(.insertOutcomes) {
+      $0.bind(outcomes.lazy.map(\.id))
+      $0.bind(owners)
+      $0.bind(outcomes.lazy.map(\.chain))
+      $0.bind(group.links.lazy.map(\.previous))
+      $0.bind(group.links.lazy.map(\.jump))
+      $0.bind(outcomes.lazy.map(\.cursor))
+      $0.bind(outcomes.lazy.map(\.nonce))
+      $0.bind(outcomes.lazy.map { Int64($0.epoch) })
+      $0.bind(outcomes.lazy.map { Int16($0.endpoint.rawValue) })
+      $0.bind(now)
+      $0.bind(outcomes.lazy.map(\.stored))
+      $0.bind(outcomes.lazy.map(\.fields))
+      $0.bind(outcomes.lazy.map(\.items))
+    }
+  }
+
+  private static func insertChains(of group: GroupStorage, at now: Milliseconds) throws -> Query {
+    let chains = group.changes.newChains.sorted { $0.key < $1.key }
+    let sealed = try chains.map { try group.seal($0) }
+    let trails = try chains.map { try group.before($0).trail.bytes }
     return Query(.insertChains) {
       $0.bind(chains.map(\.key.owner.rawValue))
       $0.bind(chains.map(\.key.clientSeed.bytes))
@@ -212,12 +198,14 @@ final class GroupWriter: Sendable {
       $0.bind(chains.map(\.nonce))
       $0.bind(chains.map(\.created))
       $0.bind(now)
-      $0.bind(chains.map { trails[$0.id] ?? [] })
+      $0.bind(trails)
     }
   }
 
-  private static func move(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) -> Query {
-    Query(.moveChains) {
+  private static func moveChains(of group: GroupStorage, at now: Milliseconds) throws -> Query {
+    let chains = group.changes.movedChains
+    let stored = try chains.map { try group.before($0) }
+    return Query(.moveChains) {
       $0.bind(chains.lazy.map(\.key.owner.rawValue))
       $0.bind(chains.lazy.map(\.id))
       $0.bind(chains.lazy.map(\.cursor))
@@ -229,8 +217,10 @@ final class GroupWriter: Sendable {
     }
   }
 
-  private func rotate(_ chains: [SeedChain], _ stored: [StoredChain], at now: Milliseconds) throws -> Query {
-    let sealed = try chains.map { try vault.seal($0.active.seed, chain: $0.id, epoch: $0.epoch) }
+  private static func rotateChains(of group: GroupStorage, at now: Milliseconds) throws -> Query {
+    let chains = group.changes.rotatedChains
+    let stored = try chains.map { try group.before($0) }
+    let sealed = try chains.map { try group.seal($0) }
     return Query(.rotateChains) {
       $0.bind(chains.map(\.key.owner.rawValue))
       $0.bind(chains.map(\.id))
@@ -246,8 +236,9 @@ final class GroupWriter: Sendable {
     }
   }
 
-  private func insert(_ commitments: [Commitment]) throws -> Query {
-    let sealed = try commitments.map { try vault.seal($0.active.seed, chain: $0.chain, epoch: 0) }
+  private static func insertCommitments(of group: GroupStorage) throws -> Query {
+    let commitments = group.changes.newCommitments
+    let sealed = try commitments.map { try group.seal($0) }
     return Query(.insertCommitments) {
       $0.bind(commitments.map(\.owner.rawValue))
       $0.bind(commitments.map(\.chain))
@@ -259,8 +250,10 @@ final class GroupWriter: Sendable {
     }
   }
 
-  private static func insert(_ seeds: [RevealedSeed], owners: [Int64]) -> Query {
-    Query(.insertRevealedSeeds) {
+  private static func insertRevealedSeeds(of group: GroupStorage) throws -> Query {
+    let seeds = group.changes.revealedSeeds
+    let owners = try seeds.map { try group.owner(of: $0.chain) }
+    return Query(.insertRevealedSeeds) {
       $0.bind(owners)
       $0.bind(seeds.map(\.chain))
       $0.bind(seeds.map { Int64($0.epoch) })
@@ -269,26 +262,6 @@ final class GroupWriter: Sendable {
       $0.bind(seeds.map(\.cursor))
       $0.bind(seeds.map(\.nonce))
       $0.bind(seeds.map(\.revealed))
-    }
-  }
-
-  private static func insert(
-    _ outcomes: [Outcome], owners: [Int64], _ links: [OutcomeTrail.Links], at now: Milliseconds
-  ) -> Query {
-    Query(.insertOutcomes) {
-      $0.bind(outcomes.lazy.map(\.id))
-      $0.bind(owners)
-      $0.bind(outcomes.lazy.map(\.chain))
-      $0.bind(links.lazy.map(\.previous))
-      $0.bind(links.lazy.map(\.jump))
-      $0.bind(outcomes.lazy.map(\.cursor))
-      $0.bind(outcomes.lazy.map(\.nonce))
-      $0.bind(outcomes.lazy.map { Int64($0.epoch) })
-      $0.bind(outcomes.lazy.map { Int16($0.endpoint.rawValue) })
-      $0.bind(now)
-      $0.bind(outcomes.lazy.map(\.stored))
-      $0.bind(outcomes.lazy.map(\.fields))
-      $0.bind(outcomes.lazy.map(\.items))
     }
   }
 

@@ -101,7 +101,7 @@ final class PostgresDayDraft: SQLDayDraft {
     let rows = try connection.run(
       [Query(Statement("fetch-leaves", "FETCH \(Self.rowsAtOnce) FROM leaves"))], patience: Self.patience)[0]
     for row in 0..<rows.count {
-      let leaf = Leaf(outcome: rows.integer(row, 0), leaf: try LogLeaf(row: row, of: rows))
+      let leaf = Leaf(outcome: rows.integer(row, 0), leaf: try LogLeaf(rows.columns(row)))
       if let first = state.equals.first, !Self.sameCoordinates(first.leaf, leaf.leaf) { settle(&state) }
       state.equals.append(leaf)
     }
@@ -177,14 +177,5 @@ final class PostgresDayDraft: SQLDayDraft {
     } catch {
       throw StoreFailure(error)
     }
-  }
-}
-
-extension LogLeaf {
-  /// From ``Dialect/leafColumns``.
-  fileprivate init(row: Int, of rows: QueryResult) throws {
-    try self.init(
-      outcome: rows.integer(row, 0), clientSeed: rows.optionalBytes(row, 1), cursor: rows.integer(row, 2),
-      nonce: rows.integer(row, 3), created: rows.integer(row, 4), serverHash: rows.optionalBytes(row, 5))
   }
 }

@@ -47,7 +47,7 @@ extension Statement {
     + " ELSE 9 END"
 
   private static let chainColumns =
-    "n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.moved, c.trail"
+    "n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.trail, c.moved"
 
   /// Chains that nobody else can move: their account is locked.
   static let selectChains = Statement("select-chains", "SELECT \(chainColumns) FROM \(chainsAskedFor)")

@@ -141,7 +141,7 @@ extension LogLeaf {
   /// - Parameters:
   ///   - clientSeed: nil if the chain is not there.
   ///   - serverHash: nil if neither the chain nor the revealed seeds have it.
-  package init(
+  init(
     outcome: Int64, clientSeed: [UInt8]?, cursor: Int64, nonce: Int64, created: Milliseconds, serverHash: [UInt8]?
   ) throws {
     guard let clientSeed, let serverHash else {

@@ -1,6 +1,7 @@
 import Fairness
 import GRDBSQLite
 import Ledger
+import SQLStore
 
 /// Reads what a group needs, under the write lock. Rows are checked as they are read; what is damaged is a failure in the
 /// snapshot. Owned by ``GroupWriter``.
@@ -33,7 +34,7 @@ final class GroupLoader {
     selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
     selectChain = try prepare(
       """
-      SELECT id, epoch, sealed_seed, cursor, nonce, trail, created FROM chains WHERE owner_id = ? AND client_seed = ?
+      SELECT id, epoch, sealed_seed, cursor, nonce, created, trail FROM chains WHERE owner_id = ? AND client_seed = ?
       """)
     selectNewest = try prepare("SELECT chain_id, epoch, cursor, nonce, created FROM outcomes WHERE id = ?")
     selectRevealed = try prepare(
@@ -116,12 +117,7 @@ final class GroupLoader {
 
   private func isLive(_ key: KeyID, _ memory: inout GroupMemory) throws -> Bool {
     if let known = memory.keys.value(for: key) { return known }
-    let live =
-      try selectKey.first {
-        $0.bind(key.rawValue)
-      } read: { _ in
-        true
-      } ?? false
+    let live = try selectKey.first({ $0.bind(key.rawValue) }, read: { _ in true }) ?? false
     memory.keys.insert(live, for: key)
     return live
   }
@@ -131,18 +127,9 @@ final class GroupLoader {
     let quota: Int?? =
       account == .anonymous
       ? .some(nil)
-      : try selectAccount.first {
-        $0.bind(account.rawValue)
-      } read: {
-        $0.isNull(0) ? nil : Int($0.integer(0))
-      }
+      : try selectAccount.first({ $0.bind(account.rawValue) }, read: { $0.optionalInteger(0).map { Int($0) } })
     guard let quota else { return nil }
-    let used = try selectUsage.first {
-      $0.bind(account.rawValue)
-      $0.bind(memory.day.number)
-    } read: {
-      $0.integer(0)
-    }
+    let used = try selectUsage.first({ $0.bind(account.rawValue, memory.day.number) }, read: { $0.integer(0) })
     let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used ?? 0))
     memory.accounts.insert(standing, for: account)
     return standing
@@ -150,11 +137,7 @@ final class GroupLoader {
 
   private func webhooks(_ account: AccountID, _ memory: inout GroupMemory) throws -> [WebhookEndpointID] {
     if let known = memory.webhooks.value(for: account) { return known }
-    let endpoints = try selectWebhooks.all {
-      $0.bind(account.rawValue)
-    } read: {
-      WebhookEndpointID($0.integer(0))
-    }
+    let endpoints = try selectWebhooks.all({ $0.bind(account.rawValue) }, read: { WebhookEndpointID($0.integer(0)) })
     memory.webhooks.insert(endpoints, for: account)
     return endpoints
   }
@@ -162,34 +145,20 @@ final class GroupLoader {
   /// The chain, remembered or checked.
   func chain(_ key: ChainKey, _ memory: inout GroupMemory) throws -> StoredChain? {
     if let known = memory.chains.value(for: key) { return known }
-    let columns = try selectChain.first {
-      $0.bind(key.owner.rawValue)
-      $0.bind(key.clientSeed.bytes)
+    let found = try selectChain.first {
+      $0.bind(key.owner.rawValue, key.clientSeed.bytes)
     } read: {
-      (
-        id: $0.integer(0), epoch: $0.integer(1), sealed: $0.bytes(2), cursor: $0.integer(3), nonce: $0.integer(4),
-        trail: $0.bytes(5), created: $0.integer(6)
-      )
+      (row: try ChainRow($0), sealed: $0.bytes(2))
     }
-    guard let columns else { return nil }
-    let row = try ChainRow(
-      id: columns.id, epoch: columns.epoch, cursor: columns.cursor, nonce: columns.nonce, created: columns.created,
-      trail: columns.trail)
+    guard let (row, sealed) = found else { return nil }
     try row.check(newest: try row.trail.newest.flatMap(newestOutcome), revealed: try lastRevealed(of: row.id))
-    let stored = row.chain(
-      key, active: try vault.openSeed(columns.sealed, chain: row.id, epoch: row.epoch))
+    let stored = row.chain(key, active: try vault.openSeed(sealed, chain: row.id, epoch: row.epoch))
     memory.chains.insert(stored, for: key)
     return stored
   }
 
   private func newestOutcome(_ id: Int64) throws -> ChainRow.Newest? {
-    try selectNewest.first {
-      $0.bind(id)
-    } read: {
-      ChainRow.Newest(
-        chain: $0.integer(0), epoch: $0.integer(1), cursor: $0.integer(2), nonce: $0.integer(3),
-        created: $0.integer(4))
-    }
+    try selectNewest.first({ $0.bind(id) }, read: { ChainRow.Newest($0) })
   }
 
   private func lastRevealed(of chain: Int64) throws -> ChainRow.Revealed? {
@@ -201,64 +170,24 @@ final class GroupLoader {
   }
 
   private func commitment(_ id: CommitID) throws -> Commitment? {
-    let row = try selectCommitment.first {
-      $0.bind(id.bytes)
-    } read: {
-      (
-        chain: $0.integer(0), owner: $0.integer(1), sealed: $0.bytes(2), created: $0.integer(3), expires: $0.integer(4),
-        revealed: $0.isNull(5) ? nil : $0.integer(5)
-      )
-    }
-    return try row.map {
-      try Commitment(
-        id: id, chain: $0.chain, owner: $0.owner, sealedSeed: $0.sealed, created: $0.created, expires: $0.expires,
-        revealed: $0.revealed, vault: vault)
-    }
+    try selectCommitment.first({ $0.bind(id.bytes) }, read: { try Commitment(id, $0, vault) })
   }
 
   /// - Parameter fingerprint: of the request; see ``Needs/claims``.
   private func record(_ scope: IdempotencyScope, _ fingerprint: [UInt8]) throws -> IdempotencyRecord? {
-    let row = try selectRecord.first {
-      $0.bind(scope.digest)
-      $0.bind(fingerprint)
-    } read: {
-      (
-        fingerprint: $0.bytes(0), status: $0.integer(1), shortID: $0.isNull(2) ? nil : $0.bytes(2),
-        created: $0.integer(3), body: StoredBody(rest: $0.bytes(4), parts: $0.isNull(5) ? nil : $0.bytes(5))
-      )
+    try selectRecord.first {
+      $0.bind(scope.digest, fingerprint)
+    } read: { row in
+      let body = StoredBody(row)
+      var values: [Int64: [UInt8]] = [:]
+      for outcome in body.outcomes {
+        values[outcome] = try selectValue.first({ $0.bind(outcome) }, read: { StoredValue.value($0) }) ?? nil
+      }
+      return try IdempotencyRecord(scope, row, body: body.body(with: values))
     }
-    guard let row else { return nil }
-    var values: [Int64: [UInt8]] = [:]
-    for outcome in row.body.outcomes { values[outcome] = try value(outcome) }
-    return try IdempotencyRecord(
-      scope: scope, fingerprint: row.fingerprint, status: row.status, shortID: row.shortID,
-      body: row.body.body(with: values), created: row.created)
-  }
-
-  private func value(_ outcome: Int64) throws -> [UInt8]? {
-    let value = try selectValue.first {
-      $0.bind(outcome)
-    } read: {
-      StoredValue.value(
-        of: $0.integer(0), $0.bytes(1), fields: $0.bytes(2), items: $0.isNull(3) ? nil : $0.bytes(3))
-    }
-    return value.flatMap { $0 }
   }
 
   private func testOutcome(_ id: TestDrawID) throws -> Outcome? {
-    let row = try selectTestOutcome.first {
-      $0.bind(id.account.rawValue)
-      $0.bind(id.digest)
-    } read: {
-      (
-        id: $0.integer(0), clientSeed: $0.bytes(1), serverHash: $0.bytes(2), endpoint: $0.integer(3),
-        value: $0.bytes(4), fields: $0.bytes(5), items: $0.isNull(6) ? nil : $0.bytes(6), created: $0.integer(7)
-      )
-    }
-    return try row.map {
-      try Outcome(
-        id: $0.id, chain: 0, epoch: 0, cursor: 0, nonce: 0, endpoint: $0.endpoint, stored: $0.value, fields: $0.fields,
-        items: $0.items, created: $0.created, clientSeed: $0.clientSeed, serverHash: $0.serverHash, mode: .test)
-    }
+    try selectTestOutcome.first({ $0.bind(id.account.rawValue, id.digest) }, read: { try Outcome(test: $0) })
   }
 }

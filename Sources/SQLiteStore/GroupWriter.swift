@@ -1,6 +1,7 @@
 import Fairness
 import GRDBSQLite
 import Ledger
+import SQLStore
 
 /// The write path's hold on the database: its prepared statements, and what it remembers from group to group.
 ///
@@ -20,7 +21,7 @@ final class GroupWriter {
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: Statement
 
   private var memory: GroupMemory?
-  private var latest: Milliseconds = 0
+  private var time = RecordedTime()
 
   init(
     connection: OpaquePointer, file: DatabaseFile, vault: Vault, clock: @escaping @Sendable () -> Milliseconds
@@ -113,15 +114,9 @@ final class GroupWriter {
   /// Deletes expired records and commitments, `limit` of each at the most; returns whether there may be more.
   func sweepExpired(limit: Int) throws -> Bool {
     try transaction {
-      try sweep.run {
-        $0.bind(limit)
-        $0.bind(now() - IdempotencyRecord.lifetime)
-      }
+      try sweep.run { $0.bind(limit, now() - IdempotencyRecord.lifetime) }
       let records = sqlite3_changes64(connection)
-      try sweepCommitments.run {
-        $0.bind(now() - Commitment.afterlife)
-        $0.bind(limit)
-      }
+      try sweepCommitments.run { $0.bind(now() - Commitment.afterlife, limit) }
       return max(records, sqlite3_changes64(connection)) >= limit
     }
   }
@@ -159,13 +154,9 @@ final class GroupWriter {
     }
   }
 
-  /// The time, never earlier than it was: a clock that is set back must not put an outcome before its predecessor, or into
-  /// a day of the log that is closed. That holds over restarts and for other processes too: whoever finds the database
-  /// changed reads, under the write lock, how far its time has come (``recall()``).
-  private func now() -> Milliseconds {
-    latest = max(latest, clock())
-    return latest
-  }
+  /// The time, which does not go back over restarts and for other processes either: whoever finds the database changed
+  /// reads, under the write lock, how far its time has come (``recall()``).
+  private func now() -> Milliseconds { time.reach(clock()) }
 
   private func load(_ needs: Needs) throws -> Snapshot {
     var memory = try recall()
@@ -186,8 +177,7 @@ final class GroupWriter {
       self.memory = nil  // so that the caller's copy is the only one, and changes in place
       return memory
     }
-    latest = max(latest, try loader.latest())
-    return try loader.memory(version: version, day: Day(of: latest))
+    return try loader.memory(version: version, day: Day(of: time.reach(loader.latest())))
   }
 
   // MARK: Store
@@ -196,144 +186,24 @@ final class GroupWriter {
   private func store(_ changes: Changes, replacing known: [IdempotencyScope: IdempotencyRecord]) throws {
     guard var memory, !changes.isEmpty else { return }
     self.memory = nil
-    var chains = try chains(in: changes, &memory)
-    for outcome in changes.outcomes {
-      guard let links = chains[outcome.chain]?.append(outcome) else {
-        throw StoreFailure("outcome \(outcome.id) does not follow on what its chain holds")
-      }
-      try insertOutcome.run {
-        $0.bind(outcome.id)
-        $0.bind(outcome.chain)
-        $0.bind(links.previous)
-        $0.bind(links.jump)
-        $0.bind(outcome.epoch)
-        $0.bind(outcome.cursor)
-        $0.bind(outcome.nonce)
-        $0.bind(Int64(outcome.endpoint.rawValue))
-        $0.bind(outcome.stored)
-        $0.bind(outcome.fields)
-        $0.bind(outcome.items)
-        $0.bind(outcome.created)
-      }
-      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
-    }
-    for chain in changes.newChains {
-      let trail = chains[chain.id]?.trail ?? OutcomeTrail()
-      let sealed = try vault.seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
-      try insertChain.run {
-        $0.bind(chain.id)
-        $0.bind(chain.key.owner.rawValue)
-        $0.bind(chain.key.clientSeed.bytes)
-        $0.bind(chain.epoch)
-        $0.bind(sealed)
-        $0.bind(chain.active.hash.bytes)
-        $0.bind(chain.cursor)
-        $0.bind(chain.nonce)
-        $0.bind(trail.bytes)
-        $0.bind(chain.created)
-      }
-      if !chain.key.owner.isNobody { memory.chains.insert(StoredChain(chain, trail), for: chain.key) }
-      memory.lastChain = max(memory.lastChain, chain.id)
-    }
-    for chain in changes.rotatedChains {
-      let known = try before(chain, in: chains)
-      let sealed = try vault.seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
-      try rotateChain.run {
-        $0.bind(chain.epoch)
-        $0.bind(sealed)
-        $0.bind(chain.active.hash.bytes)
-        $0.bind(chain.cursor)
-        $0.bind(chain.nonce)
-        $0.bind(known.trail.bytes)
-        $0.bind(chain.id)
-        $0.bind(known.chain.cursor)
-        $0.bind(known.chain.nonce)
-        $0.bind(known.chain.epoch)
-      }
-      try expectOneChange(of: chain)
-      memory.chains.insert(StoredChain(chain, known.trail), for: chain.key)
-    }
-    for seed in changes.revealedSeeds {
-      try insertRevealedSeed.run {
-        $0.bind(seed.chain)
-        $0.bind(seed.epoch)
-        $0.bind(seed.seed.ascii)
-        $0.bind(seed.hash.bytes)
-        $0.bind(seed.cursor)
-        $0.bind(seed.nonce)
-        $0.bind(seed.revealed)
-      }
-    }
-    for commitment in changes.newCommitments {
-      let sealed = try vault.seal(commitment.active.seed, chain: commitment.chain, epoch: 0)
-      try insertCommitment.run {
-        $0.bind(commitment.chain)
-        $0.bind(commitment.id.bytes)
-        $0.bind(commitment.owner.rawValue)
-        $0.bind(sealed)
-        $0.bind(commitment.active.hash.bytes)
-        $0.bind(commitment.created)
-        $0.bind(commitment.expires)
-      }
-      memory.lastChain = max(memory.lastChain, commitment.chain)
-    }
-    for commitment in changes.usedCommitments {
-      try useCommitment.run {
-        $0.bind(commitment.revealed ?? 0)
-        $0.bind(commitment.chain)
-      }
-      guard sqlite3_changes64(connection) == 1 else {
-        throw StoreFailure("commitment \(commitment.id) cannot be used twice")
-      }
-    }
-    for chain in changes.movedChains {
-      let known = try before(chain, in: chains)
-      try moveChain.run {
-        $0.bind(chain.cursor)
-        $0.bind(chain.nonce)
-        $0.bind(known.trail.bytes)
-        $0.bind(chain.id)
-        $0.bind(known.chain.cursor)
-        $0.bind(known.chain.nonce)
-      }
-      try expectOneChange(of: chain)
-      memory.chains.insert(StoredChain(chain, known.trail), for: chain.key)
-    }
-    for delivery in changes.deliveries {
-      try insertDelivery.run {
-        $0.bind(delivery.endpoint.rawValue)
-        $0.bind(delivery.outcome)
-        $0.bind(delivery.created)
-        $0.bind(delivery.created)
-      }
-    }
-    for (id, outcome) in changes.testOutcomes {
-      try insertTestOutcome.run {
-        $0.bind(outcome.id)
-        $0.bind(id.account.rawValue)
-        $0.bind(id.digest)
-        $0.bind(outcome.clientSeed.bytes)
-        $0.bind(outcome.serverHash.bytes)
-        $0.bind(Int64(outcome.endpoint.rawValue))
-        $0.bind(outcome.stored)
-        $0.bind(outcome.fields)
-        $0.bind(outcome.items)
-        $0.bind(outcome.created)
-      }
-      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
-    }
+    let group = try GroupStorage(changes, over: chains(in: changes, &memory), vault)
+    try storeOutcomes(of: group, &memory)
+    try storeChains(of: group, &memory)
+    try storeCommitments(of: group, &memory)
     for record in changes.records {
       // An expired record that is not swept yet makes room. INSERT OR REPLACE would see to it too, and make every insert
       // keep a journal of its own, in case it has to be undone halfway.
       if known[record.scope] != nil { try deleteRecord.run { $0.bind(record.scope.digest) } }
-      try insert(record)
+      let body = StoredBody(record.reply)
+      try insertRecord.run {
+        $0.bind(record.scope.digest, record.scope.account.rawValue, Int64(record.scope.mode.rawValue), record.scope.key)
+        $0.bind(record.fingerprint, record.reply.status, record.reply.shortID)
+        $0.bind(body.rest, body.parts, record.created)
+      }
     }
     for (key, count) in changes.usage {
       try addUsage.run {
-        $0.bind(key.account.rawValue)
-        $0.bind(key.day.number)
-        $0.bind(Int64(key.endpoint.rawValue))
-        $0.bind(count)
+        $0.bind(key.account.rawValue, key.day.number, Int64(key.endpoint.rawValue), count)
       }
       if var standing = memory.accounts.value(for: key.account) {
         standing.usedToday += count
@@ -347,38 +217,94 @@ final class GroupWriter {
   private func chains(in changes: Changes, _ memory: inout GroupMemory) throws -> [Int64: StoredChain] {
     var chains: [Int64: StoredChain] = [:]
     chains.reserveCapacity(changes.newChains.count + changes.movedChains.count)
-    for chain in changes.newChains { chains[chain.id] = StoredChain(new: chain) }
     for moved in changes.movedChains + changes.rotatedChains { chains[moved.id] = try loader.chain(moved.key, &memory) }
     return chains
   }
 
-  /// A changed chain as it was, with the trail it has now: it has moved by what was drawn from it, and by nothing else.
-  private func before(_ chain: SeedChain, in chains: [Int64: StoredChain]) throws(StoreFailure) -> StoredChain {
-    guard let known = chains[chain.id], known.leads(to: chain) else {
-      throw StoreFailure("chain \(chain.id) has not moved by what was drawn from it")
+  private func storeOutcomes(of group: GroupStorage, _ memory: inout GroupMemory) throws {
+    for (outcome, links) in zip(group.changes.outcomes, group.links) {
+      try insertOutcome.run {
+        $0.bind(outcome.id, outcome.chain, links.previous, links.jump)
+        $0.bind(outcome.epoch, outcome.cursor, outcome.nonce, Int64(outcome.endpoint.rawValue))
+        $0.bind(outcome.stored, outcome.fields, outcome.items, outcome.created)
+      }
+      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
     }
-    return known
+    for (id, outcome) in group.changes.testOutcomes {
+      try insertTestOutcome.run {
+        $0.bind(outcome.id, id.account.rawValue, id.digest)
+        $0.bind(outcome.clientSeed.bytes, outcome.serverHash.bytes, Int64(outcome.endpoint.rawValue))
+        $0.bind(outcome.stored, outcome.fields, outcome.items, outcome.created)
+      }
+      memory.lastOutcome = max(memory.lastOutcome, outcome.id)
+    }
+    for delivery in group.changes.deliveries {
+      try insertDelivery.run {
+        $0.bind(delivery.endpoint.rawValue, delivery.outcome, delivery.created, delivery.created)
+      }
+    }
+  }
+
+  private func storeChains(of group: GroupStorage, _ memory: inout GroupMemory) throws {
+    for chain in group.changes.newChains {
+      let stored = StoredChain(chain, try group.before(chain).trail)
+      let sealed = try group.seal(chain)
+      try insertChain.run {
+        $0.bind(chain.id, chain.key.owner.rawValue, chain.key.clientSeed.bytes, chain.epoch)
+        $0.bind(sealed, chain.active.hash.bytes)
+        $0.bind(chain.cursor, chain.nonce, stored.trail.bytes, chain.created)
+      }
+      if !chain.key.owner.isNobody { memory.chains.insert(stored, for: chain.key) }
+      memory.lastChain = max(memory.lastChain, chain.id)
+    }
+    for chain in group.changes.rotatedChains {
+      let known = try group.before(chain)
+      let sealed = try group.seal(chain)
+      try rotateChain.run {
+        $0.bind(chain.epoch, sealed, chain.active.hash.bytes)
+        $0.bind(chain.cursor, chain.nonce, known.trail.bytes, chain.id)
+        $0.bind(known.chain.cursor, known.chain.nonce, known.chain.epoch)
+      }
+      try expectOneChange(of: chain)
+      memory.chains.insert(StoredChain(chain, known.trail), for: chain.key)
+    }
+    for chain in group.changes.movedChains {
+      let known = try group.before(chain)
+      try moveChain.run {
+        $0.bind(chain.cursor, chain.nonce, known.trail.bytes, chain.id)
+        $0.bind(known.chain.cursor, known.chain.nonce)
+      }
+      try expectOneChange(of: chain)
+      memory.chains.insert(StoredChain(chain, known.trail), for: chain.key)
+    }
+    for seed in group.changes.revealedSeeds {
+      try insertRevealedSeed.run {
+        $0.bind(seed.chain, seed.epoch, seed.seed.ascii, seed.hash.bytes)
+        $0.bind(seed.cursor, seed.nonce, seed.revealed)
+      }
+    }
+  }
+
+  private func storeCommitments(of group: GroupStorage, _ memory: inout GroupMemory) throws {
+    for commitment in group.changes.newCommitments {
+      let sealed = try group.seal(commitment)
+      try insertCommitment.run {
+        $0.bind(commitment.chain, commitment.id.bytes, commitment.owner.rawValue)
+        $0.bind(sealed, commitment.active.hash.bytes, commitment.created, commitment.expires)
+      }
+      memory.lastChain = max(memory.lastChain, commitment.chain)
+    }
+    for commitment in group.changes.usedCommitments {
+      try useCommitment.run { $0.bind(commitment.revealed ?? 0, commitment.chain) }
+      guard sqlite3_changes64(connection) == 1 else {
+        throw StoreFailure("commitment \(commitment.id) cannot be used twice")
+      }
+    }
   }
 
   private func expectOneChange(of chain: SeedChain) throws(StoreFailure) {
     guard sqlite3_changes64(connection) == 1 else {
       throw StoreFailure("chain \(chain.id) is not where the group was decided from")
-    }
-  }
-
-  private func insert(_ record: IdempotencyRecord) throws(SQLiteFailure) {
-    let body = StoredBody(record.reply)
-    try insertRecord.run {
-      $0.bind(record.scope.digest)
-      $0.bind(record.scope.account.rawValue)
-      $0.bind(Int64(record.scope.mode.rawValue))
-      $0.bind(record.scope.key)
-      $0.bind(record.fingerprint)
-      $0.bind(record.reply.status)
-      $0.bind(record.reply.shortID)
-      $0.bind(body.rest)
-      $0.bind(body.parts)
-      $0.bind(record.created)
     }
   }
 }

@@ -53,32 +53,20 @@ final class SQLiteDayDraft: SQLDayDraft {
         defer { progress.leaves += Int64(limit) }
         return progress.leaves
       }
-      let rows = try scratch.inDatabase { db in
+      let leaves = try scratch.inDatabase { db in
         try Statement(
           connection(db),
           """
-          SELECT client_seed, cursor, nonce, server_hash, created FROM temp.leaves
+          SELECT outcome_id, client_seed, cursor, nonce, created, server_hash FROM temp.leaves
           WHERE place > ? AND place <= ? ORDER BY place
           """
-        ).all {
-          $0.bind(first)
-          $0.bind(first + Int64(limit))
-        } read: {
-          (
-            clientSeed: $0.bytes(0), cursor: $0.integer(1), nonce: $0.integer(2), serverHash: $0.bytes(3),
-            created: $0.integer(4)
-          )
-        }
+        ).all({ $0.bind(first, first + Int64(limit)) }, read: { try LogLeaf($0) })
       }
-      return try rows.map {
-        guard day.start <= $0.created, $0.created < day.end else {
-          throw StoreFailure.damaged(
-            "the times of outcomes do not rise with their ids: \($0.created) stands within \(day)")
-        }
-        return LogLeaf(
-          clientSeed: try ClientSeed($0.clientSeed), cursor: $0.cursor, nonce: $0.nonce,
-          serverHash: try ServerHash(bytes: $0.serverHash), created: $0.created)
+      if let stray = leaves.first(where: { Day(of: $0.created) != day }) {
+        throw StoreFailure.damaged(
+          "the times of outcomes do not rise with their ids: \(stray.created) stands within \(day)")
       }
+      return leaves
     }
   }
 
@@ -124,8 +112,7 @@ final class SQLiteDayDraft: SQLDayDraft {
           try Statement(
             connection(db), "SELECT outcome_id, leaf FROM temp.places WHERE outcome_id > ? ORDER BY outcome_id LIMIT ?"
           ).all {
-            $0.bind(progress.lastPlaced)
-            $0.bind(Self.placesAtOnce)
+            $0.bind(progress.lastPlaced, Self.placesAtOnce)
           } read: {
             (outcome: $0.integer(0), leaf: $0.integer(1))
           }
@@ -136,31 +123,19 @@ final class SQLiteDayDraft: SQLDayDraft {
     }
     guard !places.isEmpty else { return false }
     try store.writeLog { connection in
-      guard try !isPublished(connection) else { return }
       let insert = try Statement(
         connection,
         """
-        INSERT INTO merkle_leaves (outcome_id, leaf) VALUES (?, ?) ON CONFLICT DO UPDATE SET leaf = excluded.leaf
+        INSERT INTO merkle_leaves (outcome_id, leaf)
+        SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = ? AND published IS NOT NULL)
+        ON CONFLICT DO UPDATE SET leaf = excluded.leaf
         """)
-      for place in places {
-        try insert.run {
-          $0.bind(place.outcome)
-          $0.bind(place.leaf)
-        }
-      }
+      for place in places { try insert.run { $0.bind(place.outcome, place.leaf, day.number) } }
     }
     return places.count == Self.placesAtOnce
   }
 
   func interrupt() { scratch.interrupt() }
-
-  private func isPublished(_ connection: OpaquePointer) throws -> Bool {
-    try Statement(connection, "SELECT 1 FROM merkle_days WHERE day = ? AND published IS NOT NULL").first {
-      $0.bind(day.number)
-    } read: { _ in
-      true
-    } ?? false
-  }
 
   private func connection(_ db: Database) throws -> OpaquePointer {
     guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }

@@ -1,4 +1,5 @@
 import GRDBSQLite
+import SQLStore
 
 /// A prepared statement, used through SQLite's own handle: on the write path GRDB's conversion of arguments costs as
 /// much as the inserts themselves.
@@ -31,23 +32,23 @@ final class Statement {
 
   /// Runs the statement and hands its first row, if there is one, to `read`.
   func first<Row>(
-    _ bind: (inout Parameters) -> Void = { _ in }, read: (borrowing Columns) -> Row
-  ) throws(SQLiteFailure) -> Row? {
+    _ bind: (inout Parameters) -> Void = { _ in }, read: (Columns) throws -> Row
+  ) throws -> Row? {
     defer { sqlite3_reset(handle) }
     var parameters = Parameters(handle: handle)
     bind(&parameters)
-    return try step() ? read(Columns(handle: handle)) : nil
+    return try step() ? try read(Columns(handle: handle)) : nil
   }
 
   /// Runs the statement and hands each of its rows to `read`.
   func all<Row>(
-    _ bind: (inout Parameters) -> Void = { _ in }, read: (borrowing Columns) -> Row
-  ) throws(SQLiteFailure) -> [Row] {
+    _ bind: (inout Parameters) -> Void = { _ in }, read: (Columns) throws -> Row
+  ) throws -> [Row] {
     defer { sqlite3_reset(handle) }
     var parameters = Parameters(handle: handle)
     bind(&parameters)
     var rows: [Row] = []
-    while try step() { rows.append(read(Columns(handle: handle))) }
+    while try step() { rows.append(try read(Columns(handle: handle))) }
     return rows
   }
 
@@ -68,43 +69,68 @@ final class Statement {
 
     fileprivate init(handle: OpaquePointer) { self.handle = handle }
 
-    mutating func bind(_ integer: Int64) {
+    mutating func bind(_ value: some Bindable) {
       place += 1
-      let code = sqlite3_bind_int64(handle, place, integer)
+      let code = value.bind(handle, place)
       precondition(code == SQLITE_OK)
     }
 
-    mutating func bind(_ integer: Int) { bind(Int64(integer)) }
-
-    mutating func bind(_ bytes: [UInt8]) {
-      place += 1
-      let code =
-        bytes.isEmpty
-        ? sqlite3_bind_zeroblob(handle, place, 0)
-        : sqlite3_bind_blob64(handle, place, bytes, UInt64(bytes.count), Statement.transient)
-      precondition(code == SQLITE_OK)
+    mutating func bind(_ a: some Bindable, _ b: some Bindable) {
+      bind(a)
+      bind(b)
     }
 
-    mutating func bind(_ bytes: [UInt8]?) {
-      if let bytes { return bind(bytes) }
-      place += 1
-      let code = sqlite3_bind_null(handle, place)
-      precondition(code == SQLITE_OK)
+    mutating func bind(_ a: some Bindable, _ b: some Bindable, _ c: some Bindable) {
+      bind(a, b)
+      bind(c)
+    }
+
+    mutating func bind(_ a: some Bindable, _ b: some Bindable, _ c: some Bindable, _ d: some Bindable) {
+      bind(a, b)
+      bind(c, d)
     }
   }
 
-  /// The row a statement stands on.
-  struct Columns: ~Copyable {
+  /// The row a statement stands on. It is not to be kept.
+  struct Columns: PlacedColumns {
     fileprivate let handle: OpaquePointer
 
-    func integer(_ index: Int32) -> Int64 { sqlite3_column_int64(handle, index) }
+    func integer(_ column: Int) -> Int64 { sqlite3_column_int64(handle, Int32(column)) }
 
-    func isNull(_ index: Int32) -> Bool { sqlite3_column_type(handle, index) == SQLITE_NULL }
+    func isNull(_ column: Int) -> Bool { sqlite3_column_type(handle, Int32(column)) == SQLITE_NULL }
 
-    func bytes(_ index: Int32) -> [UInt8] {
-      guard let start = sqlite3_column_blob(handle, index) else { return [] }
-      return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, index))))
+    func bytes(_ column: Int) -> [UInt8] {
+      guard let start = sqlite3_column_blob(handle, Int32(column)) else { return [] }
+      return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, Int32(column)))))
     }
+  }
+}
+
+/// What can be bound to a parameter.
+protocol Bindable {
+  /// - Returns: SQLite's result code.
+  func bind(_ handle: OpaquePointer, _ place: Int32) -> Int32
+}
+
+extension Int64: Bindable {
+  func bind(_ handle: OpaquePointer, _ place: Int32) -> Int32 { sqlite3_bind_int64(handle, place, self) }
+}
+
+extension Int: Bindable {
+  func bind(_ handle: OpaquePointer, _ place: Int32) -> Int32 { sqlite3_bind_int64(handle, place, Int64(self)) }
+}
+
+extension [UInt8]: Bindable {
+  func bind(_ handle: OpaquePointer, _ place: Int32) -> Int32 {
+    isEmpty
+      ? sqlite3_bind_zeroblob(handle, place, 0)
+      : sqlite3_bind_blob64(handle, place, self, UInt64(count), Statement.transient)
+  }
+}
+
+extension [UInt8]?: Bindable {
+  func bind(_ handle: OpaquePointer, _ place: Int32) -> Int32 {
+    self?.bind(handle, place) ?? sqlite3_bind_null(handle, place)
   }
 }
 

@@ -1,4 +1,5 @@
 import CPQ
+import SQLStore
 
 /// What a query gave: rows of columns in PostgreSQL's binary format. Indices count from 0.
 package final class QueryResult {
@@ -53,4 +54,17 @@ package final class QueryResult {
   }
 
   package func text(_ row: Int, _ column: Int) -> String { String(decoding: bytes(row, column), as: UTF8.self) }
+
+  /// The columns of a row, from `first` on.
+  func columns(_ row: Int, from first: Int = 0) -> Columns { Columns(result: self, row: row, first: first) }
+
+  struct Columns: PlacedColumns {
+    fileprivate let result: QueryResult
+    fileprivate let row: Int
+    fileprivate let first: Int
+
+    func isNull(_ column: Int) -> Bool { result.isNull(row, first + column) }
+    func integer(_ column: Int) -> Int64 { result.integer(row, first + column) }
+    func bytes(_ column: Int) -> [UInt8] { result.bytes(row, first + column) }
+  }
 }
