@@ -118,15 +118,13 @@ final class HeldRows: Sendable {
 }
 
 extension Statement {
-  fileprivate static let beImpatient = Statement("be-impatient", "SET LOCAL lock_timeout = '100ms'")
-  fileprivate static let skipAccounts = Statement("skip-accounts", lockAccounts.sql + " SKIP LOCKED")
-  fileprivate static let skipCommitments = Statement("skip-commitments", lockCommitments.sql + " SKIP LOCKED")
-  fileprivate static let skipChains = Statement("skip-chains", lockChains.sql + " SKIP LOCKED")
+  fileprivate static let beImpatient: Statement = "SET LOCAL lock_timeout = '100ms'"
+  fileprivate static let skipAccounts: Statement = "\(lockAccounts.sql) SKIP LOCKED"
+  fileprivate static let skipCommitments: Statement = "\(lockCommitments.sql) SKIP LOCKED"
+  fileprivate static let skipChains: Statement = "\(lockChains.sql) SKIP LOCKED"
   /// What an account's draws count in.
-  fileprivate static let lockUsage = Statement(
-    "lock-usage",
-    """
+  fileprivate static let lockUsage: Statement = """
     SELECT 1 FROM usage WHERE account_id = $1::bigint AND day >= (SELECT \(now) / 86400000 - 1) ORDER BY day, endpoint, slot
     FOR NO KEY UPDATE
-    """)
+    """
 }

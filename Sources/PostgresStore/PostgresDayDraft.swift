@@ -44,14 +44,12 @@ final class PostgresDayDraft: SQLDayDraft {
       try PostgresStore.prepare(connection)
       try connection.run([
         Query(
-          Statement(
-            "draft-settings",
-            """
-            SELECT set_config('statement_timeout', '0', false), set_config('enable_seqscan', 'on', false),
-              set_config('idle_in_transaction_session_timeout', '1h', false), set_config('enable_hashjoin', 'on', false),
-              set_config('plan_cache_mode', 'force_custom_plan', false)
-            """)),
-        Query(Statement("draft-places", "CREATE TEMPORARY TABLE draft_places (outcome_id bigint, leaf bigint)")),
+          """
+          SELECT set_config('statement_timeout', '0', false), set_config('enable_seqscan', 'on', false),
+            set_config('idle_in_transaction_session_timeout', '1h', false), set_config('enable_hashjoin', 'on', false),
+            set_config('plan_cache_mode', 'force_custom_plan', false)
+          """),
+        Query("CREATE TEMPORARY TABLE draft_places (outcome_id bigint, leaf bigint)"),
       ])
     }
     canceller = try session.open().canceller()
@@ -66,14 +64,14 @@ final class PostgresDayDraft: SQLDayDraft {
           Query(.begin),
           Query(
             Statement(
-              "declare-leaves",
-              """
-              DECLARE leaves NO SCROLL CURSOR FOR
-              SELECT \(dialect.leafColumns.text) FROM \(SQLStatement.outcomesByTime.text)
-                LEFT JOIN \(dialect.chainOfOutcome.text)
-              WHERE u.created >= \(day.start) AND u.created < \(day.end)
-              ORDER BY c.client_seed, o.cursor, o.nonce
-              """)),
+              name: "declare-leaves",
+              sql: """
+                DECLARE leaves NO SCROLL CURSOR FOR
+                SELECT \(dialect.leafColumns.text) FROM \(SQLStatement.outcomesByTime.text)
+                  LEFT JOIN \(dialect.chainOfOutcome.text)
+                WHERE u.created >= \(day.start) AND u.created < \(day.end)
+                ORDER BY c.client_seed, o.cursor, o.nonce
+                """)),
         ])
         state.hasBegun = true
       }
@@ -83,10 +81,7 @@ final class PostgresDayDraft: SQLDayDraft {
       if !next.isEmpty {
         let given = state.given
         try connection.run([
-          Query(
-            Statement(
-              "add-places", "INSERT INTO draft_places SELECT * FROM unnest($1::bigint[], $2::bigint[])")
-          ) {
+          Query("INSERT INTO draft_places SELECT * FROM unnest($1::bigint[], $2::bigint[])") {
             $0.bind(next.map(\.outcome))
             $0.bind(given..<(given + Int64(next.count)))
           }
@@ -99,7 +94,7 @@ final class PostgresDayDraft: SQLDayDraft {
 
   private func read(_ state: inout State, _ connection: Connection) throws {
     let rows = try connection.run(
-      [Query(Statement("fetch-leaves", "FETCH \(Self.rowsAtOnce) FROM leaves"))], patience: Self.patience)[0]
+      [Query("FETCH \(Self.rowsAtOnce) FROM leaves")], patience: Self.patience)[0]
     for row in 0..<rows.count {
       let leaf = Leaf(outcome: rows.integer(row, 0), leaf: try LogLeaf(rows.columns(row)))
       if let first = state.equals.first, !Self.sameCoordinates(first.leaf, leaf.leaf) { settle(&state) }
@@ -128,25 +123,23 @@ final class PostgresDayDraft: SQLDayDraft {
     try failing { state, connection in
       if !state.arePlacesIndexed {
         try connection.run(
-          [Query(Statement("index-places", "CREATE INDEX ON draft_places (outcome_id)"))], patience: Self.patience)
+          [Query("CREATE INDEX ON draft_places (outcome_id)")], patience: Self.patience)
         state.arePlacesIndexed = true
       }
       let lastPlaced = state.lastPlaced
       // In the order of the ids: the index then grows at its end.
       let kept = try connection.run([
         Query(
-          Statement(
-            "keep-places",
-            """
-            WITH next AS MATERIALIZED (
-              SELECT outcome_id, leaf FROM draft_places WHERE outcome_id > $1::bigint ORDER BY outcome_id LIMIT $2::bigint),
-            kept AS (
-              INSERT INTO merkle_leaves (outcome_id, leaf) SELECT outcome_id, leaf FROM next
-              WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = $3::bigint AND published IS NOT NULL)
-              ORDER BY outcome_id
-              ON CONFLICT (outcome_id) DO UPDATE SET leaf = excluded.leaf RETURNING 1)
-            SELECT count(*), max(outcome_id) FROM next
-            """)
+          """
+          WITH next AS MATERIALIZED (
+            SELECT outcome_id, leaf FROM draft_places WHERE outcome_id > $1::bigint ORDER BY outcome_id LIMIT $2::bigint),
+          kept AS (
+            INSERT INTO merkle_leaves (outcome_id, leaf) SELECT outcome_id, leaf FROM next
+            WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = $3::bigint AND published IS NOT NULL)
+            ORDER BY outcome_id
+            ON CONFLICT (outcome_id) DO UPDATE SET leaf = excluded.leaf RETURNING 1)
+          SELECT count(*), max(outcome_id) FROM next
+          """
         ) {
           $0.bind(lastPlaced)
           $0.bind(Self.placesAtOnce)

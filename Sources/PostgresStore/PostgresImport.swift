@@ -14,11 +14,9 @@ public final class PostgresImport {
       try PostgresStore.prepare(connection)
       try connection.run([
         Query(
-          Statement(
-            "import-settings",
-            """
-            SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)
-            """))
+          """
+          SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)
+          """)
       ])
     }
     do {
@@ -35,7 +33,7 @@ public final class PostgresImport {
     try session.transaction { connection in
       if try connection.run([Query(.importMark)])[0].count > 0 { return }
       for table in LedgerTable.all {
-        let rows = try connection.run([Query(Statement("any-\(table.name)", "SELECT 1 FROM \(table.name) LIMIT 1"))])[0]
+        let rows = try connection.run([Query("SELECT 1 FROM \(table.name) LIMIT 1")])[0]
         guard rows.count == 0 else { throw NotEmpty() }
       }
       try connection.run([Query(.markImport)])
@@ -48,7 +46,7 @@ public final class PostgresImport {
       try session.use {
         Int(
           try $0.run(
-            [Query(Statement("count-\(table.name)", "SELECT count(*) FROM \(table.name)"))],
+            [Query("SELECT count(*) FROM \(table.name)")],
             patience: .seconds(3600))[0].integer(0, 0))
       }
     }
@@ -60,8 +58,7 @@ public final class PostgresImport {
     let arrays = table.columns.enumerated().map { "$\($0.offset + 1)::\($0.element.kind.sqlType)[]" }
     let selected =
       "SELECT " + arrays.map { "unnest(\($0))" }.joined(separator: ", ") + (table.name == "usage" ? ", 0" : "")
-    let statement = Statement(
-      "append-\(table.name)", "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) \(selected)")
+    let statement: Statement = "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) \(selected)"
     try failing { session in
       try session.transaction { connection in
         _ = try connection.run(
@@ -90,9 +87,7 @@ public final class PostgresImport {
         _ = try connection.run([
           Query(.begin),
           Query(
-            Statement(
-              "declare-\(table.name)",
-              "DECLARE all_\(table.name) NO SCROLL CURSOR FOR SELECT \(columns) FROM \(table.name) ORDER BY \(order)")),
+            "DECLARE all_\(table.name) NO SCROLL CURSOR FOR SELECT \(columns) FROM \(table.name) ORDER BY \(order)"),
         ])
       }
     }
@@ -106,7 +101,7 @@ public final class PostgresImport {
 
     /// The next rows, so many of them; none at the end.
     public func next(_ count: Int) throws -> [[LedgerValue]] {
-      let fetch = Statement("fetch-\(table.name)-\(count)", "FETCH \(count) FROM all_\(table.name)")
+      let fetch: Statement = "FETCH \(count) FROM all_\(table.name)"
       return try source.failing { session in
         let found = try session.use { try $0.run([Query(fetch)], patience: .seconds(3600))[0] }
         return (0..<found.count).map { row in
@@ -132,7 +127,7 @@ public final class PostgresImport {
             + [Query(.finishRuns), Query(.finishDeliveries), Query(.unmarkImport)],
           patience: .seconds(3600))
       }
-      try session.use { _ = try $0.run([Query(Statement("analyze", "ANALYZE"))], patience: .seconds(3600)) }
+      try session.use { _ = try $0.run([Query("ANALYZE")], patience: .seconds(3600)) }
     }
   }
 
@@ -156,35 +151,29 @@ struct UnfinishedImport: Error, CustomStringConvertible {
 }
 
 extension Statement {
-  static let importMark = Statement("import-mark", "SELECT value FROM meta WHERE name = 'import'")
+  static let importMark: Statement = "SELECT value FROM meta WHERE name = 'import'"
 
-  fileprivate static let markImport = Statement(
-    "mark-import", "INSERT INTO meta (name, value) VALUES ('import', ''::bytea)")
+  fileprivate static let markImport: Statement = "INSERT INTO meta (name, value) VALUES ('import', ''::bytea)"
 
-  fileprivate static let unmarkImport = Statement("unmark-import", "DELETE FROM meta WHERE name = 'import'")
+  fileprivate static let unmarkImport: Statement = "DELETE FROM meta WHERE name = 'import'"
 
   /// Numbers rise with time in the file, or nearly; where they do not, a run just has others' outcomes between its own.
-  fileprivate static let finishRuns = Statement(
-    "finish-runs",
-    """
+  fileprivate static let finishRuns: Statement = """
     INSERT INTO outcome_runs (created, first, last) SELECT created, min(id), max(id) FROM outcomes GROUP BY created
     ON CONFLICT (created, first) DO UPDATE SET last = excluded.last
-    """)
-
-  fileprivate static let finishDeliveries = Statement(
-    "finish-deliveries",
     """
+
+  fileprivate static let finishDeliveries: Statement = """
     SELECT setval(pg_get_serial_sequence('deliveries', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM deliveries
-    """)
+    """
 
   fileprivate static let finishCounters = [
     ("accounts", "SELECT max(id) FROM accounts"), ("api_keys", "SELECT max(id) FROM api_keys"),
     ("chains", "SELECT greatest((SELECT max(id) FROM chains), (SELECT max(chain_id) FROM commitments))"),
     ("outcomes", "SELECT greatest((SELECT max(id) FROM outcomes), (SELECT max(id) FROM test_outcomes))"),
     ("webhook_endpoints", "SELECT max(id) FROM webhook_endpoints"),
-  ].map { name, last in
-    Statement(
-      "finish-\(name)", "UPDATE counters SET next = greatest(next, coalesce((\(last)), 0) + 1) WHERE name = '\(name)'")
+  ].map { name, last -> Statement in
+    "UPDATE counters SET next = greatest(next, coalesce((\(last)), 0) + 1) WHERE name = '\(name)'"
   }
 }
 

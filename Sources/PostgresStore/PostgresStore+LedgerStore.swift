@@ -75,7 +75,7 @@ extension PostgresStore {
 }
 
 extension Statement {
-  fileprivate static let ping = Statement("ping", "SELECT count(*) FROM meta")
+  fileprivate static let ping: Statement = "SELECT count(*) FROM meta"
 
-  fileprivate static let size = Statement("size", "SELECT pg_database_size(current_database())")
+  fileprivate static let size: Statement = "SELECT pg_database_size(current_database())"
 }

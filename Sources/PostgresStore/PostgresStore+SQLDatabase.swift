@@ -1,7 +1,5 @@
-import CPQ
 import Ledger
 import SQLStore
-import Synchronization
 
 extension PostgresStore: SQLDatabase {
   public func query<Result: Sendable>(
@@ -61,7 +59,7 @@ private struct PostgresConnection: SQLConnection {
 
   func now() throws -> Milliseconds {
     if let clock { return clock() }
-    return try connection.run([Query(Statement("now", "SELECT \(Statement.now)"))])[0].integer(0, 0)
+    return try connection.run([Query("SELECT \(Statement.now)")])[0].integer(0, 0)
   }
 
   func nextNumber(in table: NumberedTable) throws -> Int64 {
@@ -78,7 +76,7 @@ private struct PostgresConnection: SQLConnection {
     do {
       let queries = statements.map { statement in
         let (text, values) = statement.rendered(in: dialect)
-        return Query(Statement(text: text)) { parameters in
+        return Query(Statement(stringLiteral: text)) { parameters in
           for value in values { parameters.bind(value) }
         }
       }
@@ -99,22 +97,6 @@ extension Dialect {
       }
     }, forUpdate: " FOR UPDATE", skippingLocked: " FOR UPDATE SKIP LOCKED",
     usageSlot: (column: ", slot", value: ", 0"), namesOwners: true)
-}
-
-extension Statement {
-  private static let names = Mutex<[String: String]>([:])
-
-  /// A statement that has no name of its own: the program has a fixed number of them, so each text keeps the name that it
-  /// gets first.
-  fileprivate init(text: String) {
-    let name = Self.names.withLock { names in
-      if let name = names[text] { return name }
-      let name = "sql-\(names.count)"
-      names[text] = name
-      return name
-    }
-    self.init(name, text)
-  }
 }
 
 extension Parameters {

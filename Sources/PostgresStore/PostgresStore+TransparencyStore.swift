@@ -76,8 +76,8 @@ extension SQLStatement {
 }
 
 extension Statement {
-  fileprivate static let sealingTime = Statement("sealing-time", "SELECT coalesce($1::bigint, \(now))")
+  fileprivate static let sealingTime: Statement = "SELECT coalesce($1::bigint, \(now))"
 
-  fileprivate static let seal = Statement(
-    "seal", "INSERT INTO merkle_days (day) VALUES ($1::bigint) ON CONFLICT (day) DO NOTHING")
+  fileprivate static let seal: Statement =
+    "INSERT INTO merkle_days (day) VALUES ($1::bigint) ON CONFLICT (day) DO NOTHING"
 }

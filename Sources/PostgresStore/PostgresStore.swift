@@ -68,7 +68,7 @@ public final class PostgresStore: Sendable {
   public static func masterKeyFingerprint(of target: ConnectionTarget) throws(StoreFailure) -> [UInt8]? {
     do {
       return try Session(target: target, prepare: prepare).use { connection in
-        let exists = try connection.run([Query(Statement("meta-exists", "SELECT to_regclass('meta') IS NOT NULL"))])
+        let exists = try connection.run([Query("SELECT to_regclass('meta') IS NOT NULL")])
         guard exists[0].bytes(0, 0) == [1] else { return nil }
         let found = try connection.run([Query(.masterKey)])
         return found[0].count == 1 ? found[0].bytes(0, 0) : nil
@@ -84,38 +84,34 @@ public final class PostgresStore: Sendable {
   static func prepare(_ connection: Connection) throws {
     try connection.run([
       Query(
-        Statement(
-          "settings",
-          """
-          SELECT set_config('synchronous_commit', 'on', false)
-          WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
-          UNION ALL SELECT set_config('statement_timeout', '5s', false)
-          UNION ALL SELECT set_config('lock_timeout', '4s', false)
-          UNION ALL SELECT set_config('idle_in_transaction_session_timeout', '5s', false)
-          UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)
-          UNION ALL SELECT set_config('bytea_output', 'hex', false)
-          """)),
+        """
+        SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
+        UNION ALL SELECT set_config('statement_timeout', '5s', false)
+        UNION ALL SELECT set_config('lock_timeout', '4s', false)
+        UNION ALL SELECT set_config('idle_in_transaction_session_timeout', '5s', false)
+        UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)
+        UNION ALL SELECT set_config('bytea_output', 'hex', false)
+        """),
       // Every statement finds its rows by an index, however small its table was when it was planned.
       Query(
-        Statement(
-          "planner",
-          """
-          SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
-            set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),
-            set_config('jit', 'off', false)
-          """)),
+        """
+        SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
+          set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),
+          set_config('jit', 'off', false)
+        """),
     ])
   }
 
   /// A writer does not wait for a lock as long as others do: everybody waits with it. See ``HeldRows``.
   static func prepareWriter(_ connection: Connection) throws {
     try prepare(connection)
-    try connection.run([Query(Statement("writer-settings", "SELECT set_config('lock_timeout', '1s', false)"))])
+    try connection.run([Query("SELECT set_config('lock_timeout', '1s', false)")])
   }
 
   static func checkEncoding(_ session: Session) throws {
     let encoding = try session.use {
-      try $0.run([Query(Statement("encoding", "SELECT current_setting('server_encoding')"))])[0].text(0, 0)
+      try $0.run([Query("SELECT current_setting('server_encoding')")])[0].text(0, 0)
     }
     guard encoding == "UTF8" else {
       throw StoreFailure("its encoding is \(encoding), and must be UTF8: CREATE DATABASE … ENCODING 'UTF8'")
@@ -126,11 +122,9 @@ public final class PostgresStore: Sendable {
   static func check(_ masterKey: MasterKey, _ session: Session) throws {
     let known = try session.transaction { connection in
       let results = try connection.run([
-        Query(
-          Statement(
-            "claim-master-key",
-            "INSERT INTO meta (name, value) VALUES ('master-key', $1::bytea) ON CONFLICT (name) DO NOTHING")
-        ) { $0.bind(masterKey.fingerprint) },
+        Query("INSERT INTO meta (name, value) VALUES ('master-key', $1::bytea) ON CONFLICT (name) DO NOTHING") {
+          $0.bind(masterKey.fingerprint)
+        },
         Query(.masterKey),
       ])
       return results[1].count == 1 ? results[1].bytes(0, 0) : []
@@ -140,7 +134,7 @@ public final class PostgresStore: Sendable {
 }
 
 extension Statement {
-  fileprivate static let masterKey = Statement("master-key", "SELECT value FROM meta WHERE name = 'master-key'")
+  fileprivate static let masterKey: Statement = "SELECT value FROM meta WHERE name = 'master-key'"
 }
 
 /// The database's secrets were sealed under another master key.

@@ -14,336 +14,290 @@ enum Schema {
       // Held to the end of the transaction. The number is "fairdraw" in ASCII.
       try connection.run(
         [
-          Query(Statement("migration-patience", "SET LOCAL lock_timeout = '60s'")),
-          Query(Statement("migration-limit", "SET LOCAL statement_timeout = 0")),
-          Query(Statement("migration-lock", "SELECT pg_advisory_xact_lock(7377296384839377271)")),
-          Query(Statement("migration-notes", "SET LOCAL client_min_messages = warning")),
-          Query(Statement("migration-table", "CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY)")),
+          Query("SET LOCAL lock_timeout = '60s'"),
+          Query("SET LOCAL statement_timeout = 0"),
+          Query("SELECT pg_advisory_xact_lock(7377296384839377271)"),
+          Query("SET LOCAL client_min_messages = warning"),
+          Query("CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY)"),
         ], patience: .seconds(70))
-      let known = try connection.run([
-        Query(Statement("migration-known", "SELECT coalesce(max(version), 0) FROM migrations"))
-      ])[0].integer(0, 0)
+      let known = try connection.run([Query("SELECT coalesce(max(version), 0) FROM migrations")])[0].integer(0, 0)
       guard known <= migrations.count else { throw NewerSchema() }
       for version in Int(known)..<migrations.count {
-        for (number, sql) in migrations[version].enumerated() {
-          try connection.run([Query(Statement("migration-\(version)-\(number)", sql))], patience: .seconds(3600))
+        for (number, sql) in migrations[version].split(separator: ";\n").enumerated() {
+          let statement = Statement(name: "migration-\(version)-\(number)", sql: String(sql))
+          try connection.run([Query(statement)], patience: .seconds(3600))
         }
-        try connection.run([
-          Query(Statement("migration-done", "INSERT INTO migrations (version) VALUES ($1)")) {
-            $0.bind(Int64(version + 1))
-          }
-        ])
+        try connection.run([Query("INSERT INTO migrations (version) VALUES ($1)") { $0.bind(Int64(version + 1)) }])
       }
     }
   }
 
-  private static let migrations: [[String]] = [
-    [
-      """
-      CREATE TABLE meta (
-        name text COLLATE "C" PRIMARY KEY,
-        value bytea NOT NULL
-      )
-      """,
+  /// Statements end with a semicolon at the end of a line, and nothing else does.
+  private static let migrations = [
+    """
+    CREATE TABLE meta (
+      name text COLLATE "C" PRIMARY KEY,
+      value bytea NOT NULL
+    );
 
-      // Where numbers are set aside, many at a time: the next free one of each kind. Some are never used.
-      """
-      CREATE TABLE counters (
-        name text COLLATE "C" PRIMARY KEY,
-        next bigint NOT NULL
-      )
-      """,
-      "INSERT INTO counters (name, next) VALUES ('accounts', 1), ('api_keys', 1), ('chains', 1), ('outcomes', 1)",
+    -- Where numbers are set aside, many at a time: the next free one of each kind. Some are never used.
+    CREATE TABLE counters (
+      name text COLLATE "C" PRIMARY KEY,
+      next bigint NOT NULL
+    );
+    INSERT INTO counters (name, next) VALUES ('accounts', 1), ('api_keys', 1), ('chains', 1), ('outcomes', 1);
 
-      """
-      CREATE TABLE accounts (
-        id bigint PRIMARY KEY,
-        name text COLLATE "C" NOT NULL UNIQUE,
-        daily_quota bigint,
-        created bigint NOT NULL
-      )
-      """,
+    CREATE TABLE accounts (
+      id bigint PRIMARY KEY,
+      name text COLLATE "C" NOT NULL UNIQUE,
+      daily_quota bigint,
+      created bigint NOT NULL
+    );
 
-      """
-      CREATE TABLE api_keys (
-        account_id bigint NOT NULL REFERENCES accounts (id),
-        id bigint NOT NULL,
-        hash bytea NOT NULL UNIQUE,
-        prefix text COLLATE "C" NOT NULL,
-        mode smallint NOT NULL,
-        allowed_networks text NOT NULL,
-        allowed_referers text NOT NULL,
-        created bigint NOT NULL,
-        revoked bigint,
-        PRIMARY KEY (account_id, id)
-      )
-      """,
+    CREATE TABLE api_keys (
+      account_id bigint NOT NULL REFERENCES accounts (id),
+      id bigint NOT NULL,
+      hash bytea NOT NULL UNIQUE,
+      prefix text COLLATE "C" NOT NULL,
+      mode smallint NOT NULL,
+      allowed_networks text NOT NULL,
+      allowed_referers text NOT NULL,
+      created bigint NOT NULL,
+      revoked bigint,
+      PRIMARY KEY (account_id, id)
+    );
 
-      // owner_id is an account's id, 0 for the chains anonymous callers share, or -id for a commitment's. moved is when
-      // it last moved: what happens to it next must not be earlier. trail leads to its outcomes: see OutcomeTrail. Room is
-      // left on the pages, so that a move rewrites a row in its place.
-      """
-      CREATE TABLE chains (
-        owner_id bigint NOT NULL,
-        client_seed bytea NOT NULL,
-        id bigint NOT NULL,
-        epoch bigint NOT NULL,
-        sealed_seed bytea NOT NULL,
-        server_hash bytea NOT NULL,
-        cursor bigint NOT NULL,
-        nonce bigint NOT NULL,
-        created bigint NOT NULL,
-        moved bigint NOT NULL,
-        trail bytea NOT NULL,
-        PRIMARY KEY (owner_id, client_seed)
-      ) WITH (fillfactor = 60)
-      """,
-      "CREATE UNIQUE INDEX chains_by_id ON chains (owner_id, id)",
-      "CREATE INDEX chains_by_hash ON chains (server_hash)",
+    -- owner_id is an account's id, 0 for the chains anonymous callers share, or -id for a commitment's. moved is when
+    -- it last moved: what happens to it next must not be earlier. trail leads to its outcomes: see OutcomeTrail. Room is
+    -- left on the pages, so that a move rewrites a row in its place.
+    CREATE TABLE chains (
+      owner_id bigint NOT NULL,
+      client_seed bytea NOT NULL,
+      id bigint NOT NULL,
+      epoch bigint NOT NULL,
+      sealed_seed bytea NOT NULL,
+      server_hash bytea NOT NULL,
+      cursor bigint NOT NULL,
+      nonce bigint NOT NULL,
+      created bigint NOT NULL,
+      moved bigint NOT NULL,
+      trail bytea NOT NULL,
+      PRIMARY KEY (owner_id, client_seed)
+    ) WITH (fillfactor = 60);
+    CREATE UNIQUE INDEX chains_by_id ON chains (owner_id, id);
+    CREATE INDEX chains_by_hash ON chains (server_hash);
 
-      // Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current
-      // epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
-      """
-      CREATE TABLE revealed_seeds (
-        owner_id bigint NOT NULL,
-        chain_id bigint NOT NULL,
-        epoch bigint NOT NULL,
-        server_seed bytea NOT NULL,
-        server_hash bytea NOT NULL,
-        cursor bigint NOT NULL,
-        nonce bigint NOT NULL,
-        revealed bigint NOT NULL,
-        PRIMARY KEY (owner_id, chain_id, epoch)
-      )
-      """,
-      "CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash)",
+    -- Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current
+    -- epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
+    CREATE TABLE revealed_seeds (
+      owner_id bigint NOT NULL,
+      chain_id bigint NOT NULL,
+      epoch bigint NOT NULL,
+      server_seed bytea NOT NULL,
+      server_hash bytea NOT NULL,
+      cursor bigint NOT NULL,
+      nonce bigint NOT NULL,
+      revealed bigint NOT NULL,
+      PRIMARY KEY (owner_id, chain_id, epoch)
+    );
+    CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash);
 
-      // A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
-      // owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner.
-      """
-      CREATE TABLE commitments (
-        owner_id bigint NOT NULL,
-        chain_id bigint NOT NULL,
-        commit_id uuid NOT NULL UNIQUE,
-        sealed_seed bytea NOT NULL,
-        server_hash bytea NOT NULL,
-        created bigint NOT NULL,
-        expires bigint NOT NULL,
-        revealed bigint,
-        PRIMARY KEY (owner_id, chain_id)
-      )
-      """,
-      // What is swept, by when it may be.
-      "CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL",
+    -- A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
+    -- owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner.
+    CREATE TABLE commitments (
+      owner_id bigint NOT NULL,
+      chain_id bigint NOT NULL,
+      commit_id uuid NOT NULL UNIQUE,
+      sealed_seed bytea NOT NULL,
+      server_hash bytea NOT NULL,
+      created bigint NOT NULL,
+      expires bigint NOT NULL,
+      revealed bigint,
+      PRIMARY KEY (owner_id, chain_id)
+    );
+    -- What is swept, by when it may be.
+    CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL;
 
-      // The largest table, so it has one index, which grows at its end. previous and jump are rows of the same chain, or 0:
-      // see OutcomeTrail. That no coordinate is used twice is seen to where a chain moves.
-      """
-      CREATE TABLE outcomes (
-        id bigint PRIMARY KEY,
-        owner_id bigint NOT NULL,
-        chain_id bigint NOT NULL,
-        previous bigint NOT NULL,
-        jump bigint NOT NULL,
-        cursor bigint NOT NULL,
-        nonce bigint NOT NULL,
-        epoch bigint NOT NULL,
-        created bigint NOT NULL,
-        endpoint smallint NOT NULL,
-        value bytea NOT NULL,
-        fields bytea NOT NULL,
-        items bytea
-      )
-      """,
+    -- The largest table, so it has one index, which grows at its end. previous and jump are rows of the same chain, or 0:
+    -- see OutcomeTrail. That no coordinate is used twice is seen to where a chain moves.
+    CREATE TABLE outcomes (
+      id bigint PRIMARY KEY,
+      owner_id bigint NOT NULL,
+      chain_id bigint NOT NULL,
+      previous bigint NOT NULL,
+      jump bigint NOT NULL,
+      cursor bigint NOT NULL,
+      nonce bigint NOT NULL,
+      epoch bigint NOT NULL,
+      created bigint NOT NULL,
+      endpoint smallint NOT NULL,
+      value bytea NOT NULL,
+      fields bytea NOT NULL,
+      items bytea
+    );
 
-      // Servers take their numbers in blocks, so ids do not rise with time; outcomes of a time are found by this. Each group
-      // says when it was, and between which numbers its outcomes are.
-      """
-      CREATE TABLE outcome_runs (
-        created bigint NOT NULL,
-        first bigint NOT NULL,
-        last bigint NOT NULL,
-        PRIMARY KEY (created, first)
-      )
-      """,
+    -- Servers take their numbers in blocks, so ids do not rise with time; outcomes of a time are found by this. Each group
+    -- says when it was, and between which numbers its outcomes are.
+    CREATE TABLE outcome_runs (
+      created bigint NOT NULL,
+      first bigint NOT NULL,
+      last bigint NOT NULL,
+      PRIMARY KEY (created, first)
+    );
 
-      """
-      CREATE TABLE test_outcomes (
-        account_id bigint NOT NULL,
-        digest bytea NOT NULL,
-        id bigint NOT NULL,
-        client_seed bytea NOT NULL,
-        server_hash bytea NOT NULL,
-        endpoint smallint NOT NULL,
-        value bytea NOT NULL,
-        fields bytea NOT NULL,
-        items bytea,
-        created bigint NOT NULL,
-        PRIMARY KEY (account_id, digest)
-      )
-      """,
-      "CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id)",
-      "CREATE INDEX test_outcomes_by_id ON test_outcomes (id)",
-      "CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash)",
+    CREATE TABLE test_outcomes (
+      account_id bigint NOT NULL,
+      digest bytea NOT NULL,
+      id bigint NOT NULL,
+      client_seed bytea NOT NULL,
+      server_hash bytea NOT NULL,
+      endpoint smallint NOT NULL,
+      value bytea NOT NULL,
+      fields bytea NOT NULL,
+      items bytea,
+      created bigint NOT NULL,
+      PRIMARY KEY (account_id, digest)
+    );
+    CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id);
+    CREATE INDEX test_outcomes_by_id ON test_outcomes (id);
+    CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash);
 
-      // digest stands for account, mode and key, and makes the claim of one exclusive. It is 16 bytes, so a uuid, which
-      // is compared faster than a bytea.
-      """
-      CREATE TABLE idempotency (
-        account_id bigint NOT NULL,
-        digest uuid NOT NULL,
-        mode smallint NOT NULL,
-        key bytea NOT NULL,
-        fingerprint bytea NOT NULL,
-        status smallint NOT NULL,
-        short_id bytea,
-        body bytea NOT NULL,
-        parts bytea,
-        created bigint NOT NULL,
-        PRIMARY KEY (account_id, digest)
-      )
-      """,
-      "CREATE INDEX idempotency_by_age ON idempotency (created)",
+    -- digest stands for account, mode and key, and makes the claim of one exclusive. It is 16 bytes, so a uuid, which
+    -- is compared faster than a bytea.
+    CREATE TABLE idempotency (
+      account_id bigint NOT NULL,
+      digest uuid NOT NULL,
+      mode smallint NOT NULL,
+      key bytea NOT NULL,
+      fingerprint bytea NOT NULL,
+      status smallint NOT NULL,
+      short_id bytea,
+      body bytea NOT NULL,
+      parts bytea,
+      created bigint NOT NULL,
+      PRIMARY KEY (account_id, digest)
+    );
+    CREATE INDEX idempotency_by_age ON idempotency (created);
 
-      // account_id 0 counts what anonymous callers drew. They have no quota, so nobody has to wait for anybody: each
-      // writer counts in a slot of its own. An account's slot is 0.
-      """
-      CREATE TABLE usage (
-        account_id bigint NOT NULL,
-        day bigint NOT NULL,
-        endpoint smallint NOT NULL,
-        slot smallint NOT NULL,
-        count bigint NOT NULL,
-        PRIMARY KEY (account_id, day, endpoint, slot)
-      ) WITH (fillfactor = 50)
-      """,
+    -- account_id 0 counts what anonymous callers drew. They have no quota, so nobody has to wait for anybody: each
+    -- writer counts in a slot of its own. An account's slot is 0.
+    CREATE TABLE usage (
+      account_id bigint NOT NULL,
+      day bigint NOT NULL,
+      endpoint smallint NOT NULL,
+      slot smallint NOT NULL,
+      count bigint NOT NULL,
+      PRIMARY KEY (account_id, day, endpoint, slot)
+    ) WITH (fillfactor = 50);
 
-      // The daily log. A day's row is made when the day is sealed: from then on nothing is recorded before its end. Its
-      // other columns are filled in once, when it is published; the root stays NULL for a day without outcomes.
-      """
-      CREATE TABLE merkle_days (
-        day bigint PRIMARY KEY,
-        root bytea,
-        leaf_count bigint,
-        previous_root bytea,
-        signature bytea,
-        published bigint
-      )
-      """,
+    -- The daily log. A day's row is made when the day is sealed: from then on nothing is recorded before its end. Its
+    -- other columns are filled in once, when it is published; the root stays NULL for a day without outcomes.
+    CREATE TABLE merkle_days (
+      day bigint PRIMARY KEY,
+      root bytea,
+      leaf_count bigint,
+      previous_root bytea,
+      signature bytea,
+      published bigint
+    );
 
-      // Up to 256 neighbouring hashes of one level of a day's tree.
-      """
-      CREATE TABLE merkle_tiles (
-        day bigint NOT NULL,
-        level bigint NOT NULL,
-        number bigint NOT NULL,
-        hashes bytea NOT NULL,
-        PRIMARY KEY (day, level, number)
-      )
-      """,
+    -- Up to 256 neighbouring hashes of one level of a day's tree.
+    CREATE TABLE merkle_tiles (
+      day bigint NOT NULL,
+      level bigint NOT NULL,
+      number bigint NOT NULL,
+      hashes bytea NOT NULL,
+      PRIMARY KEY (day, level, number)
+    );
 
-      // Where in its day's tree an outcome stands.
-      """
-      CREATE TABLE merkle_leaves (
-        outcome_id bigint PRIMARY KEY,
-        leaf bigint NOT NULL
-      )
-      """,
-    ],
-    [
-      "INSERT INTO counters (name, next) VALUES ('webhook_endpoints', 1)",
+    -- Where in its day's tree an outcome stands.
+    CREATE TABLE merkle_leaves (
+      outcome_id bigint PRIMARY KEY,
+      leaf bigint NOT NULL
+    );
+    """,
+    """
+    INSERT INTO counters (name, next) VALUES ('webhook_endpoints', 1);
 
-      // sealed_old_secret signs too, until old_expires. A deleted endpoint keeps its row, for the sake of its deliveries.
-      """
-      CREATE TABLE webhook_endpoints (
-        id bigint PRIMARY KEY,
-        account_id bigint NOT NULL REFERENCES accounts (id),
-        url text NOT NULL,
-        sealed_secret bytea NOT NULL,
-        sealed_old_secret bytea,
-        old_expires bigint,
-        created bigint NOT NULL,
-        disabled bigint,
-        disabled_reason text,
-        deleted bigint
-      )
-      """,
-      "CREATE INDEX webhook_endpoints_by_account ON webhook_endpoints (account_id, id)",
+    -- sealed_old_secret signs too, until old_expires. A deleted endpoint keeps its row, for the sake of its deliveries.
+    CREATE TABLE webhook_endpoints (
+      id bigint PRIMARY KEY,
+      account_id bigint NOT NULL REFERENCES accounts (id),
+      url text NOT NULL,
+      sealed_secret bytea NOT NULL,
+      sealed_old_secret bytea,
+      old_expires bigint,
+      created bigint NOT NULL,
+      disabled bigint,
+      disabled_reason text,
+      deleted bigint
+    );
+    CREATE INDEX webhook_endpoints_by_account ON webhook_endpoints (account_id, id);
 
-      // One event for one endpoint; what it says is in the outcome. outcome_id is NULL for a test event; state is 1
-      // pending, 2 delivered, 3 dead. While pending, due is when it may be claimed: a claim moves it to its own end.
-      // resent is when its 24 hours began, if that is not when it was made. Nothing refers to the endpoint's row, so that
-      // a draw takes no lock of it.
-      """
-      CREATE TABLE deliveries (
-        id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-        endpoint_id bigint NOT NULL,
-        outcome_id bigint,
-        created bigint NOT NULL,
-        due bigint,
-        state smallint NOT NULL DEFAULT 1,
-        attempts bigint NOT NULL DEFAULT 0,
-        resent bigint,
-        claim bigint,
-        expires bigint
-      )
-      """,
-      "CREATE INDEX deliveries_due ON deliveries (endpoint_id, due) WHERE due IS NOT NULL",
-      "CREATE INDEX deliveries_expired ON deliveries (expires) WHERE expires IS NOT NULL",
+    -- One event for one endpoint; what it says is in the outcome. outcome_id is NULL for a test event; state is 1
+    -- pending, 2 delivered, 3 dead. While pending, due is when it may be claimed: a claim moves it to its own end.
+    -- resent is when its 24 hours began, if that is not when it was made. Nothing refers to the endpoint's row, so that
+    -- a draw takes no lock of it.
+    CREATE TABLE deliveries (
+      id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+      endpoint_id bigint NOT NULL,
+      outcome_id bigint,
+      created bigint NOT NULL,
+      due bigint,
+      state smallint NOT NULL DEFAULT 1,
+      attempts bigint NOT NULL DEFAULT 0,
+      resent bigint,
+      claim bigint,
+      expires bigint
+    );
+    CREATE INDEX deliveries_due ON deliveries (endpoint_id, due) WHERE due IS NOT NULL;
+    CREATE INDEX deliveries_expired ON deliveries (expires) WHERE expires IS NOT NULL;
 
-      """
-      CREATE TABLE delivery_attempts (
-        delivery_id bigint NOT NULL,
-        number bigint NOT NULL,
-        at bigint NOT NULL,
-        status bigint,
-        latency bigint NOT NULL,
-        error text,
-        answer bytea NOT NULL,
-        PRIMARY KEY (delivery_id, number)
-      )
-      """,
-    ],
-    [
-      "ALTER TABLE api_keys ADD COLUMN name text NOT NULL DEFAULT ''",
-      "CREATE INDEX api_keys_by_id ON api_keys (id)",
+    CREATE TABLE delivery_attempts (
+      delivery_id bigint NOT NULL,
+      number bigint NOT NULL,
+      at bigint NOT NULL,
+      status bigint,
+      latency bigint NOT NULL,
+      error text,
+      answer bytea NOT NULL,
+      PRIMARY KEY (delivery_id, number)
+    );
+    """,
+    """
+    ALTER TABLE api_keys ADD COLUMN name text NOT NULL DEFAULT '';
+    CREATE INDEX api_keys_by_id ON api_keys (id);
 
-      // A deleted account keeps its row, and so do its keys, emptied: chains and test outcomes go on being somebody's. Its
-      // name is then a line feed and its number, which is no name.
-      "ALTER TABLE accounts ADD COLUMN deleted bigint",
+    -- A deleted account keeps its row, and so do its keys, emptied: chains and test outcomes go on being somebody's. Its
+    -- name is then a line feed and its number, which is no name.
+    ALTER TABLE accounts ADD COLUMN deleted bigint;
 
-      """
-      CREATE TABLE sign_ins (
-        account_id bigint PRIMARY KEY,
-        email text COLLATE "C" NOT NULL UNIQUE,
-        password text NOT NULL
-      )
-      """,
+    CREATE TABLE sign_ins (
+      account_id bigint PRIMARY KEY,
+      email text COLLATE "C" NOT NULL UNIQUE,
+      password text NOT NULL
+    );
 
-      """
-      CREATE TABLE sessions (
-        digest bytea PRIMARY KEY,
-        account_id bigint NOT NULL,
-        created bigint NOT NULL,
-        expires bigint NOT NULL
-      )
-      """,
-      "CREATE INDEX sessions_by_account ON sessions (account_id)",
-      "CREATE INDEX sessions_by_expiry ON sessions (expires)",
+    CREATE TABLE sessions (
+      digest bytea PRIMARY KEY,
+      account_id bigint NOT NULL,
+      created bigint NOT NULL,
+      expires bigint NOT NULL
+    );
+    CREATE INDEX sessions_by_account ON sessions (account_id);
+    CREATE INDEX sessions_by_expiry ON sessions (expires);
 
-      // Apart from api_keys, whose rows groups read.
-      """
-      CREATE TABLE key_activity (
-        key_id bigint PRIMARY KEY,
-        last_used bigint,
-        denied bigint NOT NULL,
-        last_denied bigint
-      )
-      """,
+    -- Apart from api_keys, whose rows groups read.
+    CREATE TABLE key_activity (
+      key_id bigint PRIMARY KEY,
+      last_used bigint,
+      denied bigint NOT NULL,
+      last_denied bigint
+    );
 
-      // An account looks for its own, the newest first.
-      "CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, id)",
-    ],
+    -- An account looks for its own, the newest first.
+    CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, id);
+    """,
   ]
 }
 

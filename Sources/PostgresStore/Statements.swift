@@ -2,30 +2,26 @@
 /// results: there it gives one row after the other, whereas in FROM each array is first written out whole, which takes
 /// two thirds of the time of an insert.
 extension Statement {
-  static let doNotWait = Statement("do-not-wait", "SET LOCAL synchronous_commit = off")
+  static let doNotWait: Statement = "SET LOCAL synchronous_commit = off"
 
   /// Sets numbers aside.
-  static let reserve = Statement(
-    "reserve",
-    """
+  static let reserve: Statement = """
     UPDATE counters SET next = next + $2::bigint WHERE name = $1::text RETURNING next - $2::bigint
-    """)
+    """
 
   // MARK: Load, each in the order the rows were asked for
 
   /// Held by every group to its end, by any number at once. Sealing a day takes the lock for itself alone, and so waits
   /// for the groups that have taken their time from before. The number is "fairlog " in ASCII.
-  static let shareLog = Statement("share-log", "SELECT pg_advisory_xact_lock_shared(7377296385242064672)")
-  static let holdLog = Statement("hold-log", "SELECT pg_advisory_xact_lock(7377296385242064672)")
+  static let shareLog: Statement = "SELECT pg_advisory_xact_lock_shared(7377296385242064672)"
+  static let holdLog: Statement = "SELECT pg_advisory_xact_lock(7377296385242064672)"
 
-  static let lockAccounts = Statement(
-    "lock-accounts",
-    """
+  static let lockAccounts: Statement = """
     SELECT id, daily_quota FROM accounts WHERE id = ANY ($1::bigint[]) AND deleted IS NULL ORDER BY id FOR NO KEY UPDATE
-    """)
+    """
 
   /// Held by a group that counts anonymous draws against their quota, to its end. The number is "fairanon" in ASCII.
-  static let lockAnonymous = Statement("lock-anonymous", "SELECT pg_advisory_xact_lock(7377293604591398766)")
+  static let lockAnonymous: Statement = "SELECT pg_advisory_xact_lock(7377293604591398766)"
 
   private static let chainsAskedFor = """
     (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bytea[]) AS client_seed, unnest($3::bigint[]) AS place) n
@@ -50,17 +46,15 @@ extension Statement {
     "n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.trail, c.moved"
 
   /// Chains that nobody else can move: their account is locked.
-  static let selectChains = Statement("select-chains", "SELECT \(chainColumns) FROM \(chainsAskedFor)")
+  static let selectChains: Statement = "SELECT \(chainColumns) FROM \(chainsAskedFor)"
 
-  static let lockChains = Statement(
-    "lock-chains", "SELECT \(chainColumns) FROM \(chainsAskedFor) ORDER BY n.place FOR NO KEY UPDATE OF c")
+  static let lockChains: Statement =
+    "SELECT \(chainColumns) FROM \(chainsAskedFor) ORDER BY n.place FOR NO KEY UPDATE OF c"
 
   /// What is recorded of chains that nobody else can move any more: of each the newest outcome that its trail leads to, and
   /// the server seed that was revealed last. It comes after the statements that lock, so as to see all that was committed
   /// before.
-  static let selectEvidence = Statement(
-    "select-evidence",
-    """
+  static let selectEvidence: Statement = """
     SELECT n.place, o.chain_id, o.epoch, o.cursor, o.nonce, o.created, r.epoch, r.cursor, r.nonce
     FROM \(chainsAskedFor)
       CROSS JOIN LATERAL (
@@ -70,11 +64,9 @@ extension Statement {
       LEFT JOIN LATERAL (
         SELECT v.epoch, v.cursor, v.nonce FROM revealed_seeds v
         WHERE v.owner_id = c.owner_id AND v.chain_id = c.id ORDER BY v.epoch DESC LIMIT 1) r ON true
-    """)
-
-  static let selectRecords = Statement(
-    "select-records",
     """
+
+  static let selectRecords: Statement = """
     SELECT n.place, i.fingerprint, i.status, i.short_id, i.created,
       CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.body END,
       CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.parts END
@@ -82,39 +74,31 @@ extension Statement {
       SELECT unnest($1::bigint[]) AS account_id, unnest($2::uuid[]) AS digest, unnest($3::bytea[]) AS fingerprint,
         unnest($4::bigint[]) AS place) n
     JOIN idempotency i ON i.account_id = n.account_id AND i.digest = n.digest
-    """)
+    """
 
   /// What is left out of the bodies of records.
-  static let selectValues = Statement(
-    "select-values",
-    """
+  static let selectValues: Statement = """
     SELECT id, endpoint, value, fields, items FROM outcomes WHERE id = ANY ($1::bigint[])
     UNION ALL SELECT id, endpoint, value, fields, items FROM test_outcomes WHERE id = ANY ($1::bigint[])
-    """)
-
-  static let selectTestOutcomes = Statement(
-    "select-test-outcomes",
     """
+
+  static let selectTestOutcomes: Statement = """
     SELECT n.place, t.id, t.client_seed, t.server_hash, t.endpoint, t.value, t.fields, t.items, t.created
     FROM (SELECT unnest($1::bigint[]) AS account_id, unnest($2::bytea[]) AS digest, unnest($3::bigint[]) AS place) n
     JOIN test_outcomes t ON t.account_id = n.account_id AND t.digest = n.digest
-    """)
-
-  static let lockCommitments = Statement(
-    "lock-commitments",
     """
+
+  static let lockCommitments: Statement = """
     SELECT n.place, c.chain_id, c.owner_id, c.sealed_seed, c.created, c.expires, c.revealed
     FROM (SELECT unnest($1::uuid[]) AS commit_id, unnest($2::bigint[]) AS place) n
     JOIN commitments c ON c.commit_id = n.commit_id
     ORDER BY n.place FOR NO KEY UPDATE OF c
-    """)
+    """
 
   /// What is little, in one: (0, now), now being in no day that is sealed, (1, key) for each key that may be used,
   /// (2, account, day, count) for usage of today and, should the clock be behind, of days to come, (3, account, endpoint)
   /// for each enabled webhook endpoint.
-  static let selectFacts = Statement(
-    "select-facts",
-    """
+  static let selectFacts: Statement = """
     WITH clock AS (
       SELECT greatest(
         coalesce($3::bigint, \(now)), (SELECT (max(day) + 1) * 86400000 FROM merkle_days WHERE day BETWEEN 0 AND 2932895)) AS now)
@@ -128,40 +112,34 @@ extension Statement {
     UNION ALL
     SELECT 3, account_id, id, 0 FROM webhook_endpoints
     WHERE account_id = ANY ($1::bigint[]) AND disabled IS NULL AND deleted IS NULL
-    """)
+    """
 
   /// The database's time, in Unix milliseconds.
   static let now = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
   // MARK: Store
 
-  static let insertChains = Statement(
-    "insert-chains",
-    """
+  static let insertChains: Statement = """
     INSERT INTO chains (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, moved, trail)
     SELECT unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bytea[]),
       unnest($6::bytea[]), unnest($7::bigint[]), unnest($8::bigint[]), unnest($9::bigint[]), $10::bigint,
       unnest($11::bytea[])
-    """)
+    """
 
   /// Whether chain `c` is where the group was decided from. That is what keeps two outcomes from the same coordinates. The
   /// commit travels with the statement, so that it must fail by itself where it is not: it divides by zero.
   private static let mustNotHaveMoved = "CASE WHEN c.cursor = n.old_cursor AND c.nonce = n.old_nonce THEN 1 ELSE 0 END"
 
   /// By their ids: an index of numbers is searched faster than one of client seeds.
-  static let moveChains = Statement(
-    "move-chains",
-    """
+  static let moveChains: Statement = """
     UPDATE chains c SET cursor = n.cursor, nonce = n.nonce / \(mustNotHaveMoved), moved = $5::bigint, trail = n.trail
     FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS cursor,
       unnest($4::bigint[]) AS nonce, unnest($6::bigint[]) AS old_cursor, unnest($7::bigint[]) AS old_nonce,
       unnest($8::bytea[]) AS trail) n
     WHERE c.owner_id = n.owner_id AND c.id = n.id
-    """)
-
-  static let rotateChains = Statement(
-    "rotate-chains",
     """
+
+  static let rotateChains: Statement = """
     UPDATE chains c SET epoch = n.epoch, sealed_seed = n.sealed_seed, server_hash = n.server_hash, cursor = n.cursor,
       nonce = n.nonce / \(mustNotHaveMoved), moved = $8::bigint, trail = n.trail
     FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS epoch,
@@ -169,109 +147,85 @@ extension Statement {
       unnest($7::bigint[]) AS nonce, unnest($9::bigint[]) AS old_cursor, unnest($10::bigint[]) AS old_nonce,
       unnest($11::bytea[]) AS trail) n
     WHERE c.owner_id = n.owner_id AND c.id = n.id
-    """)
-
-  static let insertRevealedSeeds = Statement(
-    "insert-revealed-seeds",
     """
+
+  static let insertRevealedSeeds: Statement = """
     INSERT INTO revealed_seeds (owner_id, chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bytea[]), unnest($5::bytea[]),
       unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[])
-    """)
-
-  static let insertCommitments = Statement(
-    "insert-commitments",
     """
+
+  static let insertCommitments: Statement = """
     INSERT INTO commitments (owner_id, chain_id, commit_id, sealed_seed, server_hash, created, expires)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::uuid[]), unnest($4::bytea[]), unnest($5::bytea[]),
       unnest($6::bigint[]), unnest($7::bigint[])
-    """)
+    """
 
   /// Fails where a commitment was used before, like ``moveChains``.
-  static let useCommitments = Statement(
-    "use-commitments",
-    """
+  static let useCommitments: Statement = """
     UPDATE commitments c SET revealed = n.revealed / CASE WHEN c.revealed IS NULL THEN 1 ELSE 0 END
     FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS chain_id, unnest($3::bigint[]) AS revealed) n
     WHERE c.owner_id = n.owner_id AND c.chain_id = n.chain_id
-    """)
-
-  static let insertOutcomes = Statement(
-    "insert-outcomes",
     """
+
+  static let insertOutcomes: Statement = """
     INSERT INTO outcomes
       (id, owner_id, chain_id, previous, jump, cursor, nonce, epoch, endpoint, created, value, fields, items)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bigint[]),
       unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]), unnest($9::smallint[]), $10::bigint,
       unnest($11::bytea[]), unnest($12::bytea[]), unnest($13::bytea[])
-    """)
+    """
 
-  static let insertRun = Statement(
-    "insert-run", "INSERT INTO outcome_runs (created, first, last) VALUES ($1::bigint, $2::bigint, $3::bigint)")
+  static let insertRun: Statement =
+    "INSERT INTO outcome_runs (created, first, last) VALUES ($1::bigint, $2::bigint, $3::bigint)"
 
   /// Due at once.
-  static let insertDeliveries = Statement(
-    "insert-deliveries",
-    """
+  static let insertDeliveries: Statement = """
     INSERT INTO deliveries (endpoint_id, outcome_id, created, due)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($3::bigint[])
-    """)
-
-  static let insertTestOutcomes = Statement(
-    "insert-test-outcomes",
     """
+
+  static let insertTestOutcomes: Statement = """
     INSERT INTO test_outcomes
       (account_id, digest, id, client_seed, server_hash, endpoint, value, fields, items, created)
     SELECT unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]), unnest($4::bytea[]), unnest($5::bytea[]),
       unnest($6::smallint[]), unnest($7::bytea[]), unnest($8::bytea[]), unnest($9::bytea[]), unnest($10::bigint[])
-    """)
-
-  static let deleteRecords = Statement(
-    "delete-records",
     """
+
+  static let deleteRecords: Statement = """
     DELETE FROM idempotency i USING unnest($1::bigint[], $2::uuid[]) AS n (account_id, digest)
     WHERE i.account_id = n.account_id AND i.digest = n.digest
-    """)
-
-  static let insertRecords = Statement(
-    "insert-records",
     """
+
+  static let insertRecords: Statement = """
     INSERT INTO idempotency (account_id, digest, mode, key, fingerprint, status, short_id, body, parts, created)
     SELECT unnest($1::bigint[]), unnest($2::uuid[]), unnest($3::smallint[]), unnest($4::bytea[]), unnest($5::bytea[]),
       unnest($6::smallint[]), unnest($7::bytea[]), unnest($8::bytea[]), unnest($9::bytea[]), unnest($10::bigint[])
-    """)
-
-  static let addUsage = Statement(
-    "add-usage",
     """
+
+  static let addUsage: Statement = """
     INSERT INTO usage AS u (account_id, day, endpoint, slot, count)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::smallint[]), unnest($4::smallint[]),
       unnest($5::bigint[])
     ON CONFLICT (account_id, day, endpoint, slot) DO UPDATE SET count = u.count + excluded.count
-    """)
+    """
 
   /// Whoever else is at a record just now sees to it. The time is found once, in a query of its own, so that the index can
   /// be asked for it.
-  static let sweep = Statement(
-    "sweep",
-    """
+  static let sweep: Statement = """
     DELETE FROM idempotency WHERE (account_id, digest) IN (
       SELECT account_id, digest FROM idempotency WHERE created <= (SELECT coalesce($1::bigint, \(now)) - $2::bigint)
       ORDER BY created LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
-    """)
-
-  static let sweepCommitments = Statement(
-    "sweep-commitments",
     """
+
+  static let sweepCommitments: Statement = """
     DELETE FROM commitments WHERE (owner_id, chain_id) IN (
       SELECT owner_id, chain_id FROM commitments
       WHERE revealed IS NULL AND expires <= (SELECT coalesce($1::bigint, \(now)) - $2::bigint)
       ORDER BY expires LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
-    """)
-
-  static let probe = Statement(
-    "probe",
     """
+
+  static let probe: Statement = """
     INSERT INTO meta (name, value) VALUES ('probe', $1::bytea) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-    """)
+    """
 }

@@ -19,6 +19,9 @@ extension StoreFailure {
     switch code & 0xFF {
     case SQLITE_FULL, SQLITE_READONLY, SQLITE_NOTADB, SQLITE_PERM, SQLITE_AUTH:
       self.init(description, kind: .permanent)
+    // The ledger was moved: see ``LedgerHasMoved``.
+    case SQLITE_CONSTRAINT where code == ResultCode.SQLITE_CONSTRAINT_TRIGGER.rawValue:
+      self.init(description, isOfWholeStore: true)
     // A page or a row that is not as it should be; a sum that is too large.
     case SQLITE_CORRUPT, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_TOOBIG, SQLITE_ERROR: self = .damaged(description)
     case SQLITE_IOERR: self.init(description)

@@ -8,15 +8,6 @@ struct Parameters {
   /// Where each parameter lies in the buffer; nil for NULL.
   private(set) var ranges: [Range<Int>?] = []
 
-  /// Element types of arrays, by the numbers PostgreSQL gives its built-in types.
-  private enum ElementType: Int32 {
-    case bytea = 17
-    case int8 = 20
-    case int2 = 21
-    case text = 25
-    case uuid = 2950
-  }
-
   mutating func removeAll() {
     buffer.removeAll(keepingCapacity: true)
     ranges.removeAll(keepingCapacity: true)
@@ -46,73 +37,26 @@ struct Parameters {
     if let text { bind(text: text) } else { ranges.append(nil) }
   }
 
-  /// `bigint[]`
-  mutating func bind(_ integers: some Collection<Int64>) {
-    array(of: .int8, count: integers.count) {
-      for integer in integers {
-        $0.append(bigEndian: Int32(8))
-        $0.append(bigEndian: integer)
-      }
-    }
-  }
-
-  /// `bigint[]` with nulls in it.
-  mutating func bind(_ integers: some Collection<Int64?>) {
-    array(of: .int8, count: integers.count) {
-      for integer in integers {
-        $0.append(bigEndian: Int32(integer == nil ? -1 : 8))
-        if let integer { $0.append(bigEndian: integer) }
-      }
-    }
+  /// An array of the type that goes with its elements.
+  mutating func bind<Element: ArrayElement>(_ elements: some Collection<Element>) {
+    array(of: Element.type, elements)
   }
 
   /// `text[]`, of UTF-8, with nulls in it.
-  mutating func bind(texts: some Collection<[UInt8]?>) {
-    array(of: .text, count: texts.count) {
-      for text in texts { $0.append(element: text) }
-    }
-  }
-
-  /// `smallint[]`
-  mutating func bind(_ integers: some Collection<Int16>) {
-    array(of: .int2, count: integers.count) {
-      for integer in integers {
-        $0.append(bigEndian: Int32(2))
-        $0.append(bigEndian: integer)
-      }
-    }
-  }
-
-  /// `bytea[]`
-  mutating func bind(_ strings: some Collection<[UInt8]>) {
-    array(of: .bytea, count: strings.count) {
-      for string in strings { $0.append(element: string) }
-    }
-  }
-
-  /// `bytea[]` with nulls in it.
-  mutating func bind(_ strings: some Collection<[UInt8]?>) {
-    array(of: .bytea, count: strings.count) {
-      for string in strings { $0.append(element: string) }
-    }
-  }
+  mutating func bind(texts: some Collection<[UInt8]?>) { array(of: 25, texts) }
 
   /// `uuid[]`, of 16 bytes each.
-  mutating func bind(uuids: some Collection<[UInt8]>) {
-    array(of: .uuid, count: uuids.count) {
-      for uuid in uuids { $0.append(element: uuid) }
-    }
-  }
+  mutating func bind(uuids: some Collection<[UInt8]>) { array(of: 2950, uuids) }
 
-  private mutating func array(of type: ElementType, count: Int, _ elements: (inout [UInt8]) -> Void) {
+  private mutating func array(of type: Int32, _ elements: some Collection<some ArrayElement>) {
     parameter {
-      $0.append(bigEndian: Int32(count == 0 ? 0 : 1))  // dimensions
+      $0.append(bigEndian: Int32(elements.isEmpty ? 0 : 1))  // dimensions
       $0.append(bigEndian: Int32(0))  // nulls are found by their length; the flag is a hint
-      $0.append(bigEndian: type.rawValue)
-      guard count > 0 else { return }
-      $0.append(bigEndian: Int32(count))
+      $0.append(bigEndian: type)
+      guard !elements.isEmpty else { return }
+      $0.append(bigEndian: Int32(elements.count))
       $0.append(bigEndian: Int32(1))
-      elements(&$0)
+      for element in elements { element.append(to: &$0) }
     }
   }
 
@@ -123,13 +67,47 @@ struct Parameters {
   }
 }
 
+/// What arrays may hold.
+protocol ArrayElement {
+  /// The number that PostgreSQL gives the type: https://www.postgresql.org/docs/15/catalog-pg-type.html
+  static var type: Int32 { get }
+  /// Appends its length in bytes, or -1 for NULL, and its bytes.
+  func append(to buffer: inout [UInt8])
+}
+
+extension Int64: ArrayElement {
+  static var type: Int32 { 20 }
+  func append(to buffer: inout [UInt8]) {
+    buffer.append(bigEndian: Int32(8))
+    buffer.append(bigEndian: self)
+  }
+}
+
+extension Int16: ArrayElement {
+  static var type: Int32 { 21 }
+  func append(to buffer: inout [UInt8]) {
+    buffer.append(bigEndian: Int32(2))
+    buffer.append(bigEndian: self)
+  }
+}
+
+extension [UInt8]: ArrayElement {
+  static var type: Int32 { 17 }
+  func append(to buffer: inout [UInt8]) {
+    buffer.append(bigEndian: Int32(count))
+    buffer.append(contentsOf: self)
+  }
+}
+
+extension Optional: ArrayElement where Wrapped: ArrayElement {
+  static var type: Int32 { Wrapped.type }
+  func append(to buffer: inout [UInt8]) {
+    if let self { self.append(to: &buffer) } else { buffer.append(bigEndian: Int32(-1)) }
+  }
+}
+
 extension [UInt8] {
   fileprivate mutating func append(bigEndian integer: some FixedWidthInteger) {
     Swift.withUnsafeBytes(of: integer.bigEndian) { append(contentsOf: $0) }
-  }
-
-  fileprivate mutating func append(element: [UInt8]?) {
-    append(bigEndian: Int32(element?.count ?? -1))
-    if let element { append(contentsOf: element) }
   }
 }

@@ -78,9 +78,9 @@ final class Session: @unchecked Sendable {
 }
 
 extension Statement {
-  static let begin = Statement("begin", "BEGIN")
-  static let commit = Statement("commit", "COMMIT")
-  static let rollback = Statement("rollback", "ROLLBACK")
+  static let begin: Statement = "BEGIN"
+  static let commit: Statement = "COMMIT"
+  static let rollback: Statement = "ROLLBACK"
 }
 
 extension Connection {

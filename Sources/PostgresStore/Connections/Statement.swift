@@ -1,11 +1,24 @@
+import Synchronization
+
 /// A statement of fixed text, prepared once on every connection that uses it.
 struct Statement: Sendable {
+  /// What connections know it by.
   let name: String
   let sql: String
+}
 
-  init(_ name: String, _ sql: String) {
-    self.name = name
-    self.sql = sql
+extension Statement: ExpressibleByStringInterpolation {
+  private static let names = Mutex<[String: String]>([:])
+
+  /// The program has a fixed number of texts, so each keeps the name that it gets first.
+  init(stringLiteral sql: String) {
+    let name = Self.names.withLock { names in
+      if let name = names[sql] { return name }
+      let name = "statement-\(names.count)"
+      names[sql] = name
+      return name
+    }
+    self.init(name: name, sql: sql)
   }
 }
 
