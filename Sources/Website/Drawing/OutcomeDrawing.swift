@@ -36,8 +36,11 @@ package struct OutcomeDrawing {
 
   // MARK: Numbers
 
+  /// The most numbers that are shown.
+  private static let mostNumbers = 100
+
   private static func numbers(_ value: JSONValue?) -> [(text: String, number: Double)] {
-    (value?.elements() ?? []).compactMap { element in
+    (value?.elements(limit: mostNumbers) ?? []).compactMap { element in
       element.number.flatMap { text in Double(text).map { (text, $0) } }
     }
   }
@@ -70,7 +73,8 @@ package struct OutcomeDrawing {
       case .distribution(let distribution): Plot(distribution, samples: marks, label: kind.caption)
       case nil: nil as Plot?
       }
-    return (list(drawn, plot?.html ?? "", kind.caption), summary(drawn))
+    let count = Int(Fields(outcome.fields).integer("count") ?? 0)
+    return (list(drawn, plot?.html ?? "", kind.caption) + more(count - drawn.count), summary(drawn))
   }
 
   // MARK: Dice
