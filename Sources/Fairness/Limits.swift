@@ -3,6 +3,8 @@
 public enum Limits {
   /// How many values one draw of floats, ints or gaussian samples may ask for.
   public static let count: ClosedRange<Int64> = 1...100
+  /// How many different integers one sample may have.
+  public static let sampleCount: ClosedRange<Int64> = 1...1000
   /// How many bytes one draw may ask for.
   public static let byteCount: ClosedRange<Int64> = 1...1024
   /// How many items may be shuffled or picked from.
@@ -14,7 +16,7 @@ public enum Limits {
   /// The integers that every IEEE-754 double, and so every JSON reader, holds exactly: ±(2^53 − 1).
   public static let safeIntegers: ClosedRange<Int64> =
     -9_007_199_254_740_991...9_007_199_254_740_991
-  /// The most values an `ints` range may span: 2^32, what one word of the stream can tell apart.
+  /// The most values a range of integers may span: 2^32, what one word of the stream can tell apart.
   public static let span: Int64 = 1 << 32
   /// The bound of a normal distribution's |mean| and stddev. A sample lies within 13 stddev of the
   /// mean (see ``Distribution/normal(mean:stddev:)``), so at this bound it is still finite.

@@ -83,7 +83,7 @@ import Testing
       (Endpoint.floats, ["count"]), (.ints, ["count", "min", "max"]), (.shuffle, ["items"]),
       (.pick, ["items", "weights"]),
       (.bytes, ["count", "encoding"]), (.dice, ["notation"]),
-      (.gaussian, ["count", "distribution", "mean", "stddev", "lambda"]),
+      (.gaussian, ["count", "distribution", "mean", "stddev", "lambda"]), (.sample, ["count", "min", "max"]),
     ] {
       let all = [
         "clientSeed", "count", "min", "max", "items", "weights", "encoding", "notation", "distribution", "mean",

@@ -111,6 +111,16 @@ import Testing
     }
   }
 
+  @Test("sample of 3 from 6, all 120 orders: chi-square, 119 degrees of freedom")
+  func samples() {
+    let codes = draws(.sample(count: 3, min: 0, max: 5), 60_000).map { $0.whole.reduce(0) { $0 * 6 + $1 } }
+    var counts: [Int: Int] = [:]
+    for code in codes { counts[code, default: 0] += 1 }
+    #expect(counts.count == 120, "no order has an integer twice")
+    let even = [Double](repeating: 500, count: 120)
+    #expect(fits.contains(chiSquare(Array(counts.values), expected: even, degreesOfFreedom: 119)))
+  }
+
   /// The counts of item i at place j are bound by rows and columns: their covariance is N ÷ (n − 1) times
   /// a projection of rank (n − 1)², so Pearson's sum times (n − 1) ÷ n is chi-square of that many degrees.
   @Test("shuffle of 10, item by place: chi-square, 81 degrees of freedom")

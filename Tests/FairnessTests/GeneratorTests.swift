@@ -19,6 +19,8 @@ import Testing
       .gaussian(count: 1, .exponential(lambda: 1e-300)),
       .gaussian(count: 1, .exponential(lambda: .greatestFiniteMagnitude)),
       .gaussian(count: 1, .poisson(lambda: 100)), .gaussian(count: 1, .poisson(lambda: 5e-324)),
+      .sample(count: 1, min: safe, max: safe), .sample(count: 1000, min: 1, max: 1000),
+      .sample(count: 1000, min: -safe, max: -safe + 4_294_967_295),
     ] as [Generator])
   func accepted(generator: Generator) throws {
     #expect(try generator.validated() == generator)
@@ -123,6 +125,14 @@ import Testing
         .gaussian(count: 1, .poisson(lambda: -1)),
         "lambda must be a number greater than 0 and at most 100 for the poisson distribution"
       ),
+      (.sample(count: 0, min: 1, max: 9), "count must be a whole number from 1 to 1000"),
+      (.sample(count: 1001, min: 1, max: 9), "count must be a whole number from 1 to 1000"),
+      (.sample(count: 2, min: 2, max: 1), "max must be greater than or equal to min"),
+      (.sample(count: 2, min: 0, max: 1 << 32), "max must be at most 4294967295 greater than min"),
+      (
+        .sample(count: 10, min: 1, max: 9),
+        "count must be at most 9, since that is how many integers the range has"
+      ),
     ] as [(Generator, String)])
   func refused(generator: Generator, message: String) {
     #expect(refusal { _ = try generator.validated() } == message)
@@ -136,6 +146,7 @@ import Testing
         .gaussian(count: count, .normal(mean: 0, stddev: 1)),
         .gaussian(count: count, .exponential(lambda: 1)),
         .gaussian(count: count, .poisson(lambda: 3)),
+        .sample(count: count, min: -3, max: 96),
       ] as [Generator] {
         var stream = fixedStream()
         let values = generator.draw(from: &stream)
@@ -143,6 +154,9 @@ import Testing
       }
     }
     for values in draws(.shuffle(items: 1000), 20) {
+      #expect(values.whole.sorted() == Array(0..<1000))
+    }
+    for values in draws(.sample(count: 1000, min: 0, max: 999), 20) {
       #expect(values.whole.sorted() == Array(0..<1000))
     }
     let ints = Set(draws(.ints(count: 100, min: -3, max: 3), 100).flatMap(\.whole))
@@ -167,9 +181,9 @@ import Testing
   @Test func endpoints() {
     #expect(
       Endpoint.allCases.map(\.name) == [
-        "floats", "ints", "shuffle", "pick", "bytes", "dice", "gaussian",
+        "floats", "ints", "shuffle", "pick", "bytes", "dice", "gaussian", "sample",
       ])
-    #expect(Endpoint.allCases.map(\.rawValue) == [1, 2, 3, 4, 5, 6, 7])
+    #expect(Endpoint.allCases.map(\.rawValue) == [1, 2, 3, 4, 5, 6, 7, 8])
     for endpoint in Endpoint.allCases { #expect(Endpoint(name: endpoint.name) == endpoint) }
     for name in ["", "Ints", "ints ", "int", "pic\u{212a}", "/api/ints", "ints\0"] {
       #expect(Endpoint(name: name) == nil)

@@ -6,7 +6,7 @@ extension SplitMix64 {
   mutating func drawRequest(_ clientSeeds: [ClientSeed]) -> DrawRequest {
     let clientSeed = chance(2) ? seed("new-\(next())") : pick(clientSeeds)
     let count = chance(2) ? 100 : int(1...4)
-    switch int(0...6) {
+    switch int(0...7) {
     case 0: return DrawRequest(clientSeed: clientSeed, generator: .floats(count: count))
     case 1:
       let ranges: [(Int64, Int64)] = [(1, 100), (0, 0), (-5, 5), (-(1 << 53) + 1, -(1 << 53) + 999), (0, 0xFFFF_FFFF)]
@@ -26,6 +26,9 @@ extension SplitMix64 {
     case 5:
       let notation = try! DiceNotation(dice: count, sides: int(2...20), modifier: Int64(int(-3...3)))
       return DrawRequest(clientSeed: clientSeed, generator: .dice(notation))
+    case 6:
+      let sample = Generator.sample(count: chance(2) ? 1000 : count, min: -7, max: chance(50) ? 992 : 0xFFFF_FFF0)
+      return DrawRequest(clientSeed: clientSeed, generator: sample)
     default:
       let distribution: Distribution = pick([
         .normal(mean: -1.5, stddev: 1e3), .exponential(lambda: 0.25), .poisson(lambda: 4),

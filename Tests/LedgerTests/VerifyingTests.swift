@@ -36,6 +36,9 @@ import Testing
       DrawRequest(clientSeed: name, generator: .gaussian(count: 3, .normal(mean: -0.1, stddev: 1e300))),
       DrawRequest(clientSeed: name, generator: .gaussian(count: 99, .exponential(lambda: 1e-300))),
       DrawRequest(clientSeed: name, generator: .gaussian(count: 100, .poisson(lambda: 99.5))),
+      DrawRequest(clientSeed: name, generator: .sample(count: 1000, min: -500, max: 499)),
+      DrawRequest(
+        clientSeed: name, generator: .sample(count: 9, min: safe.lowerBound, max: safe.lowerBound + (1 << 32) - 1)),
     ]
   }()
 
@@ -122,6 +125,8 @@ import Testing
       (.gaussian, "[0]", "\"distribution\":\"cauchy\",\"count\":1", nil, "distribution"),
       (.gaussian, "[0]", "\"distribution\":\"normal\",\"mean\":0,\"stddev\":0,\"count\":1", nil, "stddev"),
       (.gaussian, "[0]", "\"distribution\":\"poisson\",\"lambda\":101,\"count\":1", nil, "lambda"),
+      (.sample, "[0]", "\"min\":1,\"max\":6,\"count\":7", nil, "count"),
+      (.sample, "[0]", "\"min\":1,\"count\":1", nil, "max"),
     ] as [(Endpoint, String, String, String?, String)])
   func whatNoDrawCanHaveAnsweredIsNamed(
     _ endpoint: Endpoint, _ value: String, _ fields: String, _ items: String?, _ name: String

@@ -26,10 +26,10 @@ extension StoreConformance {
       try await test.reopen()
       let after = try await everything()
       #expect(after.0 == before.0)
-      #expect(after.1 == before.1 && after.1.map(\.count) == [14, 14, 1, 1, 1])
+      #expect(after.1 == before.1 && after.1.map(\.count) == [15, 15, 1, 1, 1])
       #expect(after.2 == before.2 && after.2.map(\.name) == ["alice", "bob"])
       #expect(after.3 == before.3 && after.3.count == 4)
-      #expect(try await test.store.totals() == (accounts: 2, liveOutcomes: 16))
+      #expect(try await test.store.totals() == (accounts: 2, liveOutcomes: 17))
     },
 
     StoreCheck("nonces and numbers go on where the last store stopped") { test in

@@ -202,6 +202,7 @@ extension DrawRequest {
       DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .normal(mean: 1, stddev: 2))),
       DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .exponential(lambda: 2))),
       DrawRequest(clientSeed: seed, generator: .gaussian(count: 3, .poisson(lambda: 2))),
+      DrawRequest(clientSeed: seed, generator: .sample(count: 1000, min: -9, max: 1000)),
     ]
   }
 }

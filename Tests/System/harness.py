@@ -29,10 +29,12 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("FAIRDRAW_BINARY", str(REPOSITORY / ".build" / "release" / "fairdraw"))
 VERIFIER = REPOSITORY / "docs" / "verifiers" / "fairdraw_verify.py"
 
-DRAWS = ("floats", "ints", "shuffle", "pick", "bytes", "dice", "gaussian")
+DRAWS = ("floats", "ints", "shuffle", "pick", "bytes", "dice", "gaussian", "sample")
 
-# What each draw needs besides a clientSeed to be a good request.
-REQUIRED = {"shuffle": {"items": ["a", "b", "c"]}, "pick": {"items": ["a", "b", "c"]}, "dice": {"notation": "2d6"}}
+# What each draw needs besides a clientSeed to be a good request, whatever its other parameters; a sample needs room for its count.
+REQUIRED = {
+  "shuffle": {"items": ["a", "b", "c"]}, "pick": {"items": ["a", "b", "c"]}, "dice": {"notation": "2d6"}, "sample": {"max": 1000},
+}
 
 BODY_LIMIT = 2 * 1024 * 1024
 TARGET_LIMIT = 32 * 1024

@@ -22,6 +22,7 @@ DRAWS = {
   "gaussian": {"count": 60, "mean": 100, "stddev": 15},
   "gaussian-exponential": {"count": 20, "distribution": "exponential", "lambda": 0.5},
   "gaussian-poisson": {"count": 30, "distribution": "poisson", "lambda": 4},
+  "sample": {"count": 5, "min": 1, "max": 5000},
   "bytes": {"count": 64},
   "bytes-base64": {"count": 48, "encoding": "base64"},
 }
@@ -50,7 +51,7 @@ def fill(server, owner):
   for number in range(3):
     server.draw("ints", {"clientSeed": f"raffle-{number}", "min": 1, "max": 5000, "count": 3}, key=live)
   for number in range(28):
-    server.draw(("ints", "dice", "floats", "shuffle", "gaussian", "pick", "bytes")[number % 7], {"clientSeed": "raffle-7"}, key=live)
+    server.draw(("ints", "dice", "floats", "shuffle", "gaussian", "pick", "bytes", "sample")[number % 8], {"clientSeed": "raffle-7"}, key=live)
   server.draw("dice", {"clientSeed": "hello"}, key=rehearsal)
   server.draw("ints", {"clientSeed": "hello"}, key=live, headers={"X-Forwarded-For": "198.51.100.7"})
   owner.post(f"/dashboard/keys/{key_id}/revoke", {"token": owner.token})

@@ -32,7 +32,8 @@ FINITE = ["abc", "", "NaN", "Infinity", "-Infinity", "1e999", "1,5", "0x1"]
 BAD_TEXT = [
   *[(endpoint, "count", value) for endpoint in ("floats", "ints", "gaussian") for value in COUNT_100],
   *[("bytes", "count", value) for value in COUNT_1024],
-  *[("ints", bound, value) for bound in ("min", "max") for value in ["1.5", "abc", "", str(SAFE + 1), str(-SAFE - 1), "1e300"]],
+  *[("sample", "count", value) for value in ["0", "-1", "1001", "3.5", "abc", ""]],
+  *[(endpoint, bound, value) for endpoint in ("ints", "sample") for bound in ("min", "max") for value in ["1.5", "abc", "", str(SAFE + 1), str(-SAFE - 1), "1e300"]],
   *[("bytes", "encoding", value) for value in ["", "HEX", "base64url", "utf8", "hex "]],
   *[("dice", "notation", value) for value in [
     "", "d", "2d", "20", "0d6", "101d6", "2d1", "2d0", "2d1000001", "-1d6", "2d6+", "2d6-", "2d6+-1", "2d6*2", "2d6+1.5", "2x6", "2 d 6 x",
@@ -63,8 +64,8 @@ def test_lambda(server, unchanged, distribution, value, method):
 
 
 @pytest.mark.parametrize("endpoint, name, value", [
-  *[(endpoint, "count", value) for endpoint in ("floats", "ints", "bytes", "gaussian") for value in (0, -1, 3.5, 10**30)],
-  ("floats", "count", 101), ("ints", "count", 101), ("gaussian", "count", 101), ("bytes", "count", 1025),
+  *[(endpoint, "count", value) for endpoint in ("floats", "ints", "bytes", "gaussian", "sample") for value in (0, -1, 3.5, 10**30)],
+  ("floats", "count", 101), ("ints", "count", 101), ("gaussian", "count", 101), ("bytes", "count", 1025), ("sample", "count", 1001),
   ("ints", "min", 1.5), ("ints", "min", -SAFE - 1), ("ints", "max", SAFE + 1), ("ints", "max", 0.1),
   ("gaussian", "stddev", 0), ("gaussian", "stddev", -1),
 ])
@@ -76,6 +77,7 @@ PARAMETERS = [
   *[(endpoint, "clientSeed") for endpoint in DRAWS], ("floats", "count"), ("ints", "count"), ("ints", "min"), ("ints", "max"),
   ("shuffle", "items"), ("pick", "items"), ("bytes", "count"), ("bytes", "encoding"), ("dice", "notation"),
   ("gaussian", "count"), ("gaussian", "distribution"), ("gaussian", "mean"), ("gaussian", "stddev"),
+  ("sample", "count"), ("sample", "min"), ("sample", "max"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Draws: GET or POST /api/{floats, ints, shuffle, pick, bytes, dice, gaussian}."""
+"""Draws: GET or POST /api/{floats, ints, shuffle, pick, bytes, dice, gaussian, sample}."""
 
 import base64
 import json
@@ -34,6 +34,7 @@ OWN_FIELDS = [
   ("gaussian", {"distribution": "normal", "lambda": 3}, {"distribution", "mean", "stddev"}),
   ("gaussian", {"distribution": "exponential", "mean": 3}, {"distribution", "lambda"}),
   ("gaussian", {"distribution": "poisson", "stddev": 3}, {"distribution", "lambda"}),
+  ("sample", {}, {"min", "max"}),
 ]
 
 
@@ -103,8 +104,9 @@ def test_default_lambda(server, distribution):
   assert drawn(server.draw("gaussian", {"distribution": distribution}))["lambda"] == 1
 
 
-def test_post_without_a_body_takes_the_defaults(server):
-  answer = drawn(server.post("/api/ints", b""))
+@pytest.mark.parametrize("endpoint", ["ints", "sample"])
+def test_post_without_a_body_takes_the_defaults(server, endpoint):
+  answer = drawn(server.post(f"/api/{endpoint}", b""))
   assert (answer["clientSeed"], answer["count"], answer["min"], answer["max"]) == ("test", 1, 1, 100)
 
 
@@ -140,6 +142,23 @@ def test_ints_reach_both_ends(server, client_seed):
   for _ in range(10):
     seen |= set(drawn(server.draw("ints", {"clientSeed": client_seed, "count": 100, "min": 1, "max": 6}))["outcome"])
   assert seen == {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("count, low, high", [
+  (1, 0, 0), (10, 1, 10), (1000, -500, 499), (999, 0, 999), (1000, -SAFE, -SAFE + 2**32 - 1), (100, SAFE - 99, SAFE),
+])
+def test_a_sample_has_no_integer_twice(server, client_seed, count, low, high, method):
+  answer = drawn(server.draw("sample", {"clientSeed": client_seed, "count": count, "min": low, "max": high}, method))
+  assert (answer["count"], answer["min"], answer["max"]) == (count, low, high)
+  assert len(set(answer["outcome"])) == len(answer["outcome"]) == count
+  assert all(low <= value <= high for value in answer["outcome"])
+
+
+def test_a_larger_sample_only_adds_reserves(server, test_key):
+  """Each integer drawn is one less to draw from, so the first ones are the same however many follow."""
+  few, many = (drawn(server.draw("sample", {"count": count}, key=test_key))["outcome"] for count in (3, 40))
+  assert many[:3] == few
 
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 1024])
@@ -437,6 +456,7 @@ DERIVED = [
   *[("gaussian", {"count": count, "mean": mean, "stddev": stddev}) for count, mean, stddev in ((1, 0, 1), (2, 100, 15), (99, -1e300, 1e300), (100, 0.1, 5e-324))],
   *[("gaussian", {"count": 100, "distribution": "exponential", "lambda": rate}) for rate in (1e-300, 0.5, 1, 1e300)],
   *[("gaussian", {"count": 100, "distribution": "poisson", "lambda": rate}) for rate in (1e-9, 0.5, 4.2, 100)],
+  *[("sample", {"count": count, "min": 5, "max": high}) for count, high in ((1, 5), (6, 10), (999, 1004), (1000, 5 + 2**32 - 1))],
 ]
 
 
@@ -490,6 +510,7 @@ def test_random_draws_follow_from_their_seeds(server, client_seed, verifier, rng
         "dice": {"notation": f"{rng.randint(1, 100)}d{rng.randint(2, 10**6)}{rng.choice(['', '+7', '-3'])}"},
         "gaussian": rng.choice([{"mean": rng.gauss(0, 1e6), "stddev": rng.random() + 1e-9}, {"distribution": "exponential", "lambda": rng.random() + 1e-9},
           {"distribution": "poisson", "lambda": rng.uniform(1e-9, 100)}]),
+        "sample": {"count": rng.randint(1, 30), "min": low, "max": low + rng.randrange(30, 2 ** rng.randint(5, 32))},
       }[endpoint]
       outcomes.append((drawn(server.draw(endpoint, {**parameters, "clientSeed": client_seed}, "POST")), items))
     server_seed = rotated(server, client_seed)

@@ -159,6 +159,7 @@ FORMS = {
   "bytes": [{}, {"count": 1024}, {"encoding": "base64", "count": 1}],
   "dice": [{}, {"notation": "d6"}, {"notation": "100d1000000-5"}, {"notation": "3d6 + 4"}],
   "gaussian": [{}, {"distribution": "exponential", "lambda": 0.5}, {"distribution": "poisson", "lambda": 100}, {"mean": -5.5, "stddev": 1e-3}],
+  "sample": [{}, {"count": 1000, "min": -5, "max": 994}, {"count": 1, "min": 2**53 - 1, "max": 2**53 - 1}],
 }
 
 

@@ -9,6 +9,7 @@ from harness import DRAWS, REQUIRED
 OWN = {
   "floats": {"count"}, "ints": {"count", "min", "max"}, "shuffle": {"items"}, "pick": {"items", "weights"}, "bytes": {"count", "encoding"},
   "dice": {"notation"}, "gaussian": {"count", "distribution", "mean", "stddev", "lambda"},
+  "sample": {"count", "min", "max"},
 }
 DAY = "2026-01-01"
 READING = {

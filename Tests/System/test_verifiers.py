@@ -185,7 +185,7 @@ def vector(endpoint, wanted=lambda case: True):
 
 
 def test_every_vector_is_reproduced(verifier):
-    assert len(VECTORS) == 84
+    assert len(VECTORS) == 100
     derived = verifier.call([["derive", case] for case in VECTORS])
     hashes = verifier.call([["server_hash", case["serverSeed"]] for case in VECTORS])
     for case, result, server_hash in zip(VECTORS, derived, hashes):
@@ -249,6 +249,7 @@ def random_case(rng):
             ("gaussian", {"count": count, "distribution": "normal", "mean": rng.gauss(0, 1e6), "stddev": rng.random()}),
             ("gaussian", {"count": count, "distribution": "exponential", "lambda": 10 ** rng.uniform(-300, 300)}),
             ("gaussian", {"count": count, "distribution": "poisson", "lambda": rng.choice([1e-12, 0.7, 100, 40.5])}),
+            ("sample", {"count": size, "min": low, "max": low + size - 1} if low < 0 else {"count": size, "min": 0, "max": 2**32 - 1}),
         ]
     )
     return {
@@ -384,6 +385,7 @@ def put_die(name, value):
 
 
 DICE = vector("dice")
+SAMPLE = vector("sample", lambda case: len(case["expected"]) > 5)
 TAMPERED = [
     (vector("floats"), last_bit, ["outcome"]),
     (vector("floats"), lambda outcome: outcome["outcome"].pop(), ["outcome"]),
@@ -408,6 +410,10 @@ TAMPERED = [
     (vector("ints"), put("max", 3000000000), ["outcome"]),
     (vector("ints"), put("min", 2999999999 - 2**32), ["max"]),
     (vector("ints"), put("min", None), ["min"]),
+    (SAMPLE, nudge, ["outcome"]),
+    (SAMPLE, lambda outcome: outcome["outcome"].reverse(), ["outcome"]),
+    (SAMPLE, put("count", len(SAMPLE["expected"]) - 1), ["outcome"]),
+    (SAMPLE, put("max", SAMPLE["params"]["min"] + len(SAMPLE["expected"]) - 2), ["count"]),
     (HEX, lambda outcome: outcome.update(outcome=outcome["outcome"].upper()), ["outcome"]),
     (HEX, put("encoding", "base64"), ["outcome"]),
     (HEX, put("encoding", "hex\n"), ["encoding"]),

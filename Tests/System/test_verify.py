@@ -88,6 +88,7 @@ PARAMETERS = {
   "ints": {"count": 3, "min": -5, "max": 1000}, "shuffle": {"items": ["a", 2.50, {"id": [None]}]},
   "pick": {"items": ["a", "b", 3], "weights": [1, 0.5, 2]}, "bytes": {"count": 20, "encoding": "base64"}, "dice": {"notation": "3d6 + 4"},
   "gaussian": {"count": 3, "mean": 100, "stddev": 15},
+  "sample": {"count": 20, "min": -5, "max": 40},
 }
 
 
@@ -371,6 +372,8 @@ def tampered():
   yield "dice", {"endpoint": "coins"}, "FAIL  endpoint"
   yield "gaussian", {"stddev": 16}, "FAIL  outcome"
   yield "gaussian", {"stddev": 0}, "FAIL  stddev"
+  yield "sample", {"max": 41}, "FAIL  outcome"
+  yield "sample", {"max": 13}, "FAIL  count"
 
 
 @pytest.mark.parametrize("endpoint, change, says", tampered(), ids=lambda value: json.dumps(value)[:40])

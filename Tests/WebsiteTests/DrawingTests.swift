@@ -63,6 +63,7 @@ import Website
     (.gaussian, "[0.1,-2]", #""distribution":"normal","mean":0,"stddev":1,"count":2"#),
     (.gaussian, "[0.1,2]", #""distribution":"exponential","lambda":0.5,"count":2"#),
     (.gaussian, "[3,5]", #""distribution":"poisson","lambda":4,"count":2"#),
+    (.sample, "[6,1]", #""min":1,"max":6,"count":2"#),
   ])
   func valuesAreMarkedOnTheirRange(endpoint: Endpoint, value: String, fields: String) throws {
     let drawing = OutcomeDrawing(try outcome(endpoint, value, fields))
@@ -111,12 +112,17 @@ import Website
     let numbers = Array(repeating: "-2.2250738585072014e-308", count: 100).joined(separator: ",")
     let samples = OutcomeDrawing(
       try outcome(.gaussian, "[\(numbers)]", #""distribution":"normal","mean":0,"stddev":1,"count":100"#))
+    let sample = OutcomeDrawing(
+      try outcome(
+        .sample, "[\((0..<1000).map { "\(4_294_966_000 + $0)" }.joined(separator: ","))]",
+        #""min":0,"max":4294967295,"count":1000"#))
+    #expect(sample.html.contains("and 900 more, which are in the JSON"))
     let rolls = Array(repeating: "6", count: 100).joined(separator: ",")
     let dice = OutcomeDrawing(
       try outcome(
         .dice, #"{"notation":"100d6","rolls":[\#(rolls)],"modifier":0,"total":600}"#,
         #""count":100,"sides":6,"modifier":0"#))
-    for drawing in [shuffle, pick, samples, dice] { #expect(drawing.html.utf8.count < 24_000) }
+    for drawing in [shuffle, pick, samples, sample, dice] { #expect(drawing.html.utf8.count < 24_000) }
   }
 
   @Test(arguments: [

@@ -267,11 +267,32 @@ async function floats(stream, params) {
   return repeat(integer(params, "count", 1, 100), () => stream.float32());
 }
 
-async function ints(stream, params) {
-  const count = integer(params, "count", 1, 100);
+/** The smallest of the integers from min to max, and how many there are. */
+function readRange(params) {
   const low = integer(params, "min", -MAX_SAFE, MAX_SAFE);
   const high = integer(params, "max", low, Math.min(low + TWO_32 - 1, MAX_SAFE));
-  return repeat(count, async () => low + (await stream.below(high - low + 1)));
+  return [low, high - low + 1];
+}
+
+async function ints(stream, params) {
+  const count = integer(params, "count", 1, 100);
+  const [low, size] = readRange(params);
+  return repeat(count, async () => low + (await stream.below(size)));
+}
+
+/** Distinct integers: the first places of a shuffle of the range, of which only the places that were swapped are kept. */
+async function sample(stream, params) {
+  const [low, size] = readRange(params);
+  const count = integer(params, "count", 1, Math.min(1000, size));
+  const moved = new Map();
+  const values = [];
+  for (let i = 0; i < count; i += 1) {
+    const j = i + (await stream.below(size - i));
+    stream.trace({ step: "swap", i, j });
+    values.push(low + (moved.get(j) ?? j));
+    moved.set(j, moved.get(i) ?? i);
+  }
+  return values;
 }
 
 async function byteString(stream, params) {
@@ -402,12 +423,12 @@ async function poisson(stream, lambda) {
 /** A trace, which may be an array to append to, as a function. */
 const stepper = (trace = () => {}) => (Array.isArray(trace) ? (made) => trace.push(made) : trace);
 
-const GENERATORS = new Map(Object.entries({ floats, ints, bytes: byteString, dice, shuffle, pick, gaussian }));
+const GENERATORS = new Map(Object.entries({ floats, ints, bytes: byteString, dice, shuffle, pick, gaussian, sample }));
 const SERVER_SEED = [/^[0-9a-fA-F]{64}$/, "64 hex digits"];
 
 /**
  * The outcome that these inputs give, in the shape the API answers it: an array (floats, ints, gaussian,
- * shuffle), a string (bytes), {outcome, index} (pick) or {notation, rolls, modifier, total} (dice).
+ * sample, shuffle), a string (bytes), {outcome, index} (pick) or {notation, rolls, modifier, total} (dice).
  *
  * `trace` is an array to append the steps to, or a function called with each. A step is {step, …}:
  * serverHash, start, block, word, float32, float53, below, rejected, bytes, swap, weighted, polar, value.

@@ -246,11 +246,30 @@ def floats(stream, params):
     return [stream.float32() for _ in range(integer(params, "count", 1, 100))]
 
 
-def ints(stream, params):
-    count = integer(params, "count", 1, 100)
+def read_range(params):
+    """The smallest of the integers from min to max, and how many there are."""
     low = integer(params, "min", -MAX_SAFE, MAX_SAFE)
     high = integer(params, "max", low, min(low + 2**32 - 1, MAX_SAFE))
-    return [low + stream.below(high - low + 1) for _ in range(count)]
+    return low, high - low + 1
+
+
+def ints(stream, params):
+    count = integer(params, "count", 1, 100)
+    low, size = read_range(params)
+    return [low + stream.below(size) for _ in range(count)]
+
+
+def sample(stream, params):
+    """Distinct integers: the first places of a shuffle of the range, of which only the swapped places are kept."""
+    low, size = read_range(params)
+    count = integer(params, "count", 1, min(1000, size))
+    moved, values = {}, []
+    for i in range(count):
+        j = i + stream.below(size - i)
+        stream.trace({"step": "swap", "i": i, "j": j})
+        values.append(low + moved.get(j, j))
+        moved[j] = moved.get(i, i)
+    return values
 
 
 def byte_string(stream, params):
@@ -382,6 +401,7 @@ GENERATORS = {
     "shuffle": shuffle,
     "pick": pick,
     "gaussian": gaussian,
+    "sample": sample,
 }
 
 SERVER_SEED = ("[0-9a-fA-F]{64}", "64 hex digits")
@@ -390,7 +410,7 @@ SERVER_SEED = ("[0-9a-fA-F]{64}", "64 hex digits")
 def derive(endpoint, server_seed, client_seed, nonce, cursor, params, trace=None):
     """The outcome that these inputs give, in the shape the API answers it.
 
-    A list (floats, ints, gaussian, shuffle), a string (bytes), {outcome, index} (pick) or {notation, rolls,
+    A list (floats, ints, gaussian, sample, shuffle), a string (bytes), {outcome, index} (pick) or {notation, rolls,
     modifier, total} (dice). `trace`, if given, is called with one dictionary a step. Raises InputError.
     """
     trace = trace or (lambda step: None)

@@ -2,7 +2,7 @@
 public struct Endpoint: RawRepresentable, Hashable, Sendable, CaseIterable {
   /// The generators, in the order in which they are listed to people.
   static let kinds: [any GeneratorKind.Type] = [
-    Floats.self, Ints.self, Shuffle.self, Pick.self, Bytes.self, Dice.self, Gaussian.self,
+    Floats.self, Ints.self, Shuffle.self, Pick.self, Bytes.self, Dice.self, Gaussian.self, Sample.self,
   ]
 
   public static let allCases = kinds.map { Endpoint($0) }
