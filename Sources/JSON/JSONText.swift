@@ -109,6 +109,9 @@ public struct JSONValue: Sendable {
     return found
   }
 
+  /// A member of an object, the first of that name; nil for a name it does not have, and for any other kind.
+  public subscript(_ name: String) -> JSONValue? { members?.first { $0.name.elementsEqual(name.utf8) }?.value }
+
   /// Appends the value without the white space between its tokens; strings and numbers stay byte for byte.
   public func appendCompact(to output: inout [UInt8]) {
     var inString = false

@@ -40,12 +40,7 @@ public struct EventRenderer: Sendable {
     body.append(json: "\",\"data\":{\"endpoint\":\"/api/")
     body.append(text: outcome.endpoint.name)
     body.append(json: "\",\"outcomeId\":")
-    var id = outcome.clientSeed.bytes
-    id.append(UInt8(ascii: ":"))
-    id.append(integer: outcome.cursor)
-    id.append(UInt8(ascii: ":"))
-    id.append(integer: outcome.nonce)
-    body.append(jsonString: id)
+    body.append(jsonString: outcome.clientSeed.outcomeID(cursor: outcome.cursor, nonce: outcome.nonce))
     body.append(json: ",\"clientSeed\":")
     body.append(jsonString: outcome.clientSeed.bytes)
     body.append(json: ",\"serverSeedHash\":\"")

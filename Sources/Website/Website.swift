@@ -119,7 +119,7 @@ public struct Website: Routes {
     let (record, reservation) = try await recorded(context)
     defer { withExtendedLifetime(reservation) {} }
     guard let png = try await previews.png(of: record.outcome, templates: templates) else {
-      throw Refusal(503, "Too many pictures are being made; try again in a moment.", code: "overloaded", retryAfter: 2)
+      throw Refusal.overloaded("Too many pictures are being made; try again in a moment.", retryAfter: 2)
     }
     return PageResponses.response(
       png, type: "image/png", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: png), for: request)

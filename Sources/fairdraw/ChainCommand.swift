@@ -1,7 +1,6 @@
 import ArgumentParser
 import Fairness
 import Foundation
-import JSON
 import Ledger
 
 struct ChainCommand: AsyncParsableCommand {
@@ -81,18 +80,17 @@ struct ChainCommand: AsyncParsableCommand {
         await writer.drain()
         return try result.get()
       }
-      let answer = try JSONText(reply.body).root
-      guard reply.status == 200, let seed = answer.text("revealed", "serverSeed"),
-        let next = answer.text("next", "serverHash")
-      else { throw CommandFailure(answer.text("error") ?? "the ledger gave an answer that makes no sense") }
+      guard let rotation = reply.rotation else {
+        throw CommandFailure(reply.refusal?.error ?? "the ledger gave an answer that makes no sense")
+      }
       do {
-        try StandardOutput.print(seed)
+        try StandardOutput.print(rotation.serverSeed.description)
       } catch {
         throw CommandFailure(
           "\(error.description). The chain is rotated; verifying an outcome of it, by its shortId, shows the revealed seed"
         )
       }
-      print("The next draw uses a server seed whose hash is \(next).", to: &Terminal.error)
+      print("The next draw uses a server seed whose hash is \(rotation.nextHash).", to: &Terminal.error)
     }
   }
 }
@@ -151,14 +149,5 @@ private func parseClientSeed(_ text: String) throws -> ClientSeed {
     return try ClientSeed(text)
   } catch {
     throw ValidationError("--client-seed \(error.reason).")
-  }
-}
-
-extension JSONValue {
-  /// The string that a path of names leads to.
-  fileprivate func text(_ path: String...) -> String? {
-    var value: JSONValue? = self
-    for name in path { value = value?.members?.first { $0.name.elementsEqual(name.utf8) }?.value }
-    return value?.string.map { String(decoding: $0, as: UTF8.self) }
   }
 }

@@ -21,10 +21,7 @@ struct HTTPFetch: Sendable {
 
     /// A text member of the JSON object that was answered.
     func text(_ name: String) -> String? {
-      guard let members = try? JSONText(body).root.members else { return nil }
-      return members.first { $0.name.elementsEqual(name.utf8) }?.value.string.map {
-        String(decoding: $0, as: UTF8.self)
-      }
+      (try? JSONText(body).root)?[name]?.string.map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The sentence of a refusal, or what else there is to say.

@@ -100,19 +100,14 @@ struct VerifyCommand: AsyncParsableCommand {
 
     /// What somebody kept: an outcome as it was answered, or an entry of a batch's results or of an account's export.
     init(record: JSONValue) {
-      func member(_ name: String, of object: JSONValue) -> JSONValue? {
-        object.members?.first { $0.name.elementsEqual(name.utf8) }?.value
-      }
-      let inner = member("outcome", of: record)
-      let isEntry = member("endpoint", of: record) == nil && inner.flatMap { member("endpoint", of: $0) } != nil
+      let inner = record["outcome"]
+      let isEntry = record["endpoint"] == nil && inner?["endpoint"] != nil
       json = isEntry ? inner ?? record : record
-      items = isEntry ? member("items", of: record) : nil
+      items = isEntry ? record["items"] : nil
     }
 
     /// What a field of the outcome says.
-    func field(_ name: String) -> JSONValue? {
-      json.members?.first { $0.name.elementsEqual(name.utf8) }?.value
-    }
+    func field(_ name: String) -> JSONValue? { json[name] }
   }
 
   /// The seed to check an outcome with: of those that were given the one that has its hash, if there is one.

@@ -16,11 +16,13 @@ import Testing
     var stopAt: Duration?
     var answer: (Int) -> OutcomeStream.Draw = { .outcome(World.outcome($0)) }
 
-    static func outcome(_ nonce: Int, seed: String = "s") -> [UInt8] {
-      Array(#"{"outcome":[1],"clientSeed":"\#(seed)","cursor":0,"nonce":\#(nonce),"mode":"live"}"#.utf8)
+    static func outcome(_ nonce: Int, seed: String = "s", json: String = "s") -> OutcomeStream.Outcome {
+      OutcomeStream.Outcome(
+        id: Array("\(seed):0:\(nonce)".utf8),
+        json: Array(#"{"outcome":[1],"clientSeed":"\#(json)","cursor":0,"nonce":\#(nonce),"mode":"live"}"#.utf8))
     }
 
-    func run(every interval: Duration, resuming recorded: [[UInt8]] = []) async throws {
+    func run(every interval: Duration, resuming recorded: [OutcomeStream.Outcome] = []) async throws {
       try await OutcomeStream(
         interval: interval, limits: OutcomeStream.Limits(), now: { self.now },
         sleep: { moment in
@@ -48,7 +50,7 @@ import Testing
 
   @Test func anEventHasIdTypeAndData() {
     #expect(
-      String(decoding: OutcomeStream.event(World.outcome(7, seed: #"a:\"é"#)), as: UTF8.self) == """
+      String(decoding: OutcomeStream.event(World.outcome(7, seed: #"a:"é"#, json: #"a:\"é"#)), as: UTF8.self) == """
         id: a:"é:0:7
         event: outcome
         data: {"outcome":[1],"clientSeed":"a:\\"é","cursor":0,"nonce":7,"mode":"live","outcomeId":"a:\\"é:0:7"}

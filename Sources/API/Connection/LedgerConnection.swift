@@ -152,8 +152,7 @@ package final class LedgerConnection: ChannelDuplexHandler {
     }
     if settings.answers.isUsedUp(by: place?.subscriber), head.request.uri != "/api/health" {
       request = IncomingRequest(head)
-      throw Refusal(
-        503, "Too many answers wait to be read; nothing was done.", code: "overloaded", retryAfter: 1)
+      throw Refusal.overloaded("Too many answers wait to be read; nothing was done.", retryAfter: 1)
     }
     guard let service = settings.service, let candidate = service.candidate(head.request) else {
       request = IncomingRequest(head)

@@ -119,7 +119,7 @@ public struct LedgerGate: Sendable {
           $0.ledger = ContinuousClock.now - started
           $0.isReplay = reply.isReplay
           if let fault = reply.fault { $0.fault = fault.logged }
-          $0.isConflict = reply.status == 409 && reply == Self.conflict
+          $0.isConflict = reply.refusal?.kind == .conflict
         }
         answer(.success(reply))
       case .failure(let failure):
@@ -145,12 +145,10 @@ public struct LedgerGate: Sendable {
   /// Why a caller may draw nothing at all, for those who must know before they begin; nil if there is no such reason.
   func refusal(for caller: Caller) -> Refusal? { writer.refusal(for: caller) }
 
-  private static let conflict = Reply(.idempotencyConflict)
-
   private static func refusal(_ error: LedgerUnavailable, isIdempotent: Bool) -> Refusal {
     switch error {
     case .overloaded:
-      Refusal(503, "The server has too much to do; nothing was drawn.", code: "overloaded", retryAfter: 1)
+      .overloaded("The server has too much to do; nothing was drawn.", retryAfter: 1)
     case .shuttingDown:
       Refusal(503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
     case .storeFailed(let failure):

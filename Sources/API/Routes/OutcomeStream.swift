@@ -4,9 +4,21 @@ import Ledger
 /// One stream of outcomes, as a client sees it: events at a steady beat, comments that keep the connection open, and an
 /// end. Time, draws and the connection come in as functions.
 package struct OutcomeStream {
+  /// An outcome as it is sent.
+  package struct Outcome {
+    /// Its coordinates, which are the event's id.
+    let id: [UInt8]
+    let json: [UInt8]
+
+    package init(id: [UInt8], json: [UInt8]) {
+      self.id = id
+      self.json = json
+    }
+  }
+
   /// What came of a draw.
   package enum Draw {
-    case outcome([UInt8])
+    case outcome(Outcome)
     case quotaExceeded
     /// Nothing came, and it may be asked for again soon: too much is waiting.
     case busy
@@ -50,9 +62,9 @@ package struct OutcomeStream {
   ///
   /// - Parameters:
   ///   - count: how many outcomes to begin with that were drawn before.
-  ///   - recorded: hands the one of a place among them to a function that sends it, as JSON.
+  ///   - recorded: hands the one of a place among them to a function that sends it.
   package func run(
-    resuming count: Int = 0, recorded: (Int, _ send: ([UInt8]) async throws -> Void) async throws -> Void = { _, _ in }
+    resuming count: Int = 0, recorded: (Int, _ send: (Outcome) async throws -> Void) async throws -> Void = { _, _ in }
   ) async throws {
     for place in 0..<count { try await recorded(place) { try await write(Self.event($0)) } }
     var drawn = 0
@@ -92,31 +104,17 @@ package struct OutcomeStream {
   }
 
   /// `id`, `event` and `data` of an outcome. The id is in the data as well.
-  package static func event(_ outcome: [UInt8]) -> [UInt8] {
-    guard let id = outcomeID(of: outcome) else { preconditionFailure("an outcome has coordinates") }
+  package static func event(_ outcome: Outcome) -> [UInt8] {
     var event: [UInt8] = []
-    event.reserveCapacity(outcome.count + 2 * id.count + 64)
+    event.reserveCapacity(outcome.json.count + 2 * outcome.id.count + 64)
     event.append(json: "id: ")
-    event.append(contentsOf: id)
+    event.append(contentsOf: outcome.id)
     event.append(json: "\nevent: outcome\ndata: ")
-    event.append(contentsOf: outcome.dropLast())
+    event.append(contentsOf: outcome.json.dropLast())
     event.append(json: ",\"outcomeId\":")
-    event.append(jsonString: id)
+    event.append(jsonString: outcome.id)
     event.append(json: "}\n\n")
     return event
-  }
-
-  private static func outcomeID(of outcome: [UInt8]) -> [UInt8]? {
-    guard let members = try? JSONText(outcome).root.members else { return nil }
-    func value(_ name: String) -> JSONValue? { members.first { $0.name.elementsEqual(name.utf8) }?.value }
-    guard var id = value("clientSeed")?.string, let cursor = value("cursor"), let nonce = value("nonce") else {
-      return nil
-    }
-    for number in [cursor, nonce] {
-      id.append(UInt8(ascii: ":"))
-      id.append(contentsOf: number.raw)
-    }
-    return id
   }
 
   private static func done(_ reason: StaticString, count: Int, duration: Duration) -> [UInt8] {

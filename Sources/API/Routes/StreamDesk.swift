@@ -40,8 +40,7 @@ package final class StreamDesk: Sendable {
         throw Refusal(503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
       }
       guard state.open.count < limits.streams else {
-        throw Refusal(
-          503, "The server has too many streams open; nothing was drawn.", code: "overloaded", retryAfter: 5)
+        throw Refusal.overloaded("The server has too many streams open; nothing was drawn.", retryAfter: 5)
       }
       let most: Int? =
         switch holder {

@@ -60,10 +60,14 @@ struct StreamRoute: Routes {
       gate.submit(submission, on: context.eventLoop, record: context.record) { continuation.resume(returning: $0) }
     }
     switch result {
-    case .success(let reply) where reply.status == 200: return .outcome(reply.body)
-    case .success(let reply) where reply.status == 429: return .quotaExceeded
-    case .failure(let refusal) where refusal.code == "overloaded": return .busy
-    case .success, .failure: return .over
+    case .success(let reply):
+      switch reply.content {
+      case .outcome(let cursor, let nonce):
+        return .outcome(.init(id: draw.clientSeed.outcomeID(cursor: cursor, nonce: nonce), json: reply.body))
+      case .refusal(let refusal) where refusal.kind == .quota: return .quotaExceeded
+      default: return .over
+      }
+    case .failure(let refusal): return refusal.kind == .overload ? .busy : .over
     }
   }
 
@@ -128,9 +132,9 @@ struct StreamRoute: Routes {
     }
   }
 
-  /// Hands a recorded outcome to `send`, as JSON; it is in memory no longer than that takes.
+  /// Hands a recorded outcome to `send`; it is in memory no longer than that takes.
   private func sendRecorded(
-    _ number: Int64, _ context: FairdrawContext, _ send: ([UInt8]) async throws -> Void
+    _ number: Int64, _ context: FairdrawContext, _ send: (OutcomeStream.Outcome) async throws -> Void
   ) async throws {
     let reservation = try await context.reserveMemory(isUnderWay: true)
     guard let outcome = try await store.recordedOutcome(id: number)?.outcome else {
@@ -139,7 +143,8 @@ struct StreamRoute: Routes {
     reservation.shrink(to: 3 * outcome.bytes)
     var body: [UInt8] = []
     renderer.append(outcome, to: &body)
-    try await send(body)
+    let id = outcome.clientSeed.outcomeID(cursor: outcome.cursor, nonce: outcome.nonce)
+    try await send(.init(id: id, json: body))
     withExtendedLifetime(reservation) {}
   }
 }

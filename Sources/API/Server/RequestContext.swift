@@ -49,8 +49,7 @@ extension FairdrawContext {
     for holder: ResourceHolder? = nil, isUnderWay: Bool = false
   ) async throws(Refusal) -> MemoryBudget.Reservation {
     guard let reservation = await memory.reserve(for: holder ?? self.holder, isUnderWay: isUnderWay) else {
-      throw Refusal(
-        503, "The server is busy with other large answers; try again.", code: "overloaded", retryAfter: 1)
+      throw Refusal.overloaded("The server is busy with other large answers; try again.", retryAfter: 1)
     }
     return reservation
   }

@@ -20,15 +20,7 @@ public struct LogLeaf: Sendable, Equatable {
   }
 
   /// `clientSeed:cursor:nonce`
-  public var outcomeID: [UInt8] {
-    var text = clientSeed.bytes
-    text.reserveCapacity(2 * clientSeed.bytes.count + 128)  // what `canonical` adds too
-    text.append(UInt8(ascii: ":"))
-    text.append(decimal: cursor)
-    text.append(UInt8(ascii: ":"))
-    text.append(decimal: nonce)
-    return text
-  }
+  public var outcomeID: [UInt8] { clientSeed.outcomeID(cursor: cursor, nonce: nonce) }
 
   /// `clientSeed:cursor:nonce|serverHash|clientSeed|created`: what is hashed.
   ///
@@ -46,6 +38,19 @@ public struct LogLeaf: Sendable, Equatable {
   }
 
   public var hash: MerkleHash { .leaf(canonical) }
+}
+
+extension ClientSeed {
+  /// `clientSeed:cursor:nonce`, the name of an outcome outside its server.
+  public func outcomeID(cursor: Int64, nonce: Int64) -> [UInt8] {
+    var text = bytes
+    text.reserveCapacity(2 * bytes.count + 128)  // what a leaf's text adds too
+    text.append(UInt8(ascii: ":"))
+    text.append(decimal: cursor)
+    text.append(UInt8(ascii: ":"))
+    text.append(decimal: nonce)
+    return text
+  }
 }
 
 extension [UInt8] {

@@ -215,8 +215,7 @@ public struct AccountExport: Sendable {
   }
 
   private static func count(in fields: [UInt8]) -> [UInt8] {
-    let count = (try? JSONText(fields).root)?.members?.first { $0.name.elementsEqual("count".utf8) }
-    return count.map { Array($0.value.raw) } ?? []
+    (try? JSONText(fields).root)?["count"].map { Array($0.raw) } ?? []
   }
 }
 

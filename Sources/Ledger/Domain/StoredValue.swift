@@ -27,7 +27,7 @@ public enum StoredValue {
       return items.json(in: order)
     case .index:
       let object = try? JSONText([UInt8(ascii: "{")] + fields + [UInt8(ascii: "}")]).root
-      let index = object?.members?.first { $0.name.elementsEqual("index".utf8) }?.value.number.flatMap { Int($0) }
+      let index = object?["index"]?.number.flatMap { Int($0) }
       guard let items = items.map(ItemList.init(stored:)), let index, items.ranges.indices.contains(index) else {
         return nil
       }

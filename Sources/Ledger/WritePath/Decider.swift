@@ -101,12 +101,11 @@ public struct Decider: Sendable {
     case .seed(let clientSeed):
       if caller.mode == .test {
         let active = testSeeds.seed(account: caller.account, clientSeed: clientSeed)
-        return Reply(status: 200, body: chainBody(clientSeed, active.hash, cursor: 0, nonce: 0))
+        return Reply(.chain, body: chainBody(clientSeed, active.hash, cursor: 0, nonce: 0))
       }
       let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
       let chain = draft.chains[try draft.chain(key, &entropy)]
-      return Reply(
-        status: 200, body: chainBody(clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce))
+      return Reply(.chain, body: chainBody(clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce))
     case .incrementCursor(let clientSeed):
       guard caller.mode == .live else { return Reply(.testModeForbidden) }
       guard let index = try draft.existingChain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) else {
@@ -117,7 +116,7 @@ public struct Decider: Sendable {
       draft.writes += 1
       let chain = draft.chains[index]
       return Reply(
-        status: 200,
+        .chain,
         body: chainBody(
           clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce, created: chain.created))
     case .rotate(let clientSeed):
@@ -136,7 +135,9 @@ public struct Decider: Sendable {
     body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
     let shortID = renderer.append(outcome, to: &body)
     let reference = BodyReference(outcome, at: 0)
-    return Reply(status: 200, body: body, shortID: shortID, references: reference.map { [$0] } ?? [])
+    return Reply(
+      .outcome(cursor: outcome.cursor, nonce: outcome.nonce), body: body, shortID: shortID,
+      references: reference.map { [$0] } ?? [])
   }
 
   private func batch(
@@ -177,7 +178,7 @@ public struct Decider: Sendable {
       body.append(json: "}")
     }
     body.append(json: "]}")
-    return Reply(status: 200, body: body, references: references, fault: fault)
+    return Reply(.batch, body: body, references: references, fault: fault)
   }
 
   private func draw(
@@ -269,7 +270,7 @@ public struct Decider: Sendable {
     body.append(json: ",\"rotatedAt\":")
     body.append(integer: revealed.revealed)
     body.append(json: "}}")
-    return Reply(status: 200, body: body)
+    return Reply(.rotation(Rotation(revealed, next: chain.active)), body: body)
   }
 
   private func commit(
@@ -290,7 +291,7 @@ public struct Decider: Sendable {
     body.append(json: "\",\"expiresAt\":")
     body.append(integer: commitment.expires)
     body.append(json: "}")
-    return Reply(status: 200, body: body)
+    return Reply(.commitment, body: body)
   }
 
   private func reveal(
@@ -325,7 +326,7 @@ public struct Decider: Sendable {
     body.append(json: "\",\"commitId\":")
     body.append(jsonString: id.description)
     body.append(json: "}")
-    return Reply(status: 200, body: body, shortID: plain.shortID, references: plain.references)
+    return Reply(plain.content, body: body, shortID: plain.shortID, references: plain.references)
   }
 
   private func chainBody(

@@ -1,3 +1,4 @@
+import Fairness
 import JSON
 
 /// What a caller is answered, and, under an idempotency key, what is stored: the same bytes.
@@ -11,6 +12,8 @@ public struct Reply: Sendable, Equatable {
   public let retryAfter: Int?
   /// Whether this was answered before, and is being said again.
   public let isReplay: Bool
+  /// What happened, for whoever in this process has to know. Nobody reads ``body`` again for it.
+  public let content: Content
   /// Whether the ledger stored something for this answer and nobody's quota paid for it. It is not stored with an answer.
   public var wroteWithoutCost = false
   /// Where large outcomes stand in the body, in order; not in a replay.
@@ -18,19 +21,30 @@ public struct Reply: Sendable, Equatable {
   /// Why it, or an entry of a batch, met a fault; for the log alone.
   public let fault: StoreFailure?
 
-  public init(
-    status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false,
-    fault: StoreFailure? = nil
-  ) {
-    self.init(
-      status: status, body: body, shortID: shortID, retryAfter: retryAfter, isReplay: isReplay, references: [],
-      fault: fault)
+  /// What happened.
+  public enum Content: Sendable {
+    /// A draw was made, alone or from a commitment; with the coordinates of its outcome.
+    case outcome(cursor: Int64, nonce: Int64)
+    case batch
+    /// A chain as it is, or as it is after its cursor moved.
+    case chain
+    indirect case rotation(Rotation)
+    case commitment
+    indirect case refusal(Refusal)
+    /// An answer that was given earlier, of which the store has the bytes alone.
+    case recalled
+  }
+
+  /// An answer that a store kept.
+  public init(status: Int, body: [UInt8], shortID: [UInt8]? = nil, isReplay: Bool = false) {
+    self.init(.recalled, status: status, body: body, shortID: shortID, isReplay: isReplay)
   }
 
   init(
-    status: Int, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil, isReplay: Bool = false,
-    references: [BodyReference], fault: StoreFailure? = nil
+    _ content: Content, status: Int = 200, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil,
+    isReplay: Bool = false, references: [BodyReference] = [], fault: StoreFailure? = nil
   ) {
+    self.content = content
     self.status = status
     self.body = body
     self.shortID = shortID
@@ -43,7 +57,8 @@ public struct Reply: Sendable, Equatable {
   /// - Parameter requestID: of the request that is refused; told if it is a fault, so that it can be found in the log.
   public init(_ refusal: Refusal, requestID: String? = nil) {
     let body = refusal.body(requestID: refusal.status >= 500 ? requestID : nil)
-    self.init(status: refusal.status, body: body, retryAfter: refusal.retryAfter, fault: refusal.fault)
+    self.init(
+      .refusal(refusal), status: refusal.status, body: body, retryAfter: refusal.retryAfter, fault: refusal.fault)
   }
 
   /// Whether a client sees the same.
@@ -52,7 +67,19 @@ public struct Reply: Sendable, Equatable {
       && a.isReplay == b.isReplay
   }
 
-  var replayed: Reply { Reply(status: status, body: body, shortID: shortID, isReplay: true) }
+  var replayed: Reply { Reply(content, status: status, body: body, shortID: shortID, isReplay: true) }
+
+  /// Why the caller was turned down; nil if it was not, or if that is not known any more.
+  public var refusal: Refusal? { if case .refusal(let refusal) = content { refusal } else { nil } }
+
+  /// The rotation that was answered, also if it was answered earlier.
+  public var rotation: Rotation? {
+    switch content {
+    case .rotation(let rotation): rotation
+    case .recalled: Rotation(answer: body)
+    default: nil
+    }
+  }
 
   /// Whether an idempotency key keeps this answer. What a later retry may turn into a success is not kept.
   var isFinal: Bool { status < 500 && ![401, 403, 413, 429].contains(status) }
@@ -69,10 +96,24 @@ public struct Refusal: Error, Sendable, Equatable {
   public let retryAfter: Int?
   /// The failure of the store's that it comes from; for the log alone.
   public let fault: StoreFailure?
+  /// What this program itself has to tell apart.
+  public let kind: Kind
+
+  public enum Kind: Sendable {
+    /// Too much is waiting; the same may be asked for again soon.
+    case overload
+    /// A quota is spent.
+    case quota
+    /// The idempotency key belongs to another request.
+    case conflict
+    case other
+  }
 
   public init(
-    _ status: Int, _ error: String, code: String? = nil, retryAfter: Int? = nil, fault: StoreFailure? = nil
+    _ status: Int, _ error: String, code: String? = nil, retryAfter: Int? = nil, fault: StoreFailure? = nil,
+    kind: Kind = .other
   ) {
+    self.kind = kind
     self.status = status
     self.error = error
     self.code = code
@@ -101,17 +142,23 @@ public struct Refusal: Error, Sendable, Equatable {
     return body
   }
 
+  /// A 503 for too much that waits or runs.
+  public static func overloaded(_ error: String, retryAfter: Int) -> Refusal {
+    Refusal(503, error, code: "overloaded", retryAfter: retryAfter, kind: .overload)
+  }
+
   public static func badRequest(_ error: String) -> Refusal { Refusal(400, error) }
 
   public static let invalidAPIKey = Refusal(401, "The API key is unknown or has been revoked.", code: "invalid_api_key")
 
   public static let idempotencyConflict = Refusal(
-    409, "This Idempotency-Key was already used for a different request.", code: "idempotency_replay")
+    409, "This Idempotency-Key was already used for a different request.", code: "idempotency_replay",
+    kind: .conflict)
 
   static let quotaSpent = "The account's daily quota is spent; it renews at midnight UTC."
 
   static func quotaExceeded(at now: Milliseconds) -> Refusal {
-    Refusal(429, quotaSpent, code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now))
+    Refusal(429, quotaSpent, code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now), kind: .quota)
   }
 
   static let anonymousOff = Refusal(
@@ -121,7 +168,7 @@ public struct Refusal: Error, Sendable, Equatable {
     Refusal(
       429,
       "The draws that this server makes without an API key are used up for today. They renew at midnight UTC.",
-      code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now))
+      code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now), kind: .quota)
   }
 
   static let nothingToRotate = Refusal(404, "clientSeed has no outcome yet, so there is no server seed to reveal.")

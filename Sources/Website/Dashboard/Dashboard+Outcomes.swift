@@ -155,28 +155,21 @@ extension Dashboard {
         visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
         complaint: Complaint("The chain has been rotated since this page was opened. Nothing was done.", status: 409))
     }
-    guard reply.status == 200, let answer = try? JSONText(reply.body).root, let revealed = answer["revealed"],
-      let next = answer["next"], let serverSeed = revealed["serverSeed"]?.plainText,
-      let serverHash = revealed["serverHash"]?.plainText, let nextHash = next["serverHash"]?.plainText
-    else {
-      let sentence = (try? JSONText(reply.body).root)?["error"]?.plainText ?? "The chain could not be rotated."
+    guard let rotation = reply.rotation else {
+      let sentence = reply.refusal?.error ?? "The chain could not be rotated."
       return page(
         visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
         complaint: Complaint(sentence, status: 409))
     }
     var values = values(chain)
+    let (serverSeed, nextHash) = (rotation.serverSeed.description, rotation.nextHash.description)
     values["revealedSeed"] = serverSeed
     values["copySeed"] = HTML.copyButton(serverSeed, label: "server seed")
-    values["revealedHash"] = serverHash
+    values["revealedHash"] = "\(rotation.serverHash)"
     values["nextHash"] = nextHash
     values["copyNextHash"] = HTML.copyButton(nextHash, label: "next server hash")
     return page(visit, "rotated", "The chain is rotated", section: Self.section, values: values)
   }
-}
-
-extension JSONValue {
-  /// A string's text.
-  fileprivate var plainText: String? { string.map { String(decoding: $0, as: UTF8.self) } }
 }
 
 extension UInt8 {

@@ -138,8 +138,6 @@ struct ReferencePage {
 }
 
 extension JSONValue {
-  /// A member of an object; nil for a name it does not have, and for any other kind.
-  subscript(_ name: String) -> JSONValue? { members?.first { $0.name.elementsEqual(name.utf8) }?.value }
   /// The string's text; nil for any other kind.
   var text: String? { string.map { String(decoding: $0, as: UTF8.self) } }
 }

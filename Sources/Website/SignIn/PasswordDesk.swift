@@ -37,7 +37,7 @@ final class PasswordDesk: Sendable {
       return true
     }
     guard isTaken else {
-      throw Refusal(503, "Too many people are signing in; try again in a moment.", code: "overloaded", retryAfter: 2)
+      throw Refusal.overloaded("Too many people are signing in; try again in a moment.", retryAfter: 2)
     }
     defer { inHand.withLock { $0 -= 1 } }
     return try await pool.runIfActive(body)
