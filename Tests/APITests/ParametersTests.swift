@@ -194,6 +194,25 @@ import Testing
         == .gaussian(count: 1, .normal(mean: 3, stddev: 4)))
   }
 
+  @Test func aSampleIsNoLargerThanItsRange() throws {
+    func read(_ text: String) throws -> Generator {
+      try DrawRequest(endpoint: .sample, parameters: try query(text)).generator
+    }
+    #expect(try read("count=6&max=6") == .sample(count: 6, min: 1, max: 6))
+    #expect(
+      error { _ = try read("count=7&max=6") }
+        == "count must be at most 6, since that is how many integers the range has")
+  }
+
+  @Test func anEndpointIsNamedExactly() throws {
+    let names = Endpoint.allCases.map(\.name).joined(separator: ", ")
+    for text in ["Ints", "ints ", "", "coin"] {
+      let refused = error { _ = try Endpoint(parameter: Array(text.utf8)) }
+      #expect(refused == "endpoint must be one of \(names)")
+    }
+    #expect(try Endpoint(parameter: Array("sample".utf8)) == .sample)
+  }
+
   @Test func missingItems() {
     #expect(error { _ = try items("clientSeed=a") } == "items required")
     #expect(error { _ = try items("item=a") } == #""item" is not a parameter of /api/shuffle; did you mean items?"#)

@@ -312,7 +312,7 @@ def records(tmp_path_factory):
     looked_up = [look_up(server, outcome["shortId"]) for outcome in drawn]
     listed = ok(server.get("/api/listOutcomes", {"clientSeed": "raffle"}, key=key))
     exported = json.loads(server.cli("account", "export", account, check=True).stdout)["outcomes"]
-    assert len(drawn) == len(looked_up) == len(listed) == len(exported) == 11
+    assert len(drawn) == len(looked_up) == len(listed) == len(exported) == len(DRAWS) + 4
     batch = ok(server.post("/api/batch", {"draws": [{"endpoint": "ints", "params": {"clientSeed": "batch"}}]}, key=key))["results"]
     batch[0]["outcome"]["serverSeed"] = rotate(server, "batch", key)
     sources = {"a batch": batch, "the draw": drawn, "verifyShortId": looked_up, "listOutcomes": listed, "the export": exported}

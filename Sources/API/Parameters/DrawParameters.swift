@@ -19,6 +19,18 @@ extension DrawRequest {
   }
 }
 
+extension Parameters {
+  /// The parameter `endpoint`; nil if it is not there.
+  func endpoint() throws(Refusal) -> Endpoint? {
+    guard let name = try text("endpoint") else { return nil }
+    do throws(InvalidParameter) {
+      return try Endpoint(parameter: name)
+    } catch {
+      throw Self.failure(error)
+    }
+  }
+}
+
 extension Parameters: ParameterSource {
   package static let isRecord = false
 

@@ -36,11 +36,7 @@ enum BatchRoute {
     entry.longestLists = longestLists
     // A parameter beside params, where it would count for nothing, is the likeliest of all mistakes.
     try entry.check(entryNames)
-    guard let name = try entry.text("endpoint") else { throw .badRequest("endpoint required") }
-    guard let endpoint = Endpoint(name: String(decoding: name, as: UTF8.self)) else {
-      let names = Endpoint.allCases.map(\.name).joined(separator: ", ")
-      throw .badRequest("endpoint must be one of \(names)")
-    }
+    guard let endpoint = try entry.endpoint() else { throw .badRequest("endpoint required") }
     // Left out, params are empty: most endpoints have a default for everything.
     return try DrawRequest(endpoint: endpoint, parameters: try entry.object("params") ?? Parameters(query: []))
   }

@@ -83,12 +83,9 @@ struct StreamRoute: Routes {
   private static let commonNames = ParameterNames(of: "/api/stream", ["clientSeed"] + ownNames)
 
   private static func drawRequest(_ parameters: Parameters) throws(Refusal) -> DrawRequest {
-    guard let name = try parameters.text("endpoint") else {
+    guard let endpoint = try parameters.endpoint(), let names = names[endpoint] else {
       try parameters.check(commonNames)  // perhaps it is only misspelled
       throw .badRequest("endpoint required")
-    }
-    guard let endpoint = Endpoint(name: String(decoding: name, as: UTF8.self)), let names = names[endpoint] else {
-      throw .badRequest("endpoint must be one of \(Endpoint.allCases.map(\.name).joined(separator: ", "))")
     }
     try parameters.check(names)
     let draw = try DrawRequest(endpoint: endpoint, parameters: parameters, clientSeed: try parameters.clientSeed())

@@ -29,6 +29,17 @@ public struct Endpoint: RawRepresentable, Hashable, Sendable, CaseIterable {
     self.kind = kind
   }
 
+  /// The endpoint that a parameter names.
+  ///
+  /// - Throws: ``InvalidParameter`` named `endpoint`, with all names there are.
+  public init(parameter name: [UInt8]) throws(InvalidParameter) {
+    guard let endpoint = Endpoint(name: String(decoding: name, as: UTF8.self)) else {
+      let names = Self.allCases.map(\.name).joined(separator: ", ")
+      throw InvalidParameter(name: "endpoint", reason: "must be one of \(names)")
+    }
+    self = endpoint
+  }
+
   public static func == (a: Endpoint, b: Endpoint) -> Bool { a.rawValue == b.rawValue }
   public func hash(into hasher: inout Hasher) { hasher.combine(rawValue) }
 }

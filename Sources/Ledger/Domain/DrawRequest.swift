@@ -49,6 +49,7 @@ public struct DrawRequest: Sendable {
     self.generator = generator
     self.items = items
     var fields: [UInt8] = []
+    fields.reserveCapacity(64)
     generator.kind.describe { name, value in
       fields.append(json: fields.isEmpty ? "\"" : ",\"")
       fields.append(json: name)

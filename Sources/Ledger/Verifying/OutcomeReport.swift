@@ -63,10 +63,7 @@ public struct OutcomeReport: Sendable {
   private mutating func check(
     _ claim: RecordedParameters, seed: ServerSeed, items: JSONValue?, looksAround: Bool
   ) throws(InvalidParameter) {
-    guard let endpoint = Endpoint(name: try claim.text("endpoint")) else {
-      let names = Endpoint.allCases.map(\.name).joined(separator: ", ")
-      throw InvalidParameter(name: "endpoint", reason: "must be one of \(names)")
-    }
+    let endpoint = try Endpoint(parameter: try claim.string("endpoint"))
     let coordinates = 0...Limits.safeIntegers.upperBound
     let clientSeed = try ClientSeed(try claim.string("clientSeed"))
     let cursor = try claim.integer("cursor", in: coordinates)
