@@ -50,7 +50,7 @@ let package = Package(
       ],
       swiftSettings: settings),
 
-    // What every relational database is asked in the same words: accounts, keys, sessions, webhooks, usage.
+    // What every relational database is asked in the same words, and what stores make sure of before they write.
     .target(name: "SQLStore", dependencies: ["Ledger", "Fairness"], swiftSettings: settings),
 
     // The ledger on an embedded SQLite file.
@@ -137,7 +137,8 @@ let package = Package(
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Website", "Webhooks", "Transparency", "Ledger", "SQLiteStore", "PostgresStore", "Fairness", "JSON",
+        "API", "Website", "Webhooks", "Transparency", "Ledger", "SQLStore", "SQLiteStore", "PostgresStore", "Fairness",
+        "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

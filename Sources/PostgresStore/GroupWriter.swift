@@ -142,9 +142,7 @@ final class GroupWriter: Sendable {
     if !used.isEmpty {
       queries.append(
         Query(.useCommitments) {
-          $0.bind(used.map(\.owner.rawValue))
-          $0.bind(used.map(\.chain))
-          $0.bind(used.map { $0.revealed ?? now })
+          $0.bind(used.map(\.owner.rawValue), used.map(\.chain), used.map { $0.revealed ?? now })
         })
     }
     if !changes.deliveries.isEmpty { queries.append(Self.insert(changes.deliveries)) }
@@ -167,19 +165,12 @@ final class GroupWriter: Sendable {
     let outcomes = group.changes.outcomes
     let owners = try outcomes.map { try group.owner(of: $0.chain) }
     return Query(.insertOutcomes) {
-      $0.bind(outcomes.lazy.map(\.id))
-      $0.bind(owners)
-      $0.bind(outcomes.lazy.map(\.chain))
-      $0.bind(group.links.lazy.map(\.previous))
-      $0.bind(group.links.lazy.map(\.jump))
-      $0.bind(outcomes.lazy.map(\.cursor))
-      $0.bind(outcomes.lazy.map(\.nonce))
-      $0.bind(outcomes.lazy.map { Int64($0.epoch) })
+      $0.bind(outcomes.lazy.map(\.id), owners, outcomes.lazy.map(\.chain))
+      $0.bind(group.links.lazy.map(\.previous), group.links.lazy.map(\.jump), outcomes.lazy.map(\.cursor))
+      $0.bind(outcomes.lazy.map(\.nonce), outcomes.lazy.map { Int64($0.epoch) })
       $0.bind(outcomes.lazy.map { Int16($0.endpoint.rawValue) })
       $0.bind(now)
-      $0.bind(outcomes.lazy.map(\.stored))
-      $0.bind(outcomes.lazy.map(\.fields))
-      $0.bind(outcomes.lazy.map(\.items))
+      $0.bind(outcomes.lazy.map(\.stored), outcomes.lazy.map(\.fields), outcomes.lazy.map(\.items))
     }
   }
 
@@ -188,15 +179,9 @@ final class GroupWriter: Sendable {
     let sealed = try chains.map { try group.seal($0) }
     let trails = try chains.map { try group.before($0).trail.bytes }
     return Query(.insertChains) {
-      $0.bind(chains.map(\.key.owner.rawValue))
-      $0.bind(chains.map(\.key.clientSeed.bytes))
-      $0.bind(chains.map(\.id))
-      $0.bind(chains.map { Int64($0.epoch) })
-      $0.bind(sealed)
-      $0.bind(chains.map(\.active.hash.bytes))
-      $0.bind(chains.map(\.cursor))
-      $0.bind(chains.map(\.nonce))
-      $0.bind(chains.map(\.created))
+      $0.bind(chains.map(\.key.owner.rawValue), chains.map(\.key.clientSeed.bytes), chains.map(\.id))
+      $0.bind(chains.map { Int64($0.epoch) }, sealed, chains.map(\.active.hash.bytes))
+      $0.bind(chains.map(\.cursor), chains.map(\.nonce), chains.map(\.created))
       $0.bind(now)
       $0.bind(trails)
     }
@@ -206,14 +191,10 @@ final class GroupWriter: Sendable {
     let chains = group.changes.movedChains
     let stored = try chains.map { try group.before($0) }
     return Query(.moveChains) {
-      $0.bind(chains.lazy.map(\.key.owner.rawValue))
-      $0.bind(chains.lazy.map(\.id))
-      $0.bind(chains.lazy.map(\.cursor))
+      $0.bind(chains.lazy.map(\.key.owner.rawValue), chains.lazy.map(\.id), chains.lazy.map(\.cursor))
       $0.bind(chains.lazy.map(\.nonce))
       $0.bind(now)
-      $0.bind(stored.lazy.map(\.chain.cursor))
-      $0.bind(stored.lazy.map(\.chain.nonce))
-      $0.bind(stored.lazy.map(\.trail.bytes))
+      $0.bind(stored.lazy.map(\.chain.cursor), stored.lazy.map(\.chain.nonce), stored.lazy.map(\.trail.bytes))
     }
   }
 
@@ -222,17 +203,11 @@ final class GroupWriter: Sendable {
     let stored = try chains.map { try group.before($0) }
     let sealed = try chains.map { try group.seal($0) }
     return Query(.rotateChains) {
-      $0.bind(chains.map(\.key.owner.rawValue))
-      $0.bind(chains.map(\.id))
-      $0.bind(chains.map { Int64($0.epoch) })
-      $0.bind(sealed)
-      $0.bind(chains.map(\.active.hash.bytes))
-      $0.bind(chains.map(\.cursor))
+      $0.bind(chains.map(\.key.owner.rawValue), chains.map(\.id), chains.map { Int64($0.epoch) })
+      $0.bind(sealed, chains.map(\.active.hash.bytes), chains.map(\.cursor))
       $0.bind(chains.map(\.nonce))
       $0.bind(now)
-      $0.bind(stored.map(\.chain.cursor))
-      $0.bind(stored.map(\.chain.nonce))
-      $0.bind(stored.map(\.trail.bytes))
+      $0.bind(stored.map(\.chain.cursor), stored.map(\.chain.nonce), stored.map(\.trail.bytes))
     }
   }
 
@@ -240,12 +215,9 @@ final class GroupWriter: Sendable {
     let commitments = group.changes.newCommitments
     let sealed = try commitments.map { try group.seal($0) }
     return Query(.insertCommitments) {
-      $0.bind(commitments.map(\.owner.rawValue))
-      $0.bind(commitments.map(\.chain))
+      $0.bind(commitments.map(\.owner.rawValue), commitments.map(\.chain))
       $0.bind(uuids: commitments.map(\.id.bytes))
-      $0.bind(sealed)
-      $0.bind(commitments.map(\.active.hash.bytes))
-      $0.bind(commitments.map(\.created))
+      $0.bind(sealed, commitments.map(\.active.hash.bytes), commitments.map(\.created))
       $0.bind(commitments.map(\.expires))
     }
   }
@@ -254,14 +226,9 @@ final class GroupWriter: Sendable {
     let seeds = group.changes.revealedSeeds
     let owners = try seeds.map { try group.owner(of: $0.chain) }
     return Query(.insertRevealedSeeds) {
-      $0.bind(owners)
-      $0.bind(seeds.map(\.chain))
-      $0.bind(seeds.map { Int64($0.epoch) })
-      $0.bind(seeds.map(\.seed.ascii))
-      $0.bind(seeds.map(\.hash.bytes))
-      $0.bind(seeds.map(\.cursor))
-      $0.bind(seeds.map(\.nonce))
-      $0.bind(seeds.map(\.revealed))
+      $0.bind(owners, seeds.map(\.chain), seeds.map { Int64($0.epoch) })
+      $0.bind(seeds.map(\.seed.ascii), seeds.map(\.hash.bytes), seeds.map(\.cursor))
+      $0.bind(seeds.map(\.nonce), seeds.map(\.revealed))
     }
   }
 
@@ -276,24 +243,16 @@ final class GroupWriter: Sendable {
 
   private static func insert(_ deliveries: [NewDelivery]) -> Query {
     Query(.insertDeliveries) {
-      $0.bind(deliveries.map(\.endpoint.rawValue))
-      $0.bind(deliveries.map(\.outcome))
-      $0.bind(deliveries.map(\.created))
+      $0.bind(deliveries.map(\.endpoint.rawValue), deliveries.map(\.outcome), deliveries.map(\.created))
     }
   }
 
   private static func insert(_ drawn: [(id: TestDrawID, outcome: Outcome)]) -> Query {
     Query(.insertTestOutcomes) {
-      $0.bind(drawn.map(\.id.account.rawValue))
-      $0.bind(drawn.map(\.id.digest))
-      $0.bind(drawn.map(\.outcome.id))
-      $0.bind(drawn.map(\.outcome.clientSeed.bytes))
-      $0.bind(drawn.map(\.outcome.serverHash.bytes))
-      $0.bind(drawn.map { Int16($0.outcome.endpoint.rawValue) })
-      $0.bind(drawn.map(\.outcome.stored))
-      $0.bind(drawn.map(\.outcome.fields))
-      $0.bind(drawn.map(\.outcome.items))
-      $0.bind(drawn.map(\.outcome.created))
+      $0.bind(drawn.map(\.id.account.rawValue), drawn.map(\.id.digest), drawn.map(\.outcome.id))
+      $0.bind(drawn.map(\.outcome.clientSeed.bytes), drawn.map(\.outcome.serverHash.bytes))
+      $0.bind(drawn.map { Int16($0.outcome.endpoint.rawValue) }, drawn.map(\.outcome.stored))
+      $0.bind(drawn.map(\.outcome.fields), drawn.map(\.outcome.items), drawn.map(\.outcome.created))
     }
   }
 
@@ -302,13 +261,9 @@ final class GroupWriter: Sendable {
     return Query(.insertRecords) {
       $0.bind(records.lazy.map(\.scope.account.rawValue))
       $0.bind(uuids: records.lazy.map(\.scope.digest))
-      $0.bind(records.lazy.map { Int16($0.scope.mode.rawValue) })
-      $0.bind(records.lazy.map(\.scope.key))
-      $0.bind(records.lazy.map(\.fingerprint))
-      $0.bind(records.lazy.map { Int16($0.reply.status) })
-      $0.bind(records.lazy.map(\.reply.shortID))
-      $0.bind(bodies.lazy.map(\.rest))
-      $0.bind(bodies.lazy.map(\.parts))
+      $0.bind(records.lazy.map { Int16($0.scope.mode.rawValue) }, records.lazy.map(\.scope.key))
+      $0.bind(records.lazy.map(\.fingerprint), records.lazy.map { Int16($0.reply.status) })
+      $0.bind(records.lazy.map(\.reply.shortID), bodies.lazy.map(\.rest), bodies.lazy.map(\.parts))
       $0.bind(records.lazy.map(\.created))
     }
   }
@@ -319,10 +274,8 @@ final class GroupWriter: Sendable {
     }
     let slot = Int16.random(in: 1...16)
     return Query(.addUsage) {
-      $0.bind(entries.map(\.key.account.rawValue))
-      $0.bind(entries.map(\.key.day.number))
-      $0.bind(entries.map { Int16($0.key.endpoint.rawValue) })
-      $0.bind(entries.map { $0.key.account == .anonymous ? slot : 0 })
+      $0.bind(entries.map(\.key.account.rawValue), entries.map(\.key.day.number))
+      $0.bind(entries.map { Int16($0.key.endpoint.rawValue) }, entries.map { $0.key.account == .anonymous ? slot : 0 })
       $0.bind(entries.map { Int64($0.value) })
     }
   }

@@ -1,4 +1,5 @@
 import Ledger
+import SQLStore
 
 /// A ledger being written into an empty PostgreSQL database from end to end. What was begun can be gone on with, and until
 /// it is finished no server starts on the database.
@@ -53,7 +54,7 @@ public final class PostgresImport {
   }
 
   /// Adds rows, in one transaction.
-  public func append(_ rows: [[LedgerValue]], to table: LedgerTable) throws {
+  public func append(_ rows: [[SQLValue]], to table: LedgerTable) throws {
     let names = table.columns.map(\.name) + (table.name == "usage" ? ["slot"] : [])
     let arrays = table.columns.enumerated().map { "$\($0.offset + 1)::\($0.element.kind.sqlType)[]" }
     let selected =
@@ -68,7 +69,7 @@ public final class PostgresImport {
                 switch column.kind {
                 case .integer: parameters.bind(rows.map { $0[index].integer })
                 case .bytes: parameters.bind(rows.map { $0[index].bytes })
-                case .text: parameters.bind(texts: rows.map { $0[index].bytes })
+                case .text: parameters.bind(texts: rows.map { $0[index].text })
                 case .uuid: parameters.bind(uuids: rows.map { $0[index].bytes ?? [] })
                 }
               }
@@ -100,15 +101,12 @@ public final class PostgresImport {
     fileprivate let table: LedgerTable
 
     /// The next rows, so many of them; none at the end.
-    public func next(_ count: Int) throws -> [[LedgerValue]] {
+    public func next(_ count: Int) throws -> [[SQLValue]] {
       let fetch: Statement = "FETCH \(count) FROM all_\(table.name)"
       return try source.failing { session in
         let found = try session.use { try $0.run([Query(fetch)], patience: .seconds(3600))[0] }
-        return (0..<found.count).map { row in
-          table.columns.enumerated().map { index, column in
-            if found.isNull(row, index) { return .null }
-            return column.kind == .integer ? .integer(found.integer(row, index)) : .bytes(found.bytes(row, index))
-          }
+        return try (0..<found.count).map { row in
+          try table.columns.indices.map { try found.value(row, $0) }
         }
       }
     }
@@ -188,7 +186,8 @@ extension LedgerTable.Kind {
   }
 }
 
-extension LedgerValue {
+extension SQLValue {
   fileprivate var integer: Int64? { if case .integer(let integer) = self { integer } else { nil } }
+  fileprivate var text: String? { if case .text(let text) = self { text } else { nil } }
   fileprivate var bytes: [UInt8]? { if case .bytes(let bytes) = self { bytes } else { nil } }
 }

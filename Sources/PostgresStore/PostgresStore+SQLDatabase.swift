@@ -123,7 +123,7 @@ extension SQLResult {
 }
 
 extension QueryResult {
-  fileprivate func value(_ row: Int, _ column: Int) throws -> SQLValue {
+  func value(_ row: Int, _ column: Int) throws -> SQLValue {
     if isNull(row, column) { return .null }
     // By the numbers PostgreSQL gives its built-in types: https://www.postgresql.org/docs/15/catalog-pg-type.html
     switch type(column) {

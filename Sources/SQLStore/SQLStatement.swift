@@ -77,6 +77,16 @@ public enum SQLValue: Sendable, Equatable {
   case integer(Int64)
   case text(String)
   case bytes([UInt8])
+
+  /// What it holds, in bytes.
+  package var size: Int {
+    switch self {
+    case .null: 0
+    case .integer: 8
+    case .text(let text): text.utf8.count
+    case .bytes(let bytes): bytes.count
+    }
+  }
 }
 
 /// The type of a parameter, which a NULL has too.

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Ledger
+import SQLStore
 
 extension SQLiteStore {
   /// Lets `body` read the whole ledger as it is at one moment, and then closes the file for good: see
@@ -67,7 +68,7 @@ public struct SQLiteExport {
   /// Hands the rows of a table to `body`, in the table's order, all but the first `skipping`, so many at a time, or fewer
   /// where they are large.
   public func rows(
-    of table: LedgerTable, skipping: Int, atOnce: Int, _ body: ([[LedgerValue]]) throws -> Void
+    of table: LedgerTable, skipping: Int, atOnce: Int, _ body: ([[SQLValue]]) throws -> Void
   ) throws {
     let columns = table.columns.map { Self.expression($0.name, in: table.name) }.joined(separator: ", ")
     let cursor = try Row.fetchCursor(
@@ -77,10 +78,10 @@ public struct SQLiteExport {
         LIMIT -1 OFFSET ?
         """,
       arguments: [skipping])
-    var batch: [[LedgerValue]] = []
+    var batch: [[SQLValue]] = []
     var bytes = 0
     while let row = try cursor.next() {
-      let values = table.columns.indices.map { Self.value(row, $0) }
+      let values = try row.databaseValues.map(SQLValue.init)
       batch.append(values)
       bytes += values.reduce(0) { $0 + $1.size }
       if batch.count == atOnce || bytes >= 8 << 20 {
@@ -102,15 +103,6 @@ public struct SQLiteExport {
       max(t.created, coalesce((SELECT o.created FROM outcomes o WHERE o.id = newest_outcome(t.trail)), 0))
       """
     default: "t." + column
-    }
-  }
-
-  private static func value(_ row: Row, _ column: Int) -> LedgerValue {
-    switch (row[column] as DatabaseValue).storage {
-    case .int64(let integer): .integer(integer)
-    case .string(let text): .bytes(Array(text.utf8))
-    case .blob(let data): .bytes(Array(data))
-    case .null, .double: .null
     }
   }
 }

@@ -101,7 +101,7 @@ extension Dialect {
 }
 
 extension SQLValue {
-  fileprivate init(_ value: DatabaseValue) throws {
+  init(_ value: DatabaseValue) throws {
     switch value.storage {
     case .null: self = .null
     case .int64(let integer): self = .integer(integer)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Ledger
 import PostgresStore
+import SQLStore
 import SQLiteStore
 
 struct MigrateCommand: AsyncParsableCommand {
@@ -107,7 +108,7 @@ struct MigrateCommand: AsyncParsableCommand {
     _ table: LedgerTable, _ source: SQLiteExport, _ destination: PostgresImport, _ advance: (Int) -> Void
   ) throws {
     // Both are read a batch at a time; a batch of the one is held until the other's is there, which is of the same rows.
-    var copied: [[LedgerValue]] = []
+    var copied: [[SQLValue]] = []
     let reader = try destination.reader(of: table)
     try source.rows(of: table, skipping: 0, atOnce: rowsAtOnce) { rows in
       copied = try reader.next(rows.count)

@@ -228,8 +228,7 @@ def check_ledger(fleet, answers=()):
     FROM (SELECT account_id, sum(count) n FROM usage GROUP BY account_id) u
     FULL JOIN (SELECT coalesce(a.id, 0) account_id, count(*) n
       FROM outcomes p LEFT JOIN commitments m ON m.chain_id = -p.owner_id
-      LEFT JOIN api_keys k ON k.id = coalesce(m.owner_id, p.owner_id)
-        LEFT JOIN accounts a ON a.id = k.account_id AND a.deleted IS NULL GROUP BY 1) o ON o.account_id = u.account_id
+        LEFT JOIN accounts a ON a.id = coalesce(m.owner_id, p.owner_id) AND a.deleted IS NULL GROUP BY 1) o ON o.account_id = u.account_id
     WHERE u.n IS DISTINCT FROM o.n""")
   assert usage == [], "usage must count every outcome once"
 

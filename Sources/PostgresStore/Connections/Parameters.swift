@@ -42,8 +42,20 @@ struct Parameters {
     array(of: Element.type, elements)
   }
 
-  /// `text[]`, of UTF-8, with nulls in it.
-  mutating func bind(texts: some Collection<[UInt8]?>) { array(of: 25, texts) }
+  mutating func bind<A: ArrayElement, B: ArrayElement>(_ a: some Collection<A>, _ b: some Collection<B>) {
+    bind(a)
+    bind(b)
+  }
+
+  mutating func bind<A: ArrayElement, B: ArrayElement, C: ArrayElement>(
+    _ a: some Collection<A>, _ b: some Collection<B>, _ c: some Collection<C>
+  ) {
+    bind(a, b)
+    bind(c)
+  }
+
+  /// `text[]`, with nulls in it.
+  mutating func bind(texts: some Collection<String?>) { array(of: 25, texts.map { $0.map { Array($0.utf8) } }) }
 
   /// `uuid[]`, of 16 bytes each.
   mutating func bind(uuids: some Collection<[UInt8]>) { array(of: 2950, uuids) }

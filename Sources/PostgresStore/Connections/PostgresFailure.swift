@@ -1,5 +1,6 @@
 import CPQ
 import Ledger
+import SQLStore
 
 /// What PostgreSQL, or the way to it, said when something could not be done.
 struct PostgresFailure: Error, CustomStringConvertible {
@@ -57,6 +58,7 @@ extension StoreFailure {
     switch error {
     case let failure as StoreFailure: self = failure
     case let failure as PostgresFailure: self.init(failure)
+    case let failure as UniqueViolation: self.init("\(failure)")
     // Whatever else there is comes from a row's contents.
     default: self = .damaged("\(error)")
     }

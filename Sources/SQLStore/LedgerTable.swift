@@ -116,19 +116,3 @@ public struct LedgerTable: Sendable {
       ]),
   ]
 }
-
-/// One column of one row.
-public enum LedgerValue: Sendable, Equatable {
-  case null
-  case integer(Int64)
-  case bytes([UInt8])
-
-  /// What it holds, in bytes.
-  public var size: Int {
-    switch self {
-    case .null: 0
-    case .integer: 8
-    case .bytes(let bytes): bytes.count
-    }
-  }
-}
