@@ -201,7 +201,7 @@ def test_coordinates_find_the_callers_own_outcome(logged):
     for seed in {outcome["clientSeed"] for outcome in outcomes}:
       for outcome in server.get("/api/listOutcomes", {"clientSeed": seed}, key=caller).json():
         listed[caller, outcome["shortId"]] = outcome
-  assert len(listed) == 14
+  assert len(listed) == 21
   for (caller, short_id), outcome in listed.items():
     answer = proof_of(server, date, coordinates(outcome), key=caller)
     assert answer.status == 200, answer

@@ -239,7 +239,7 @@ def check_ledger(fleet, answers=()):
         coalesce(convert_from(o.items, 'UTF8'), ''), convert_from(o.fields, 'UTF8')
       FROM outcomes o JOIN chains c ON c.owner_id = o.owner_id AND c.id = o.chain_id"""):
     stored[int(owner), seed, int(cursor), int(nonce)] = (int(created), stored_value(int(endpoint), bytes.fromhex(value), items, fields))
-  owners = {prefix: int(number) for number, prefix in fleet.sql("SELECT id, prefix FROM api_keys")}
+  owners = {prefix: int(number) for number, prefix in fleet.sql("SELECT account_id, prefix FROM api_keys")}
   short_ids = collections.Counter()
   first = {}
   for claim, key, response in answers:
