@@ -39,7 +39,8 @@ class Load:
   name: str
   script: str
   draws: int = 0  # stored outcomes for each request answered
-  target: float = 0  # of (draws or requests) a second, over the bare route's requests a second
+  target: float = 0  # of (draws or requests) a second, over the bare route's requests a second; or
+  to_seeds: bool = False  # over the seeds a second that all cores can compute
   runs: list = field(default_factory=list)  # one dictionary for each measured round
   acknowledged: int = 0  # requests answered with success, warm-up included
   cut_short: int = 0  # requests that may have been under way when wrk stopped
@@ -51,6 +52,12 @@ class Load:
 
 class Failure(Exception):
   """A sentence on what went wrong; the run cannot be trusted."""
+
+
+def seed_rate(threads, seconds):
+  """How many server seeds a second so many threads compute that do nothing else."""
+  output = subprocess.run([RELEASE / "seed-rate", str(threads), str(seconds)], capture_output=True, text=True, check=True).stdout
+  return int(output.split()[0])
 
 
 class Server:
@@ -102,9 +109,11 @@ class Bench:
       Load("keyed draws, fresh keys", "keyed", draws=1, target=0.4),
       Load("replays of one key", "replay", target=0.8),
       Load("batches of 50 draws", "batch", draws=50, target=2.0),
+      Load("batches of 50 new seeds", "newseeds", draws=50, target=0.4, to_seeds=True),
     ]
     self.singles = 0  # outcomes drawn by `ask`, outside wrk
     self.problems = []
+    self.seed_rates = []  # of each round
 
   def ask(self, method, path, body=None, headers=None):
     """One request outside wrk: status, headers, body."""
@@ -165,10 +174,11 @@ class Bench:
       progress(f"round {number} of {self.options.rounds}")
       for load in self.loads:
         self.run(load, self.options.seconds)
-    bare = self.loads[0].runs
+      self.seed_rates.append(seed_rate(os.cpu_count(), seconds=2))
+    bare = [run["requests"] for run in self.loads[0].runs]
     for load in self.loads:
-      for run, yardstick in zip(load.runs, bare):
-        run["ratio"] = (run["draws"] or run["requests"]) / yardstick["requests"]
+      for run, yardstick in zip(load.runs, self.seed_rates if load.to_seeds else bare):
+        run["ratio"] = (run["draws"] or run["requests"]) / yardstick
     self.resident_peak = self.server.memory("VmHWM")
 
   def stored(self):

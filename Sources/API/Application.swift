@@ -86,6 +86,7 @@ public func buildApplication(
     StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, desk: streams),
     VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
     MerkleRoutes(parts: parts.merkle),
+    KeyRoutes(seedKey: parts.store.seeds.publicKey, rootKey: parts.merkle.publicKey),
     SystemRoutes(
       store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle,
       document: openAPIDocument(servedAt: configuration.publicURL)),

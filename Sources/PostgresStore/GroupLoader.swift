@@ -10,6 +10,7 @@ import Synchronization
 /// once a second, and of chains that other servers move too, every time.
 final class GroupLoader: Sendable {
   private let vault: Vault
+  private let seeds: ChainSeeds
   /// Replaces the database's clock in tests.
   private let clock: (@Sendable () -> Milliseconds)?
   private let known = Mutex(BoundedCache<ChainKey, KnownChain>(capacity: 20_000))
@@ -18,8 +19,9 @@ final class GroupLoader: Sendable {
   /// What a group sees, and its chains as they are stored, by their ids.
   typealias Loaded = (snapshot: Snapshot, chains: [Int64: StoredChain])
 
-  init(vault: Vault, clock: (@Sendable () -> Milliseconds)?) {
+  init(vault: Vault, seeds: ChainSeeds, clock: (@Sendable () -> Milliseconds)?) {
     self.vault = vault
+    self.seeds = seeds
     self.clock = clock
   }
 
@@ -94,16 +96,16 @@ final class GroupLoader: Sendable {
     to loaded: inout Loaded, _ plan: LoadPlan, _ results: [QueryResult], _ known: [ChainKey: KnownChain],
     on connection: Connection
   ) throws -> Milliseconds {
-    var rows: [(key: ChainKey, row: ChainRow, sealed: [UInt8])] = []
+    var rows: [(key: ChainKey, row: ChainRow)] = []
     rows.reserveCapacity(plan.shared.count + plan.owned.count)
     var earliest: Milliseconds = 0
     for (place, keys) in [(plan.sharedAt, plan.shared), (plan.ownedAt, plan.owned)] {
       try place.read(results, keys, Need.chain, &loaded.snapshot.failures) { key, row in
         let chain = try ChainRow(row)
-        let moved = row.integer(7)
+        let moved = row.integer(8)
         guard moved.isPlausible else { throw StoreFailure.damaged("chain \(chain.id) moved at no time: \(moved)") }
         earliest = max(earliest, moved)
-        rows.append((key, chain, row.bytes(2)))
+        rows.append((key, chain))
       }
     }
     var evidence: [ChainKey: Evidence] = [:]
@@ -120,9 +122,9 @@ final class GroupLoader: Sendable {
     }
     loaded.chains.reserveCapacity(rows.count)
     loaded.snapshot.chains.reserveCapacity(rows.count)
-    for (key, row, sealed) in rows {
+    for (key, row) in rows {
       do throws(StoreFailure) {
-        let chain = try self.chain(key, row, sealed, known[key], evidence[key])
+        let chain = try self.chain(key, row, known[key], evidence[key])
         loaded.snapshot.chains[key] = chain.chain
         loaded.chains[row.id] = chain
       } catch {
@@ -133,26 +135,21 @@ final class GroupLoader: Sendable {
   }
 
   private func chain(
-    _ key: ChainKey, _ row: ChainRow, _ sealed: [UInt8], _ known: KnownChain?, _ evidence: Evidence?
+    _ key: ChainKey, _ row: ChainRow, _ known: KnownChain?, _ evidence: Evidence?
   ) throws(StoreFailure) -> StoredChain {
     let isUnmoved = known?.stands(at: row) == true
     if evidence != nil || !isUnmoved { try row.check(newest: evidence?.newest, revealed: evidence?.revealed) }
-    let active: ActiveSeed
-    if let known, known.epoch == row.epoch, known.sealed == sealed {
-      active = known.active
-    } else {
-      active = try vault.openSeed(sealed, chain: row.id, epoch: row.epoch)
-    }
-    if evidence != nil || known?.sealed != sealed || known?.isShared != (known != nil && !isUnmoved) {
+    let chain = try row.chain(key, seeds)
+    if evidence != nil || known?.isShared != (known != nil && !isUnmoved) {
       self.known.withLock {
         $0.insert(
           KnownChain(
-            sealed: sealed, active: active, epoch: row.epoch, cursor: row.cursor, nonce: row.nonce, trail: row.trail,
-            checked: .now, isShared: known != nil && !isUnmoved),
+            epoch: row.epoch, cursor: row.cursor, nonce: row.nonce, trail: row.trail, checked: .now,
+            isShared: known != nil && !isUnmoved),
           for: key)
       }
     }
-    return row.chain(key, active: active)
+    return chain
   }
 
   /// Keys, usage, webhooks, and the time: see ``Statement/selectFacts``.
@@ -184,9 +181,6 @@ final class GroupLoader: Sendable {
 
 /// A chain as this server has checked it or left it.
 private struct KnownChain {
-  let sealed: [UInt8]
-  /// What `sealed` holds.
-  let active: ActiveSeed
   let epoch: Int64
   var cursor, nonce: Int64
   var trail: OutcomeTrail

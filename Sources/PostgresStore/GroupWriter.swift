@@ -31,9 +31,9 @@ final class GroupWriter: Sendable {
   /// What numbers are set aside for.
   enum Counter: String { case outcomes, chains }
 
-  init(vault: Vault, clock: (@Sendable () -> Milliseconds)?) {
+  init(vault: Vault, seeds: ChainSeeds, clock: (@Sendable () -> Milliseconds)?) {
     self.vault = vault
-    loader = GroupLoader(vault: vault, clock: clock)
+    loader = GroupLoader(vault: vault, seeds: seeds, clock: clock)
   }
 
   /// - Throws: ``PostgresFailure``, or a ``StoreFailure`` if the database makes no sense.
@@ -136,15 +136,9 @@ final class GroupWriter: Sendable {
     if !changes.newChains.isEmpty { queries.append(try Self.insertChains(of: group, at: now)) }
     if !changes.rotatedChains.isEmpty { queries.append(try Self.rotateChains(of: group, at: now)) }
     if !changes.movedChains.isEmpty { queries.append(try Self.moveChains(of: group, at: now)) }
-    if !changes.revealedSeeds.isEmpty { queries.append(try Self.insertRevealedSeeds(of: group)) }
+    if !changes.revealedSeeds.isEmpty { queries.append(Self.insert(changes.revealedSeeds)) }
     if !changes.newCommitments.isEmpty { queries.append(try Self.insertCommitments(of: group)) }
-    let used = changes.usedCommitments
-    if !used.isEmpty {
-      queries.append(
-        Query(.useCommitments) {
-          $0.bind(used.map(\.owner.rawValue), used.map(\.chain), used.map { $0.revealed ?? now })
-        })
-    }
+    if !changes.usedCommitments.isEmpty { queries.append(Self.use(changes.usedCommitments)) }
     if !changes.deliveries.isEmpty { queries.append(Self.insert(changes.deliveries)) }
     if !changes.testOutcomes.isEmpty { queries.append(Self.insert(changes.testOutcomes)) }
     // An expired record that is not swept yet makes room.
@@ -176,11 +170,10 @@ final class GroupWriter: Sendable {
 
   private static func insertChains(of group: GroupStorage, at now: Milliseconds) throws -> Query {
     let chains = group.changes.newChains.sorted { $0.key < $1.key }
-    let sealed = try chains.map { try group.seal($0) }
     let trails = try chains.map { try group.before($0).trail.bytes }
     return Query(.insertChains) {
       $0.bind(chains.map(\.key.owner.rawValue), chains.map(\.key.clientSeed.bytes), chains.map(\.id))
-      $0.bind(chains.map { Int64($0.epoch) }, sealed, chains.map(\.active.hash.bytes))
+      $0.bind(chains.map(\.era), chains.map { Int64($0.epoch) }, chains.map(\.active.hash.bytes))
       $0.bind(chains.map(\.cursor), chains.map(\.nonce), chains.map(\.created))
       $0.bind(now)
       $0.bind(trails)
@@ -201,13 +194,20 @@ final class GroupWriter: Sendable {
   private static func rotateChains(of group: GroupStorage, at now: Milliseconds) throws -> Query {
     let chains = group.changes.rotatedChains
     let stored = try chains.map { try group.before($0) }
-    let sealed = try chains.map { try group.seal($0) }
     return Query(.rotateChains) {
-      $0.bind(chains.map(\.key.owner.rawValue), chains.map(\.id), chains.map { Int64($0.epoch) })
-      $0.bind(sealed, chains.map(\.active.hash.bytes), chains.map(\.cursor))
+      $0.bind(chains.map(\.key.owner.rawValue), chains.map(\.id), chains.map(\.era))
+      $0.bind(chains.map { Int64($0.epoch) }, chains.map(\.active.hash.bytes), chains.map(\.cursor))
       $0.bind(chains.map(\.nonce))
       $0.bind(now)
       $0.bind(stored.map(\.chain.cursor), stored.map(\.chain.nonce), stored.map(\.trail.bytes))
+    }
+  }
+
+  private static func use(_ commitments: [Commitment]) -> Query {
+    let used = commitments.compactMap { commitment in commitment.use.map { (commitment, $0) } }
+    return Query(.useCommitments) {
+      $0.bind(used.map(\.0.owner.rawValue), used.map(\.0.chain), used.map(\.1.outcome))
+      $0.bind(used.map(\.1.clientSeed.bytes), used.map(\.1.revealed))
     }
   }
 
@@ -222,13 +222,11 @@ final class GroupWriter: Sendable {
     }
   }
 
-  private static func insertRevealedSeeds(of group: GroupStorage) throws -> Query {
-    let seeds = group.changes.revealedSeeds
-    let owners = try seeds.map { try group.owner(of: $0.chain) }
+  private static func insert(_ seeds: [RevealedSeed]) -> Query {
     return Query(.insertRevealedSeeds) {
-      $0.bind(owners, seeds.map(\.chain), seeds.map { Int64($0.epoch) })
-      $0.bind(seeds.map(\.seed.ascii), seeds.map(\.hash.bytes), seeds.map(\.cursor))
-      $0.bind(seeds.map(\.nonce), seeds.map(\.revealed))
+      $0.bind(seeds.map(\.owner.rawValue), seeds.map(\.chain), seeds.map(\.era))
+      $0.bind(seeds.map { Int64($0.epoch) }, seeds.map(\.seed.ascii), seeds.map(\.hash.bytes))
+      $0.bind(seeds.map(\.cursor), seeds.map(\.nonce), seeds.map(\.revealed))
     }
   }
 

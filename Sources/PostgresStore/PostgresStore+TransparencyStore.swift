@@ -53,7 +53,7 @@ extension PostgresStore {
           SELECT \(dialect.leafColumns), l.leaf
           FROM seen s JOIN outcomes o ON o.id = s.id LEFT JOIN \(dialect.chainOfOutcome)
             JOIN merkle_leaves l ON l.outcome_id = s.id
-          WHERE \(dialect.isChain(of: account)))
+          WHERE \(dialect.isChain(of: ChainOwner(account, .live))))
         SELECT a.*, own.*
         FROM (SELECT count(*) AS seen, (SELECT id FROM seen ORDER BY created DESC, id DESC LIMIT 1) AS last FROM seen) a
           LEFT JOIN own ON true

@@ -24,6 +24,7 @@ public final class PostgresStore: Sendable {
   let clock: (@Sendable () -> Milliseconds)?
   let shortIDs: ShortIDs
   public let vault: Vault
+  public let seeds: ChainSeeds
   let target: ConnectionTarget
 
   /// Connects, makes or upgrades the tables as needed, and checks the master key.
@@ -39,7 +40,8 @@ public final class PostgresStore: Sendable {
     self.target = target
     shortIDs = ShortIDs(masterKey: masterKey)
     vault = masterKey.vault
-    groups = GroupWriter(vault: vault, clock: clock)
+    seeds = ChainSeeds(key: try masterKey.seedKey())
+    groups = GroupWriter(vault: vault, seeds: seeds, clock: clock)
     func sessions(_ count: Int, _ prepare: @escaping @Sendable (Connection) throws -> Void) -> [Session] {
       (0..<count).map { _ in Session(target: target, prepare: prepare) }
     }

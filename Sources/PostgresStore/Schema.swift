@@ -74,8 +74,8 @@ enum Schema {
       owner_id bigint NOT NULL,
       client_seed bytea NOT NULL,
       id bigint NOT NULL,
+      era bigint NOT NULL,
       epoch bigint NOT NULL,
-      sealed_seed bytea NOT NULL,
       server_hash bytea NOT NULL,
       cursor bigint NOT NULL,
       nonce bigint NOT NULL,
@@ -87,11 +87,12 @@ enum Schema {
     CREATE UNIQUE INDEX chains_by_id ON chains (owner_id, id);
     CREATE INDEX chains_by_hash ON chains (server_hash);
 
-    -- Server seeds that are no secret any more, as their 64 characters. A chain's row holds the seed of its current
+    -- Server seeds that are no secret any more, as their 64 characters. A chain's row holds the hash of its current
     -- epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
     CREATE TABLE revealed_seeds (
       owner_id bigint NOT NULL,
       chain_id bigint NOT NULL,
+      era bigint NOT NULL,
       epoch bigint NOT NULL,
       server_seed bytea NOT NULL,
       server_hash bytea NOT NULL,
@@ -103,7 +104,7 @@ enum Schema {
     CREATE INDEX revealed_seeds_by_hash ON revealed_seeds (server_hash);
 
     -- A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
-    -- owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner.
+    -- owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner. The last three say what became of it.
     CREATE TABLE commitments (
       owner_id bigint NOT NULL,
       chain_id bigint NOT NULL,
@@ -112,11 +113,16 @@ enum Schema {
       server_hash bytea NOT NULL,
       created bigint NOT NULL,
       expires bigint NOT NULL,
+      outcome_id bigint,
+      client_seed bytea,
       revealed bigint,
       PRIMARY KEY (owner_id, chain_id)
     );
     -- What is swept, by when it may be.
     CREATE INDEX commitments_open ON commitments (expires) WHERE revealed IS NULL;
+    -- What a caller looks for of its own.
+    CREATE INDEX commitments_revealed ON commitments (owner_id, client_seed, revealed, outcome_id)
+      WHERE revealed IS NOT NULL;
 
     -- The largest table, so it has one index, which grows at its end. previous and jump are rows of the same chain, or 0:
     -- see OutcomeTrail. That no coordinate is used twice is seen to where a chain moves.

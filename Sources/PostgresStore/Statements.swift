@@ -43,7 +43,7 @@ extension Statement {
     + " ELSE 9 END"
 
   private static let chainColumns =
-    "n.place, c.id, c.epoch, c.sealed_seed, c.cursor, c.nonce, c.created, c.trail, c.moved"
+    "n.place, c.id, c.era, c.epoch, c.server_hash, c.cursor, c.nonce, c.created, c.trail, c.moved"
 
   /// Chains that nobody else can move: their account is locked.
   static let selectChains: Statement = "SELECT \(chainColumns) FROM \(chainsAskedFor)"
@@ -89,7 +89,7 @@ extension Statement {
     """
 
   static let lockCommitments: Statement = """
-    SELECT n.place, c.chain_id, c.owner_id, c.sealed_seed, c.created, c.expires, c.revealed
+    SELECT n.place, c.chain_id, c.owner_id, c.sealed_seed, c.created, c.expires, c.outcome_id, c.client_seed, c.revealed
     FROM (SELECT unnest($1::uuid[]) AS commit_id, unnest($2::bigint[]) AS place) n
     JOIN commitments c ON c.commit_id = n.commit_id
     ORDER BY n.place FOR NO KEY UPDATE OF c
@@ -120,8 +120,8 @@ extension Statement {
   // MARK: Store
 
   static let insertChains: Statement = """
-    INSERT INTO chains (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, moved, trail)
-    SELECT unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bytea[]),
+    INSERT INTO chains (owner_id, client_seed, id, era, epoch, server_hash, cursor, nonce, created, moved, trail)
+    SELECT unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bigint[]),
       unnest($6::bytea[]), unnest($7::bigint[]), unnest($8::bigint[]), unnest($9::bigint[]), $10::bigint,
       unnest($11::bytea[])
     """
@@ -140,19 +140,19 @@ extension Statement {
     """
 
   static let rotateChains: Statement = """
-    UPDATE chains c SET epoch = n.epoch, sealed_seed = n.sealed_seed, server_hash = n.server_hash, cursor = n.cursor,
+    UPDATE chains c SET era = n.era, epoch = n.epoch, server_hash = n.server_hash, cursor = n.cursor,
       nonce = n.nonce / \(mustNotHaveMoved), moved = $8::bigint, trail = n.trail
-    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS epoch,
-      unnest($4::bytea[]) AS sealed_seed, unnest($5::bytea[]) AS server_hash, unnest($6::bigint[]) AS cursor,
+    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS era,
+      unnest($4::bigint[]) AS epoch, unnest($5::bytea[]) AS server_hash, unnest($6::bigint[]) AS cursor,
       unnest($7::bigint[]) AS nonce, unnest($9::bigint[]) AS old_cursor, unnest($10::bigint[]) AS old_nonce,
       unnest($11::bytea[]) AS trail) n
     WHERE c.owner_id = n.owner_id AND c.id = n.id
     """
 
   static let insertRevealedSeeds: Statement = """
-    INSERT INTO revealed_seeds (owner_id, chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
-    SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bytea[]), unnest($5::bytea[]),
-      unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[])
+    INSERT INTO revealed_seeds (owner_id, chain_id, era, epoch, server_seed, server_hash, cursor, nonce, revealed)
+    SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bytea[]),
+      unnest($6::bytea[]), unnest($7::bigint[]), unnest($8::bigint[]), unnest($9::bigint[])
     """
 
   static let insertCommitments: Statement = """
@@ -163,8 +163,10 @@ extension Statement {
 
   /// Fails where a commitment was used before, like ``moveChains``.
   static let useCommitments: Statement = """
-    UPDATE commitments c SET revealed = n.revealed / CASE WHEN c.revealed IS NULL THEN 1 ELSE 0 END
-    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS chain_id, unnest($3::bigint[]) AS revealed) n
+    UPDATE commitments c SET outcome_id = n.outcome_id, client_seed = n.client_seed,
+      revealed = n.revealed / CASE WHEN c.revealed IS NULL THEN 1 ELSE 0 END
+    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS chain_id, unnest($3::bigint[]) AS outcome_id,
+      unnest($4::bytea[]) AS client_seed, unnest($5::bigint[]) AS revealed) n
     WHERE c.owner_id = n.owner_id AND c.chain_id = n.chain_id
     """
 

@@ -10,17 +10,21 @@ public struct Dialect: Sendable {
   let skippingLocked: SQLStatement
   /// The column `slot` of `usage`, with a comma before it, and its value; empty where there is no such column.
   let usageSlot: (column: SQLStatement, value: SQLStatement)
+  /// The 16 bytes of a UUID.
+  let bytesOfUUID: @Sendable (SQLStatement) -> SQLStatement
   /// Whether outcomes and revealed seeds have a column for the owner of their chain, and chains are found by both.
   let namesOwners: Bool
 
   public init(
     placeholder: @escaping @Sendable (Int, SQLType) -> String, forUpdate: SQLStatement, skippingLocked: SQLStatement,
-    usageSlot: (column: SQLStatement, value: SQLStatement), namesOwners: Bool
+    usageSlot: (column: SQLStatement, value: SQLStatement),
+    bytesOfUUID: @escaping @Sendable (SQLStatement) -> SQLStatement, namesOwners: Bool
   ) {
     self.placeholder = placeholder
     self.forUpdate = forUpdate
     self.skippingLocked = skippingLocked
     self.usageSlot = usageSlot
+    self.bytesOfUUID = bytesOfUUID
     self.namesOwners = namesOwners
   }
 }
@@ -60,11 +64,18 @@ extension Dialect {
   /// What ``LogLeaf/init(row:)`` reads.
   package var leafColumns: SQLStatement { "o.id, c.client_seed, o.cursor, o.nonce, o.created, \(serverHash)" }
 
-  /// Whether the chain is an account's, or what one of its commitments became.
-  package func isChain(of account: AccountID) -> SQLStatement {
+  /// What ``RevealedCommitment/init(row:_:)`` reads of a commitment `m`.
+  var commitmentColumns: SQLStatement {
     """
-    (c.owner_id = \(account.rawValue) OR c.owner_id = -c.id AND EXISTS (
-      SELECT 1 FROM commitments m WHERE m.owner_id = \(account.rawValue) AND m.chain_id = c.id))
+    \(bytesOfUUID("m.commit_id")) AS commit_id, m.chain_id AS commitment_chain, m.sealed_seed AS commitment_seed
+    """
+  }
+
+  /// Whether the chain is its owner's, or what one of the owner's commitments became.
+  package func isChain(of owner: ChainOwner) -> SQLStatement {
+    """
+    (c.owner_id = \(owner.rawValue) OR c.owner_id = -c.id AND EXISTS (
+      SELECT 1 FROM commitments m WHERE m.owner_id = \(owner.rawValue) AND m.chain_id = c.id))
     """
   }
 }

@@ -48,13 +48,9 @@ public struct GroupStorage: Sendable {
     return stored.chain.key.owner.rawValue
   }
 
-  /// The chain's server seed as its row holds it.
-  public func seal(_ chain: SeedChain) throws -> [UInt8] {
-    try vault.seal(chain.active.seed, chain: chain.id, epoch: chain.epoch)
-  }
-
+  /// The commitment's server seed as its row holds it.
   public func seal(_ commitment: Commitment) throws -> [UInt8] {
-    try vault.seal(commitment.active.seed, chain: commitment.chain, epoch: 0)
+    try vault.seal(commitment.active.seed, chain: commitment.chain)
   }
 }
 

@@ -47,21 +47,21 @@ public struct LedgerTable: Sendable {
     LedgerTable(
       "chains", by: "id",
       columns: [
-        "id": .integer, "owner_id": .integer, "client_seed": .bytes, "epoch": .integer, "sealed_seed": .bytes,
+        "id": .integer, "owner_id": .integer, "client_seed": .bytes, "era": .integer, "epoch": .integer,
         "server_hash": .bytes, "cursor": .integer, "nonce": .integer, "created": .integer, "moved": .integer,
         "trail": .bytes,
       ]),
     LedgerTable(
       "revealed_seeds", by: "chain_id", "epoch",
       columns: [
-        "owner_id": .integer, "chain_id": .integer, "epoch": .integer, "server_seed": .bytes, "server_hash": .bytes,
-        "cursor": .integer, "nonce": .integer, "revealed": .integer,
+        "owner_id": .integer, "chain_id": .integer, "era": .integer, "epoch": .integer, "server_seed": .bytes,
+        "server_hash": .bytes, "cursor": .integer, "nonce": .integer, "revealed": .integer,
       ]),
     LedgerTable(
       "commitments", by: "chain_id",
       columns: [
         "chain_id": .integer, "commit_id": .uuid, "owner_id": .integer, "sealed_seed": .bytes, "server_hash": .bytes,
-        "created": .integer, "expires": .integer, "revealed": .integer,
+        "created": .integer, "expires": .integer, "revealed": .integer, "outcome_id": .integer, "client_seed": .bytes,
       ]),
     LedgerTable(
       "outcomes", by: "id",

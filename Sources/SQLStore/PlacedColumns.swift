@@ -17,11 +17,11 @@ extension PlacedColumns {
 }
 
 extension ChainRow {
-  /// Of id, epoch, sealed seed, cursor, nonce, created, trail.
+  /// Of id, era, epoch, server hash, cursor, nonce, created, trail.
   package init(_ row: some PlacedColumns) throws(StoreFailure) {
     try self.init(
-      id: row.integer(0), epoch: row.integer(1), cursor: row.integer(3), nonce: row.integer(4), created: row.integer(5),
-      trail: row.bytes(6))
+      id: row.integer(0), era: row.integer(1), epoch: row.integer(2), serverHash: row.bytes(3), cursor: row.integer(4),
+      nonce: row.integer(5), created: row.integer(6), trail: row.bytes(7))
   }
 }
 
@@ -35,11 +35,12 @@ extension ChainRow.Newest {
 }
 
 extension Commitment {
-  /// Of chain, owner, sealed seed, created, expires, revealed.
+  /// Of chain, owner, sealed seed, created, expires, outcome, client seed, revealed.
   package init(_ id: CommitID, _ row: some PlacedColumns, _ vault: Vault) throws(StoreFailure) {
     try self.init(
       id: id, chain: row.integer(0), owner: row.integer(1), sealedSeed: row.bytes(2), created: row.integer(3),
-      expires: row.integer(4), revealed: row.optionalInteger(5), vault: vault)
+      expires: row.integer(4), outcome: row.optionalInteger(5), clientSeed: row.optionalBytes(6),
+      revealed: row.optionalInteger(7), vault: vault)
   }
 }
 

@@ -116,7 +116,7 @@ extension SQLConnection {
     case .id(let number): id = number
     case .coordinates(let chain, let cursor, let nonce):
       // The newest one that is not newer is the one itself, or it does not exist.
-      guard nonce < .max, let found = try newestOutcome(of: chain, before: (cursor, nonce + 1)) else { return nil }
+      guard let found = try split(chain, unless: "(cursor, nonce) > (\(cursor), \(nonce))").older else { return nil }
       id = found
     }
     let row = try row(

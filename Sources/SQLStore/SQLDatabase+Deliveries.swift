@@ -101,7 +101,8 @@ extension SQLConnection {
     let found = try run(
       taken.map {
         """
-        SELECT d.created AS made, d.resent, d.attempts, d.outcome_id, \(dialect.outcomeColumns)
+        SELECT d.created AS made, d.resent, d.attempts, d.outcome_id, c.owner_id < 0 AS is_reveal,
+          \(dialect.outcomeColumns)
         FROM deliveries d LEFT JOIN outcomes o ON o.id = d.outcome_id LEFT JOIN \(dialect.chainOfOutcome)
         WHERE d.id = \($0.id)
         """
@@ -112,7 +113,8 @@ extension SQLConnection {
           id: taken.id, target: taken.target, created: row.integer("made"), resent: row.optionalInteger("resent"),
           attempts: row.integer("attempts"), claim: taken.claim
         ) {
-          try row.optionalInteger("outcome_id") == nil ? nil : Outcome(row: row, mode: .live).withoutItems
+          guard try row.optionalInteger("outcome_id") != nil else { return nil }
+          return try (Outcome(row: row, mode: .live).withoutItems, row.flag("is_reveal"))
         }
       }
     }

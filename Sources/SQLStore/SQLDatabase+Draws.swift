@@ -20,41 +20,30 @@ extension SQLDatabase {
     }
   }
 
-  public func revealedOutcomes(of account: AccountID, after: Int64?, limit: Int) async throws -> [Outcome] {
-    try await query { connection in
-      // Each such chain has one outcome.
-      let numbers = try connection.rows(
+  public func revealedOutcomes(of account: AccountID, after: Outcome?, limit: Int) async throws -> [Outcome] {
+    try await query { [vault] connection in
+      let dialect = connection.dialect
+      return try connection.rows(
         """
-        SELECT c.trail FROM commitments m JOIN chains c ON c.owner_id = -m.chain_id AND c.id = m.chain_id
-        WHERE m.owner_id = \(account.rawValue) AND m.chain_id > \(after ?? 0) AND m.revealed IS NOT NULL
-          AND \(SQLStatement.exists(account))
-        ORDER BY m.chain_id LIMIT \(limit)
+        SELECT o.id AS outcome_id, \(dialect.outcomeColumns), \(dialect.commitmentColumns)
+        FROM (
+          SELECT chain_id, outcome_id, row_number() OVER place AS place, sum(bytes) OVER place - bytes AS before
+          FROM (
+            SELECT m.chain_id, m.outcome_id, m.client_seed, m.revealed, \(SQLStatement.outcomeBytes) AS bytes
+            FROM commitments m JOIN outcomes o ON o.id = m.outcome_id
+            WHERE m.owner_id = \(account.rawValue) AND m.revealed IS NOT NULL AND \(SQLStatement.exists(account))
+              AND (m.client_seed, m.revealed, m.outcome_id)
+                > (\(after?.clientSeed.bytes ?? []), \(after?.created ?? 0), \(after?.id ?? 0))
+            ORDER BY m.client_seed, m.revealed, m.outcome_id LIMIT \(limit)) r
+          WINDOW place AS (ORDER BY client_seed, revealed, outcome_id)) p
+          JOIN commitments m ON m.owner_id = \(account.rawValue) AND m.chain_id = p.chain_id
+          JOIN outcomes o ON o.id = p.outcome_id LEFT JOIN \(dialect.chainOfOutcome)
+        WHERE p.before < \(OutcomePage.maximumBytes) ORDER BY p.place
         """
       ).map {
-        guard let newest = OutcomeTrail(try $0.bytes("trail"))?.newest else {
-          throw StoreFailure.damaged("the trail of a revealed commitment's chain is damaged")
-        }
-        return newest
-      }
-      let sizes = try connection.run(
-        numbers.map { "SELECT \(SQLStatement.outcomeBytes) AS bytes FROM outcomes o WHERE o.id = \($0)" }
-      ).map { try $0.rows.first?.count("bytes") ?? 0 }
-      var bytes = 0
-      let page = zip(numbers, sizes).prefix { _, size in
-        defer { bytes += size }
-        return bytes < OutcomePage.maximumBytes
-      }.map(\.0)
-      let dialect = connection.dialect
-      let found = try connection.run(
-        page.map {
-          """
-          SELECT o.id AS outcome_id, \(dialect.outcomeColumns) FROM outcomes o LEFT JOIN \(dialect.chainOfOutcome)
-          WHERE o.id = \($0)
-          """
-        })
-      return try zip(page, found).map { number, found in
-        guard let row = found.rows.first else { throw StoreFailure.damaged("outcome \(number) is not there") }
-        return try Outcome(row: row, mode: .live)
+        var outcome = try Outcome(row: $0, mode: .live)
+        outcome.commitment = try RevealedCommitment(row: $0, vault)
+        return outcome
       }
     }
   }

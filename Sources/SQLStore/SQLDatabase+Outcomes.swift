@@ -16,20 +16,16 @@ extension SQLDatabase {
   // MARK: Lists
 
   public func outcomes(
-    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int, withReveals: Bool
   ) async throws(StoreFailure) -> OutcomePage {
     switch caller.mode {
     case .live:
       let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
-      return try await read { connection in
-        let first: Int64? =
-          switch start {
-          case .newest: try connection.newestOutcome(of: chain)
-          case .before(let cursor, let nonce): try connection.newestOutcome(of: chain, before: (cursor, nonce))
-          case .after(let id):
-            try connection.row("SELECT previous FROM outcomes WHERE id = \(id)")?.integer("previous")
-          }
-        return try connection.page(from: first ?? 0, limit: limit)
+      return try await read { [vault] connection in
+        guard let place = try connection.place(of: start, in: chain) else { return OutcomePage(limit: limit) }
+        let drawn = try connection.page(from: place.first, limit: limit)
+        guard withReveals else { return drawn }
+        return OutcomePage(merging: drawn, try connection.reveals(of: chain, before: place.moment, limit: limit, vault))
       }
     case .test:
       var end = Int64.max
@@ -42,6 +38,28 @@ extension SQLDatabase {
       return try await read { [end] connection in
         try connection.testPage(of: caller.account, clientSeed, before: end, limit: limit)
       }
+    }
+  }
+
+  public func outcomes(
+    drawnFrom serverHash: ServerHash, clientSeed: ClientSeed, before nonce: Int64, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage? {
+    try await read { connection in
+      let isChainOfSeed = connection.dialect.isChainOfSeed
+      // A seed that was revealed was used for no draw from where its chain then stood.
+      let found = try connection.row(
+        """
+        SELECT owner_id, \(Int64.max) AS nonce FROM chains
+        WHERE server_hash = \(serverHash.bytes) AND client_seed = \(clientSeed.bytes)
+        UNION ALL
+        SELECT c.owner_id, r.nonce FROM revealed_seeds r JOIN chains c ON \(isChainOfSeed)
+        WHERE r.server_hash = \(serverHash.bytes) AND c.client_seed = \(clientSeed.bytes)
+        """)
+      guard let found else { return nil }
+      let chain = ChainKey(owner: ChainOwner(try found.integer("owner_id")), clientSeed: clientSeed)
+      let end = min(nonce, try found.integer("nonce"))
+      let first = try connection.split(chain, unless: "nonce >= \(end)").older ?? 0
+      return try connection.page(from: first, limit: limit).prefix { $0.serverHash == serverHash }
     }
   }
 
@@ -74,7 +92,8 @@ extension SQLDatabase {
     guard nonce < .max else { return nil }
     // The newest one that is not newer is the one itself, or it does not exist.
     let start = OutcomeListStart.before(cursor: cursor, nonce: nonce + 1)
-    let found = try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: 1).outcomes.first
+    let found = try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: 1, withReveals: false)
+      .outcomes.first
     return found.flatMap { $0.cursor == cursor && $0.nonce == nonce ? $0 : nil }
   }
 
@@ -84,7 +103,8 @@ extension SQLDatabase {
       let live = try connection.row(
         """
         SELECT o.id AS outcome_id, \(dialect.outcomeColumns), r.server_seed, r.server_hash AS revealed_hash,
-          r.cursor AS revealed_cursor, r.nonce AS revealed_nonce, r.revealed
+          r.cursor AS revealed_cursor, r.nonce AS revealed_nonce, r.revealed, r.era, c.owner_id,
+          c.server_hash AS next_hash, c.cursor AS next_cursor, c.nonce AS next_nonce
         FROM outcomes o LEFT JOIN \(dialect.chainOfOutcome) LEFT JOIN revealed_seeds r ON \(dialect.isSeedOfOutcome)
         WHERE o.id = \(id)
         """)
@@ -119,12 +139,42 @@ extension SQLDatabase {
   }
 }
 
+/// Where a list of outcomes begins.
+private struct ListPlace {
+  /// The first outcome of the chain; 0 for none.
+  let first: Int64
+  /// Before when the outcomes of commitments were revealed, and below which number if at the same time.
+  let moment: (revealed: Milliseconds, outcome: Int64)
+
+  static let newest = (revealed: Milliseconds.max, outcome: Int64.max)
+}
+
 extension SQLConnection {
-  /// The row of a chain's newest outcome, or of the newest that is older than `before`; nil if there is none.
-  ///
-  /// Nonce and cursor only ever grow along a chain, so an outcome is older where it comes first, and both its links lead to
-  /// older ones: it jumps as long as that does not go too far.
-  func newestOutcome(of chain: ChainKey, before: (cursor: Int64, nonce: Int64)? = nil) throws -> Int64? {
+  /// - Returns: nil if the list does not have the outcome it is to begin after.
+  fileprivate func place(of start: OutcomeListStart, in chain: ChainKey) throws -> ListPlace? {
+    switch start {
+    case .newest: return ListPlace(first: try newestOutcome(of: chain) ?? 0, moment: ListPlace.newest)
+    case .before(let cursor, let nonce):
+      let (first, since) = try split(chain, unless: "(cursor, nonce) >= (\(cursor), \(nonce))")
+      return ListPlace(first: first ?? 0, moment: since.map { ($0, .max) } ?? ListPlace.newest)
+    case .after(let id):
+      let own = try row(
+        """
+        SELECT o.previous, o.created, c.owner_id <> \(chain.owner.rawValue) AS revealed
+        FROM outcomes o JOIN \(dialect.chainOfOutcome)
+        WHERE o.id = \(id) AND c.client_seed = \(chain.clientSeed.bytes) AND \(dialect.isChain(of: chain.owner))
+        """)
+      guard let own else { return nil }
+      let created = try own.integer("created")
+      guard try own.flag("revealed") else {
+        return ListPlace(first: try own.integer("previous"), moment: (created, .max))
+      }
+      return ListPlace(first: try split(chain, unless: "created >= \(created)").older ?? 0, moment: (created, id))
+    }
+  }
+
+  /// The row of a chain's newest outcome; nil if there is none.
+  func newestOutcome(of chain: ChainKey) throws -> Int64? {
     let stored = try row(
       """
       SELECT trail FROM chains WHERE owner_id = \(chain.owner.rawValue) AND client_seed = \(chain.clientSeed.bytes)
@@ -133,19 +183,31 @@ extension SQLConnection {
     guard let trail = OutcomeTrail(try stored.bytes("trail")) else {
       throw StoreFailure.damaged("the trail of a chain is damaged")
     }
-    guard let newest = trail.newest, let (cursor, nonce) = before else { return trail.newest }
-    return try row(
+    return trail.newest
+  }
+
+  /// The row of the newest outcome of a chain that is not too new, and when the next after it was drawn; nil where there is
+  /// none.
+  ///
+  /// Nonce, cursor and time only ever grow along a chain, so an outcome is older where it comes first, and both its links
+  /// lead to older ones: the walk jumps as long as that does not go too far.
+  func split(
+    _ chain: ChainKey, unless tooNew: SQLStatement
+  ) throws -> (older: Int64?, since: Milliseconds?) {
+    guard let newest = try newestOutcome(of: chain) else { return (nil, nil) }
+    let found = try row(
       """
       WITH RECURSIVE walk AS (
-        SELECT id, cursor, nonce, previous, jump FROM outcomes WHERE id = \(newest)
+        SELECT id, created, \(tooNew) AS is_too_new, previous, jump FROM outcomes WHERE id = \(newest)
         UNION ALL
-        SELECT o.id, o.cursor, o.nonce, o.previous, o.jump
+        SELECT o.id, o.created, (SELECT \(tooNew) FROM outcomes n WHERE n.id = o.id), o.previous, o.jump
         FROM walk w JOIN outcomes o ON o.id =
-          CASE WHEN (SELECT (j.cursor, j.nonce) >= (\(cursor), \(nonce)) FROM outcomes j WHERE j.id = w.jump)
-          THEN w.jump ELSE w.previous END
-        WHERE (w.cursor, w.nonce) >= (\(cursor), \(nonce)))
-      SELECT id FROM walk WHERE (cursor, nonce) < (\(cursor), \(nonce))
-      """)?.integer("id")
+          CASE WHEN (SELECT \(tooNew) FROM outcomes j WHERE j.id = w.jump) THEN w.jump ELSE w.previous END
+        WHERE w.is_too_new)
+      SELECT max(CASE WHEN NOT is_too_new THEN id END) AS id, min(CASE WHEN is_too_new THEN created END) AS since
+      FROM walk
+      """)
+    return (try found?.optionalInteger("id"), try found?.optionalInteger("since"))
   }
 
   /// An outcome and those before it in its chain, so many, or fewer where they are large; none from 0.
@@ -162,6 +224,29 @@ extension SQLConnection {
       FROM page p LEFT JOIN outcomes o ON o.id = p.id LEFT JOIN \(dialect.chainOfOutcome)
       WHERE p.place > 0 ORDER BY p.place
       """, mode: .live, limit: limit)
+  }
+
+  /// The outcomes of commitments that were revealed with a client seed, newest first.
+  fileprivate func reveals(
+    of chain: ChainKey, before moment: (revealed: Milliseconds, outcome: Int64), limit: Int, _ vault: Vault
+  ) throws -> OutcomePage {
+    try page(
+      """
+      SELECT o.id AS outcome_id, \(dialect.outcomeColumns), \(dialect.commitmentColumns), p.place < p.found AS has_more
+      FROM (
+        SELECT chain_id, outcome_id, row_number() OVER newest AS place, sum(bytes) OVER newest - bytes AS before,
+          count(*) OVER () AS found
+        FROM (
+          SELECT m.chain_id, m.outcome_id, m.revealed, \(SQLStatement.outcomeBytes) AS bytes
+          FROM commitments m JOIN outcomes o ON o.id = m.outcome_id
+          WHERE m.owner_id = \(chain.owner.rawValue) AND m.client_seed = \(chain.clientSeed.bytes)
+            AND m.revealed IS NOT NULL AND (m.revealed, m.outcome_id) < (\(moment.revealed), \(moment.outcome))
+          ORDER BY m.revealed DESC, m.outcome_id DESC LIMIT \(min(limit, .max - 1) + 1)) r
+        WINDOW newest AS (ORDER BY revealed DESC, outcome_id DESC)) p
+        JOIN commitments m ON m.owner_id = \(chain.owner.rawValue) AND m.chain_id = p.chain_id
+        JOIN outcomes o ON o.id = p.outcome_id LEFT JOIN \(dialect.chainOfOutcome)
+      WHERE p.place <= \(limit) AND p.before < \(OutcomePage.maximumBytes) ORDER BY p.place
+      """, mode: .live, limit: limit, vault)
   }
 
   fileprivate func testPage(
@@ -183,10 +268,15 @@ extension SQLConnection {
       """, mode: .test, limit: limit)
   }
 
-  private func page(_ statement: SQLStatement, mode: Mode, limit: Int) throws -> OutcomePage {
+  /// - Parameter vault: what opens the seeds of commitments, if the outcomes are theirs.
+  private func page(_ statement: SQLStatement, mode: Mode, limit: Int, _ vault: Vault? = nil) throws -> OutcomePage {
     let rows = try rows(statement)
     var page = OutcomePage(limit: limit)
-    for row in rows { page.append(try Outcome(row: row, mode: mode)) }
+    for row in rows {
+      var outcome = try Outcome(row: row, mode: mode)
+      if let vault { outcome.commitment = try RevealedCommitment(row: row, vault) }
+      page.append(outcome)
+    }
     page.hasMore = try rows.last?.flag("has_more") ?? false
     return page
   }
@@ -207,18 +297,37 @@ extension Outcome {
   }
 }
 
+extension RevealedCommitment {
+  /// From ``Dialect/commitmentColumns``.
+  init(row: SQLRow, _ vault: Vault) throws(StoreFailure) {
+    let chain = try row.integer("commitment_chain")
+    let id = try row.bytes("commit_id")
+    guard id.count == 16 else { throw .damaged("the row of the commitment of chain \(chain) is damaged") }
+    self.init(
+      id: CommitID(bytes: id), seed: try vault.openSeed(row.bytes("commitment_seed"), chain: chain).seed)
+  }
+}
+
 extension RecordedOutcome {
   /// From the row of a live outcome with the columns of its revealed seed.
   fileprivate init(row: SQLRow) throws {
     let outcome = try Outcome(row: row, mode: .live)
+    let owner = ChainOwner(try row.integer("owner_id"))
+    let next =
+      try owner.isNobody
+      ? nil
+      : NextDraw(
+        serverHash: ServerHash(bytes: row.bytes("next_hash")), cursor: row.integer("next_cursor"),
+        nonce: row.integer("next_nonce"))
     guard let seed = try row.optionalBytes("server_seed") else {
-      self.init(outcome: outcome, standing: .inUse(outcome.serverHash))
+      self.init(outcome: outcome, standing: .inUse(outcome.serverHash), next: next)
       return
     }
     let revealed = RevealedSeed(
-      chain: outcome.chain, epoch: outcome.epoch, seed: try ServerSeed(hex: seed),
+      chain: outcome.chain, owner: owner, era: try row.integer("era"),
+      epoch: outcome.epoch, seed: try ServerSeed(hex: seed),
       hash: try ServerHash(bytes: row.bytes("revealed_hash")), cursor: try row.integer("revealed_cursor"),
       nonce: try row.integer("revealed_nonce"), revealed: try row.integer("revealed"))
-    self.init(outcome: outcome, standing: .revealed(revealed))
+    self.init(outcome: outcome, standing: .revealed(revealed), next: next)
   }
 }

@@ -7,13 +7,15 @@ import SQLStore
 /// snapshot. Owned by ``GroupWriter``.
 final class GroupLoader {
   private let vault: Vault
+  private let seeds: ChainSeeds
   private let dataVersion, selectLastOutcome, selectLastChain, selectLatest: Statement
   private let selectKey, selectAccount, selectUsage, selectChain, selectNewest, selectRevealed, selectRecord,
     selectValue, selectTestOutcome, selectCommitment, selectWebhooks: Statement
 
-  init(connection: OpaquePointer, vault: Vault) throws {
+  init(connection: OpaquePointer, vault: Vault, seeds: ChainSeeds) throws {
     func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
     self.vault = vault
+    self.seeds = seeds
     dataVersion = try prepare("PRAGMA data_version")
     selectLastOutcome = try prepare(
       """
@@ -34,7 +36,8 @@ final class GroupLoader {
     selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
     selectChain = try prepare(
       """
-      SELECT id, epoch, sealed_seed, cursor, nonce, created, trail FROM chains WHERE owner_id = ? AND client_seed = ?
+      SELECT id, era, epoch, server_hash, cursor, nonce, created, trail FROM chains
+      WHERE owner_id = ? AND client_seed = ?
       """)
     selectNewest = try prepare("SELECT chain_id, epoch, cursor, nonce, created FROM outcomes WHERE id = ?")
     selectRevealed = try prepare(
@@ -57,7 +60,8 @@ final class GroupLoader {
       """)
     selectCommitment = try prepare(
       """
-      SELECT chain_id, owner_id, sealed_seed, created, expires, revealed FROM commitments WHERE commit_id = ?
+      SELECT chain_id, owner_id, sealed_seed, created, expires, outcome_id, client_seed, revealed FROM commitments
+      WHERE commit_id = ?
       """)
     selectWebhooks = try prepare(
       """
@@ -145,14 +149,10 @@ final class GroupLoader {
   /// The chain, remembered or checked.
   func chain(_ key: ChainKey, _ memory: inout GroupMemory) throws -> StoredChain? {
     if let known = memory.chains.value(for: key) { return known }
-    let found = try selectChain.first {
-      $0.bind(key.owner.rawValue, key.clientSeed.bytes)
-    } read: {
-      (row: try ChainRow($0), sealed: $0.bytes(2))
-    }
-    guard let (row, sealed) = found else { return nil }
+    let row = try selectChain.first({ $0.bind(key.owner.rawValue, key.clientSeed.bytes) }, read: { try ChainRow($0) })
+    guard let row else { return nil }
     try row.check(newest: try row.trail.newest.flatMap(newestOutcome), revealed: try lastRevealed(of: row.id))
-    let stored = row.chain(key, active: try vault.openSeed(sealed, chain: row.id, epoch: row.epoch))
+    let stored = try row.chain(key, seeds)
     memory.chains.insert(stored, for: key)
     return stored
   }

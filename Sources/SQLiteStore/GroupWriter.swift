@@ -24,10 +24,11 @@ final class GroupWriter {
   private var time = RecordedTime()
 
   init(
-    connection: OpaquePointer, file: DatabaseFile, vault: Vault, clock: @escaping @Sendable () -> Milliseconds
+    connection: OpaquePointer, file: DatabaseFile, vault: Vault, seeds: ChainSeeds,
+    clock: @escaping @Sendable () -> Milliseconds
   ) throws {
     func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
-    loader = try GroupLoader(connection: connection, vault: vault)
+    loader = try GroupLoader(connection: connection, vault: vault, seeds: seeds)
     self.file = file
     self.connection = connection
     self.vault = vault
@@ -38,7 +39,7 @@ final class GroupWriter {
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
     insertChain = try prepare(
       """
-      INSERT INTO chains (id, owner_id, client_seed, epoch, sealed_seed, server_hash, cursor, nonce, trail, created)
+      INSERT INTO chains (id, owner_id, client_seed, era, epoch, server_hash, cursor, nonce, trail, created)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
     // No coordinate is used twice: a chain moves on only from where the outcomes in hand were drawn.
@@ -46,20 +47,23 @@ final class GroupWriter {
       "UPDATE chains SET cursor = ?, nonce = ?, trail = ? WHERE id = ? AND cursor = ? AND nonce = ?")
     rotateChain = try prepare(
       """
-      UPDATE chains SET epoch = ?, sealed_seed = ?, server_hash = ?, cursor = ?, nonce = ?, trail = ?
+      UPDATE chains SET era = ?, epoch = ?, server_hash = ?, cursor = ?, nonce = ?, trail = ?
       WHERE id = ? AND cursor = ? AND nonce = ? AND epoch = ?
       """)
     insertRevealedSeed = try prepare(
       """
-      INSERT INTO revealed_seeds (chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
-      VALUES (?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO revealed_seeds (chain_id, era, epoch, server_seed, server_hash, cursor, nonce, revealed)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
       """)
     insertCommitment = try prepare(
       """
       INSERT INTO commitments (chain_id, commit_id, owner_id, sealed_seed, server_hash, created, expires)
       VALUES (?, ?, ?, ?, ?, ?, ?)
       """)
-    useCommitment = try prepare("UPDATE commitments SET revealed = ? WHERE chain_id = ? AND revealed IS NULL")
+    useCommitment = try prepare(
+      """
+      UPDATE commitments SET outcome_id = ?, client_seed = ?, revealed = ? WHERE chain_id = ? AND revealed IS NULL
+      """)
     insertOutcome = try prepare(
       """
       INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, items, created)
@@ -248,10 +252,9 @@ final class GroupWriter {
   private func storeChains(of group: GroupStorage, _ memory: inout GroupMemory) throws {
     for chain in group.changes.newChains {
       let stored = StoredChain(chain, try group.before(chain).trail)
-      let sealed = try group.seal(chain)
       try insertChain.run {
-        $0.bind(chain.id, chain.key.owner.rawValue, chain.key.clientSeed.bytes, chain.epoch)
-        $0.bind(sealed, chain.active.hash.bytes)
+        $0.bind(chain.id, chain.key.owner.rawValue, chain.key.clientSeed.bytes)
+        $0.bind(chain.era, chain.epoch, chain.active.hash.bytes)
         $0.bind(chain.cursor, chain.nonce, stored.trail.bytes, chain.created)
       }
       if !chain.key.owner.isNobody { memory.chains.insert(stored, for: chain.key) }
@@ -259,9 +262,8 @@ final class GroupWriter {
     }
     for chain in group.changes.rotatedChains {
       let known = try group.before(chain)
-      let sealed = try group.seal(chain)
       try rotateChain.run {
-        $0.bind(chain.epoch, sealed, chain.active.hash.bytes)
+        $0.bind(chain.era, chain.epoch, chain.active.hash.bytes)
         $0.bind(chain.cursor, chain.nonce, known.trail.bytes, chain.id)
         $0.bind(known.chain.cursor, known.chain.nonce, known.chain.epoch)
       }
@@ -279,7 +281,8 @@ final class GroupWriter {
     }
     for seed in group.changes.revealedSeeds {
       try insertRevealedSeed.run {
-        $0.bind(seed.chain, seed.epoch, seed.seed.ascii, seed.hash.bytes)
+        $0.bind(seed.chain, seed.era, seed.epoch)
+        $0.bind(seed.seed.ascii, seed.hash.bytes)
         $0.bind(seed.cursor, seed.nonce, seed.revealed)
       }
     }
@@ -295,7 +298,8 @@ final class GroupWriter {
       memory.lastChain = max(memory.lastChain, commitment.chain)
     }
     for commitment in group.changes.usedCommitments {
-      try useCommitment.run { $0.bind(commitment.revealed ?? 0, commitment.chain) }
+      guard let use = commitment.use else { throw StoreFailure("commitment \(commitment.id) is used for nothing") }
+      try useCommitment.run { $0.bind(use.outcome, use.clientSeed.bytes, use.revealed, commitment.chain) }
       guard sqlite3_changes64(connection) == 1 else {
         throw StoreFailure("commitment \(commitment.id) cannot be used twice")
       }

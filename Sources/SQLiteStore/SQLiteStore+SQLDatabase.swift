@@ -97,7 +97,7 @@ struct SQLiteConnection: SQLConnection {
 extension Dialect {
   static let sqlite = Dialect(
     placeholder: { _, _ in "?" }, forUpdate: "", skippingLocked: "", usageSlot: (column: "", value: ""),
-    namesOwners: false)
+    bytesOfUUID: { $0 }, namesOwners: false)
 }
 
 extension SQLValue {

@@ -43,7 +43,7 @@ extension SQLiteStore {
         SELECT \(dialect.leafColumns), l.leaf
         FROM outcomes o LEFT JOIN \(dialect.chainOfOutcome) JOIN merkle_leaves l ON l.outcome_id = o.id
         WHERE o.id > \(after) AND o.id <= \(last) AND o.created >= \(day.start) AND o.created < \(day.end)
-          AND \(dialect.isChain(of: account))
+          AND \(dialect.isChain(of: ChainOwner(account, .live)))
         ORDER BY o.id
         """
       ).map(PlacedLeaf.init(row:))

@@ -11,6 +11,7 @@ public final class SQLiteStore: Sendable {
   let pool: DatabasePool
   let clock: @Sendable () -> Milliseconds
   public let vault: Vault
+  public let seeds: ChainSeeds
   let shortIDs: ShortIDs
   let file: DatabaseFile
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
@@ -31,6 +32,8 @@ public final class SQLiteStore: Sendable {
   ) throws {
     self.clock = clock
     vault = masterKey.vault
+    let seeds = ChainSeeds(key: try masterKey.seedKey())
+    self.seeds = seeds
     shortIDs = ShortIDs(masterKey: masterKey)
     var configuration = Configuration()
     configuration.label = "fairdraw"
@@ -58,7 +61,7 @@ public final class SQLiteStore: Sendable {
     self.file = file
     writer = try pool.writeWithoutTransaction { db in
       guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
-      return try GroupWriter(connection: connection, file: file, vault: masterKey.vault, clock: clock)
+      return try GroupWriter(connection: connection, file: file, vault: masterKey.vault, seeds: seeds, clock: clock)
     }
   }
 

@@ -36,8 +36,8 @@ enum Schema {
             id INTEGER PRIMARY KEY,
             owner_id INTEGER NOT NULL,
             client_seed BLOB NOT NULL,
+            era INTEGER NOT NULL,
             epoch INTEGER NOT NULL,
-            sealed_seed BLOB NOT NULL,
             server_hash BLOB NOT NULL,
             cursor INTEGER NOT NULL,
             nonce INTEGER NOT NULL,
@@ -109,6 +109,7 @@ enum Schema {
           -- epoch, these the others. A revealed commitment's chain has one epoch, which is in both.
           CREATE TABLE revealed_seeds (
             chain_id INTEGER NOT NULL,
+            era INTEGER NOT NULL,
             epoch INTEGER NOT NULL,
             server_seed BLOB NOT NULL,
             server_hash BLOB NOT NULL,
@@ -119,7 +120,7 @@ enum Schema {
           ) WITHOUT ROWID, STRICT;
 
           -- A commitment becomes a chain of one outcome when it is revealed: chain_id is set aside for that chain, whose
-          -- owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner.
+          -- owner_id is -chain_id. Its own owner_id is whose it is: see ChainOwner. The last three say what became of it.
           CREATE TABLE commitments (
             chain_id INTEGER PRIMARY KEY,
             commit_id BLOB NOT NULL UNIQUE,
@@ -128,6 +129,8 @@ enum Schema {
             server_hash BLOB NOT NULL,
             created INTEGER NOT NULL,
             expires INTEGER NOT NULL,
+            outcome_id INTEGER,
+            client_seed BLOB,
             revealed INTEGER
           ) STRICT;
           -- What is swept, by when it may be.
@@ -252,7 +255,8 @@ enum Schema {
           ) STRICT;
 
           -- What an account looks for of its own.
-          CREATE INDEX commitments_revealed ON commitments (owner_id, chain_id) WHERE revealed IS NOT NULL;
+          CREATE INDEX commitments_revealed ON commitments (owner_id, client_seed, revealed, outcome_id)
+            WHERE revealed IS NOT NULL;
           CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, id);
           """)
     }

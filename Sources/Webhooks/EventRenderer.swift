@@ -20,10 +20,10 @@ public struct EventRenderer: Sendable {
   /// The id of an outcome's event is made from the outcome, so it is the same to every endpoint.
   public func render(_ delivery: ClaimedDelivery) throws -> Event {
     switch delivery.event {
-    case .outcome(let outcome):
+    case .outcome(let outcome, let isReveal):
       Event(
         id: "msg_" + String(decoding: shortIDs.encode(outcome.id), as: UTF8.self), name: "outcome.created",
-        body: try Self.body(of: outcome))
+        body: try Self.body(of: outcome, isReveal))
     case .test:
       Event(
         id: "msg_test_" + String(decoding: shortIDs.encode(delivery.id.rawValue), as: UTF8.self), name: "test",
@@ -32,13 +32,13 @@ public struct EventRenderer: Sendable {
     }
   }
 
-  private static func body(of outcome: Outcome) throws -> [UInt8] {
+  private static func body(of outcome: Outcome, _ isReveal: Bool) throws -> [UInt8] {
     var body: [UInt8] = []
     body.reserveCapacity(512 + outcome.value.count)
     body.append(json: "{\"event\":\"outcome.created\",\"timestamp\":\"")
     body.append(iso8601: outcome.created)
     body.append(json: "\",\"data\":{\"endpoint\":\"/api/")
-    body.append(text: outcome.endpoint.name)
+    body.append(text: isReveal ? "reveal" : outcome.endpoint.name)
     body.append(json: "\",\"outcomeId\":")
     body.append(jsonString: outcome.clientSeed.outcomeID(cursor: outcome.cursor, nonce: outcome.nonce))
     body.append(json: ",\"clientSeed\":")

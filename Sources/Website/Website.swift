@@ -1,4 +1,5 @@
 import API
+import Fairness
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -15,7 +16,7 @@ public struct Website: Routes {
   private let templates: Templates
   private let assets: Assets
   private let layout: Layout
-  private let outcomePage: OutcomePage
+  private let permalinkPage: PermalinkPage
   private let signInPages: SignInPages
   private let dashboard: Dashboard
   private let previews = PreviewRenderer()
@@ -42,7 +43,7 @@ public struct Website: Routes {
     signInPages = SignInPages(layout: layout, door: door, isSignUpOpen: parts.isSignUpOpen)
     dashboard = Dashboard(
       layout: layout, door: door, parts: parts, store: store, renderer: renderer, publicURL: publicURL)
-    outcomePage = OutcomePage(layout: layout, renderer: renderer, publicURL: publicURL)
+    permalinkPage = PermalinkPage(layout: layout, renderer: renderer, publicURL: publicURL)
     var pages = GuidePages(layout: layout).pages
     pages["/api-docs"] = try ReferencePage(openAPI: openAPIDocument).html(layout: layout)
     pages["/"] = layout.html(
@@ -69,6 +70,7 @@ public struct Website: Routes {
       Route("/favicon.ico", .get, readsKey: false, handler: icon),
       Route("/o/{shortId}", .get, readsKey: false, handler: outcome),
       Route("/o/{shortId}/og.png", .get, readsKey: false, handler: preview),
+      Route("/seed", .get, readsKey: false, handler: seed),
       Route("/transparency", .get, readsKey: false, handler: transparency),
       Route("/robots.txt", .get, readsKey: false, handler: robots),
     ] + signInPages.routes + dashboard.routes
@@ -109,10 +111,54 @@ public struct Website: Routes {
 
   // MARK: Outcomes
 
+  /// The draws from one seed. Whoever asks holds both the client seed and the hash, so one client seed shows nothing of
+  /// another.
+  @Sendable private func seed(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let query = try FormFields(context.target.query)
+    let (clientSeed, serverHash) = (query.text("clientSeed"), query.trimmed("serverHash"))
+    let page = SeedPage(layout: layout, renderer: renderer)
+    func refused(_ problem: String, _ status: Int) -> Response {
+      let html = page.html(clientSeed: clientSeed, serverHash: serverHash, problem: problem, found: nil)
+      return PageResponses.errorPage(html, status: status)
+    }
+    guard !clientSeed.isEmpty || !serverHash.isEmpty else {
+      return PageResponses.Page(page.html(clientSeed: "", serverHash: "", problem: nil, found: nil)).response(
+        to: request)
+    }
+    let search: SeedPage.Search
+    do {
+      search = SeedPage.Search(
+        clientSeed: try ClientSeed(clientSeed), serverHash: try ServerHash(hex: serverHash.lowercased()),
+        before: try query["before"].map(Self.nonce))
+    } catch let invalid as InvalidParameter {
+      return refused("\(invalid.message).", 400)
+    } catch is InvalidHash {
+      return refused("serverHash must be 64 hexadecimal digits.", 400)
+    }
+    let reservation = try await context.reserveMemory(
+      for: context.clientAddress().map { ResourceHolder.subscriber($0.subscriber) })
+    defer { withExtendedLifetime(reservation) {} }
+    let found = try await context.reading { () throws(StoreFailure) in
+      try await store.outcomes(
+        drawnFrom: search.serverHash, clientSeed: search.clientSeed, before: search.before ?? .max,
+        limit: SeedPage.pageSize)
+    }
+    guard let found else { return refused("Nothing here was drawn from this client seed under this server hash.", 404) }
+    let html = page.html(clientSeed: clientSeed, serverHash: serverHash, problem: nil, found: (search, found))
+    return PageResponses.Page(html).response(to: request)
+  }
+
+  private static func nonce(_ text: String) throws(InvalidParameter) -> Int64 {
+    guard let nonce = Int64(text), nonce >= 0 else {
+      throw InvalidParameter(name: "before", reason: "must be a nonce, a whole number from 0")
+    }
+    return nonce
+  }
+
   @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let (record, reservation) = try await recorded(context)
     defer { withExtendedLifetime(reservation) {} }
-    return PageResponses.Page(outcomePage.html(record.outcome, verifier.verdict(on: record))).response(to: request)
+    return PageResponses.Page(permalinkPage.html(record.outcome, verifier.verdict(on: record))).response(to: request)
   }
 
   @Sendable private func preview(_ request: Request, _ context: FairdrawContext) async throws -> Response {

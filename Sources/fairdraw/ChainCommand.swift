@@ -68,7 +68,7 @@ struct ChainCommand: AsyncParsableCommand {
       let reply = try await administering(store) { store in
         let account = try await store.existingAccount(named: account).id
         // What a server would be told by its settings plays no part in a rotation.
-        let decider = Decider(masterKey: masterKey, publicURL: "", defaultDailyQuota: 0)
+        let decider = Decider(masterKey: masterKey, seeds: store.seeds, publicURL: "", defaultDailyQuota: 0)
         let writer = LedgerWriter(store: store, decider: decider)
         let submission = Submission(caller: .holder(account), operation: .rotate(clientSeed))
         let result: Result<Reply, LedgerUnavailable>

@@ -128,8 +128,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "fairdraw")
     for exposure in exposures { logger.warning("\(exposure)") }
     let decider = Decider(
-      masterKey: masterKey, publicURL: url, defaultDailyQuota: quota, anonymousDailyQuota: anonymousQuota,
-      commitmentLifetime: Milliseconds(commitTTL))
+      masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
+      anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL))
     let shortIDs = ShortIDs(masterKey: masterKey)
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
@@ -139,7 +139,7 @@ struct Serve: AsyncParsableCommand {
       onDeliveries: { worker.notify() })
     let gate = LedgerGate(writer: writer)
     let lifecycle = Lifecycle(version: Fairdraw.version)
-    let verifier = OutcomeVerifier(masterKey: masterKey)
+    let verifier = OutcomeVerifier(masterKey: masterKey, seeds: store.seeds)
     let signer = try RootSigner(masterKey: masterKey)
     let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
     let website = try Website(

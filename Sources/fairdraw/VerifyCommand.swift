@@ -159,7 +159,7 @@ struct VerifyCommand: AsyncParsableCommand {
       throw CommandFailure("the database could not be read: \(error)")
     }
     guard let record else { throw CommandFailure("there is no outcome \(source) in \(place)") }
-    let verifier = OutcomeVerifier(masterKey: masterKey)
+    let verifier = OutcomeVerifier(masterKey: masterKey, seeds: store.seeds)
     var body: [UInt8] = []
     renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
     return Claim(json: try JSONText(body).root, seed: verifier.seed(of: record)?.description)

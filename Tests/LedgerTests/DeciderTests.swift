@@ -104,7 +104,10 @@ import Testing
     var promised = try object(server.answer(Submission(caller: live, operation: .seed(seed("test")))).body)
     _ = server.answer(draw(live))
     for nonce in 1...2 {
-      let body = try object(server.answer(rotate(live)).body)
+      let answer = server.answer(rotate(live)).body
+      let report = OutcomeReport(checking: try JSONText(answer).root, seedKey: chainSeeds.publicKey)
+      #expect(report.isVerified && report.provenBy == chainSeeds.publicKey)
+      let body = try object(answer)
       let revealed = try object(Array(try #require(body["revealed"]).raw))
       let next = try object(Array(try #require(body["next"]).raw))
       #expect(revealed["serverHash"]?.string == promised["serverHash"]?.string)
@@ -247,7 +250,7 @@ import Testing
 
   @Test mutating func theServersQuotaHoldsForAccountsWithoutOne() {
     server.ledger.addAccount(1, dailyQuota: nil)
-    let small = Decider(masterKey: masterKey, publicURL: "", defaultDailyQuota: 2)
+    let small = Decider(masterKey: masterKey, seeds: chainSeeds, publicURL: "", defaultDailyQuota: 2)
     let group = (0..<3).map { _ in draw(live) }
     let snapshot = server.ledger.snapshot(Needs(of: group), now: newYear)
     #expect(small.decide(group, snapshot: snapshot, entropy: &server.entropy).replies.map(\.status) == [200, 200, 429])
@@ -257,7 +260,8 @@ import Testing
 
   private mutating func decide(_ group: [Submission], anonymousQuota: Int) -> Decision {
     let decider = Decider(
-      masterKey: masterKey, publicURL: "", defaultDailyQuota: 1000, anonymousDailyQuota: anonymousQuota)
+      masterKey: masterKey, seeds: chainSeeds, publicURL: "", defaultDailyQuota: 1000,
+      anonymousDailyQuota: anonymousQuota)
     let needs = Needs(of: group, countsAnonymous: true)
     let decision = decider.decide(
       group, snapshot: server.ledger.snapshot(needs, now: server.now), entropy: &server.entropy)

@@ -26,6 +26,7 @@ final class FaultyStore: LedgerStore {
     var groups: [(submissions: Int, draws: Int)] = []
   }
 
+  let seeds = chainSeeds
   let concurrentGroups: Int
   let content: Mutex<Content>
   private let transaction = Mutex(())
@@ -94,8 +95,11 @@ final class FaultyStore: LedgerStore {
 
   func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord? { throw unused }
   func outcomes(
-    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int, withReveals: Bool
   ) async throws(StoreFailure) -> OutcomePage { throw unused }
+  func outcomes(
+    drawnFrom serverHash: ServerHash, clientSeed: ClientSeed, before nonce: Int64, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage? { throw unused }
   func outcomeNumbers(
     of caller: Caller, clientSeed: ClientSeed, newerThan last: (cursor: Int64, nonce: Int64), limit: Int
   ) async throws(StoreFailure) -> [Int64] { throw unused }

@@ -103,7 +103,7 @@ struct MemoryLedger: Sendable {
     }
     for commitment in changes.usedCommitments {
       let before = commitments.updateValue(commitment, forKey: commitment.id)
-      if before == nil || before?.revealed != nil || commitment.revealed == nil {
+      if before == nil || before?.use != nil || commitment.use == nil {
         Issue.record("commitment \(commitment.id) used twice")
       }
     }
@@ -219,8 +219,8 @@ struct MemoryLedger: Sendable {
       let revealed = revealedSeeds[Epoch(chain: commitment.chain, number: 0)]
       if let chain {
         if chain.key.owner.rawValue != -commitment.chain || chain.epoch != 0 || (chain.cursor, chain.nonce) != (0, 1)
-          || revealed?.seed != commitment.active.seed || revealed?.revealed != commitment.revealed
-          || commitment.revealed == nil
+          || revealed?.seed != commitment.active.seed || revealed?.revealed != commitment.use?.revealed
+          || commitment.use == nil
         {
           Issue.record("commitment \(commitment.id) became another chain")
         }

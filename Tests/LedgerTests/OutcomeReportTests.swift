@@ -34,7 +34,7 @@ import Testing
     let key = ChainKey(owner: .anonymous, clientSeed: request.clientSeed)
     var snapshot = Snapshot(now: newYear, nextOutcome: 1, nextChain: 2)
     snapshot.chains[key] = SeedChain(
-      id: 1, key: key, epoch: 0, active: ActiveSeed(Self.secret), cursor: 3, nonce: 7, created: newYear)
+      id: 1, key: key, era: 0, epoch: 0, active: ActiveSeed(Self.secret), cursor: 3, nonce: 7, created: newYear)
     var entropy = SplitMix64(state: 1)
     let draw = Submission(caller: .anonymous, operation: .draw(request))
     let outcome = decider.decide([draw], snapshot: snapshot, entropy: &entropy).changes.outcomes[0]

@@ -260,7 +260,7 @@ struct Simulation {
       chain = commitment.chain
       owner = commitment.owner
       seed = commitment.active.seed
-      times = [commitment.created, commitment.expires, commitment.revealed]
+      times = [commitment.created, commitment.expires, commitment.use?.revealed]
     }
   }
 
@@ -381,9 +381,17 @@ struct Simulation {
       var clientSeed: [UInt8] = []
       clientSeed.append(jsonString: key.clientSeed.bytes)
       let at = "\"cursor\":\(position.cursor),\"nonce\":\(position.nonce)"
+      let scope = key.owner == .anonymous ? SeedScope.anonymous : .account(UInt64(key.owner.rawValue))
+      let proven = try masterKey.seedKey().prove(
+        SeedInput(scope: scope, era: 0, epoch: UInt64(position.epoch), clientSeed: key.clientSeed))
+      try check(proven.serverSeed == old, "should be the only possible seed")
+      let proof =
+        "{\"suite\":\"vrf-r255\",\"publicKey\":\"\(proven.proof.publicKey)\",\"scope\":\"\(scope)\","
+        + "\"era\":0,\"epoch\":\(position.epoch),\"proof\":\"\(text(proven.proof.hex))\"}"
       let expected =
         "{\"clientSeed\":\(text(clientSeed)),"
-        + "\"revealed\":{\"serverSeed\":\"\(old.description)\",\"serverHash\":\"\(old.hash)\",\(at)},"
+        + "\"revealed\":{\"serverSeed\":\"\(old.description)\",\"serverHash\":\"\(old.hash)\",\(at),"
+        + "\"seedProof\":\(proof)},"
         + "\"next\":{\"serverHash\":\"\(new.hash)\",\(at),\"rotatedAt\":\(now)}}"
       try check(reply == Reply(status: 200, body: bytes(expected)), "should be \(expected)")
       seen.insert(.rotated)
@@ -414,7 +422,8 @@ struct Simulation {
         throw Divergence(description: "nothing was recorded")
       }
       try check(
-        outcome.created == now && outcome.mode == caller.mode && commitment.revealed == now
+        outcome.created == now && outcome.mode == caller.mode
+          && commitment.use == Commitment.Use(outcome: outcome.id, clientSeed: outcome.clientSeed, revealed: now)
           && (outcome.epoch, outcome.cursor, outcome.nonce) == (0, 0, 0),
         "should be of now, at 0:0")
       try rederive(outcome, of: request, from: commitment.active.seed)

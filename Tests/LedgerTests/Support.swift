@@ -51,7 +51,9 @@ func seed(_ text: String) -> ClientSeed { try! ClientSeed(text) }
 
 let masterKey = try! MasterKey(bytes: Array(1...32))
 let shortIDs = ShortIDs(masterKey: masterKey)
-let decider = Decider(masterKey: masterKey, publicURL: "https://draw.example", defaultDailyQuota: 1000)
+let chainSeeds = ChainSeeds(key: try! masterKey.seedKey())
+let decider = Decider(
+  masterKey: masterKey, seeds: chainSeeds, publicURL: "https://draw.example", defaultDailyQuota: 1000)
 
 /// 2026-01-01T00:00:00 UTC.
 let newYear: Milliseconds = 1_767_225_600_000

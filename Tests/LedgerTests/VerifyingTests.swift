@@ -47,7 +47,8 @@ import Testing
     let key = ChainKey(owner: .anonymous, clientSeed: request.clientSeed)
     var snapshot = Snapshot(now: newYear, nextOutcome: 1, nextChain: 2)
     snapshot.chains[key] = SeedChain(
-      id: 1, key: key, epoch: 0, active: ActiveSeed(Self.secret), cursor: cursor, nonce: nonce, created: newYear)
+      id: 1, key: key, era: 0, epoch: 0, active: ActiveSeed(Self.secret), cursor: cursor, nonce: nonce, created: newYear
+    )
     return decide(.draw(request), by: .anonymous, snapshot).changes.outcomes[0]
   }
 
@@ -71,8 +72,9 @@ import Testing
 
   private func verdict(_ outcome: Outcome, _ seed: ServerSeed = Self.secret) -> Verdict {
     let revealed = RevealedSeed(
-      chain: 1, epoch: 0, seed: seed, hash: seed.hash, cursor: 3, nonce: 8, revealed: newYear)
-    return OutcomeVerifier(masterKey: masterKey).verdict(
+      chain: 1, owner: .anonymous, era: 0, epoch: 0, seed: seed, hash: seed.hash, cursor: 3, nonce: 8, revealed: newYear
+    )
+    return OutcomeVerifier(masterKey: masterKey, seeds: chainSeeds).verdict(
       on: RecordedOutcome(outcome: outcome, standing: .revealed(revealed)))
   }
 
@@ -172,7 +174,7 @@ import Testing
   }
 
   @Test func aSealedSeedIsTakenByItsHash() {
-    let verifier = OutcomeVerifier(masterKey: masterKey)
+    let verifier = OutcomeVerifier(masterKey: masterKey, seeds: chainSeeds)
     let ints = outcome(of: .ints("test"))
     let kept = verifier.verdict(on: RecordedOutcome(outcome: ints, standing: .inUse(ints.serverHash)))
     #expect(kept.isVerified && kept.code == .notRevealed && kept.serverSeed == nil)
@@ -182,7 +184,7 @@ import Testing
   }
 
   @Test func rehearsalsAreDerivedAgainByTheServerAlone() throws {
-    let verifier = OutcomeVerifier(masterKey: masterKey)
+    let verifier = OutcomeVerifier(masterKey: masterKey, seeds: chainSeeds)
     let caller = Caller.test(1, account: 7)
     var snapshot = Snapshot(now: newYear, nextOutcome: 1, nextChain: 1)
     snapshot.keys = [KeyID(1)]

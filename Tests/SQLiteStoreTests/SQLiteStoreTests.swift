@@ -303,8 +303,8 @@ import Transparency
     try sqlite3(
       file,
       """
-      INSERT INTO revealed_seeds (chain_id, epoch, server_seed, server_hash, cursor, nonce, revealed)
-        SELECT id, epoch, x'', server_hash, cursor, nonce, 0 FROM chains WHERE client_seed = CAST('test' AS BLOB);
+      INSERT INTO revealed_seeds (chain_id, era, epoch, server_seed, server_hash, cursor, nonce, revealed)
+        SELECT id, era, epoch, x'', server_hash, cursor, nonce, 0 FROM chains WHERE client_seed = CAST('test' AS BLOB);
       UPDATE chains SET epoch = 1, server_hash = zeroblob(32) WHERE client_seed = CAST('test' AS BLOB);
       """)
     test.now += day

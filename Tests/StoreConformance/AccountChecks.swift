@@ -262,7 +262,7 @@ extension StoreConformance {
       #expect(try await test.accounts.chains(of: AccountID(999), prefix: [], after: nil, limit: 10).isEmpty)
     },
 
-    StoreCheck("what was drawn from commitments is listed in the order it was committed to, a page at a time") { test in
+    StoreCheck("what was drawn from commitments is listed by client seed, a page at a time") { test in
       var drawn: [Outcome] = []
       for caller in [test.alice, test.alice, test.aliceToo, test.bob, test.aliceTest, .anonymous] {
         let made = try test.settle(commit(caller), commit(caller)).changes.newCommitments
@@ -275,11 +275,11 @@ extension StoreConformance {
         var all: [Outcome] = []
         while true {
           let page = try await test.accounts.revealedOutcomes(
-            of: test.alice.account, after: all.last?.chain, limit: limit)
+            of: test.alice.account, after: all.last, limit: limit)
           all += page
           if page.count < limit { break }
         }
-        #expect(all == drawn)
+        #expect(all.map(\.id) == drawn.map(\.id) && all.allSatisfy { $0.commitment != nil })
       }
     },
 
@@ -305,7 +305,7 @@ extension StoreConformance {
           all += page
           if page.count < limit { break }
         }
-        #expect(all == drawn)
+        #expect(all.map(\.id) == drawn.map(\.id) && all.allSatisfy { $0.commitment != nil })
       }
     },
 

@@ -17,16 +17,17 @@ extension StoreConformance {
       }
       let damages =
         [
-          "sealed_seed = substr(sealed_seed, 1, 5)", "sealed_seed = substr(sealed_seed, 1, 0)",
-          of("sealed_seed", "chains", other), "trail = substr(trail, 1, 1)",
-          of("trail", "chains", other), "trail = sealed_seed",
+          "server_hash = substr(server_hash, 1, 5)", "server_hash = substr(server_hash, 1, 0)",
+          of("server_hash", "chains", other), "trail = substr(trail, 1, 1)",
+          of("trail", "chains", other), "trail = server_hash",
           // Put back, to coordinates that were used.
           "nonce = 3", "nonce = 2", "nonce = 0", "cursor = 0",
           // Put back, to a server seed that was revealed; the whole row too.
-          "epoch = 0", "epoch = 0, " + of("sealed_seed", "early", chain),
-          ["sealed_seed", "epoch", "cursor", "nonce", "trail"].map { of($0, "early", chain) }.joined(separator: ", "),
+          "epoch = 0", "epoch = 0, " + of("server_hash", "early", chain),
+          ["server_hash", "epoch", "cursor", "nonce", "trail"].map { of($0, "early", chain) }.joined(separator: ", "),
         ]
-        + ["nonce", "cursor", "epoch", "created"].flatMap { column in
+        + ["era = 1"]
+        + ["nonce", "cursor", "era", "epoch", "created"].flatMap { column in
           ["-1", "-9223372036854775807", "9223372036854775807"].map { "\(column) = \($0)" }
         }
       var drawn = 4
@@ -47,7 +48,7 @@ extension StoreConformance {
           #expect(fault.kind == .damaged && fault.description.contains("chain \(chain)"), "\(damage)")
           #expect(!fault.description.contains("test"), "\(damage)")
         }
-        let columns = ["sealed_seed", "epoch", "cursor", "nonce", "trail", "created"]
+        let columns = ["server_hash", "era", "epoch", "cursor", "nonce", "trail", "created"]
         try test.sql(
           "UPDATE chains SET \(columns.map { of($0, "kept", chain) }.joined(separator: ", ")) WHERE id = \(chain)")
         try test.sql("DROP TABLE kept")
@@ -109,7 +110,11 @@ extension StoreConformance {
         try test.sql("DROP TABLE kept")
       }
       #expect(try test.settle(reveal(test.alice, made[0].id)).reply.status == 200)
-      try test.sql("UPDATE commitments SET revealed = NULL WHERE chain_id = \(made[0].chain)")
+      let chain = made[0].chain
+      try test.sql("UPDATE commitments SET revealed = NULL WHERE chain_id = \(chain)")
+      #expect(
+        try test.settle(reveal(test.alice, made[0].id), draw(test.alice)).replies.map(\.status) == [500, 200])
+      try test.sql("UPDATE commitments SET outcome_id = NULL, client_seed = NULL WHERE chain_id = \(chain)")
       for clientSeed in ["test", "another"] {
         let failure = #expect(throws: StoreFailure.self) {
           try test.settle(reveal(test.alice, made[0].id, clientSeed), draw(test.alice))

@@ -50,7 +50,12 @@ extension StoreConformance {
       drawn += settled.changes.outcomes
       #expect(settled.changes.deliveries.map(\.outcome) == settled.changes.outcomes.map(\.id))
       #expect(Set(drawn.map(\.serverHash)).count == 3)
-      #expect(try await test.claim().outcomes(id) == drawn.map(\.withoutItems).byID)
+      let claimed = try await test.claim()
+      #expect(claimed.outcomes(id) == drawn.map(\.withoutItems).byID)
+      for delivery in claimed {
+        guard case .outcome(let outcome, let isReveal) = delivery.event else { continue }
+        #expect(isReveal == settled.changes.outcomes.contains { $0.id == outcome.id })
+      }
     },
 
     StoreCheck("replays, refusals and groups that fail make no deliveries") { test in
@@ -368,7 +373,7 @@ extension [ClaimedDelivery] {
   /// The outcomes that are told to an endpoint, in their order.
   fileprivate func outcomes(_ endpoint: WebhookEndpointID) -> [Outcome] {
     filter { $0.target.endpoint == endpoint }.compactMap {
-      if case .outcome(let outcome) = $0.event { outcome } else { nil }
+      if case .outcome(let outcome, _) = $0.event { outcome } else { nil }
     }.byID
   }
 }

@@ -51,7 +51,8 @@ extension StoreConformance {
       #expect(first.allSatisfy { $0.status == 200 })
       try await test.reopen()
       let other = Decider(
-        masterKey: StoreUnderTest.masterKey, publicURL: "https://elsewhere.example/below", defaultDailyQuota: 1000)
+        masterKey: StoreUnderTest.masterKey, seeds: StoreUnderTest.seeds, publicURL: "https://elsewhere.example/below",
+        defaultDailyQuota: 1000)
       var entropy = SystemRandomNumberGenerator()
       let again = try test.store.commit(Needs(of: group)) { other.decide(group, snapshot: $0, entropy: &entropy) }
       #expect(again.changes.isEmpty && again.replies.allSatisfy(\.isReplay))

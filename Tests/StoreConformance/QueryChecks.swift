@@ -109,7 +109,8 @@ extension StoreConformance {
         var pages: [OutcomePage] = []
         var start = OutcomeListStart.newest
         repeat {
-          let page = try await test.store.outcomes(of: caller, clientSeed: seed("large"), from: start, limit: 1000)
+          let page = try await test.store.outcomes(
+            of: caller, clientSeed: seed("large"), from: start, limit: 1000, withReveals: true)
           let last = try #require(page.outcomes.last)
           #expect(page.bytes - last.bytes < OutcomePage.maximumBytes)
           start = .after(last.id)
@@ -123,15 +124,15 @@ extension StoreConformance {
         // To the end or not, by count.
         for limit in 1...2 {
           let page = try await test.store.outcomes(
-            of: caller, clientSeed: seed("large"), from: .after(all[3].id), limit: limit)
+            of: caller, clientSeed: seed("large"), from: .after(all[3].id), limit: limit, withReveals: true)
           #expect(page.outcomes.map(\.id) == all.dropFirst(4).prefix(limit).map(\.id))
           #expect(page.hasMore == (all.count - 4 > page.outcomes.count))
         }
         let last = try await test.store.outcomes(
-          of: caller, clientSeed: seed("large"), from: .after(all[5].id), limit: 1)
+          of: caller, clientSeed: seed("large"), from: .after(all[5].id), limit: 1, withReveals: true)
         #expect(last.outcomes == [all[6]] && !last.hasMore)
         let end = try await test.store.outcomes(
-          of: caller, clientSeed: seed("large"), from: .after(all[6].id), limit: 9)
+          of: caller, clientSeed: seed("large"), from: .after(all[6].id), limit: 9, withReveals: true)
         #expect(end.outcomes.isEmpty && !end.hasMore)
       }
       // The pages of an export are bounded in the same way.
@@ -174,11 +175,13 @@ extension StoreConformance {
       let requests = try DrawRequest.each("test")
       let drawn = try test.settle(requests.map { Submission(caller: test.alice, operation: .draw($0)) }).changes
       let rotated = try test.settle(rotate(test.alice)).changes.revealedSeeds[0]
-      recorded += drawn.outcomes.map { RecordedOutcome(outcome: $0, standing: .revealed(rotated)) }
       for caller in [test.alice, test.bob, .anonymous] {
-        let changes = try test.settle(draw(caller)).changes
-        recorded += changes.outcomes.map { RecordedOutcome(outcome: $0, standing: .inUse($0.serverHash)) }
+        let outcome = try test.settle(draw(caller)).changes.outcomes[0]
+        let next = NextDraw(serverHash: outcome.serverHash, cursor: outcome.cursor, nonce: outcome.nonce + 1)
+        recorded.append(RecordedOutcome(outcome: outcome, standing: .inUse(outcome.serverHash), next: next))
       }
+      let next = recorded[0].next
+      recorded += drawn.outcomes.map { RecordedOutcome(outcome: $0, standing: .revealed(rotated), next: next) }
       let test0 = try test.settle(requests.map { Submission(caller: test.aliceTest, operation: .draw($0)) }).changes
       recorded += test0.testOutcomes.map { RecordedOutcome(outcome: $0.outcome, standing: .rehearsal($0.id)) }
       for reopens in [false, true] {
@@ -192,7 +195,7 @@ extension StoreConformance {
         #expect(try await test.store.recordedOutcome(id: id) == nil)
       }
       // All of them are what their seeds give.
-      let verifier = OutcomeVerifier(masterKey: StoreUnderTest.masterKey)
+      let verifier = OutcomeVerifier(masterKey: StoreUnderTest.masterKey, seeds: StoreUnderTest.seeds)
       #expect(recorded.map { verifier.verdict(on: $0).isVerified } == recorded.map { _ in true })
       #expect(Set(recorded.map { verifier.verdict(on: $0).code }) == [.revealed, .notRevealed, .rehearsal])
     },

@@ -14,7 +14,8 @@ extension StoreConformance {
       #expect(
         rotated.revealedSeeds == [
           RevealedSeed(
-            chain: old.id, epoch: 0, seed: old.active.seed, hash: old.active.hash, cursor: 1, nonce: 3,
+            chain: old.id, owner: test.alice.chainOwner, era: 0, epoch: 0, seed: old.active.seed, hash: old.active.hash,
+            cursor: 1, nonce: 3,
             revealed: test.now)
         ])
       #expect(new.epoch == 1 && (new.cursor, new.nonce) == (1, 3) && new.active.seed != old.active.seed)
@@ -107,12 +108,14 @@ extension StoreConformance {
       #expect(outcome.serverHash == made.active.hash)
       for reopens in [false, true] {
         if reopens { try await test.reopen() }
-        #expect(try await test.outcomes(test.alice).map(\.nonce) == [1, 0])
-        #expect(try await test.outcomes(test.alice).allSatisfy { $0.chain != made.chain })
+        var revealed = outcome
+        revealed.commitment = RevealedCommitment(id: made.id, seed: made.active.seed)
+        #expect(try await test.outcomes(test.alice).last == revealed)
+        #expect(try await test.outcomes(test.alice).map(\.nonce) == [1, 0, 0])
         let record = try #require(await test.store.recordedOutcome(id: outcome.id))
         #expect(record.outcome == outcome)
         #expect(record.standing == .revealed(settled.changes.revealedSeeds[0]))
-        #expect(try test.snapshot(reveal(test.alice, made.id)).commitments[made.id]?.revealed == test.now)
+        #expect(try test.snapshot(reveal(test.alice, made.id)).commitments[made.id]?.use?.revealed == test.now)
         #expect(try test.settle(reveal(test.alice, made.id)).reply.status == 409)
       }
       // The client seed's own chain goes on as if nothing had been.
@@ -126,7 +129,54 @@ extension StoreConformance {
       let replies = try test.settle(made.map { reveal(.anonymous, $0.id) }).replies
       #expect(replies.map(\.status) == Array(repeating: 200, count: 20))
       #expect(Set(replies.map(\.shortID)).count == 20)
-      #expect(try await test.outcomes(.anonymous).isEmpty)
+      #expect(try await test.outcomes(.anonymous).map(\.chain) == made.map(\.chain).reversed())
+    },
+
+    StoreCheck("what was revealed is listed among what was drawn, newest first, a page at a time") { test in
+      let carol = try await test.carol()
+      for round in 0..<40 {
+        var group = [draw(carol), draw(test.aliceTest)]
+        if round % 3 != 1 { group.append(draw(test.alice)) }
+        let made = try test.settle(commit(test.alice), commit(test.aliceToo), commit(carol)).changes.newCommitments
+        if round % 2 == 0 { group += [reveal(test.aliceToo, made[0].id), reveal(test.alice, made[1].id)] }
+        group += [reveal(carol, made[2].id), draw(test.alice, "other")]
+        try test.settle(group)
+        if round % 4 != 3 { test.now += 1 }
+      }
+      let drawn = try await test.store.outcomes(
+        of: test.alice, clientSeed: seed("test"), from: .newest, limit: 1000, withReveals: false
+      ).outcomes
+      let all = try await test.outcomes(test.alice)
+      #expect(all.filter { $0.commitment == nil } == drawn && drawn.count == 27 && all.count == 27 + 40)
+      #expect(zip(all, all.dropFirst()).allSatisfy { $0.created >= $1.created })
+      for limit in [1, 2, 7, 66, 67, 68, 1000] {
+        var pages: [Outcome] = []
+        var start = OutcomeListStart.newest
+        while true {
+          let page = try await test.store.outcomes(
+            of: test.aliceToo, clientSeed: seed("test"), from: start, limit: limit, withReveals: true)
+          #expect(page.outcomes.count == min(limit, all.count - pages.count))
+          pages += page.outcomes
+          guard page.hasMore, let last = page.outcomes.last else { break }
+          start = .after(last.id)
+        }
+        #expect(pages == all, "\(limit)")
+      }
+      // From coordinates: the chain's outcomes that are older, and what was revealed before the one that stands there.
+      for outcome in drawn {
+        let page = try await test.store.outcomes(
+          of: test.alice, clientSeed: seed("test"), before: (outcome.cursor, outcome.nonce), limit: 1000)
+        #expect(page.filter { $0.commitment == nil } == drawn.filter { $0.nonce < outcome.nonce })
+        let revealed = all.filter { $0.commitment != nil && $0.created <= outcome.created }
+        #expect(page.filter { $0.commitment != nil } == revealed)
+      }
+      // An outcome of somebody else's leads nowhere.
+      let theirs = try #require(await test.outcomes(carol).first)
+      for id in [theirs.id, 0, .max] {
+        let page = try await test.store.outcomes(
+          of: test.alice, clientSeed: seed("test"), from: .after(id), limit: 10, withReveals: true)
+        #expect(page.outcomes.isEmpty && !page.hasMore)
+      }
     },
 
     StoreCheck("a commitment cannot be stored as used twice") { test in
@@ -143,7 +193,7 @@ extension StoreConformance {
         }
       }
       #expect(LedgerState(try test.snapshot(group)) == before)
-      #expect(try await test.outcomes(test.alice).isEmpty)
+      #expect(try await test.outcomes(test.alice).map(\.chain) == used.map(\.chain))
       #expect(try test.settle(group).replies.map(\.status) == [200, 200])
     },
 
@@ -232,7 +282,7 @@ struct CommitmentState: Equatable {
   let seed: ServerSeed
   let hash: ServerHash
   let created, expires: Milliseconds
-  let revealed: Milliseconds?
+  let use: Commitment.Use?
 
   init(_ commitment: Commitment) {
     id = commitment.id
@@ -242,6 +292,6 @@ struct CommitmentState: Equatable {
     hash = commitment.active.hash
     created = commitment.created
     expires = commitment.expires
-    revealed = commitment.revealed
+    use = commitment.use
   }
 }

@@ -8,8 +8,10 @@ import Testing
 package final class StoreUnderTest: Sendable {
   package static let masterKey = try! MasterKey(bytes: Array(1...32))
 
+  package static let seeds = ChainSeeds(key: try! masterKey.seedKey())
+
   package let decider = Decider(
-    masterKey: masterKey, publicURL: "https://draw.example", defaultDailyQuota: 1000)
+    masterKey: masterKey, seeds: seeds, publicURL: "https://draw.example", defaultDailyQuota: 1000)
   /// Runs SQL on the database from outside.
   package let sql: @Sendable (String) throws -> Void
   private let open: StoreOpener
@@ -111,7 +113,7 @@ extension LedgerStore {
     of caller: Caller, clientSeed: ClientSeed, before: (cursor: Int64, nonce: Int64)?, limit: Int
   ) async throws -> [Outcome] {
     let start: OutcomeListStart = before.map { .before(cursor: $0.cursor, nonce: $0.nonce) } ?? .newest
-    return try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: limit).outcomes
+    return try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: limit, withReveals: true).outcomes
   }
 }
 

@@ -36,7 +36,7 @@ def metric(server, name, port):
 
 DAMAGES = [
   "nonce = 2", "nonce = 0", f"nonce = {LARGEST}", "nonce = -1", f"cursor = {LARGEST}", f"epoch = {LARGEST}", "trail = x'ff'",
-  "sealed_seed = zeroblob(92)", "sealed_seed = x''", f"created = {LARGEST}"]
+  "server_hash = zeroblob(32)", "server_hash = x''", "era = 1", f"created = {LARGEST}"]
 
 
 def test_a_damaged_chain_fails_its_own_requests_alone(serve):
@@ -46,7 +46,7 @@ def test_a_damaged_chain_fails_its_own_requests_alone(serve):
   for _ in range(5):
     assert server.draw("ints", {"clientSeed": secret}, key=key).status == 200
   ((chain,),) = server.sql("SELECT max(id) FROM chains")
-  (before,) = server.sql("SELECT sealed_seed, epoch, cursor, nonce, trail, created FROM chains WHERE id = ?", chain)
+  (before,) = server.sql("SELECT server_hash, era, epoch, cursor, nonce, trail, created FROM chains WHERE id = ?", chain)
   for damage in DAMAGES:
     assert tamper(server, f"UPDATE chains SET {damage} WHERE id = ?", chain) == 1
 
@@ -64,7 +64,7 @@ def test_a_damaged_chain_fails_its_own_requests_alone(serve):
         assert answer.status == 200, (damage, answer)
     assert server.get("/api/health").status == 200, damage
     tamper(
-      server, "UPDATE chains SET sealed_seed = ?, epoch = ?, cursor = ?, nonce = ?, trail = ?, created = ? WHERE id = ?", *before, chain)
+      server, "UPDATE chains SET server_hash = ?, era = ?, epoch = ?, cursor = ?, nonce = ?, trail = ?, created = ? WHERE id = ?", *before, chain)
   assert server.draw("ints", {"clientSeed": secret}, key=key).json()["nonce"] == 5
   faults = [line["fault"] for line in log_lines(server) if "fault" in line]
   assert len(faults) == 4 * len(DAMAGES)
@@ -79,7 +79,7 @@ def test_an_epoch_put_back_draws_nothing_from_a_revealed_seed(serve):
   tamper(server, "CREATE TABLE early AS SELECT * FROM chains")
   assert server.post("/api/rotate", {"clientSeed": "x"}, key=key).status == 200
   # The whole row, as a restore of one table would leave it; nothing was drawn since.
-  tamper(server, "UPDATE chains SET epoch = e.epoch, sealed_seed = e.sealed_seed, server_hash = e.server_hash FROM early e WHERE e.id = chains.id")
+  tamper(server, "UPDATE chains SET epoch = e.epoch, server_hash = e.server_hash FROM early e WHERE e.id = chains.id")
   for restart in (False, True):
     if restart:
       server.restart()

@@ -17,7 +17,7 @@ OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for met
 # Paths of the whole contract. What the document leaves out, the server must not have.
 KNOWN_PATHS = [
   *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
-  *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "merkle/key", "merkle/{date}")),
+  *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "keys", "merkle/key", "merkle/{date}")),
   *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcome}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics")),
   *("/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
@@ -292,7 +292,7 @@ def sample(path, method):
     parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
-  if path.startswith("/api/merkle"):
+  if path.startswith("/api/merkle") or path == "/api/keys":
     parameters = {}
   return (parameters, None) if method == "get" else (None, parameters)
 

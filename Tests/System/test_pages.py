@@ -1,5 +1,6 @@
 """The pages, in a real Chromium: what a person can see, click, read aloud and trust."""
 
+import html
 import json
 import re
 import sqlite3
@@ -15,7 +16,7 @@ from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
 GUIDES = ["verifying", "idempotency", "batches", "webhooks", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
-FIXED = ["/", "/verify", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
+FIXED = ["/", "/verify", "/seed", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 # Client seeds that would break a page which took any of them for anything but text.
@@ -481,6 +482,78 @@ def test_files_are_kept_for_good_and_pages_are_asked_for_again(server):
     assert server.get(path, headers={"If-None-Match": asset.header("ETag")}).status == 304
   head = server.request("HEAD", "/")
   assert head.status == 200 and head.body == b"" and head.header("Content-Length") == str(len(page.body))
+
+
+# A player without a key
+
+
+def seed_page(server, **query):
+  return server.get("/seed", query)
+
+
+def test_whoever_holds_both_seeds_name_sees_every_draw(serve):
+  server = serve()
+  key = server.key()
+  drawn = [server.draw("ints", {"clientSeed": "é <b>"}, key=key).json() for _ in range(105)]
+  hash = drawn[0]["serverHash"]
+  first = seed_page(server, clientSeed="é <b>", serverHash=hash).body.decode()
+  assert re.findall(r'/o/(\w{10})"', first) == [outcome["shortId"] for outcome in drawn[:4:-1]] and "missing" not in first
+  assert "&lt;b&gt;" in first and "<b>" not in first
+  older = server.get(html.unescape(re.search(r'href="(/seed[^"]*before=5)"', first)[1])).body.decode()
+  assert re.findall(r'/o/(\w{10})"', older) == [outcome["shortId"] for outcome in drawn[4::-1]] and "Older" not in older
+  # One hash of the chain shows nothing of the next.
+  server.post("/api/rotate", {"clientSeed": "é <b>"}, key=key)
+  after = server.draw("ints", {"clientSeed": "é <b>"}, key=key).json()
+  for shown, expected in ((hash, drawn[::-1][:100]), (after["serverHash"], [after])):
+    page = seed_page(server, clientSeed="é <b>", serverHash=shown).body.decode()
+    assert re.findall(r'/o/(\w{10})"', page) == [outcome["shortId"] for outcome in expected]
+  # Neither does another client seed, nor a hash that is somebody else's.
+  for query, status in (
+    ({"clientSeed": "e", "serverHash": hash}, 404), ({"clientSeed": "é <b>", "serverHash": "0" * 64}, 404),
+    ({"clientSeed": "é <b>"}, 400), ({"serverHash": hash}, 400), ({"clientSeed": "x" * 257, "serverHash": hash}, 400),
+    ({"clientSeed": "é <b>", "serverHash": "x"}, 400), ({"clientSeed": "é <b>", "serverHash": hash, "before": "-1"}, 400), ({}, 200),
+  ):
+    answer = seed_page(server, **query)
+    assert answer.status == status and "/o/" not in answer.body.decode(), query
+
+
+def test_a_missing_nonce_is_marked(serve):
+  server = serve()
+  drawn = [server.draw("ints", {"clientSeed": "gaps"}).json() for _ in range(6)]
+  server.stop()
+  # As an operator who wants to hide draws might: by linking past them.
+  for gone, newer in ((1, 2), (4, 5)):
+    server.alter("UPDATE outcomes SET previous = ?, jump = ? WHERE nonce = ?", gone, gone, newer)
+  server.start()
+  page = seed_page(server, clientSeed="gaps", serverHash=drawn[0]["serverHash"]).body.decode()
+  assert "Nonce 4 is missing" in page and "Nonce 1 is missing" in page and page.count("missing") >= 2
+
+
+def test_a_draws_page_tells_the_next_commitment(server, client_seed):
+  key = server.key()
+  outcome = server.draw("ints", {"clientSeed": client_seed}, key=key).json()
+  for _ in range(2):
+    pinned = server.seed(client_seed, key)
+    next = {name: pinned[name] for name in ("serverHash", "cursor", "nonce")}
+    assert server.get("/api/verifyShortId", {"shortId": outcome["shortId"]}).json()["next"] == next
+    assert pinned["serverHash"] in server.get(f"/o/{outcome['shortId']}").body.decode()
+    server.post("/api/rotate", {"clientSeed": client_seed}, key=key)
+
+
+def test_a_page_says_what_it_proves_and_what_not(server, client_seed):
+  def proven(outcome):
+    page = server.get(f"/o/{outcome['shortId']}").body.decode()
+    return html.unescape(re.search(r'id="proven".*?</ul>', page, re.S)[0])
+  outcome = drawn(server, client_seed=client_seed)
+  assert "has committed itself" in proven(outcome) and "to the last bit" not in proven(outcome)
+  revealed(server, client_seed)
+  assert "to the last bit" in proven(outcome) and "the only one that this chain could have had" in proven(outcome)
+  commit_id = server.post("/api/commit").json()["commitId"]
+  told = server.post("/api/reveal", {"commitId": commit_id, "clientSeed": client_seed, "endpoint": "ints"}).json()
+  assert "before it was given the client seed" in proven(told) and "the only one" not in proven(told)
+  rehearsed = drawn(server, client_seed=client_seed, key=server.key(None, "test"))
+  assert "Anything" in proven(rehearsed) and "to the last bit" not in proven(rehearsed)
+
 
 
 def test_an_outcomes_page_changes_when_its_seed_is_revealed(server):

@@ -512,10 +512,10 @@ def test_a_chain_that_was_set_back_draws_nothing_at_any_server(fleet, cluster):
   for number in range(6):
     assert servers[number % 2].get("/api/ints", {"clientSeed": "x"}, key=key).status == 200
   fleet.sql("CREATE TABLE kept AS SELECT * FROM chains")
-  columns = ["sealed_seed", "epoch", "cursor", "nonce", "trail", "created", "moved"]
+  columns = ["server_hash", "era", "epoch", "cursor", "nonce", "trail", "created", "moved"]
   for damage in [
     "nonce = 2", "nonce = 9223372036854775807", "nonce = -1", "epoch = 9223372036854775807", "trail = '\\xff'",
-    "sealed_seed = '\\x00'", "moved = 9223372036854775807"]:
+    "server_hash = '\\x00'", "era = 1", "moved = 9223372036854775807"]:
     fleet.sql(f"UPDATE chains SET {damage}")
     for server in servers:
       answer = server.get("/api/ints", {"clientSeed": "x"}, key=key)
@@ -525,7 +525,7 @@ def test_a_chain_that_was_set_back_draws_nothing_at_any_server(fleet, cluster):
     fleet.sql("UPDATE chains SET " + ", ".join(f"{c} = kept.{c}" for c in columns) + " FROM kept WHERE kept.id = chains.id")
   # A whole row put back to before a rotation, with nothing drawn since.
   assert servers[0].post("/api/rotate", {"clientSeed": "x"}, key=key).status == 200
-  fleet.sql("UPDATE chains SET epoch = kept.epoch, sealed_seed = kept.sealed_seed FROM kept WHERE kept.id = chains.id")
+  fleet.sql("UPDATE chains SET epoch = kept.epoch, server_hash = kept.server_hash FROM kept WHERE kept.id = chains.id")
   for server in servers:
     answer = server.get("/api/ints", {"clientSeed": "x"}, key=key)
     assert (answer.status, answer.code) == (500, "damaged"), answer

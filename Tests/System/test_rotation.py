@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from harness import DRAWS, REQUIRED, same_answer, sha256_hex, together, unique
+from harness import DRAWS, REQUIRED, same_answer, sha256_hex, together, unique, wait_until
 
 SAFE = 2**53 - 1
 
@@ -59,7 +59,7 @@ def test_rotation_reveals_the_seed_and_goes_on_with_another(server, client_seed,
   assert response.header("Cache-Control") == "no-store"
   assert set(answer) == {"clientSeed", "revealed", "next"} and answer["clientSeed"] == client_seed
   revealed, following = answer["revealed"], answer["next"]
-  assert set(revealed) == {"serverSeed", "serverHash", "cursor", "nonce"}
+  assert set(revealed) == {"serverSeed", "serverHash", "cursor", "nonce", "seedProof"}
   assert set(following) == {"serverHash", "cursor", "nonce", "rotatedAt"}
   assert re.fullmatch("[0-9a-f]{64}", revealed["serverSeed"])
   assert sha256_hex(revealed["serverSeed"]) == revealed["serverHash"] == pinned["serverHash"]
@@ -170,7 +170,10 @@ def test_bad_rotations(server, unchanged, body, naming):
 
 
 @pytest.mark.parametrize("mode", [None, "live", "test"])
-@pytest.mark.parametrize("endpoint, params", [("floats", {"count": 3}), ("ints", {"count": 5, "min": -10, "max": 10}), ("ints", {})])
+@pytest.mark.parametrize("endpoint, params", [
+  *((endpoint, REQUIRED.get(endpoint, {})) for endpoint in DRAWS), ("ints", {"count": 5, "min": -10, "max": 10}),
+  ("pick", {"items": ["a", 2.50, {"id": 3}], "weights": [1, 0, 2.5]}), ("gaussian", {"distribution": "poisson", "lambda": 4, "count": 3}),
+  ("bytes", {"count": 7, "encoding": "base64"}), ("shuffle", {"items": list(range(1000))})], ids=lambda value: str(value)[:40])
 def test_commit_then_reveal(server, client_seed, account, verifier, mode, endpoint, params):
   key = server.key(account, mode) if mode else None
   before = time.time() * 1000
@@ -187,10 +190,35 @@ def test_commit_then_reveal(server, client_seed, account, verifier, mode, endpoi
   assert coordinates(outcome) == (0, 0) and outcome["mode"] == (mode or "live")
   assert (outcome["clientSeed"], outcome["endpoint"]) == (client_seed, endpoint)
   assert response.header("shortId") == outcome["shortId"]
-  assert verifier.verify(outcome, outcome["serverSeed"])["ok"]
-  # It is no part of the client seed's own chain.
-  assert listed(server, client_seed, key) == [plain]
+  assert verifier.verify(outcome, outcome["serverSeed"], params.get("items"))["ok"]
+  # It is no part of the client seed's own chain, and stands in the list all the same, as it was answered.
+  assert listed(server, client_seed, key) == ([plain] if mode == "test" else [plain, outcome])
   assert plain["nonce"] == 0 and plain["serverHash"] != outcome["serverHash"]
+  # A second reveal is told what became of the first.
+  second = reveal(server, committed["commitId"], key, client_seed, endpoint, params)
+  assert refused(second, 409, "commitment_used")
+  again = second.json()
+  assert (again["shortId"], again["permalink"]) == (outcome["shortId"], outcome["permalink"])
+  assert server.get(f"/o/{again['shortId']}").status == 200
+
+
+def test_reveals_are_listed_among_draws(server, client_seed, account):
+  key, other = server.key(account), server.key(account)
+  answers = []
+  for number in range(12):
+    draw = lambda: server.draw("ints", {"clientSeed": client_seed}, key=key)
+    answers.append(ok(draw() if number % 3 else reveal(server, ok(commit(server, key))["commitId"], key, client_seed)))
+    wait_until(lambda: time.time() * 1000 > answers[-1]["created"], "the next draw has a time of its own")
+  answers.reverse()
+  assert listed(server, client_seed, other) == answers
+  page, before = [], None
+  while got := ok(server.get("/api/listOutcomes", {"clientSeed": client_seed, "limit": 5, **({"before": before} if before else {})}, key=other)):
+    page += got
+    before = got[-1]["shortId"]
+  assert page == answers
+  exported = server.cli("outcomes", "list", "--account", account, "--client-seed", client_seed, "--public-url", f"http://127.0.0.1:{server.port}", check=True)
+  assert [json.loads(line) for line in exported.stdout.splitlines()] == answers
+  assert ok(server.get("/api/listOutcomes", {"clientSeed": client_seed, "before": answers[0]["shortId"]}, key=server.key())) == []
 
 
 def test_params_may_be_left_out_and_may_repeat_the_client_seed(server, client_seed):
@@ -258,7 +286,7 @@ def test_a_commitment_outlives_a_crash(serve):
 BAD_REVEALS = [
   ({"commitId": None}, "commitId"), ({"commitId": 5}, "commitId"), ({"commitId": ""}, "commitId"), ({"commitId": "x"}, "commitId"),
   ({"commitId": "g" * 36}, "commitId"), ({"commitId": "0" * 32}, "commitId"), ({"commitId": ["a"]}, "commitId"),
-  ({"endpoint": "dice"}, "endpoint"), ({"endpoint": "Ints"}, "endpoint"), ({"endpoint": ""}, "endpoint"), ({"endpoint": 1}, "endpoint"),
+  ({"endpoint": "dice"}, "notation"), ({"endpoint": "shuffle"}, "items"), ({"endpoint": "batch"}, "endpoint"), ({"endpoint": "Ints"}, "endpoint"), ({"endpoint": ""}, "endpoint"), ({"endpoint": 1}, "endpoint"),
   ({"endpoint": None}, "endpoint"), ({"params": None}, "params"), ({"params": []}, "params"), ({"params": "count=1"}, "params"), ({"params": 1}, "params"),
   ({"params": {"count": 0}}, "count"), ({"params": {"count": 101}}, "count"), ({"params": {"count": "x"}}, "count"), ({"params": {"count": None}}, "count"),
   ({"params": {"min": 2, "max": 1}}, "max"), ({"params": {"max": SAFE + 1}}, "max"), ({"params": {"clientSeed": "other"}}, "clientSeed"),

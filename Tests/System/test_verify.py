@@ -9,7 +9,7 @@ import pytest
 from harness import BINARY, DRAWS, REPOSITORY, REQUIRED, TIMEOUT, Server, cli, environment, node, sha256_hex, unique
 
 HASH = "0" * 64
-OWN = ("verified", "reason", "reasonCode", "notation", "items", "serverSeed")
+OWN = ("verified", "reason", "reasonCode", "notation", "items", "serverSeed", "seedProof", "next")
 
 
 def ok(response):
@@ -113,7 +113,8 @@ def test_an_outcome_before_and_after_its_seed_is_told(server, client_seed, live_
   # What is drawn later does not touch it.
   later = draw(server, "ints", client_seed, live_key)
   assert look_up(server, later["shortId"])["reasonCode"] == "not_revealed"
-  assert look_up(server, drawn["shortId"]) == told
+  now = look_up(server, drawn["shortId"])
+  assert {**now, "next": told["next"]} == told and now["next"]["nonce"] == told["next"]["nonce"] + 1
 
 
 def test_items_are_told_as_they_were_given(server, client_seed):
@@ -239,7 +240,7 @@ def test_every_kind_is_verified_from_a_file_and_from_standard_input(told, tmp_pa
     file.write_text(json.dumps(found, indent=2))
     for done in (verify(file), verify("-", stdin=json.dumps(found))):
       assert (done.returncode, done.stderr) == (0, ""), done
-      assert done.stdout.splitlines()[:2] == ["ok    serverHash", "ok    outcome"]
+      assert done.stdout.splitlines()[:2] == ["ok    serverHash", "ok    seedProof"] and "ok    outcome" in done.stdout
       assert done.stdout.splitlines()[-1] == "verified"
 
 

@@ -24,7 +24,7 @@ import Webhooks
 
   @Test func anOutcomeIsWrittenAsTheContractHasIt() throws {
     let event = try renderer.render(
-      delivery(.outcome(try outcome(.ints, value: "[5,1]", fields: #""min":1,"max":6,"count":2"#))))
+      delivery(.outcome(try outcome(.ints, value: "[5,1]", fields: #""min":1,"max":6,"count":2"#), isReveal: false)))
     let hash = String(repeating: "ab", count: 32)
     #expect(
       String(decoding: event.body, as: UTF8.self) == """
@@ -38,7 +38,7 @@ import Webhooks
 
   @Test func onlyCountAndRangeOfTheFieldsAreTold() throws {
     let fields = #""index":1,"weights":[1,2],"count":1"#
-    let body = try renderer.render(delivery(.outcome(try outcome(.pick, value: #"{"min":3}"#, fields: fields)))).body
+    let body = try renderer.render(delivery(.outcome(try outcome(.pick, value: #"{"min":3}"#, fields: fields), isReveal: false))).body
     let object = try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any])
     let data = try #require(object["data"] as? [String: Any])
     #expect(
@@ -50,7 +50,8 @@ import Webhooks
   @Test func theSameEventHasTheSameIdAndBytes() throws {
     let outcome = try outcome(.floats, value: "[0.5]", fields: #""count":1"#)
     let (first, again) = (
-      try renderer.render(delivery(.outcome(outcome))), try renderer.render(delivery(.outcome(outcome), id: 8))
+      try renderer.render(delivery(.outcome(outcome, isReveal: false))),
+      try renderer.render(delivery(.outcome(outcome, isReveal: false), id: 8))
     )
     #expect(first == again)
     let tests = try (1...3).map { try renderer.render(delivery(.test, id: $0)) }

@@ -20,11 +20,10 @@ struct OutcomeRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.listNames)
     let clientSeed = try parameters.clientSeed()
     let limit = try parameters.integer("limit", default: Self.maximumPage, in: 1...Self.maximumPage)
-    let start: OutcomeListStart =
-      try Self.coordinates(parameters).map { .before(cursor: $0.cursor, nonce: $0.nonce) } ?? .newest
+    let start = try start(parameters)
     let reservation = try await context.reserveMemory()
     let page = try await context.reading { () throws(StoreFailure) in
-      try await store.outcomes(of: context.caller, clientSeed: clientSeed, from: start, limit: Int(limit))
+      try await store.outcomes(of: context.caller, clientSeed: clientSeed, from: start, limit: Int(limit), withReveals: true)
     }
     guard !page.hasMore || page.outcomes.count == limit else {
       // Too large to be held at once: read once more, and written as it is read.
@@ -79,17 +78,17 @@ struct OutcomeRoutes: Routes {
     return .json(body, holding: reservation)
   }
 
-  /// `before=cursor:nonce`
-  private static func coordinates(_ parameters: Parameters) throws(Refusal) -> (cursor: Int64, nonce: Int64)? {
-    guard let text = try parameters.text("before") else { return nil }
+  /// `before=cursor:nonce`, or the short id of the outcome that the list is to go on after.
+  private func start(_ parameters: Parameters) throws(Refusal) -> OutcomeListStart {
+    guard let text = try parameters.text("before") else { return .newest }
+    if let id = renderer.shortIDs.decode(text) { return .after(id) }
     let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false).map { part in
       part.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         ? Int64(String(decoding: part, as: UTF8.self)) : nil
     }
     guard parts.count == 2, let cursor = parts[0], let nonce = parts[1] else {
-      throw .badRequest("before must be a cursor and a nonce with a colon between them, such as 0:17")
+      throw .badRequest("before must be a cursor and a nonce with a colon between them, such as 0:17, or a shortId")
     }
-    return (cursor, nonce)
+    return .before(cursor: cursor, nonce: nonce)
   }
-
 }

@@ -38,12 +38,8 @@ enum SeedRoutes {
       throw .badRequest("commitId must be a UUID")
     }
     let clientSeed = try parameters.clientSeed()
-    guard let name = try parameters.text("endpoint") else { throw .badRequest("endpoint required") }
-    let endpoint = Endpoint(name: String(decoding: name, as: UTF8.self))
-    guard let endpoint, endpoint == .floats || endpoint == .ints else {
-      throw .badRequest("endpoint must be floats or ints")
-    }
-    // All that these two take has a default, so params may be left out.
+    guard let endpoint = try parameters.endpoint() else { throw .badRequest("endpoint required") }
+    // Left out, params are empty: most endpoints have a default for everything.
     let draw = try parameters.object("params") ?? Parameters(query: [])
     try draw.check(.of(endpoint))
     // The client seed stands beside params. One inside must not be passed over if it says something else.

@@ -87,16 +87,17 @@ public struct AccountExport: Sendable {
       let chains = try await store.chains(of: account, prefix: [], after: lastChain, limit: page)
       for chain in chains {
         try await store.forEachOutcome(
-          of: .holder(account), clientSeed: chain.clientSeed, page: page, reserve: reserve, body)
+          of: .holder(account), clientSeed: chain.clientSeed, page: page, withReveals: false,
+          reserve: reserve, body)
       }
       guard chains.count == page else { break }
       lastChain = chains.last?.clientSeed
     }
 
-    var lastRevealed: Int64?
+    var lastRevealed: Outcome?
     while let last = try await forEach(
       { try await store.revealedOutcomes(of: account, after: lastRevealed, limit: page) }, body)
-    { lastRevealed = last.chain }
+    { lastRevealed = last }
     var lastTest: (clientSeed: ClientSeed, id: Int64)?
     while let last = try await forEach(
       { try await store.testOutcomes(of: account, after: lastTest, limit: page) }, body)

@@ -71,13 +71,13 @@ public protocol AccountStore: Sendable {
     of account: AccountID, prefix: [UInt8], after: ClientSeed?, limit: Int
   ) async throws -> [ChainReport]
 
-  /// What the account drew from commitments with live keys, in the order in which they were made: a page that may end
+  /// What the account drew from commitments with live keys, by client seed, the oldest of each first: a page that may end
   /// early, as ``OutcomePage`` does, and is empty only at the end.
   ///
   /// - Parameters:
-  ///   - after: leaves out what does not come after the commitment that became this chain.
+  ///   - after: leaves out what does not come after this one.
   ///   - limit: 1 or more.
-  func revealedOutcomes(of account: AccountID, after: Int64?, limit: Int) async throws -> [Outcome]
+  func revealedOutcomes(of account: AccountID, after: Outcome?, limit: Int) async throws -> [Outcome]
   /// The account's test outcomes, by client seed and then by number: a page that may end early, as ``OutcomePage`` does,
   /// and is empty only at the end.
   ///

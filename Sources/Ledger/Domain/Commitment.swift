@@ -49,12 +49,25 @@ public struct Commitment: Sendable {
   public let active: ActiveSeed
   public let created: Milliseconds
   public let expires: Milliseconds
-  /// When it was revealed; nil if it was not.
-  public var revealed: Milliseconds?
+  /// What became of it; nil as long as it was not revealed.
+  public var use: Use?
+
+  /// The one draw that a commitment is good for.
+  public struct Use: Sendable, Equatable {
+    public let outcome: Int64
+    public let clientSeed: ClientSeed
+    public let revealed: Milliseconds
+
+    public init(outcome: Int64, clientSeed: ClientSeed, revealed: Milliseconds) {
+      self.outcome = outcome
+      self.clientSeed = clientSeed
+      self.revealed = revealed
+    }
+  }
 
   public init(
     id: CommitID, chain: Int64, owner: ChainOwner, active: ActiveSeed, created: Milliseconds, expires: Milliseconds,
-    revealed: Milliseconds?
+    use: Use? = nil
   ) {
     self.id = id
     self.chain = chain
@@ -62,7 +75,7 @@ public struct Commitment: Sendable {
     self.active = active
     self.created = created
     self.expires = expires
-    self.revealed = revealed
+    self.use = use
   }
 
   /// A commitment as a store's columns hold it.
@@ -70,15 +83,23 @@ public struct Commitment: Sendable {
   /// - Throws: a ``StoreFailure`` if they are none that this program wrote.
   public init(
     id: CommitID, chain: Int64, owner: Int64, sealedSeed: [UInt8], created: Milliseconds, expires: Milliseconds,
-    revealed: Milliseconds?, vault: Vault
+    outcome: Int64?, clientSeed: [UInt8]?, revealed: Milliseconds?, vault: Vault
   ) throws(StoreFailure) {
-    guard chain > 0, created.isPlausible, expires.isPlausible, revealed?.isPlausible ?? true else {
-      throw .damaged("the row of the commitment of chain \(chain) is damaged")
+    let damage = StoreFailure.damaged("the row of the commitment of chain \(chain) is damaged")
+    guard chain > 0, created.isPlausible, expires.isPlausible else { throw damage }
+    var use: Use?
+    switch (outcome, clientSeed, revealed) {
+    case (nil, nil, nil): break
+    case (let outcome?, let clientSeed?, let revealed?):
+      guard ShortIDs.numbers.contains(outcome), revealed.isPlausible else { throw damage }
+      do { use = Use(outcome: outcome, clientSeed: try ClientSeed(clientSeed), revealed: revealed) } catch {
+        throw damage
+      }
+    default: throw damage
     }
     self.init(
-      id: id, chain: chain, owner: ChainOwner(owner),
-      active: try vault.openSeed(sealedSeed, chain: chain, epoch: 0), created: created, expires: expires,
-      revealed: revealed)
+      id: id, chain: chain, owner: ChainOwner(owner), active: try vault.openSeed(sealedSeed, chain: chain),
+      created: created, expires: expires, use: use)
   }
 
   /// How long one that was never revealed is kept after it expired, to be told from one that never was.
@@ -89,8 +110,7 @@ public struct Commitment: Sendable {
   /// The chain it becomes when it is revealed with `clientSeed`.
   func chain(clientSeed: ClientSeed) -> SeedChain {
     SeedChain(
-      id: chain, key: ChainKey(owner: .nobody(chain: chain), clientSeed: clientSeed), epoch: 0, active: active,
-      cursor: 0,
-      nonce: 0, created: created)
+      id: chain, key: ChainKey(owner: .nobody(chain: chain), clientSeed: clientSeed), era: 0, epoch: 0,
+      active: active, cursor: 0, nonce: 0, created: created)
   }
 }

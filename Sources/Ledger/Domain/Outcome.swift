@@ -24,6 +24,8 @@ public struct Outcome: Sendable, Equatable {
   /// What a shuffle or pick was made of, as the members of a JSON array without brackets; nil for other generators.
   public let items: [UInt8]?
   public let created: Milliseconds
+  /// What it was revealed from; nil for a draw from a chain, and where nobody asked.
+  public var commitment: RevealedCommitment?
 
   /// - Parameter stored: nil where a store keeps ``value`` itself.
   public init(
@@ -85,11 +87,23 @@ public struct Outcome: Sendable, Equatable {
 
   /// The same without what it was shuffled or picked from.
   public var withoutItems: Outcome {
-    items == nil
-      ? self
-      : Outcome(
-        id: id, chain: chain, mode: mode, clientSeed: clientSeed, serverHash: serverHash, epoch: epoch, cursor: cursor,
-        nonce: nonce, endpoint: endpoint, value: value, stored: stored, fields: fields, items: nil, created: created)
+    guard items != nil else { return self }
+    var copy = Outcome(
+      id: id, chain: chain, mode: mode, clientSeed: clientSeed, serverHash: serverHash, epoch: epoch, cursor: cursor,
+      nonce: nonce, endpoint: endpoint, value: value, stored: stored, fields: fields, items: nil, created: created)
+    copy.commitment = commitment
+    return copy
+  }
+}
+
+/// A commitment whose server seed was told, with the outcome that it was good for.
+public struct RevealedCommitment: Sendable, Equatable {
+  public let id: CommitID
+  public let seed: ServerSeed
+
+  public init(id: CommitID, seed: ServerSeed) {
+    self.id = id
+    self.seed = seed
   }
 }
 
@@ -107,6 +121,13 @@ public struct OutcomeRenderer: Sendable {
     permalinkPrefix = prefix
   }
 
+  /// Appends the address of an outcome's page, as a JSON string.
+  func append(permalink shortID: [UInt8], to body: inout [UInt8]) {
+    body.append(contentsOf: permalinkPrefix)
+    body.append(contentsOf: shortID)
+    body.append(UInt8(ascii: "\""))
+  }
+
   /// Where in an outcome's JSON object its value begins.
   static let valueOffset = 11
 
@@ -119,9 +140,8 @@ public struct OutcomeRenderer: Sendable {
     body.append(json: ",\"shortId\":\"")
     body.append(contentsOf: shortID)
     body.append(json: "\",\"permalink\":")
-    body.append(contentsOf: permalinkPrefix)
-    body.append(contentsOf: shortID)
-    body.append(json: "\",\"serverHash\":\"")
+    append(permalink: shortID, to: &body)
+    body.append(json: ",\"serverHash\":\"")
     body.append(hex: outcome.serverHash.bytes)
     body.append(json: "\",\"clientSeed\":")
     body.append(jsonString: outcome.clientSeed.bytes)
@@ -137,6 +157,12 @@ public struct OutcomeRenderer: Sendable {
     body.append(integer: outcome.created)
     body.append(json: ",\"mode\":\"")
     body.append(text: outcome.mode.name)
+    if let commitment = outcome.commitment {
+      body.append(json: "\",\"serverSeed\":\"")
+      body.append(contentsOf: commitment.seed.ascii)
+      body.append(json: "\",\"commitId\":\"")
+      body.append(text: commitment.id.description)
+    }
     body.append(json: "\"}")
     return shortID
   }

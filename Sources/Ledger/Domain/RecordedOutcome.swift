@@ -4,10 +4,26 @@ import Fairness
 public struct RecordedOutcome: Sendable, Equatable {
   public let outcome: Outcome
   public let standing: SeedStanding
+  /// What its chain draws next; nil for an outcome that has no chain which goes on.
+  public let next: NextDraw?
 
-  public init(outcome: Outcome, standing: SeedStanding) {
+  public init(outcome: Outcome, standing: SeedStanding, next: NextDraw? = nil) {
     self.outcome = outcome
     self.standing = standing
+    self.next = next
+  }
+}
+
+/// What is told of a chain's next draw beforehand.
+public struct NextDraw: Sendable, Equatable {
+  public let serverHash: ServerHash
+  public let cursor: Int64
+  public let nonce: Int64
+
+  public init(serverHash: ServerHash, cursor: Int64, nonce: Int64) {
+    self.serverHash = serverHash
+    self.cursor = cursor
+    self.nonce = nonce
   }
 }
 

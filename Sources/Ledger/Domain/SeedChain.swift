@@ -54,6 +54,8 @@ public final class ActiveSeed: Sendable {
 public struct SeedChain: Sendable {
   public let id: Int64
   public let key: ChainKey
+  /// The installation's era in which its server seed came into use.
+  public private(set) var era: Int64
   /// How often the chain was rotated: 0 for its first server seed.
   public private(set) var epoch: Int
   public private(set) var active: ActiveSeed
@@ -66,10 +68,12 @@ public struct SeedChain: Sendable {
   public static let largestCoordinate: Int64 = 1 << 53 - 1
 
   public init(
-    id: Int64, key: ChainKey, epoch: Int, active: ActiveSeed, cursor: Int64, nonce: Int64, created: Milliseconds
+    id: Int64, key: ChainKey, era: Int64, epoch: Int, active: ActiveSeed, cursor: Int64, nonce: Int64,
+    created: Milliseconds
   ) {
     self.id = id
     self.key = key
+    self.era = era
     self.epoch = epoch
     self.active = active
     self.cursor = cursor
@@ -78,8 +82,9 @@ public struct SeedChain: Sendable {
   }
 
   /// Gives the chain its next server seed. Its coordinates go on, so that none is ever used twice.
-  mutating func rotate(to next: ActiveSeed) {
+  mutating func rotate(with seeds: ChainSeeds) {
+    era = seeds.era
     epoch += 1
-    active = next
+    active = seeds.seed(of: key, era: era, epoch: epoch)
   }
 }

@@ -4,17 +4,24 @@ import JSON
 /// Says what can be said of recorded outcomes.
 public struct OutcomeVerifier: Sendable {
   private let testSeeds: TestSeeds
+  private let seeds: ChainSeeds
 
-  public init(masterKey: MasterKey) { testSeeds = TestSeeds(masterKey: masterKey) }
+  /// - Parameter seeds: where the proofs of revealed seeds come from.
+  public init(masterKey: MasterKey, seeds: ChainSeeds) {
+    testSeeds = TestSeeds(masterKey: masterKey)
+    self.seeds = seeds
+  }
 
   /// Checks an outcome against its server seed, as far as that is known, by making the draw again.
   public func verdict(on record: RecordedOutcome) -> Verdict {
     let outcome = record.outcome
     switch record.standing {
     case .inUse(let hash):
-      return Verdict(hash == outcome.serverHash ? .notRevealed : .hashMismatch)
+      return Verdict(hash == outcome.serverHash ? .notRevealed : .hashMismatch, next: record.next)
     case .revealed(let revealed):
-      return Verdict(check(outcome, against: revealed.seed) ?? .revealed, serverSeed: revealed.seed)
+      return Verdict(
+        check(outcome, against: revealed.seed) ?? .revealed, serverSeed: revealed.seed,
+        seedProof: seeds.proof(of: revealed, clientSeed: outcome.clientSeed), next: record.next)
     case .rehearsal(let id):
       let seed = testSeed(id, outcome.clientSeed)
       // The seed of a commitment was revealed with its outcome; the others never are.
@@ -67,10 +74,18 @@ public struct Verdict: Sendable, Equatable {
   public let code: Code
   /// The seed the draw was made from, if it has been revealed.
   public let serverSeed: ServerSeed?
+  /// The proof that the chain could have had no other; nil if there is none.
+  public let seedProof: SeedProof?
+  /// What the chain draws next, if it goes on.
+  public let next: NextDraw?
 
-  public init(_ code: Code, serverSeed: ServerSeed? = nil) {
+  public init(
+    _ code: Code, serverSeed: ServerSeed? = nil, seedProof: SeedProof? = nil, next: NextDraw? = nil
+  ) {
     self.code = code
     self.serverSeed = serverSeed
+    self.seedProof = seedProof
+    self.next = next
   }
 
   /// True if nothing speaks against the outcome.
@@ -126,6 +141,15 @@ extension OutcomeRenderer {
       body.append(json: ",\"serverSeed\":\"")
       body.append(contentsOf: seed.ascii)
       body.append(json: "\"")
+    }
+    if let proof = verdict.seedProof {
+      body.append(json: ",\"seedProof\":")
+      body.append(proof)
+    }
+    if let next = verdict.next {
+      body.append(json: ",\"next\":{")
+      body.append(position: next.serverHash, cursor: next.cursor, nonce: next.nonce)
+      body.append(json: "}")
     }
     body.append(json: "}")
   }

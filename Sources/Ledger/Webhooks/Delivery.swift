@@ -44,7 +44,8 @@ public enum DeliveryState: Int64, Sendable, CaseIterable {
 
 /// What a delivery tells.
 public enum DeliveryEvent: Sendable, Equatable {
-  case outcome(Outcome)
+  /// `isReveal`: whether it came of a commitment.
+  case outcome(Outcome, isReveal: Bool)
   /// Its rows are damaged, as the log or the delivery's operator may read.
   case damaged(String)
   /// Made by hand, to see whether the receiver works.
@@ -82,12 +83,12 @@ public struct ClaimedDelivery: Sendable {
   /// - Parameter outcome: throws what keeps it from being read; nil for a test event.
   public init(
     id: Int64, target: WebhookTarget, created: Milliseconds, resent: Milliseconds?, attempts: Int64, claim: Int64,
-    outcome: () throws -> Outcome?
+    outcome: () throws -> (outcome: Outcome, isReveal: Bool)?
   ) {
     let since = resent ?? created
     var event: DeliveryEvent
     do {
-      event = try outcome().map(DeliveryEvent.outcome) ?? .test
+      event = try outcome().map { .outcome($0.outcome, isReveal: $0.isReveal) } ?? .test
     } catch {
       event = .damaged("\(error)")
     }
@@ -105,7 +106,7 @@ public struct ClaimedDelivery: Sendable {
 
   /// What it takes in memory, about.
   public var size: Int {
-    if case .outcome(let outcome) = event { 512 + outcome.value.count + outcome.fields.count } else { 512 }
+    if case .outcome(let outcome, _) = event { 512 + outcome.value.count + outcome.fields.count } else { 512 }
   }
 }
 

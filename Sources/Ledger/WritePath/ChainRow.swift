@@ -3,10 +3,13 @@ import Fairness
 /// A chain's row as a store reads it, together with the database's own evidence of what was drawn from the chain.
 ///
 /// A row that is set back, by hand or by a restore of one table, would draw used coordinates again, or from a server seed
-/// that is no secret. The outcomes and revealed seeds that are still there tell: see ``chain(_:active:)``.
+/// that is no secret. The outcomes and revealed seeds that are still there tell: see ``check(newest:revealed:)``.
 public struct ChainRow: Sendable {
   public let id: Int64
+  public let era: Int64
   public let epoch: Int64
+  /// What was told of the server seed of this epoch.
+  public let serverHash: [UInt8]
   public let cursor: Int64
   public let nonce: Int64
   public let created: Milliseconds
@@ -39,17 +42,21 @@ public struct ChainRow: Sendable {
 
   /// - Throws: a ``StoreFailure`` if the columns are none that this program wrote.
   public init(
-    id: Int64, epoch: Int64, cursor: Int64, nonce: Int64, created: Milliseconds, trail: [UInt8]
+    id: Int64, era: Int64, epoch: Int64, serverHash: [UInt8], cursor: Int64, nonce: Int64, created: Milliseconds,
+    trail: [UInt8]
   ) throws(StoreFailure) {
     guard let trail = OutcomeTrail(trail) else { throw .damaged("the trail of chain \(id) is damaged") }
     let coordinates = 0...SeedChain.largestCoordinate
-    guard id > 0, coordinates.contains(epoch), coordinates.contains(cursor), coordinates.contains(nonce),
+    guard id > 0, coordinates.contains(era), coordinates.contains(epoch), coordinates.contains(cursor),
+      coordinates.contains(nonce),
       created.isPlausible
     else {
       throw .damaged("chain \(id) stands where no chain does: epoch \(epoch), cursor \(cursor), nonce \(nonce)")
     }
     self.id = id
+    self.era = era
     self.epoch = epoch
+    self.serverHash = serverHash
     self.cursor = cursor
     self.nonce = nonce
     self.created = created
@@ -85,30 +92,38 @@ public struct ChainRow: Sendable {
     }
   }
 
-  /// The chain, once it was checked.
-  public func chain(_ key: ChainKey, active: ActiveSeed) -> StoredChain {
-    StoredChain(
+  /// The chain with its server seed, once the row was checked.
+  ///
+  /// - Throws: a ``StoreFailure`` if its seed is not the one whose hash was told.
+  public func chain(_ key: ChainKey, _ seeds: ChainSeeds) throws(StoreFailure) -> StoredChain {
+    let active = seeds.seed(of: key, era: era, epoch: Int(epoch))
+    guard active.hash.bytes == serverHash else {
+      throw .damaged("the server hash of chain \(id) is not that of its seed in era \(era), epoch \(epoch)")
+    }
+    return StoredChain(
       SeedChain(
-        id: id, key: key, epoch: Int(epoch), active: active, cursor: cursor, nonce: nonce, created: created), trail)
+        id: id, key: key, era: era, epoch: Int(epoch), active: active, cursor: cursor, nonce: nonce, created: created),
+      trail)
   }
 }
 
 extension Vault {
-  /// What the server seed of an epoch of a chain is sealed for: it opens nowhere else.
-  private static func context(chain: Int64, epoch: Int64) -> String { "chain:\(chain):\(epoch)" }
+  /// What a commitment's server seed is sealed for: it opens nowhere else.
+  private static func context(chain: Int64) -> String { "commitment:\(chain)" }
 
-  public func seal(_ seed: ServerSeed, chain: Int64, epoch: Int) throws -> [UInt8] {
-    try seal(seed.ascii, context: Self.context(chain: chain, epoch: Int64(epoch)))
+  /// Seals the server seed of the commitment that becomes `chain`.
+  public func seal(_ seed: ServerSeed, chain: Int64) throws -> [UInt8] {
+    try seal(seed.ascii, context: Self.context(chain: chain))
   }
 
-  /// Opens the server seed of an epoch of a chain; of a commitment, of the chain it will become.
+  /// Opens the server seed of the commitment that becomes `chain`.
   ///
   /// - Throws: a ``StoreFailure`` if it is damaged.
-  public func openSeed(_ sealed: [UInt8], chain: Int64, epoch: Int64) throws(StoreFailure) -> ActiveSeed {
+  public func openSeed(_ sealed: [UInt8], chain: Int64) throws(StoreFailure) -> ActiveSeed {
     do {
-      return ActiveSeed(try ServerSeed(hex: open(sealed, context: Self.context(chain: chain, epoch: epoch))))
+      return ActiveSeed(try ServerSeed(hex: open(sealed, context: Self.context(chain: chain))))
     } catch {
-      throw .damaged("the sealed server seed of chain \(chain), epoch \(epoch), does not open: \(error)")
+      throw .damaged("the sealed server seed of the commitment of chain \(chain) does not open: \(error)")
     }
   }
 }

@@ -12,11 +12,13 @@ public struct Decider: Sendable {
   public let anonymousDailyQuota: Int?
   public let renderer: OutcomeRenderer
   public let testSeeds: TestSeeds
+  /// The server seeds of live chains.
+  public let seeds: ChainSeeds
   /// How long a commitment may wait to be revealed.
   public let commitmentLifetime: Milliseconds
 
   public init(
-    masterKey: MasterKey, publicURL: String, defaultDailyQuota: Int, anonymousDailyQuota: Int? = nil,
+    masterKey: MasterKey, seeds: ChainSeeds, publicURL: String, defaultDailyQuota: Int, anonymousDailyQuota: Int? = nil,
     commitmentLifetime: Milliseconds = 600_000
   ) {
     self.defaultDailyQuota = defaultDailyQuota
@@ -24,17 +26,18 @@ public struct Decider: Sendable {
     self.commitmentLifetime = commitmentLifetime
     renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: publicURL)
     testSeeds = TestSeeds(masterKey: masterKey)
+    self.seeds = seeds
   }
 
   /// Decides `group` in its order, each submission seeing what those before it did.
   ///
   /// - Parameters:
   ///   - snapshot: all that the group's ``Needs`` name, as it is now.
-  ///   - entropy: where the server seeds of new chains come from; the system's generator outside tests.
+  ///   - entropy: where the numbers and server seeds of commitments come from; the system's generator outside tests.
   public func decide(
     _ group: [Submission], snapshot: Snapshot, entropy: inout some RandomNumberGenerator
   ) -> Decision {
-    var draft = Draft(snapshot: snapshot)
+    var draft = Draft(snapshot: snapshot, seeds: seeds)
     let replies = group.map { submission in
       do throws(Refusal) {
         return try settle(submission, in: &draft, entropy: &entropy)
@@ -95,16 +98,16 @@ public struct Decider: Sendable {
   ) throws(Refusal) -> Reply {
     switch operation {
     case .draw(let request):
-      return reply(try draw(request, by: caller, in: &draft, entropy: &entropy))
+      return reply(try draw(request, by: caller, in: &draft))
     case .batch(let entries):
-      return batch(entries, by: caller, in: &draft, entropy: &entropy)
+      return batch(entries, by: caller, in: &draft)
     case .seed(let clientSeed):
       if caller.mode == .test {
         let active = testSeeds.seed(account: caller.account, clientSeed: clientSeed)
         return Reply(.chain, body: chainBody(clientSeed, active.hash, cursor: 0, nonce: 0))
       }
       let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
-      let chain = draft.chains[try draft.chain(key, &entropy)]
+      let chain = draft.chains[try draft.chain(key)]
       return Reply(.chain, body: chainBody(clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce))
     case .incrementCursor(let clientSeed):
       guard caller.mode == .live else { return Reply(.testModeForbidden) }
@@ -120,7 +123,7 @@ public struct Decider: Sendable {
         body: chainBody(
           clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce, created: chain.created))
     case .rotate(let clientSeed):
-      return try rotate(clientSeed, by: caller, in: &draft, entropy: &entropy)
+      return try rotate(clientSeed, by: caller, in: &draft)
     case .commit:
       return commit(by: caller, in: &draft, entropy: &entropy)
     case .reveal(let id, let request):
@@ -141,7 +144,7 @@ public struct Decider: Sendable {
   }
 
   private func batch(
-    _ entries: [BatchEntry], by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+    _ entries: [BatchEntry], by caller: Caller, in draft: inout Draft
   ) -> Reply {
     precondition((1...maximumBatchSize).contains(entries.count))
     var body: [UInt8] = []
@@ -155,7 +158,7 @@ public struct Decider: Sendable {
       switch entry {
       case .draw(let request):
         do throws(Refusal) {
-          let outcome = try draw(request, by: caller, in: &draft, entropy: &entropy)
+          let outcome = try draw(request, by: caller, in: &draft)
           body.append(json: "{\"ok\":true,\"outcome\":")
           if let reference = BodyReference(outcome, at: body.count) { references.append(reference) }
           renderer.append(outcome, to: &body)
@@ -182,12 +185,12 @@ public struct Decider: Sendable {
   }
 
   private func draw(
-    _ request: DrawRequest, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+    _ request: DrawRequest, by caller: Caller, in draft: inout Draft
   ) throws(Refusal) -> Outcome {
     if caller.mode == .test { return try testDraw(request, account: caller.account, in: &draft) }
     if let refusal = quotaRefusal(for: caller, in: draft) { throw refusal }
 
-    let index = try draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed), &entropy)
+    let index = try draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed))
     let chain = draft.chains[index]
     let outcome = outcome(of: request, from: chain, in: &draft)
     draft.chains[index].nonce += 1
@@ -248,7 +251,7 @@ public struct Decider: Sendable {
   // MARK: Revealing
 
   private func rotate(
-    _ clientSeed: ClientSeed, by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
+    _ clientSeed: ClientSeed, by caller: Caller, in draft: inout Draft
   ) throws(Refusal) -> Reply {
     guard caller.mode == .live else { return Reply(.testModeForbidden) }
     let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
@@ -256,7 +259,7 @@ public struct Decider: Sendable {
     guard let index = try draft.existingChain(key), draft.chains[index].nonce > 0 else {
       return Reply(.nothingToRotate)
     }
-    let revealed = draft.rotate(index, &entropy)
+    let revealed = draft.rotate(index)
     let chain = draft.chains[index]
     var body: [UInt8] = []
     body.append(json: "{\"clientSeed\":")
@@ -265,6 +268,10 @@ public struct Decider: Sendable {
     body.append(contentsOf: revealed.seed.ascii)
     body.append(json: "\",")
     body.append(position: revealed.hash, cursor: revealed.cursor, nonce: revealed.nonce)
+    if let proof = seeds.proof(of: revealed, clientSeed: clientSeed) {
+      body.append(json: ",\"seedProof\":")
+      body.append(proof)
+    }
     body.append(json: "},\"next\":{")
     body.append(position: chain.active.hash, cursor: chain.cursor, nonce: chain.nonce)
     body.append(json: ",\"rotatedAt\":")
@@ -300,11 +307,11 @@ public struct Decider: Sendable {
     try draft.check(.commitment(id))
     guard let commitment = draft.snapshot.commitments[id] else { return Reply(.unknownCommitment) }
     guard commitment.owner == caller.chainOwner else { return Reply(.foreignCommitment) }
-    guard commitment.revealed == nil else { return Reply(.usedCommitment) }
+    if let use = commitment.use { return usedCommitment(use) }
     guard !commitment.isExpired(at: draft.snapshot.now) else { return Reply(.expiredCommitment) }
     if let refusal = quotaRefusal(for: caller, in: draft) { return Reply(refusal) }
 
-    let outcome: Outcome
+    var outcome: Outcome
     switch caller.mode {
     case .live:
       var chain = commitment.chain(clientSeed: request.clientSeed)
@@ -316,17 +323,22 @@ public struct Decider: Sendable {
       let id = TestDrawID(account: caller.account, commitment: commitment.id)
       outcome = testOutcome(of: request, id, from: commitment.active, in: &draft)
     }
-    draft.use(commitment)
+    draft.use(commitment, for: outcome)
+    outcome.commitment = RevealedCommitment(id: commitment.id, seed: commitment.active.seed)
+    return reply(outcome)
+  }
 
-    let plain = reply(outcome)
-    var body = plain.body
+  /// The refusal of a commitment that was revealed before; it names the outcome that came of it.
+  private func usedCommitment(_ use: Commitment.Use) -> Reply {
+    var body = Refusal.usedCommitment.body()
     body.removeLast()
-    body.append(json: ",\"serverSeed\":\"")
-    body.append(contentsOf: commitment.active.seed.ascii)
-    body.append(json: "\",\"commitId\":")
-    body.append(jsonString: id.description)
+    body.append(json: ",\"shortId\":\"")
+    let shortID = renderer.shortIDs.encode(use.outcome)
+    body.append(contentsOf: shortID)
+    body.append(json: "\",\"permalink\":")
+    renderer.append(permalink: shortID, to: &body)
     body.append(json: "}")
-    return Reply(plain.content, body: body, shortID: plain.shortID, references: plain.references)
+    return Reply(.refusal(.usedCommitment), status: Refusal.usedCommitment.status, body: body)
   }
 
   private func chainBody(
@@ -348,7 +360,7 @@ public struct Decider: Sendable {
 
 extension [UInt8] {
   /// Appends the members that say where a chain stands, without braces.
-  fileprivate mutating func append(position hash: ServerHash, cursor: Int64, nonce: Int64) {
+  mutating func append(position hash: ServerHash, cursor: Int64, nonce: Int64) {
     append(json: "\"serverHash\":\"")
     append(hex: hash.bytes)
     append(json: "\",\"cursor\":")

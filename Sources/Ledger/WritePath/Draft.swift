@@ -12,10 +12,12 @@ struct Draft {
   private var rotated: Set<Int> = []
   private var chainIndex: [ChainKey: Int] = [:]
   private var newChains: [Int] = []
+  private let seeds: ChainSeeds
   private let day: Day
 
-  init(snapshot: Snapshot) {
+  init(snapshot: Snapshot, seeds: ChainSeeds) {
     self.snapshot = snapshot
+    self.seeds = seeds
     day = Day(of: snapshot.now)
   }
 
@@ -35,12 +37,12 @@ struct Draft {
     return append(chain)
   }
 
-  /// Where the chain stands in `chains`; a new one gets its server seed from `entropy`.
-  mutating func chain(_ key: ChainKey, _ entropy: inout some RandomNumberGenerator) throws(Refusal) -> Int {
+  /// Where the chain stands in `chains`; made if it does not exist.
+  mutating func chain(_ key: ChainKey) throws(Refusal) -> Int {
     if let index = try existingChain(key) { return index }
     let chain = SeedChain(
-      id: snapshot.nextChain, key: key, epoch: 0, active: ActiveSeed(ServerSeed(using: &entropy)), cursor: 0, nonce: 0,
-      created: snapshot.now)
+      id: snapshot.nextChain, key: key, era: seeds.era, epoch: 0,
+      active: seeds.seed(of: key, era: seeds.era, epoch: 0), cursor: 0, nonce: 0, created: snapshot.now)
     snapshot.nextChain += 1
     writes += 1
     newChains.append(chains.count)
@@ -53,11 +55,11 @@ struct Draft {
     return chains.count - 1
   }
 
-  /// Reveals the server seed of the chain at `index` and gives it a new one.
-  mutating func rotate(_ index: Int, _ entropy: inout some RandomNumberGenerator) -> RevealedSeed {
+  /// Reveals the server seed of the chain at `index` and gives it the next one.
+  mutating func rotate(_ index: Int) -> RevealedSeed {
     let revealed = RevealedSeed(chains[index], at: snapshot.now)
     changes.revealedSeeds.append(revealed)
-    chains[index].rotate(to: ActiveSeed(ServerSeed(using: &entropy)))
+    chains[index].rotate(with: seeds)
     rotated.insert(index)
     writes += 1
     return revealed
@@ -69,7 +71,7 @@ struct Draft {
   ) -> Commitment {
     let commitment = Commitment(
       id: id, chain: snapshot.nextChain, owner: owner, active: seed, created: snapshot.now,
-      expires: snapshot.now + lifetime, revealed: nil)
+      expires: snapshot.now + lifetime)
     snapshot.nextChain += 1
     snapshot.commitments[id] = commitment
     changes.newCommitments.append(commitment)
@@ -77,9 +79,9 @@ struct Draft {
     return commitment
   }
 
-  mutating func use(_ commitment: Commitment) {
+  mutating func use(_ commitment: Commitment, for outcome: Outcome) {
     var used = commitment
-    used.revealed = snapshot.now
+    used.use = Commitment.Use(outcome: outcome.id, clientSeed: outcome.clientSeed, revealed: snapshot.now)
     snapshot.commitments[used.id] = used
     changes.usedCommitments.append(used)
   }

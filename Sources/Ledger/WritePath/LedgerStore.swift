@@ -6,6 +6,9 @@ import Fairness
 /// threads that have nothing else to do. The ones that only read may be called from anywhere, at any time, beside a
 /// writer, and see what was last committed.
 public protocol LedgerStore: Sendable {
+  /// The server seeds of its chains.
+  var seeds: ChainSeeds { get }
+
   /// How many groups it can work on at once; ``LedgerWriter`` has as many threads. 1 for a store with a single writer.
   var concurrentGroups: Int { get }
 
@@ -38,9 +41,11 @@ public protocol LedgerStore: Sendable {
   /// A page of a caller's recorded outcomes of one client seed, newest first. It ends early where outcomes are large: see
   /// ``OutcomePage/maximumBytes``. Beyond a page, nothing is read into memory.
   ///
-  /// - Parameter limit: 1 or more.
+  /// - Parameters:
+  ///   - limit: 1 or more.
+  ///   - withReveals: whether those that were revealed from commitments are among them; test outcomes never are.
   func outcomes(
-    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int
+    of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int, withReveals: Bool
   ) async throws(StoreFailure) -> OutcomePage
 
   /// The row numbers of a caller's outcomes of one client seed that are newer than some coordinates, the oldest first. Of
@@ -53,6 +58,16 @@ public protocol LedgerStore: Sendable {
   func outcome(
     of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
   ) async throws(StoreFailure) -> Outcome?
+
+  /// A page of the outcomes that were drawn from the server seed of this hash with a client seed, whosever they are, newest
+  /// first; nil if there is no such chain.
+  ///
+  /// - Parameters:
+  ///   - nonce: leaves out those with this nonce and later ones.
+  ///   - limit: 1 or more.
+  func outcomes(
+    drawnFrom serverHash: ServerHash, clientSeed: ClientSeed, before nonce: Int64, limit: Int
+  ) async throws(StoreFailure) -> OutcomePage?
 
   /// The outcome of this row number, anyone's, live or test, with what has become of its server seed; nil if there is none.
   ///

@@ -232,6 +232,8 @@ public final class LedgerWriter: Sendable {
     var now: Milliseconds = 0
     let started = ContinuousClock.now
     let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)
+    // Before the store locks anything, and not one after the other.
+    decider.seeds.prepare(for: group, needs)
     let decision = try store.commit(needs) { snapshot in
       now = snapshot.now
       return decider.decide(group, snapshot: snapshot, entropy: &entropy)

@@ -5,7 +5,7 @@ public enum OutcomeListStart: Sendable {
   case newest
   /// With the newest that is older than these coordinates.
   case before(cursor: Int64, nonce: Int64)
-  /// With the one that follows the outcome of this row number, which is in the list.
+  /// With the one that follows the outcome of this row number. A list that does not have it is empty.
   case after(Int64)
 }
 
@@ -27,6 +27,27 @@ public struct OutcomePage: Sendable {
     self.limit = limit
   }
 
+  /// One list of two, newest first; of outcomes that were drawn at the same time, those of `drawn` first.
+  public init(merging drawn: OutcomePage, _ revealed: OutcomePage) {
+    self.init(limit: drawn.limit)
+    var (a, b) = (drawn.outcomes[...], revealed.outcomes[...])
+    while !isFull {
+      // What comes next where a page has ended is not known.
+      if a.isEmpty && drawn.hasMore || b.isEmpty && revealed.hasMore { break }
+      guard let next = a.first?.created ?? .min >= b.first?.created ?? .min ? a.popFirst() : b.popFirst() else { break }
+      append(next)
+    }
+    hasMore = !a.isEmpty || !b.isEmpty || drawn.hasMore || revealed.hasMore
+  }
+
+  /// The first of them, as long as `isIn`: where one is not, the list is over.
+  public func prefix(while isIn: (Outcome) -> Bool) -> OutcomePage {
+    var page = OutcomePage(limit: limit)
+    for outcome in outcomes.prefix(while: isIn) { page.append(outcome) }
+    page.hasMore = hasMore && page.outcomes.count == outcomes.count
+    return page
+  }
+
   public var isFull: Bool { outcomes.count >= limit || bytes >= Self.maximumBytes }
 
   public mutating func append(_ outcome: Outcome) {
@@ -41,17 +62,20 @@ extension LedgerStore {
   /// - Parameters:
   ///   - limit: the most outcomes; 1 or more.
   ///   - most: how many to read at once, at most.
+  ///   - withReveals: whether those that were revealed from commitments are among them.
   ///   - reserve: called before a page is read; what it returns is held as long as the page is in memory.
   public func forEachOutcome(
     of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart = .newest, limit: Int = .max,
-    page most: Int = 1000, reserve: () async throws -> MemoryBudget.Reservation? = { nil },
+    page most: Int = 1000, withReveals: Bool = true,
+    reserve: () async throws -> MemoryBudget.Reservation? = { nil },
     _ body: (Outcome) async throws -> Void
   ) async throws {
     var start = start
     var left = limit
     while true {
       let reservation = try await reserve()
-      let page = try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: min(left, most))
+      let page = try await outcomes(
+        of: caller, clientSeed: clientSeed, from: start, limit: min(left, most), withReveals: withReveals)
       reservation?.shrink(to: 2 * page.bytes)
       for outcome in page.outcomes { try await body(outcome) }
       withExtendedLifetime(reservation) {}

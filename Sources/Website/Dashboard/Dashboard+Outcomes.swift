@@ -105,7 +105,8 @@ extension Dashboard {
     let reservation = try await visit.context.reserveMemory(for: .account(visit.account.id))
     defer { withExtendedLifetime(reservation) {} }
     let page = try await visit.context.reading { [start] () throws(StoreFailure) in
-      try await store.outcomes(of: caller, clientSeed: chain.clientSeed, from: start, limit: Self.pageSize)
+      try await store.outcomes(
+        of: caller, clientSeed: chain.clientSeed, from: start, limit: Self.pageSize, withReveals: false)
     }
     var values = values(chain)
     values["outcomes"] = page.outcomes.map { outcome in

@@ -4,7 +4,7 @@ import JSON
 import Ledger
 
 /// `/o/{shortId}`: one outcome, drawn for its kind, with all that it takes to check it.
-struct OutcomePage {
+struct PermalinkPage {
   let layout: Layout
   let renderer: OutcomeRenderer
   /// Where people reach the server, without a slash at its end.
@@ -35,6 +35,15 @@ struct OutcomePage {
     if let seed = verdict.serverSeed.map({ String(decoding: $0.ascii, as: UTF8.self) }) {
       values["revealed"] = ["serverSeed": seed, "copy": HTML.copyButton(seed, label: "server seed")]
     }
+    values["proof"] = Self.proof(outcome, verdict)
+    if let next = verdict.next {
+      let hash = hex(next.serverHash.bytes)
+      values["next"] =
+        [
+          "nonce": next.nonce, "serverHash": hash, "copy": HTML.copyButton(hash, label: "next server hash"),
+          "draws": "/seed?serverHash=\(serverHash)&clientSeed=\(percentEncoded(outcome.clientSeed.bytes))",
+        ] as [String: Any]
+    }
     if json.count <= Self.shownJSON { values["json"] = HTML.shown(String(decoding: json, as: UTF8.self)) }
     return layout.html(
       .init(
@@ -43,6 +52,42 @@ struct OutcomePage {
           "\(plain(drawing.summary)). Client seed \(plain(clientSeed).shortened(to: 60)). \(Self.title(verdict)).",
         body: layout.templates.render("outcome", values), script: "outcome.js",
         previewURL: "\(publicURL)/o/\(shortID)"))
+  }
+
+  /// What follows from what is known of an outcome now, and what does not.
+  private static func proof(_ outcome: Outcome, _ verdict: Verdict) -> [String: Any] {
+    let noted = "That you were told this server hash before the draw: only you know. Note the next one."
+    let ownSeed =
+      "That nobody knew the values ahead of time: who has the server’s key and knew the client seed could compute them."
+    var (shown, open): ([String], [String])
+    switch verdict.code {
+    case .notRevealed:
+      shown = ["The server has committed itself: no other seed has this server hash."]
+      open = ["That the values follow from the seed. Anyone can check that once the chain is rotated.", noted, ownSeed]
+    case .revealed where verdict.seedProof != nil:
+      shown = [
+        "The values follow from both seeds, to the last bit.",
+        "The server seed is the only one that this chain could have had, for the server’s public key.",
+      ]
+      open = ["That the public key is the one of before: compare it with the one you noted.", noted, ownSeed]
+    case .revealed:
+      shown = [
+        "The values follow from both seeds, to the last bit.",
+        "The server had fixed its seed, by the hash, before it was given the client seed.",
+      ]
+      open = ["That it made no other commitment whose outcome it kept back.", noted]
+    case .rehearsal:
+      shown = []
+      open = ["Anything: test keys are for trying things out. Their seeds stay secret, and nothing is at stake."]
+    case .hashMismatch, .outcomeMismatch, .badParameters:
+      shown = ["Something was changed: what is recorded does not fit its own proof."]
+      open = ["That the values were drawn fairly. Ask whoever runs this server."]
+    }
+    if outcome.mode == .live, verdict.isVerified, verdict.next != nil {
+      open.append("That nothing was left out: count the nonces of this client seed, 0, 1, 2 and so on.")
+    }
+    func list(_ texts: [String]) -> [[String: String]] { texts.map { ["text": HTML.escape($0)] } }
+    return ["shown": list(shown), "open": list(open)]
   }
 
   /// The class that colours it.

@@ -1,0 +1,24 @@
+import Fairness
+import Hummingbird
+import JSON
+
+/// The public keys that proofs are checked against, in one place.
+struct KeyRoutes: Routes {
+  let seedKey: SeedPublicKey
+  /// Of the Ed25519 key that signs daily roots, 32 bytes.
+  let rootKey: [UInt8]
+
+  var routes: [Route] { [.withoutParameters("/api/keys", .get, handler: keys)] }
+
+  @Sendable private func keys(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    var body: [UInt8] = []
+    body.append(json: "{\"vrf\":{\"suite\":")
+    body.append(jsonString: SeedProof.suite)
+    body.append(json: ",\"publicKey\":\"")
+    body.append(hex: seedKey.bytes)
+    body.append(json: "\"},\"daily\":{\"algorithm\":\"Ed25519\",\"publicKey\":\"")
+    body.append(base64: rootKey)
+    body.append(json: "\"}}")
+    return .json(body)
+  }
+}
