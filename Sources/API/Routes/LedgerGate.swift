@@ -111,7 +111,8 @@ public struct LedgerGate: Sendable {
     answer: @escaping @Sendable (Result<Reply, Refusal>) -> Void
   ) {
     let started = ContinuousClock.now
-    writer.submit(submission, lane: lanes[ObjectIdentifier(eventLoop)]) { result in
+    let address = submission.caller == .anonymous ? record.subscriber : nil
+    writer.submit(submission, from: address, lane: lanes[ObjectIdentifier(eventLoop)]) { result in
       switch result {
       case .success(let reply):
         if reply.wroteWithoutCost, let account = submission.caller.liveAccount { uncosted.charge(to: account) }

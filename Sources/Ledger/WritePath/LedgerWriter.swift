@@ -135,12 +135,14 @@ public final class LedgerWriter: Sendable {
 
   /// The same, for a caller who does not wait.
   ///
-  /// - Parameter answer: called once, on `lane`.
+  /// - Parameters:
+  ///   - address: the network address of an anonymous caller, as ``NetworkAddress/subscriber``. Addresses take turns.
+  ///   - answer: called once, on `lane`.
   public func submit(
-    _ submission: Submission, lane: (any ReplyLane)? = nil,
+    _ submission: Submission, from address: [UInt8]? = nil, lane: (any ReplyLane)? = nil,
     answer: @escaping @Sendable (Result<Reply, LedgerUnavailable>) -> Void
   ) {
-    enqueue(Ticket(submission: submission, lane: lane, answer: answer))
+    enqueue(Ticket(submission: submission, address: address, lane: lane, answer: answer))
   }
 
   /// Stops accepting, finishes what was accepted, and returns when the last of it is answered.
@@ -350,6 +352,7 @@ public enum LedgerUnavailable: Error, Sendable {
 /// A submission in the queue and the caller who waits for its answer.
 private final class Ticket: QueuedSubmission, Sendable {
   let submission: Submission
+  let address: [UInt8]?
   let draws: Int
   let bytes: Int
   let lane: (any ReplyLane)?
@@ -357,10 +360,11 @@ private final class Ticket: QueuedSubmission, Sendable {
   private let answer: Mutex<(@Sendable (Result<Reply, LedgerUnavailable>) -> Void)?>
 
   init(
-    submission: Submission, lane: (any ReplyLane)?,
+    submission: Submission, address: [UInt8]?, lane: (any ReplyLane)?,
     answer: @escaping @Sendable (Result<Reply, LedgerUnavailable>) -> Void
   ) {
     self.submission = submission
+    self.address = address
     draws = submission.weight
     bytes = submission.bytes
     self.lane = lane
