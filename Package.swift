@@ -152,7 +152,8 @@ let package = Package(
       name: "fuzz",
       dependencies: [
         "API", "PostgresStore", "CPQ", "Ledger", "Fairness", "JSON",
-        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
       ],
       path: "Tests/Fuzz", exclude: ["Corpus"]),
 

@@ -66,6 +66,11 @@ import Testing
     #expect(try written().count == 3 && channel.isActive)
   }
 
+  @Test func emptyLinesBeforeARequestMayComeInPieces() throws {
+    for piece in ["\r", "\n\r\n\r", "\n" + Self.get("/a")] { try receive(piece) }
+    #expect(try passedOn() == ["/a."])
+  }
+
   @Test func nothingIsAnsweredAfterTheLastRequest() throws {
     try receive(Self.get("/a", "Connection: close\r\n") + Self.get("/b"))
     #expect(try passedOn() == ["/a."])
@@ -104,6 +109,17 @@ import Testing
     #expect(heads.allSatisfy { $0.headers["connection"] == ["close"] })
     channel.embeddedEventLoop.advanceTime(by: .seconds(2))
     #expect(!channel.isActive)
+  }
+
+  @Test func aClientHas75SecondsBetweenTwoRequests() throws {
+    for path in ["/a", "/b"] {
+      try receive(Self.get(path))
+      try answer()
+      channel.embeddedEventLoop.advanceTime(by: .seconds(75) - .milliseconds(1))
+      #expect(channel.isActive)
+    }
+    channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+    #expect(try !channel.isActive && connections.count == 0 && written().count == 2)
   }
 
   @Test func bodiesAreBoundedTogether() throws {

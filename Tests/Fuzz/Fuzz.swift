@@ -29,7 +29,7 @@ enum Fuzz {
 
   private static let subjects: [any Subject] = [
     JSONSubject(), QuerySubject(), DiceSubject(), AddressSubject(), RefererSubject(), TargetSubject(), ReplySubject(),
-    TrailSubject(), IdempotencySubject(), RequestSubject(),
+    TrailSubject(), IdempotencySubject(), RequestSubject(), ConnectionSubject(),
   ]
 
   private struct Run {

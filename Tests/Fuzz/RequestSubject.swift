@@ -58,7 +58,6 @@ struct RequestSubject: Subject {
             current = nil
           }
         } else {
-          parser.skipEmptyLines(&buffer)
           if let head = try parser.head(from: &buffer) {
             current = Request(
               method: head.request.method.rawValue, target: head.request.uri,

@@ -251,6 +251,17 @@ def test_what_is_no_request_is_refused_and_the_connection_closed(server, client_
   assert server.nonce(client_seed) == 1
 
 
+def test_what_follows_an_answer_that_came_early_gets_none_of_its_own(serve):
+  """A request is refused before its body has come, and that turns out to be no body."""
+  server = serve(FAIRDRAW_RATE_LIMIT_PER_MINUTE=1)
+  assert server.draw("ints").status == 200
+  with Stream(server) as stream:
+    stream.send(b"POST /api/ints HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert stream.answer()[0] == 429
+    stream.send(b"no chunk\r\n")
+    assert stream.answer() is None
+
+
 def test_noise_behind_requests_waits_for_their_answers(server, client_seed):
   with Stream(server) as stream:
     stream.send(get(f"/api/ints?clientSeed={client_seed}") * 3 + b"\x00\x01\x02\r\n\r\n")

@@ -1,11 +1,17 @@
 """Nobody fills the server up for free: bounds by size, on what costs no quota, and on callers without a key."""
 
+import itertools
 import json
+import socket
+import struct
+import time
 
 import pytest
 
 from harness import DRAWS, cli, together, wait_until
+from test_damage import metric
 from test_stream import Stream
+from wire import Wire
 
 LISTS = 64 * 1024
 SLOT = 16 * 1024
@@ -121,34 +127,91 @@ def test_a_batch_and_what_is_refused_take_slots_by_size(serve):
   assert spend(server, 0) == 0
 
 
+UNKNOWN = "x-api-key: pk_live_" + "a" * 32
+CHUNK = b"10000\r\n" + b"x" * (2 * SLOT)  # the first half of one
+
+
+@pytest.mark.parametrize("path, headers, body, slots", [
+  ("/api/ints", [UNKNOWN, "Content-Length: 9"], b"{", 1),
+  ("/api/ints", [UNKNOWN, f"Content-Length: {2 * SLOT + 1}"], b"{", 3),
+  ("/api/ints", [UNKNOWN, "Transfer-Encoding: chunked"], CHUNK, 2),
+  ("/api/ints", ["Content-Length: 9"], b"{", 1),
+  ("/api/ints", [f"Content-Length: {2 * SLOT + 1}"], b"{", 3),
+  ("/api/ints", ["Transfer-Encoding: chunked"], CHUNK, 2),
+  ("/api/ints?_=" + "x" * SLOT, [UNKNOWN, "Content-Length: 9"], b"{", 2),
+  ("/api/nowhere", ["Content-Length: 9"], b"{", 1),
+  ("/api/verifyShortId", ["Content-Length: 9"], b"{", 1),
+  ("/api/ints", [f"Content-Length: {1 << 30}"], b"{", 1),
+  ("/api/ints", ["Content-Length: nine"], b"{", 1),
+])
+def test_a_request_that_does_not_come_whole_costs_as_much(serve, path, headers, body, slots):
+  """Five a minute: none comes back within a test."""
+  server = serve(FAIRDRAW_RATE_LIMIT_PER_MINUTE=5)
+  with Wire(server) as wire:
+    wire.send("\r\n".join([f"POST {path} HTTP/1.1", "Host: a", *headers]).encode() + b"\r\n\r\n" + body)
+    wire.socket.shutdown(socket.SHUT_WR)
+    assert wire.head()[0] in (400, 413)
+    assert spend(server, 5 - slots) == 5 - slots
+
+
+@pytest.mark.parametrize("header", [UNKNOWN, "X-Nothing: 1"])
+def test_a_request_whose_client_goes_away_costs_as_much(serve, free_port, header):
+  server = serve(FAIRDRAW_RATE_LIMIT_PER_MINUTE=5, FAIRDRAW_METRICS_PORT=free_port)
+  with Wire(server) as wire:
+    wire.send(f"POST /api/ints HTTP/1.1\r\nHost: a\r\n{header}\r\nExpect: 100-continue\r\nContent-Length: {2 * SLOT}\r\n\r\n".encode())
+    assert wire.head()[0] == 100
+    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+  wait_until(lambda: metric(server, "fairdraw_connections_open", free_port) == 0, "the server has noticed")
+  assert spend(server, 3) == 3
+
+
 # What costs no quota
 
 FREE = 600  # a minute, for each account
+CALLERS = 16  # at once: so the limit is reached also where a single caller would be slower than it is refilled
 
 
-def until_refused(ask, most=4 * FREE):
-  """Asks until the limit is reached; how often it was granted, and the refusal."""
-  for granted in range(most):
-    response = ask(granted)
-    if response.status == 429:
-      assert response.code == "rate_limited" and "account" in response.error
-      assert int(response.header("Retry-After")) == response.json()["retryAfter"] >= 1
-      return granted, response
-  raise AssertionError(f"{most} were granted")
+def until_refused(server, ask):
+  """Asks, over several connections at once, until the limit is reached: how often it was granted, and the number of the
+  request that was refused."""
+  numbers = itertools.count()
+  began = time.monotonic()
+  granted, refused = [], []
+
+  def run(_):
+    with server.connect() as connection:
+      while not refused:
+        number = next(numbers)
+        response = ask(connection, number)
+        if response.status != 429:
+          granted.append(number)
+          assert len(granted) <= most_granted(began), "there is no limit"
+          continue
+        assert response.code == "rate_limited" and "account" in response.error
+        assert int(response.header("Retry-After")) == response.json()["retryAfter"] >= 1
+        refused.append(number)
+
+  together(CALLERS, run)
+  return len(granted), refused[0]
 
 
-def free_writes(connection, key, seed):
-  """What an account can have stored without a unit of its quota."""
-  send = lambda method, path, **rest: connection.request(method, path, key=key, **rest)
+def most_granted(began):
+  """A minute's worth, what came back since `began`, and what was under way when the last of it was taken."""
+  return FREE + FREE / 60 * (time.monotonic() - began) + CALLERS
+
+
+def free_writes(key, seed):
+  """What an account can have stored without a unit of its quota. The chain of `seed` has an outcome."""
+  kept = lambda what, n: {"key": key, "idempotency": f"{what}-{seed}-{n}"}
+  reveal = {"commitId": "3f2b8c1e-6a0d-4e7b-9c55-0d1f6a2e8b47", "endpoint": "ints"}
   return {
-    "new chains": lambda n: send("GET", "/api/seed", query={"clientSeed": f"{seed}-{n}"}),
-    "commitments": lambda n: send("POST", "/api/commit"),
-    "cursors": lambda n: send("GET", "/api/incrementCursor", query={"clientSeed": seed}),
-    "rotations": lambda n: send("POST", "/api/rotate", body={"clientSeed": seed}),
-    "refused draws": lambda n: send("GET", "/api/ints", query={"count": 0}, idempotency=f"{seed}-{n}"),
-    "refused batches": lambda n: send("POST", "/api/batch", body={"draws": [{"endpoint": "pick"}]}, idempotency=f"{seed}-{n}"),
-    "refused reveals": lambda n: send(
-      "POST", "/api/reveal", body={"commitId": "3f2b8c1e-6a0d-4e7b-9c55-0d1f6a2e8b47", "endpoint": "ints"}, idempotency=f"{seed}-{n}"),
+    "new chains": lambda connection, n: connection.get("/api/seed", {"clientSeed": f"{seed}-{n}"}, key=key),
+    "commitments": lambda connection, n: connection.post("/api/commit", key=key),
+    "cursors": lambda connection, n: connection.get("/api/incrementCursor", {"clientSeed": seed}, key=key),
+    "rotations": lambda connection, n: connection.post("/api/rotate", {"clientSeed": seed}, key=key),
+    "refused draws": lambda connection, n: connection.get("/api/ints", {"count": 0}, **kept("draw", n)),
+    "refused batches": lambda connection, n: connection.post("/api/batch", {"draws": [{"endpoint": "pick"}]}, **kept("batch", n)),
+    "refused reveals": lambda connection, n: connection.post("/api/reveal", reveal, **kept("reveal", n)),
   }
 
 
@@ -157,18 +220,22 @@ def free_writes(connection, key, seed):
 def test_what_costs_no_quota_has_a_limit_for_each_account(server, client_seed, what):
   account = server.account()
   key, other, stranger = server.key(account), server.key(account), server.key()
+  for drawing, seed in [(key, client_seed), (other, client_seed + "-other"), (stranger, client_seed)]:
+    assert server.draw("ints", {"clientSeed": seed}, key=drawing).status == 200
+  began = time.monotonic()
+  granted, _ = until_refused(server, free_writes(key, client_seed)[what])
+  assert granted >= FREE
+  # All of it counts together, over all keys of the account.
+  for ask in free_writes(other, client_seed + "-other").values():
+    granted += until_refused(server, ask)[0]
+    assert granted <= most_granted(began)
+  # What costs quota goes on, a replay is a replay, and nobody else is affected.
   with server.connect() as connection:
-    assert connection.get("/api/ints", {"clientSeed": client_seed}, key=key).status == 200
-    granted, _ = until_refused(free_writes(connection, key, client_seed)[what])
-    assert granted >= FREE
-    # All of it counts together, over all keys of the account.
-    for name, ask in free_writes(connection, other, client_seed + "-other").items():
-      assert until_refused(ask)[0] < FREE, name
-    # What costs quota goes on, a replay is a replay, and nobody else is affected.
     for number in range(20):
       assert connection.get("/api/ints", {"clientSeed": client_seed}, key=key, idempotency=f"paid-{client_seed}").status == 200
       assert connection.get("/api/floats", {"clientSeed": client_seed}, key=other).status == 200
-    assert all(ask(0).status != 429 for ask in free_writes(connection, stranger, client_seed).values())
+    for name, ask in free_writes(stranger, client_seed).items():
+      assert ask(connection, 0).status == (404 if name == "refused reveals" else 400 if name == "refused draws" else 200), name
 
 
 def test_seeds_of_chains_that_exist_are_free_of_it(server, live_key, client_seed):
@@ -178,10 +245,11 @@ def test_seeds_of_chains_that_exist_are_free_of_it(server, live_key, client_seed
 
 
 def test_a_refusal_by_this_limit_is_not_kept(server, live_key, client_seed):
+  batch = free_writes(live_key, client_seed)["refused batches"]
+  _, refused = until_refused(server, batch)
   with server.connect() as connection:
-    commit = lambda n: connection.post("/api/commit", key=live_key, idempotency=f"{client_seed}-{n}")
-    granted, _ = until_refused(commit)
-    wait_until(lambda: commit(granted).status == 200, "there is a slot again")
+    answer = wait_until(lambda: (it := batch(connection, refused)).status == 200 and it, "there is a slot again")
+    assert not answer.replayed and batch(connection, refused).replayed
 
 
 # Without a key

@@ -1,5 +1,7 @@
 import Ledger
+import NIOCore
 import NIOHTTP1
+import NIOPosix
 import Synchronization
 import Testing
 import Webhooks
@@ -107,6 +109,32 @@ import Webhooks
     await #expect(throws: DeliveryFailure.self) {
       try await post("http://hooks.example/", allowsPrivate: true) { _ in throw DeliveryFailure("no such name") }
     }
+  }
+
+  /// A receiver that never answers, or never ends its answer, holds an attempt for so long and no longer.
+  @Test(arguments: ["", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", "HTTP/1.1 200 O"])
+  func anAttemptHasItsTime(_ beginning: String) async throws {
+    #expect(DeliveryClient.timeout == .seconds(10))
+    let receiver = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .childChannelInitializer { channel in
+        // A byte every few milliseconds, so that no pause is long.
+        channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(5)) { task in
+          if !channel.isActive { task.cancel() }
+          if beginning.hasSuffix("\n") { channel.writeAndFlush(ByteBuffer(string: "x"), promise: nil) }
+        }
+        return channel.writeAndFlush(ByteBuffer(string: beginning))
+      }
+      .bind(host: "127.0.0.1", port: 0).get()
+    let client = DeliveryClient(addressGuard: AddressGuard(allowsPrivate: true), timeout: .milliseconds(200))
+    let url = try #require(WebhookURL("http://127.0.0.1:\(receiver.localAddress?.port ?? 0)/"))
+    do {
+      let answer = try await client.post([], to: url, headers: [], attempt: 0)
+      #expect(beginning.hasSuffix("\n") && answer.status == 200 && answer.body.count < 1000)
+    } catch {
+      #expect(!beginning.hasSuffix("\n") && error is DeliveryFailure)
+    }
+    await client.shutDown()
+    try await receiver.close()
   }
 
   /// More hosts than clients are kept for, several at once: each gets its event, and nothing is shut down under way.

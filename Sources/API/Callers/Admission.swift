@@ -112,6 +112,16 @@ struct Admission: Sendable {
 
   private static func slots(of bytes: Int) -> Int { max(1, (bytes + bytesPerSlot - 1) / bytesPerSlot) }
 
+  /// Takes the slots of a request that was never admitted: it could not be read, or did not come whole.
+  ///
+  /// - Parameter received: how many bytes of its body have come.
+  func charge(_ headers: RequestHeaders, _ target: Target, received: Int, peer: NetworkAddress?) {
+    guard let address = proxies.client(headers, peer: peer) else { return }
+    // A body that is too long is not waited for.
+    let announced = headers.announcedLength <= BodyReader.maximumBody ? headers.announcedLength : 0
+    limiter.charge(Self.slots(of: target.query.count + max(announced, received)), to: address.subscriber)
+  }
+
   /// Takes the slots of a body whose length was known only once it had been read. The request has its answer; those
   /// that follow wait.
   func charge(_ bytes: Int, to caller: Caller, _ record: RequestRecord) {

@@ -17,6 +17,9 @@ struct IncomingRequest {
 
   var isOld: Bool { head.request.version == .http1_0 }
 
+  /// How many bytes of the body have come.
+  var received: Int { body.readableBytes }
+
   /// Whether the client waits to be told to send the body.
   var waitsForWord: Bool { head.expectsContinue && body.readableBytes == 0 }
 

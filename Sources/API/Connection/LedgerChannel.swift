@@ -72,6 +72,9 @@ package struct ConnectionSettings: Sendable {
   /// find room.
   let freeBody = 16 << 10
 
+  /// What is held for bodies that are coming in and answers that wait.
+  package var heldBytes: Int { bodies.bytesHeld + answers.bytesHeld }
+
   package init(connections: Connections, limits: ConnectionState.Limits = .init(), bodyBytes: Int = 64 << 20) {
     self.connections = connections
     self.limits = limits

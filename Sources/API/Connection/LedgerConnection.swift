@@ -76,9 +76,10 @@ package final class LedgerConnection: ChannelDuplexHandler {
     alarm?.cancel()
     alarm = nil
     input = ByteBuffer()
+    if state.phase == .body, let request { settings.service?.charge(unfinished: request, from: peer) }
     dropRequest()
     if let place { settings.connections.leave(place) }
-    place = nil
+    place = nil  // what happens from here on does not matter
   }
 
   // MARK: What comes in
@@ -97,7 +98,7 @@ package final class LedgerConnection: ChannelDuplexHandler {
   /// Goes on as far as the input allows.
   private func proceed(_ context: ChannelHandlerContext) {
     // Whatever is answered at once comes back here; the loop that is running goes on with the next request.
-    guard !isProceeding else { return }
+    guard !isProceeding, place != nil else { return }
     isProceeding = true
     defer { isProceeding = false }
     do throws(Refusal) {
@@ -309,8 +310,10 @@ package final class LedgerConnection: ChannelDuplexHandler {
   /// Answers what cannot be read, or not to its end, and closes.
   private func refuse(_ refusal: Refusal, _ context: ChannelHandlerContext) {
     state.closeAfterAnswer()
+    guard state.phase != .discarding else { return close(context) }  // the request has its answer
     let answer: LedgerService.Answer
     if let service = settings.service {
+      service.charge(unfinished: request, from: peer)
       answer =
         request?.admitted.map { service.refuse($0, refusal) }
         ?? service.refuse(refusal, request?.head.request, from: peer)

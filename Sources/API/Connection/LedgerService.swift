@@ -151,6 +151,21 @@ struct LedgerService: Sendable {
       isCrossOrigin: headers.map { $0.origin != nil } ?? true, record)
   }
 
+  /// Takes the rate-limit slots of a request that did not come whole: it costs what it would have cost.
+  ///
+  /// - Parameter request: nil if not even its head could be read.
+  func charge(unfinished request: IncomingRequest?, from peer: NetworkAddress?) {
+    guard let admitted = request?.admitted else {
+      let head = request?.head.request
+      return admission.charge(
+        head.map { RequestHeaders($0.headers) } ?? RequestHeaders(), Target(head?.uri ?? "/"),
+        received: request?.received ?? 0, peer: peer)
+    }
+    // Those of its announced length were taken when it was admitted.
+    guard admitted.candidate.headers.announcedLength == 0 else { return }
+    admission.charge(request?.received ?? 0, to: admitted.caller, admitted.record)
+  }
+
   /// The same without a log or metrics, for a server that has none.
   static func plainRefusal(_ refusal: Refusal) -> Answer {
     let body = refusal.body()

@@ -46,13 +46,17 @@ package struct RequestParser {
 
   /// Passes over empty lines before a request: some clients send one after a body (RFC 9112, section 2.2).
   package mutating func skipEmptyLines(_ buffer: inout ByteBuffer) {
-    while buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x0D0A { buffer.moveReaderIndex(forwardBy: 2) }
+    while buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x0D0A {
+      buffer.moveReaderIndex(forwardBy: 2)
+      scanned = 0
+    }
   }
 
   /// The next head; nil if it is not complete yet. After a head comes its body, to the ``BodyPart/end``.
   ///
   /// - Throws: what is wrong with the request. Nothing more can be read from this connection then.
   package mutating func head(from buffer: inout ByteBuffer) throws(Refusal) -> Head? {
+    skipEmptyLines(&buffer)
     let end: Result<Int?, Refusal> = buffer.withUnsafeReadableBytes { bytes in
       Result { () throws(Refusal) in try Self.endOfHead(bytes, from: scanned) }
     }
