@@ -1,5 +1,6 @@
 """One bad row is one bad answer; the file that is served is the file that was opened; a start says what is amiss."""
 
+import http.client
 import json
 import os
 import shutil
@@ -10,7 +11,10 @@ from contextlib import closing
 import pytest
 
 from harness import Server, cli, together, unique, wait_until
+from test_dashboard import Person
+from test_stream import Stream
 from test_webhooks import hooked, receiver  # fixtures
+from wire import Wire
 
 LARGEST = 2**63 - 1
 
@@ -100,6 +104,57 @@ def test_reading_what_is_damaged_is_a_500_of_its_own(serve):
     assert (answer.status, answer.code) == (500, "damaged"), answer
   assert server.get("/api/verifyShortId", {"shortId": other["shortId"]}).json()["verified"]
   assert len(server.get("/api/listOutcomes", {"clientSeed": "y"}).json()) == 1
+
+
+def large(number):
+  return {"clientSeed": "large", "items": [f"{number}-{item}-" + "x" * 1500 for item in range(1000)]}
+
+
+def test_an_answer_that_is_cut_off_is_logged_and_counted(serve, free_port):
+  """Its head was sent, and is in the log as a 200, when what is to be read next turns out to be damaged."""
+  server = serve(FAIRDRAW_METRICS_PORT=free_port, FAIRDRAW_SIGN_UP="true")
+  person = Person(server).arrive()
+  key = person.make_key()
+  for number in range(3):
+    assert server.draw("shuffle", large(number), "POST", key=key).status == 200
+  with Stream(server, {"clientSeed": "large"}, key) as stream:
+    assert stream.status == 200 and stream.next()["data"]["nonce"] == 3
+    tamper(server, "UPDATE outcomes SET endpoint = 300 WHERE id IN (SELECT min(id) FROM outcomes)")
+    cut = [
+      ("/api/listOutcomes", lambda: server.get("/api/listOutcomes", {"clientSeed": "large"}, key=key)),
+      ("/dashboard/account/export", lambda: person.get("/dashboard/account/export?format=json")),
+    ]
+    for path, ask in cut:
+      with pytest.raises(http.client.IncompleteRead):
+        ask()
+    # A stream that draws, when its chain is damaged.
+    tamper(server, "UPDATE chains SET nonce = 1 WHERE id = (SELECT max(id) FROM chains)")
+    while stream.next() is not None:
+      pass
+    cut.append(("/api/stream", None))
+  said = lambda: [line for line in log_lines(server) if line["message"] == "an answer was cut off"]
+  lines = wait_until(lambda: len(said()) >= len(cut) and said(), "the log has them all")
+  assert [line["path"] for line in lines] == [path for path, _ in cut]
+  for line in lines:
+    assert line["level"] == "error" and line["fault"].startswith("damaged failure: ") and "large" not in line["fault"], line
+    if line["path"] != "/api/stream":  # whose end is not there yet, perhaps, when its client hangs up
+      assert [one["status"] for one in log_lines(server) if one.get("requestId") == line["requestId"] and "status" in one] == [200]
+  assert metric(server, "fairdraw_http_answers_cut_off_total", free_port) == len(cut)
+
+
+def test_a_client_that_goes_away_is_no_fault(serve, free_port):
+  server = serve(FAIRDRAW_METRICS_PORT=free_port)
+  key = server.key()
+  for number in range(3):
+    assert server.draw("shuffle", large(number), "POST", key=key).status == 200
+  with Wire(server, receive_buffer=4096) as wire:
+    wire.send(f"GET /api/listOutcomes?clientSeed=large HTTP/1.1\r\nHost: a\r\nx-api-key: {key}\r\n\r\n".encode())
+    assert wire.head()[0] == 200
+  wait_until(
+    lambda: metric(server, "fairdraw_connections_open", free_port) == metric(server, "fairdraw_reading_bytes", free_port) == 0,
+    "the server has noticed")
+  assert "cut off" not in server.log_text()
+  assert metric(server, "fairdraw_http_answers_cut_off_total", free_port) == 0
 
 
 def test_a_damaged_webhook_is_listed_and_its_deliveries_are_dead(hooked, receiver):

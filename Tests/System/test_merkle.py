@@ -3,7 +3,9 @@
 import base64
 import datetime
 import hashlib
+import http.client
 import json
+import re
 import time
 import urllib.parse
 
@@ -582,6 +584,32 @@ def test_a_database_whose_log_was_tampered_with_is_refused(serve):
   assert audit("--day", date, "--data", server.data)[1] == {"root"}
   server.alter("UPDATE merkle_days SET leaf_count = leaf_count + 1")
   assert {"leafCount", "signature"} <= audit("--day", date, "--data", server.data)[1]
+
+
+def test_leaf_hashes_that_are_not_complete_are_not_sent_as_if_they_were(serve):
+  """An answer that is shorter than it says would take the beginning of the next one for its end."""
+  server = serve()
+  outcomes = into_the_past(server, draw_some(server, 3)[0])
+  date = day_of(outcomes[0]["created"])
+  published(server, date)
+  server.stop()
+  server.alter("UPDATE merkle_tiles SET hashes = substr(hashes, 33) WHERE level = 0")
+  server.start()
+  with pytest.raises(http.client.IncompleteRead):
+    server.get(f"/api/merkle/{date}/leaves")
+  wait_until(lambda: re.search("an answer was cut off.*damaged failure: the leaf hashes", server.log_text()), "the log says so")
+
+
+def test_files_of_leaf_hashes_as_editors_write_them(logged, kept):
+  _, date, _, _ = logged
+  leaves = (kept / "leaves").read_bytes()
+  for edited in (b"\xef\xbb\xbf" + leaves, leaves.replace(b"\n", b"\r\n"), leaves.rstrip()):
+    (kept / "leaves").write_bytes(edited)
+    done, failed, _ = audit_files(kept, date)
+    assert done.returncode == 0 and not failed, done
+  (kept / "leaves").write_bytes(b"\xff\xfe" + leaves)
+  assert "line 1 of the leaf hashes is not 64 hexadecimal characters" in cli(
+    "audit", "--day", date, "--leaves", kept / "leaves", "--root-file", kept / "root.json", "--public-key", (kept / "key").read_text()).stderr
 
 
 def test_audits_that_cannot_be_made(logged, kept, tmp_path):

@@ -183,10 +183,17 @@ struct MerkleRoutes: Routes {
   @Sendable private func leaves(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let day = try await published(context)
     let length = day.leafCount * (2 * MerkleHash.size + 1)
-    return .stream("text/plain; charset=utf-8", length: length) { [store] writer in
+    return .stream("text/plain; charset=utf-8", length: length, context) { [store] writer in
       var first = 0
+      var count = 0
       while first < day.shape.leafTiles {
         let tiles = try await store.leafTiles(of: day.day, first: first, limit: Self.tilesAtOnce)
+        count += tiles.reduce(0) { $0 + $1.hashes.count }
+        // What is sent must have the length that was announced, or the client would take the next answer for its end.
+        let isLast = first + Self.tilesAtOnce >= day.shape.leafTiles
+        guard count == day.leafCount || count < day.leafCount && !isLast else {
+          throw StoreFailure.damaged("the leaf hashes of \(day.day) are not complete")
+        }
         var text: [UInt8] = []
         text.reserveCapacity(tiles.count * MerkleTile.width * (2 * MerkleHash.size + 1))
         for hash in tiles.flatMap(\.hashes) {
@@ -207,7 +214,7 @@ struct MerkleRoutes: Routes {
       throw Refusal(403, "Outcomes of test keys are not in the log; use a live key.", code: "test_mode_forbidden")
     }
     let day = try await published(context).day
-    return .stream("application/x-ndjson") { [store] writer in
+    return .stream("application/x-ndjson", context) { [store] writer in
       var after: Int64?
       repeat {
         let page = try await store.leaves(of: account, on: day, after: after)

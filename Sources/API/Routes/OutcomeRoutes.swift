@@ -27,7 +27,7 @@ struct OutcomeRoutes: Routes {
     }
     guard !page.hasMore || page.outcomes.count == limit else {
       // Too large to be held at once: read once more, and written as it is read.
-      return .stream("application/json") { writer in
+      return .stream("application/json", context) { writer in
         try await write(to: &writer, clientSeed, from: start, limit: Int(limit), context)
       }
     }
@@ -37,7 +37,7 @@ struct OutcomeRoutes: Routes {
       renderer.append(outcome, to: &body)
     }
     body.append(UInt8(ascii: "]"))
-    return .json(body, holding: reservation)
+    return .json(body, holding: reservation, context)
   }
 
   private func write(
@@ -75,7 +75,7 @@ struct OutcomeRoutes: Routes {
     }
     var body: [UInt8] = []
     renderer.append(outcome, to: &body)
-    return .json(body, holding: reservation)
+    return .json(body, holding: reservation, context)
   }
 
   /// `before=cursor:nonce`, or the short id of the outcome that the list is to go on after.

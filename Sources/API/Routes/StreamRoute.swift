@@ -67,7 +67,10 @@ struct StreamRoute: Routes {
       case .refusal(let refusal) where refusal.kind == .quota: return .quotaExceeded
       default: return .over
       }
-    case .failure(let refusal): return refusal.kind == .overload ? .busy : .over
+    case .failure(let refusal) where refusal.kind == .overload: return .busy
+    case .failure(let refusal):
+      if refusal.code != "shutting_down" { context.noteCutOff(by: refusal.fault ?? StoreFailure(refusal.error)) }
+      return .over
     }
   }
 
@@ -134,8 +137,15 @@ struct StreamRoute: Routes {
     _ number: Int64, _ context: FairdrawContext, _ send: (OutcomeStream.Outcome) async throws -> Void
   ) async throws {
     let reservation = try await context.reserveMemory(isUnderWay: true)
-    guard let outcome = try await store.recordedOutcome(id: number)?.outcome else {
-      throw StoreFailure("outcome \(number) is missing")
+    let outcome: Outcome
+    do {
+      guard let recorded = try await store.recordedOutcome(id: number)?.outcome else {
+        throw StoreFailure.damaged("outcome \(number) is missing")
+      }
+      outcome = recorded
+    } catch {
+      context.noteCutOff(by: error)
+      throw error
     }
     reservation.shrink(to: 3 * outcome.bytes)
     var body: [UInt8] = []

@@ -53,6 +53,6 @@ struct VerifyRoutes: Routes {
     guard let record else { throw Refusal(404, "There is no outcome of this shortId.") }
     var body: [UInt8] = []
     renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
-    return .json(body, holding: reservation)
+    return .json(body, holding: reservation, context)
   }
 }

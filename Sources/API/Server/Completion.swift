@@ -61,6 +61,16 @@ struct Completion: Sendable {
       if let fault = notes.fault { line.append(field: "fault", string: fault) }
     }
   }
+
+  /// Says that an answer whose head is sent already, and is in the log as a success, does not come to its end.
+  func noteCutOff(by fault: String, _ record: RequestRecord) {
+    metrics.addCutOff()
+    log.line(.error, "an answer was cut off") { line in
+      line.append(field: "requestId", string: record.id)
+      line.append(field: "path", string: record.notes.route)
+      line.append(field: "fault", string: fault)
+    }
+  }
 }
 
 extension [UInt8] {

@@ -29,6 +29,7 @@ struct Edge: HTTPResponder {
       context.headers = RequestHeaders(request.headers)
       context.proxies = admission.proxies
       context.admission = admission
+      context.completion = completion
       context.memory = memory
       response = try await answer(request, &context)
     } catch let refusal as Refusal {

@@ -17,6 +17,7 @@ public final class Metrics: Sendable {
     var routes: [String: Series] = [:]
     var replays = 0
     var conflicts = 0
+    var cutOff = 0
   }
 
   private let state = Mutex(State())
@@ -33,6 +34,8 @@ public final class Metrics: Sendable {
     }
   }
 
+  func addCutOff() { state.withLock { $0.cutOff += 1 } }
+
   /// Shows `value` as it is when somebody looks.
   public func show(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int) {
     gauges.withLock { $0.append((name, help, value)) }
@@ -45,12 +48,12 @@ public final class Metrics: Sendable {
     version: String, writer: LedgerWriter.Statistics, queued: (draws: Int, bytes: Int), deliveries: DeliveryCounts,
     databaseSize: Int64?
   ) -> [UInt8] {
-    let (routes, replays, conflicts) = state.withLock { ($0.routes, $0.replays, $0.conflicts) }
+    let counts = state.withLock { $0 }
     var page = MetricsPage()
     page.family("fairdraw_info", .gauge, "What runs.")
     page.sample("fairdraw_info", [("version", version)], 1)
 
-    let sorted = routes.sorted { $0.key < $1.key }
+    let sorted = counts.routes.sorted { $0.key < $1.key }
     page.family("fairdraw_http_requests_total", .counter, "Requests answered, by endpoint and status.")
     for (route, series) in sorted {
       for (status, count) in series.statuses.sorted(by: { $0.key < $1.key }) {
@@ -64,10 +67,13 @@ public final class Metrics: Sendable {
       page.histogram("fairdraw_http_request_duration_seconds", [("endpoint", route)], series.times)
     }
     page.single(
-      "fairdraw_idempotent_replays_total", .counter, "Requests answered with a stored answer.", Double(replays))
+      "fairdraw_idempotent_replays_total", .counter, "Requests answered with a stored answer.", Double(counts.replays))
     page.single(
       "fairdraw_idempotency_conflicts_total", .counter,
-      "Requests refused because their Idempotency-Key was used for another.", Double(conflicts))
+      "Requests refused because their Idempotency-Key was used for another.", Double(counts.conflicts))
+    page.single(
+      "fairdraw_http_answers_cut_off_total", .counter, "Answers that a fault cut off after their beginning was sent.",
+      Double(counts.cutOff))
 
     page.single("fairdraw_ledger_queue_draws", .gauge, "Draws that wait for a group.", Double(queued.draws))
     page.single(

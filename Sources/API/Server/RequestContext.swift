@@ -17,6 +17,7 @@ public struct FairdrawContext: InitializableFromSource {
   var headers = RequestHeaders()
   var proxies = TrustedProxies(networks: [])
   var admission: Admission?
+  var completion: Completion?
   /// What readers of outcomes reserve memory from.
   var memory = MemoryBudget.none
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
@@ -67,6 +68,14 @@ extension FairdrawContext {
 
   /// Says in the log why a request met a fault.
   package func note(fault: String) { record.note { $0.fault = fault } }
+
+  /// Says in the log and counts that an answer was cut off because of `error`, unless its client went away.
+  func noteCutOff(by error: any Error) {
+    switch error {
+    case is ChannelError, is IOError, is NIOAsyncWriterError, is CancellationError: break
+    default: completion?.noteCutOff(by: (error as? StoreFailure)?.logged ?? "\(error)", record)
+    }
+  }
 
   /// The client's address, by way of trusted proxies, which the log line then has too: for routes that read no key.
   package func clientAddress() -> NetworkAddress? {
@@ -121,5 +130,7 @@ final class RequestRecord: Sendable {
   }
 
   var notes: Notes { state.withLock { $0 } }
+  /// Whom the request's address stands for.
+  var subscriber: [UInt8]? { state.withLock { $0.address?.subscriber } }
   var elapsed: Duration { ContinuousClock.now - started }
 }

@@ -67,25 +67,33 @@ extension Response {
   }
 
   /// JSON whose memory stays reserved until it is sent.
-  static func json(_ body: [UInt8], holding reservation: MemoryBudget.Reservation) -> Response {
+  static func json(
+    _ body: [UInt8], holding reservation: MemoryBudget.Reservation, _ context: FairdrawContext
+  ) -> Response {
     guard body.count > ResponsePieces.size else { return .json(body) }
     reservation.shrink(to: body.count)
     let buffer = ByteBuffer(bytes: body)
-    return .stream("application/json", length: buffer.readableBytes) { writer in
+    return .stream("application/json", length: buffer.readableBytes, context) { writer in
       try await writer.write(inPieces: buffer)
       withExtendedLifetime(reservation) {}
     }
   }
 
-  /// A body that is made while it is sent, as fast as the client takes it. If `write` throws, the connection is closed.
+  /// A body that is made while it is sent, as fast as the client takes it. If `write` throws, the connection is closed,
+  /// and the log says why.
   ///
   /// - Parameter length: how many bytes that will be, if it is known.
   package static func stream(
-    _ contentType: String, length: Int? = nil,
+    _ contentType: String, length: Int? = nil, _ context: FairdrawContext,
     _ write: @concurrent @Sendable @escaping (inout any ResponseBodyWriter) async throws -> Void
   ) -> Response {
     let body = ResponseBody(contentLength: length) { writer in
-      try await write(&writer)
+      do {
+        try await write(&writer)
+      } catch {
+        context.noteCutOff(by: error)
+        throw error
+      }
       try await writer.finish(nil)
     }
     return Response(status: .ok, headers: [.contentType: contentType, .cacheControl: "no-store"], body: body)

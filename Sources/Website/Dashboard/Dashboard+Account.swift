@@ -78,7 +78,7 @@ extension Dashboard {
     }
     return PageResponses.download(
       as: "fairdraw-\(Day(of: visit.now)).\(format.rawValue)",
-      Response.stream(format.contentType) { writer in
+      Response.stream(format.contentType, visit.context) { writer in
         // Unsafe in name only: the export calls its sink from this task, and waits for each call to return.
         nonisolated(unsafe) var out = writer
         defer { writer = out }
