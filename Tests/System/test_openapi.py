@@ -47,7 +47,9 @@ def validator(schema):
 
 
 def operation(path, method):
-  return DOCUMENT["paths"][path][method]
+  """What the document says of one, with the parameters that its path's operations share."""
+  item = DOCUMENT["paths"][path]
+  return {**item[method], "parameters": item.get("parameters", []) + item[method].get("parameters", [])}
 
 
 def conforms(response, path, method):
@@ -55,10 +57,13 @@ def conforms(response, path, method):
   promised = operation(path, method)["responses"]
   assert str(response.status) in promised, f"{method} {path} answered {response.status}, which is not in the document: {response}"
   promised = resolve(promised[str(response.status)])
-  content = promised["content"]
-  media = response.header("Content-Type").split(";")[0]
-  assert media in content
-  validator(content[media]["schema"]).validate(response.json() if media == "application/json" else response.body.decode())
+  if method == "head":
+    assert response.body == b""
+  else:
+    content = promised["content"]
+    media = response.header("Content-Type").split(";")[0]
+    assert media in content
+    validator(content[media]["schema"]).validate(response.json() if media == "application/json" else response.body.decode())
   for name, header in promised.get("headers", {}).items():
     header, value = resolve(header), response.header(name)
     if value is None:
@@ -141,8 +146,8 @@ def test_the_server_has_exactly_the_documented_routes(server, path):
     assert response.status == 404, response
     return
   assert response.status == 405, response
-  allowed = {method.strip().lower() for method in response.header("Allow").split(",")} - {"head", "options"}
-  assert allowed == set(DOCUMENT["paths"][path])
+  allowed = {method.strip().lower() for method in response.header("Allow").split(",")} - {"options"}
+  assert allowed == set(DOCUMENT["paths"][path]) - {"parameters"}
 
 
 def test_every_documented_path_is_known():
@@ -294,7 +299,7 @@ def sample(path, method):
     parameters.update(cursor=0, nonce=0)
   if path.startswith("/api/merkle") or path == "/api/keys":
     parameters = {}
-  return (parameters, None) if method == "get" else (None, parameters)
+  return (None, parameters) if method == "post" else (parameters, None)
 
 
 KEYED = [(path, method) for path, method in OPERATIONS if operation(path, method)["security"]]
@@ -323,7 +328,7 @@ def test_400(server, path, method):
     response = server.post(path, "{")
   elif "{date}" in path:
     # A path's segments are judged once it is known that the caller may ask.
-    response = server.get(address(path, date="2026-02-30"), key=server.key())
+    response = server.request(method.upper(), address(path, date="2026-02-30"), key=server.key())
   else:
     change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}}
     response = send(server, path, method, change.get(path, {"clientSeed": ""}))
@@ -340,7 +345,16 @@ def test_401_and_403(server, account, path, method):
     assert conforms(response, path, method)
 
 
-@pytest.mark.parametrize("path, method", OPERATIONS)
+@pytest.mark.parametrize("path, method", [o for o in OPERATIONS if o[1] == "head"])
+def test_head(server, path, method):
+  """What GET answers, without its body."""
+  head, get = send(server, path, "head"), send(server, path, "get")
+  assert head.status == get.status and conforms(head, path, "head")
+  assert set(operation(path, "head")["responses"]) == set(operation(path, "get")["responses"]) - {"405"}
+  assert head.headers.keys() == get.headers.keys()
+
+
+@pytest.mark.parametrize("path, method", [o for o in OPERATIONS if o[1] != "head"])
 def test_405(server, path, method):
   response = server.request("DELETE", address(path))
   assert response.status == 405
@@ -379,9 +393,15 @@ def test_413(server, path, method):
   assert conforms(response, path, method)
 
 
-@pytest.mark.parametrize("path, method", [o for o in KEYED if o[1] == "get"])
+@pytest.mark.parametrize("path, method", OPERATIONS)
+def test_415_where_there_is_a_body(server, path, method):
+  response = send(server, path, method, headers={"Content-Encoding": "gzip"})
+  assert (response.status == 415) == (method == "post") and conforms(response, path, method)
+
+
+@pytest.mark.parametrize("path, method", KEYED)
 def test_414(server, path, method):
-  response = server.raw_get(f"{address(path)}?unknown={'x' * 33000}".encode())
+  response = server.request(method.upper(), f"{address(path)}?unknown={'x' * 33000}")
   assert response.status == 414
   assert conforms(response, path, method)
 
@@ -420,7 +440,7 @@ def accepted(response):
 
 
 def query_parameters():
-  for path, method in KEYED:
+  for path, method in [o for o in KEYED if o[1] != "head"]:
     for parameter in map(resolve, operation(path, method).get("parameters", [])):
       if parameter["in"] == "query":
         yield path, method, parameter
@@ -540,7 +560,7 @@ def test_a_query_is_answered_exactly_if_it_is_documented(server, path, name):
 @pytest.mark.parametrize("path, method", KEYED)
 def test_what_is_not_documented_is_refused(server, path, method):
   response = send(server, path, method, {"unique": "true"}, key=server.key())
-  assert response.status == 400 and "unique" in response.error, response
+  assert response.status == 400 and (method == "head" or "unique" in response.error), response
   assert conforms(response, path, method)
 
 

@@ -22,10 +22,14 @@ struct ReferencePage {
   func html(layout: Layout) -> String {
     let operations = (document["paths"]?.members ?? []).flatMap { path, item in
       (item.members ?? []).compactMap { method, operation -> (tag: String, values: [String: Any])? in
-        guard operation.kind == .object else { return nil }
+        // A HEAD is a GET without its body.
+        guard operation.kind == .object, !method.elementsEqual("head".utf8) else { return nil }
         let tag = operation["tags"]?.elements()?.first?.text ?? ""
+        let shared = item["parameters"]?.elements() ?? []
         return (
-          tag, self.operation(String(decoding: path, as: UTF8.self), String(decoding: method, as: UTF8.self), operation)
+          tag,
+          self.operation(
+            String(decoding: path, as: UTF8.self), String(decoding: method, as: UTF8.self), operation, sharing: shared)
         )
       }
     }
@@ -44,9 +48,12 @@ struct ReferencePage {
         body: layout.templates.render("reference", values), script: "reference.js", section: "/api-docs", isWide: true))
   }
 
-  private func operation(_ path: String, _ method: String, _ operation: JSONValue) -> [String: Any] {
+  /// - Parameter shared: the parameters of all the path's operations.
+  private func operation(
+    _ path: String, _ method: String, _ operation: JSONValue, sharing shared: [JSONValue]
+  ) -> [String: Any] {
     let id = operation["operationId"]?.text ?? Markdown.anchor(method + path)
-    let parameters = (operation["parameters"]?.elements() ?? []).map { row(of: resolve($0), operation: id) }
+    let parameters = (shared + (operation["parameters"]?.elements() ?? [])).map { row(of: resolve($0), operation: id) }
     let body = operation["requestBody"]?["content"]?["application/json"]
     let properties = body?["schema"].map { bodyRows(of: resolve($0)) } ?? []
     let responses = (operation["responses"]?.members ?? []).map { status, response in
