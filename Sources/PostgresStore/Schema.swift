@@ -11,7 +11,7 @@ enum Schema {
   /// - Throws: ``PostgresFailure``, ``NewerSchema``.
   static func migrate(_ session: Session) throws {
     try session.transaction { connection in
-      // Held to the end of the transaction. The number is "fairdraw" in ASCII.
+      // Held to the end of the transaction. The number has no meaning, but must stay: servers of other versions use it.
       try connection.run(
         [
           Query("SET LOCAL lock_timeout = '60s'"),

@@ -12,7 +12,8 @@ extension Statement {
   // MARK: Load, each in the order the rows were asked for
 
   /// Held by every group to its end, by any number at once. Sealing a day takes the lock for itself alone, and so waits
-  /// for the groups that have taken their time from before. The number is "fairlog " in ASCII.
+  /// for the groups that have taken their time from before. The number has no meaning, but must stay: servers of other
+  /// versions use it.
   static let shareLog: Statement = "SELECT pg_advisory_xact_lock_shared(7377296385242064672)"
   static let holdLog: Statement = "SELECT pg_advisory_xact_lock(7377296385242064672)"
 

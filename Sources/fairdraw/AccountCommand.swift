@@ -263,6 +263,21 @@ func administering<Result>(
   }
 }
 
+/// Reads a list a page at a time, so that memory does not depend on its length.
+///
+/// - Parameter page: reads what comes after `last`, at most `count`, and shows it.
+func inPages<Entry>(
+  of limit: Int, _ page: (_ last: Entry?, _ count: Int) async throws -> [Entry]
+) async throws {
+  var left = limit
+  var last: Entry?
+  repeat {
+    let entries = try await page(last, min(left, 500))
+    left -= entries.count
+    last = entries.last
+  } while last != nil && left > 0
+}
+
 extension AccountStore {
   func accountNames() async throws -> [AccountID: String] {
     Dictionary(uniqueKeysWithValues: try await accounts().map { ($0.id, $0.name) })

@@ -29,18 +29,22 @@ struct ChainCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-      let chains = try await administering(storage) { store in
-        try await store.chains(
-          of: store.existingAccount(named: account).id, prefix: Array(prefix.utf8), after: nil, limit: limit)
+      try await administering(storage) { store in
+        let account = try await store.existingAccount(named: account).id
+        var table = Terminal.Table(["CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"])
+        try await inPages(of: limit) { (last: ChainReport?, count) in
+          let chains = try await store.chains(
+            of: account, prefix: Array(prefix.utf8), after: last?.clientSeed, limit: count)
+          try table.print(
+            chains.map {
+              [
+                String($0.cursor), String($0.nonce), Terminal.time($0.created),
+                String(decoding: $0.serverHash.hex, as: UTF8.self), Terminal.printable($0.clientSeed.description),
+              ]
+            })
+          return chains
+        }
       }
-      try Terminal.table(
-        ["CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"],
-        chains.map {
-          [
-            String($0.cursor), String($0.nonce), Terminal.time($0.created),
-            String(decoding: $0.serverHash.hex, as: UTF8.self), Terminal.printable($0.clientSeed.description),
-          ]
-        })
     }
   }
 

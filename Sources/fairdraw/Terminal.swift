@@ -47,12 +47,30 @@ enum Terminal {
 
   /// Columns as wide as they need to be, with two spaces between them.
   static func table(_ head: [String], _ rows: [[String]]) throws {
-    let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
-    let lines = ([head] + rows).map { row in
-      let cells = zip(row, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }
-      return String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed())
+    var table = Table(head)
+    try table.print(rows)
+  }
+
+  /// A table that is printed as its rows are read. The first rows settle how wide its columns are.
+  struct Table {
+    private var head: [[String]]
+    private var widths: [Int]
+
+    init(_ head: [String]) {
+      self.head = [head]
+      widths = head.map { _ in 0 }
     }
-    try StandardOutput.print(lines.joined(separator: "\n"))
+
+    mutating func print(_ more: [[String]]) throws {
+      let rows = head + more
+      if !head.isEmpty { widths = widths.indices.map { column in rows.map { $0[column].count }.max() ?? 0 } }
+      head = []
+      let lines = rows.map { row in
+        let cells = zip(row, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }
+        return String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed()) + "\n"
+      }
+      try StandardOutput.write(lines.joined().utf8)
+    }
   }
 
   /// `2026-11-21 20:06 UTC`

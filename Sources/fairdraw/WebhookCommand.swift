@@ -134,24 +134,30 @@ struct WebhookCommand: AsyncParsableCommand {
     func run() async throws {
       let (store, masterKey, _) = try storage.open()
       let state = state.flatMap(DeliveryState.init(name:))
-      let deliveries = try await administering(store) { store in
-        let id = if let account { try await store.existingAccount(named: account).id } else { nil as AccountID? }
-        return try await store.deliveries(of: id, endpoint: nil, state: state, before: nil, limit: limit)
-      }
       let shortIDs = ShortIDs(masterKey: masterKey)
-      for delivery in deliveries {
-        let event = delivery.outcome.map { "outcome " + String(decoding: shortIDs.encode($0), as: UTF8.self) } ?? "test"
-        let due = delivery.due.map { ", due \(Terminal.time($0))" } ?? ""
-        try StandardOutput.print(
-          "\(delivery.id.rawValue)  \(delivery.state.name)\(due)  \(event)  to \(delivery.endpoint.rawValue) \(delivery.url)"
-        )
-        for attempt in delivery.attempts {
-          let status = attempt.status.map(String.init) ?? "no answer"
-          try StandardOutput.print(
-            "    \(Terminal.time(attempt.at))  \(status)  \(attempt.latency) ms  \(attempt.error ?? "delivered")")
-          let answer = Terminal.printable(String(String(decoding: attempt.answer, as: UTF8.self).prefix(200)))
-          if attempt.error != nil, !answer.isEmpty { try StandardOutput.print("      \(answer)") }
+      try await administering(store) { store in
+        let id = if let account { try await store.existingAccount(named: account).id } else { nil as AccountID? }
+        try await inPages(of: limit) { (last: DeliveryReport?, count) in
+          let deliveries = try await store.deliveries(
+            of: id, endpoint: nil, state: state, before: last?.id, limit: count)
+          for delivery in deliveries { try show(delivery, shortIDs) }
+          return deliveries
         }
+      }
+    }
+
+    private func show(_ delivery: DeliveryReport, _ shortIDs: ShortIDs) throws {
+      let event = delivery.outcome.map { "outcome " + String(decoding: shortIDs.encode($0), as: UTF8.self) } ?? "test"
+      let due = delivery.due.map { ", due \(Terminal.time($0))" } ?? ""
+      try StandardOutput.print(
+        "\(delivery.id.rawValue)  \(delivery.state.name)\(due)  \(event)  to \(delivery.endpoint.rawValue) \(delivery.url)"
+      )
+      for attempt in delivery.attempts {
+        let status = attempt.status.map(String.init) ?? "no answer"
+        try StandardOutput.print(
+          "    \(Terminal.time(attempt.at))  \(status)  \(attempt.latency) ms  \(attempt.error ?? "delivered")")
+        let answer = Terminal.printable(String(String(decoding: attempt.answer, as: UTF8.self).prefix(200)))
+        if attempt.error != nil, !answer.isEmpty { try StandardOutput.print("      \(answer)") }
       }
     }
   }

@@ -367,3 +367,33 @@ def test_no_secret_is_written_or_said_anywhere(serve):
       assert hashlib.sha256(match[1].lower()).hexdigest() not in hashes, f"a server seed is in {place}"
     for start in range(len(content) - 31):
       assert hashlib.sha256(content[start:start + 32].hex().encode()).hexdigest() not in hashes, f"a server seed is in {place}"
+
+
+# Long lists
+
+
+def test_long_lists_are_read_in_pages_without_gaps_or_repeats(serve):
+  """One more than two pages; what is listed first settles how wide columns are, and nothing is cut."""
+  server = serve()
+  account = server.account()
+  key = server.key(account)
+  seeds = [f"seed-{number:05}" for number in range(1001)] + ["z" * 100]
+  with server.connect() as connection:
+    for start in range(0, len(seeds), 50):
+      draws = [{"endpoint": "ints", "params": {"clientSeed": seed}} for seed in seeds[start:start + 50]]
+      assert connection.post("/api/batch", {"draws": draws}, key=key).status == 200
+  listed = lambda limit: [
+    line.split()[-1] for line in server.cli("chain", "list", "--account", account, "--limit", limit, check=True).stdout.splitlines()[1:]]
+  assert listed(100000) == seeds
+  for limit in (1, 499, 500, 501, 1000):
+    assert listed(limit) == seeds[:limit]
+  assert server.cli("chain", "list", "--account", server.account(), check=True).stdout.split() == [
+    "CURSOR", "NONCE", "CREATED", "SERVER", "HASH", "CLIENT", "SEED"]
+  # Deliveries likewise, the newest first. Nobody takes them.
+  server.cli("webhook", "create", "--account", account, "--url", "https://192.0.2.1/", check=True)
+  with server.connect() as connection:
+    for _ in range(21):
+      assert connection.post("/api/batch", {"draws": [{"endpoint": "ints"}] * 50}, key=key).status == 200
+  text = server.cli("webhook", "deliveries", "--account", account, "--limit", 100000, check=True).stdout
+  numbers = [int(line.split()[0]) for line in text.splitlines() if not line.startswith(" ")]
+  assert len(numbers) == 1050 and numbers == sorted(set(numbers), reverse=True)
