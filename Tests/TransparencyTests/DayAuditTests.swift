@@ -198,7 +198,7 @@ private func faults(
   @Test func aLineThatIsNoHashIsNamed() throws {
     let good = outcome(1).hash.description
     for bad in [
-      "", "x" + good.dropFirst(), String(good.dropLast()), good + "0", good + "\r",
+      "", "x" + good.dropFirst(), String(good.dropLast()), good + "0", good + "\r\r",
       String(repeating: "0", count: 10_000),
     ] {
       var lines = LeafLines()
