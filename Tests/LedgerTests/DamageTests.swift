@@ -103,12 +103,14 @@ import Testing
     for id in 10..<15 as Range<Int64> { trail.append(id) }
     #expect(trail.count == 5 && OutcomeTrail(trail.bytes)?.count == 5)
     func check(
-      epoch: Int64 = 1, cursor: Int64 = 2, nonce: Int64 = 5, trail: OutcomeTrail = trail,
+      era: Int64 = 0, epoch: Int64 = 1, cursor: Int64 = 2, nonce: Int64 = 5, trail: OutcomeTrail = trail,
       newest: ChainRow.Newest? = .init(chain: 7, epoch: 1, cursor: 2, nonce: 4, created: newYear),
       revealed: ChainRow.Revealed? = .init(epoch: 0, cursor: 1, nonce: 3)
     ) throws(StoreFailure) {
-      try ChainRow(id: 7, epoch: epoch, cursor: cursor, nonce: nonce, created: newYear, trail: trail.bytes)
-        .check(newest: newest, revealed: revealed)
+      try ChainRow(
+        id: 7, era: era, epoch: epoch, serverHash: [], cursor: cursor, nonce: nonce, created: newYear,
+        trail: trail.bytes
+      ).check(newest: newest, revealed: revealed)
     }
     try check()
     try check(cursor: 3)
@@ -127,7 +129,7 @@ import Testing
       { try check(revealed: .init(epoch: 0, cursor: 3, nonce: 3)) },
       { try check(revealed: .init(epoch: 0, cursor: 1, nonce: 6)) },
       { try check(nonce: .max) }, { try check(cursor: .max) }, { try check(epoch: .max) }, { try check(nonce: -1) },
-      { try check(cursor: .min) }, { try check(epoch: .min) },
+      { try check(cursor: .min) }, { try check(epoch: .min) }, { try check(era: -1) }, { try check(era: .max) },
     ]
     for (index, damage) in damages.enumerated() {
       let failure = #expect(throws: StoreFailure.self, "\(index)") { try damage() }
@@ -236,7 +238,7 @@ import Testing
     store.setMood { _ in .failing }
     let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried, onTrouble: { said.add($0) })
     while said.all.isEmpty { await Task.yield() }
-    #expect(writer.report.store.failedSweeps >= 1)  // one a minute
+    #expect(writer.report.store.failedSweeps > 0)
     #expect(said.all == ["expired records could not be swept: passing failure: the disk is full"])
     await writer.drain()
   }
