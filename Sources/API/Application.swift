@@ -72,8 +72,9 @@ public func buildApplication(
 ) -> some ApplicationProtocol {
   let responseTimes = ResponseTimes()
   let gate = parts.gate
-  let streams = StreamDesk(
-    limits: StreamDesk.Limits(perAddress: configuration.rateLimitPerMinute == 0 ? nil : StreamDesk.Limits().perAddress))
+  let streams = StreamRegistry(
+    limits: StreamRegistry.Limits(
+      perAddress: configuration.rateLimitPerMinute == 0 ? nil : StreamRegistry.Limits().perAddress))
   parts.lifecycle.onShutdown { streams.closeAll() }
   parts.metrics.show("fairdraw_streams_open", "Streams that are open.") { streams.count }
 
@@ -83,7 +84,7 @@ public func buildApplication(
   let ledgerRoutes = DrawRoutes.routes + SeedRoutes.routes + [BatchRoute.route]
   let routes: [any Routes] = [
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
-    StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, desk: streams),
+    StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, registry: streams),
     VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
     MerkleRoutes(parts: parts.merkle),
     KeyRoutes(seedKey: parts.store.seeds.publicKey, rootKey: parts.merkle.publicKey),
@@ -97,7 +98,7 @@ public func buildApplication(
   let completion = Completion(
     log: parts.log, responseTimes: responseTimes, metrics: parts.metrics,
     isSecure: configuration.publicURL?.hasPrefix("https:") == true)
-  let edge = Edge(
+  let root = RootResponder(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
     admission: admission, completion: completion, memory: memory, errorPage: errorPage)
   let connections = Connections(
@@ -116,7 +117,7 @@ public func buildApplication(
   }
 
   return Application(
-    responder: edge,
+    responder: root,
     server: HTTPServerBuilder { [settings] in LedgerChannel(responder: $0, settings: settings) },
     configuration: ApplicationConfiguration(
       address: .hostname(configuration.host, port: configuration.port), serverName: nil, backlog: 1024,

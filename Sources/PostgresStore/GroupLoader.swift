@@ -55,12 +55,12 @@ final class GroupLoader: Sendable {
     if let accountsAt = plan.accountsAt {
       let rows = results[accountsAt]
       for row in 0..<rows.count {
-        loaded.snapshot.accounts[AccountID(rows.integer(row, 0))] = AccountStanding(
+        loaded.snapshot.accounts[AccountID(rows.integer(row, 0))] = AccountQuota(
           dailyQuota: rows.optionalInteger(row, 1).map { Int($0) }, usedToday: 0)
       }
     }
     if needs.accounts.contains(.anonymous) {
-      loaded.snapshot.accounts[.anonymous] = AccountStanding(dailyQuota: nil, usedToday: 0)
+      loaded.snapshot.accounts[.anonymous] = AccountQuota(dailyQuota: nil, usedToday: 0)
     }
     try addFacts(results[plan.factsAt], to: &loaded.snapshot, for: needs, notBefore: earliest)
     return loaded

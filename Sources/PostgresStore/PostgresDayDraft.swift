@@ -35,7 +35,7 @@ final class PostgresDayDraft: SQLDayDraft {
   private static let rowsAtOnce: Int64 = 5_000
   private static let placesAtOnce: Int64 = 4_000
   /// Sorting a large day takes its time.
-  private static let patience = Duration.seconds(3600)
+  private static let timeout = Duration.seconds(3600)
 
   init(store: PostgresStore, day: Day) throws {
     self.store = store
@@ -94,7 +94,7 @@ final class PostgresDayDraft: SQLDayDraft {
 
   private func read(_ state: inout State, _ connection: Connection) throws {
     let rows = try connection.run(
-      [Query("FETCH \(Self.rowsAtOnce) FROM leaves")], patience: Self.patience)[0]
+      [Query("FETCH \(Self.rowsAtOnce) FROM leaves")], timeout: Self.timeout)[0]
     for row in 0..<rows.count {
       let leaf = Leaf(outcome: rows.integer(row, 0), leaf: try LogLeaf(rows.columns(row)))
       if let first = state.equals.first, !Self.sameCoordinates(first.leaf, leaf.leaf) { settle(&state) }
@@ -123,7 +123,7 @@ final class PostgresDayDraft: SQLDayDraft {
     try failing { state, connection in
       if !state.arePlacesIndexed {
         try connection.run(
-          [Query("CREATE INDEX ON draft_places (outcome_id)")], patience: Self.patience)
+          [Query("CREATE INDEX ON draft_places (outcome_id)")], timeout: Self.timeout)
         state.arePlacesIndexed = true
       }
       let lastPlaced = state.lastPlaced

@@ -48,7 +48,7 @@ public final class PostgresImport {
         Int(
           try $0.run(
             [Query("SELECT count(*) FROM \(table.name)")],
-            patience: .seconds(3600))[0].integer(0, 0))
+            timeout: .seconds(3600))[0].integer(0, 0))
       }
     }
   }
@@ -74,7 +74,7 @@ public final class PostgresImport {
                 }
               }
             }
-          ], patience: .seconds(300))
+          ], timeout: .seconds(300))
       }
     }
   }
@@ -104,7 +104,7 @@ public final class PostgresImport {
     public func next(_ count: Int) throws -> [[SQLValue]] {
       let fetch: Statement = "FETCH \(count) FROM all_\(table.name)"
       return try source.failing { session in
-        let found = try session.use { try $0.run([Query(fetch)], patience: .seconds(3600))[0] }
+        let found = try session.use { try $0.run([Query(fetch)], timeout: .seconds(3600))[0] }
         return try (0..<found.count).map { row in
           try table.columns.indices.map { try found.value(row, $0) }
         }
@@ -123,9 +123,9 @@ public final class PostgresImport {
         _ = try connection.run(
           Statement.finishCounters.map { Query($0) }
             + [Query(.finishRuns), Query(.finishDeliveries), Query(.unmarkImport)],
-          patience: .seconds(3600))
+          timeout: .seconds(3600))
       }
-      try session.use { _ = try $0.run([Query("ANALYZE")], patience: .seconds(3600)) }
+      try session.use { _ = try $0.run([Query("ANALYZE")], timeout: .seconds(3600)) }
     }
   }
 

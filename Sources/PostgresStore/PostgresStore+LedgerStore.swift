@@ -57,7 +57,7 @@ extension PostgresStore {
   }
 
   public func ping() async throws(StoreFailure) {
-    try await reading.read { _ = try $0.run([Query(.ping)], patience: .seconds(2)) }
+    try await reading.read { _ = try $0.run([Query(.ping)], timeout: .seconds(2)) }
   }
 
   public func size() async throws(StoreFailure) -> Int64 {

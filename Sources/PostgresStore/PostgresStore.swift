@@ -81,7 +81,7 @@ public final class PostgresStore: Sendable {
   }
 
   /// What every connection is told first. An outcome that was answered must outlive a crash, whatever the database's
-  /// setting is; a statement or a wait for a lock ends before the callers' patience does; and a server that vanishes in
+  /// setting is; a statement or a wait for a lock ends before the callers' timeout does; and a server that vanishes in
   /// mid-transaction does not hold up the others for long.
   static func prepare(_ connection: Connection) throws {
     try connection.run([

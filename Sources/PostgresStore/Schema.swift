@@ -19,13 +19,13 @@ enum Schema {
           Query("SELECT pg_advisory_xact_lock(7377296384839377271)"),
           Query("SET LOCAL client_min_messages = warning"),
           Query("CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY)"),
-        ], patience: .seconds(70))
+        ], timeout: .seconds(70))
       let known = try connection.run([Query("SELECT coalesce(max(version), 0) FROM migrations")])[0].integer(0, 0)
       guard known <= migrations.count else { throw NewerSchema() }
       for version in Int(known)..<migrations.count {
         for (number, sql) in migrations[version].split(separator: ";\n").enumerated() {
           let statement = Statement(name: "migration-\(version)-\(number)", sql: String(sql))
-          try connection.run([Query(statement)], patience: .seconds(3600))
+          try connection.run([Query(statement)], timeout: .seconds(3600))
         }
         try connection.run([Query("INSERT INTO migrations (version) VALUES ($1)") { $0.bind(Int64(version + 1)) }])
       }

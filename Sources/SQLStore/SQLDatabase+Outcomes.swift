@@ -117,7 +117,7 @@ extension SQLDatabase {
       return try test.map {
         RecordedOutcome(
           outcome: try Outcome(row: $0, mode: .test),
-          standing: .rehearsal(
+          state: .rehearsal(
             TestDrawID(account: AccountID(try $0.integer("account_id")), digest: try $0.bytes("digest"))))
       }
     }
@@ -320,7 +320,7 @@ extension RecordedOutcome {
         serverHash: ServerHash(bytes: row.bytes("next_hash")), cursor: row.integer("next_cursor"),
         nonce: row.integer("next_nonce"))
     guard let seed = try row.optionalBytes("server_seed") else {
-      self.init(outcome: outcome, standing: .inUse(outcome.serverHash), next: next)
+      self.init(outcome: outcome, state: .inUse(outcome.serverHash), next: next)
       return
     }
     let revealed = RevealedSeed(
@@ -328,6 +328,6 @@ extension RecordedOutcome {
       epoch: outcome.epoch, seed: try ServerSeed(hex: seed),
       hash: try ServerHash(bytes: row.bytes("revealed_hash")), cursor: try row.integer("revealed_cursor"),
       nonce: try row.integer("revealed_nonce"), revealed: try row.integer("revealed"))
-    self.init(outcome: outcome, standing: .revealed(revealed), next: next)
+    self.init(outcome: outcome, state: .revealed(revealed), next: next)
   }
 }

@@ -102,7 +102,7 @@ final class GroupLoader {
     }
     for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
     for account in needs.accounts {
-      snapshot.accounts[account] = try attempt(.account(account)) { try standing(account, &memory) }
+      snapshot.accounts[account] = try attempt(.account(account)) { try state(account, &memory) }
     }
     for key in needs.chains {
       snapshot.chains[key] = try attempt(.chain(key)) { try chain(key, &memory)?.chain }
@@ -126,7 +126,7 @@ final class GroupLoader {
     return live
   }
 
-  private func standing(_ account: AccountID, _ memory: inout GroupMemory) throws -> AccountStanding? {
+  private func state(_ account: AccountID, _ memory: inout GroupMemory) throws -> AccountQuota? {
     if let known = memory.accounts.value(for: account) { return known }
     let quota: Int?? =
       account == .anonymous
@@ -134,9 +134,9 @@ final class GroupLoader {
       : try selectAccount.first({ $0.bind(account.rawValue) }, read: { $0.optionalInteger(0).map { Int($0) } })
     guard let quota else { return nil }
     let used = try selectUsage.first({ $0.bind(account.rawValue, memory.day.number) }, read: { $0.integer(0) })
-    let standing = AccountStanding(dailyQuota: quota, usedToday: Int(used ?? 0))
-    memory.accounts.insert(standing, for: account)
-    return standing
+    let state = AccountQuota(dailyQuota: quota, usedToday: Int(used ?? 0))
+    memory.accounts.insert(state, for: account)
+    return state
   }
 
   private func webhooks(_ account: AccountID, _ memory: inout GroupMemory) throws -> [WebhookEndpointID] {

@@ -7,7 +7,7 @@ struct GroupMemory {
   var lastChain: Int64
   var day: Day
   var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
-  var accounts = BoundedCache<AccountID, AccountStanding>(capacity: 10_000)
+  var accounts = BoundedCache<AccountID, AccountQuota>(capacity: 10_000)
   var chains = BoundedCache<ChainKey, StoredChain>(capacity: 20_000)
   var webhooks = BoundedCache<AccountID, [WebhookEndpointID]>(capacity: 10_000)
 }

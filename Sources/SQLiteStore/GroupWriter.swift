@@ -209,9 +209,9 @@ final class GroupWriter {
       try addUsage.run {
         $0.bind(key.account.rawValue, key.day.number, Int64(key.endpoint.rawValue), count)
       }
-      if var standing = memory.accounts.value(for: key.account) {
-        standing.usedToday += count
-        memory.accounts.insert(standing, for: key.account)
+      if var state = memory.accounts.value(for: key.account) {
+        state.usedToday += count
+        memory.accounts.insert(state, for: key.account)
       }
     }
     self.memory = memory

@@ -235,7 +235,7 @@ private struct Clients: ~Copyable {
       connectionPool: .init(idleTimeout: .seconds(15)))
     configuration.httpVersion = .http1Only
     configuration.connectionPool.retryConnectionEstablishment = false
-    // Several webhooks may be of one host, and one of them may hang; the desk bounds what is under way, not the pool.
+    // Several webhooks may be of one host, and one of them may hang; the queue bounds what is under way, not the pool.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1024
     if NetworkAddress(route.host) == nil { configuration.dnsOverride = [route.host: route.address.description] }
     return HTTPClient(

@@ -7,7 +7,7 @@ import Synchronization
 /// Delivers webhook events: claims what is due, attempts it, and records what came of it.
 ///
 /// One loop talks to the store, so that results are recorded and new work is claimed in one transaction for many
-/// deliveries; the attempts run beside it, in lanes (``DeliveryDesk``). Nothing is lost if the process dies: a delivery
+/// deliveries; the attempts run beside it, in endpointQueues (``DeliveryQueue``). Nothing is lost if the process dies: a delivery
 /// stays pending until a result of it is recorded, and its claim ends by itself. So a receiver gets each event at least
 /// once, always under the same id.
 public final class DeliveryWorker: Service {
@@ -15,7 +15,7 @@ public final class DeliveryWorker: Service {
   private let client: DeliveryClient
   private let renderer: EventRenderer
   private let logger: Logger
-  private let desk: DeliveryDesk
+  private let queue: DeliveryQueue
   private let wake: AsyncStream<Void>
   private let waker: AsyncStream<Void>.Continuation
   private let counts = Mutex(DeliveryCounts())
@@ -32,7 +32,7 @@ public final class DeliveryWorker: Service {
     self.client = client
     self.renderer = renderer
     self.logger = logger
-    desk = DeliveryDesk()
+    queue = DeliveryQueue()
     (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
@@ -61,7 +61,7 @@ public final class DeliveryWorker: Service {
         group.cancelAll()
       }
     } onGracefulShutdown: {
-      self.desk.close()
+      self.queue.close()
       self.waker.finish()
     }
     await record()
@@ -85,28 +85,28 @@ public final class DeliveryWorker: Service {
 
   private func work(_ group: inout DiscardingTaskGroup) async {
     for await _ in wake {
-      let results = desk.takeResults()
+      let results = queue.takeResults()
       let claimed: [ClaimedDelivery]
       let started = ContinuousClock.now
       do throws(StoreFailure) {
-        claimed = try await store.exchange(results, for: desk.claim())
+        claimed = try await store.exchange(results, for: queue.claim())
       } catch {
-        desk.putBack(results)
+        queue.putBack(results)
         logger.error("webhook deliveries could not be claimed or recorded", metadata: ["reason": "\(error.logged)"])
         try? await Task.sleep(for: .seconds(1))
         continue
       }
-      desk.add(claimed, at: started)
-      for endpoint in desk.openLanes() { group.addTask { await self.runLane(endpoint) } }
+      queue.add(claimed, at: started)
+      for endpoint in queue.openEndpoints() { group.addTask { await self.serve(endpoint) } }
       // Where there was work there may be more.
       if !claimed.isEmpty { notify() }
       try? await Task.sleep(for: Self.pace)
     }
   }
 
-  private func runLane(_ endpoint: WebhookEndpointID) async {
-    while let delivery = desk.next(endpoint) {
-      desk.finish(await attempt(delivery), of: delivery)
+  private func serve(_ endpoint: WebhookEndpointID) async {
+    while let delivery = queue.next(endpoint) {
+      queue.finish(await attempt(delivery), of: delivery)
       notify()
     }
     notify()
@@ -115,12 +115,12 @@ public final class DeliveryWorker: Service {
   /// Waits for the attempts under way, and breaks off those that take too long.
   private func finish() async {
     let deadline = ContinuousClock.now + Self.patience
-    while !desk.isIdle, .now < deadline, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(20)) }
+    while !queue.isIdle, .now < deadline, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(20)) }
   }
 
   /// Records the last results. What cannot be recorded is attempted again by the next server.
   private func record() async {
-    let results = desk.takeResults()
+    let results = queue.takeResults()
     guard !results.isEmpty else { return }
     do throws(StoreFailure) {
       _ = try await store.exchange(results, for: nil)

@@ -54,7 +54,7 @@ enum PageResponses {
       status: .init(code: status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: html)))
   }
 
-  /// On to another page, with a GET. ``Door/redirect(to:cookies:)`` knows where the pages of this site are.
+  /// On to another page, with a GET. ``SessionGuard/redirect(to:cookies:)`` knows where the pages of this site are.
   static func redirect(to address: String, cookies: [String] = []) -> Response {
     var headers = fields(type: nil, cacheControl: "no-store")
     makePersonal(&headers, cookies: cookies)

@@ -39,10 +39,10 @@ public struct Website: Routes {
     templates = try Templates(base: site.base)
     assets = Assets(base: site.base)
     layout = Layout(templates: templates, assets: assets)
-    let door = Door(accounts: parts.accounts, site: site, secret: parts.formSecret)
-    signInPages = SignInPages(layout: layout, door: door, isSignUpOpen: parts.isSignUpOpen)
+    let sessionGuard = SessionGuard(accounts: parts.accounts, site: site, secret: parts.formSecret)
+    signInPages = SignInPages(layout: layout, sessionGuard: sessionGuard, isSignUpOpen: parts.isSignUpOpen)
     dashboard = Dashboard(
-      layout: layout, door: door, parts: parts, store: store, renderer: renderer, publicURL: publicURL)
+      layout: layout, sessionGuard: sessionGuard, parts: parts, store: store, renderer: renderer, publicURL: publicURL)
     permalinkPage = PermalinkPage(layout: layout, renderer: renderer, publicURL: publicURL)
     var pages = GuidePages(layout: layout).pages
     pages["/api-docs"] = try ReferencePage(openAPI: openAPIDocument).html(layout: layout)

@@ -157,7 +157,7 @@ struct Serve: AsyncParsableCommand {
     ) { address in
       greet(address, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log)
     }
-    let care = AccountCare(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
+    let care = AccountHousekeeping(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
     parts.metrics.show(
       "fairdraw_account_failed_sweeps", "Times that the use of keys could not be recorded, or sessions not be swept."
     ) { care.failureCount }

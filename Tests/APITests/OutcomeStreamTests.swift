@@ -138,31 +138,31 @@ import Testing
   }
 }
 
-@Suite struct StreamDeskTests {
+@Suite struct StreamRegistryTests {
   @Test func streamsAreBounded() throws {
-    let desk = StreamDesk(limits: .init(streams: 4, perAccount: 2, perAddress: 1))
+    let registry = StreamRegistry(limits: .init(streams: 4, perAccount: 2, perAddress: 1))
     let loop = MultiThreadedEventLoopGroup.singleton.next()
-    let first = try desk.open(for: .account(AccountID(1)), on: loop)
-    _ = try desk.open(for: .account(AccountID(1)), on: loop)
-    #expect(throws: Refusal.self) { try desk.open(for: .account(AccountID(1)), on: loop) }
-    _ = try desk.open(for: .subscriber([1]), on: loop)
-    #expect(throws: Refusal.self) { try desk.open(for: .subscriber([1]), on: loop) }
-    _ = try desk.open(for: .subscriber([2]), on: loop)
-    #expect(throws: Refusal.self) { try desk.open(for: .subscriber([3]), on: loop) }
-    desk.close(first)
-    desk.close(first)
-    #expect(desk.count == 3)
-    _ = try desk.open(for: .account(AccountID(1)), on: loop)
+    let first = try registry.open(for: .account(AccountID(1)), on: loop)
+    _ = try registry.open(for: .account(AccountID(1)), on: loop)
+    #expect(throws: Refusal.self) { try registry.open(for: .account(AccountID(1)), on: loop) }
+    _ = try registry.open(for: .subscriber([1]), on: loop)
+    #expect(throws: Refusal.self) { try registry.open(for: .subscriber([1]), on: loop) }
+    _ = try registry.open(for: .subscriber([2]), on: loop)
+    #expect(throws: Refusal.self) { try registry.open(for: .subscriber([3]), on: loop) }
+    registry.close(first)
+    registry.close(first)
+    #expect(registry.count == 3)
+    _ = try registry.open(for: .account(AccountID(1)), on: loop)
   }
 
   @Test func stoppingWakesTheSleepers() async throws {
-    let desk = StreamDesk(limits: .init())
-    let stream = try desk.open(for: .nobody, on: MultiThreadedEventLoopGroup.singleton.next())
+    let registry = StreamRegistry(limits: .init())
+    let stream = try registry.open(for: .nobody, on: MultiThreadedEventLoopGroup.singleton.next())
     #expect(await stream.sleep(until: .now()))
     async let slept = stream.sleep(until: .now() + .hours(1))
-    desk.closeAll()
+    registry.closeAll()
     #expect(await slept == false)
     #expect(await stream.sleep(until: .now()) == false)
-    #expect(throws: Refusal.self) { try desk.open(for: .nobody, on: MultiThreadedEventLoopGroup.singleton.next()) }
+    #expect(throws: Refusal.self) { try registry.open(for: .nobody, on: MultiThreadedEventLoopGroup.singleton.next()) }
   }
 }

@@ -10,7 +10,7 @@ enum LastInput {
   nonisolated(unsafe) private static var nameCount = 0
 
   /// How long an input may take, in seconds.
-  private static let patience: UInt32 = 20
+  private static let timeout: UInt32 = 20
 
   static func note(_ input: [UInt8], of subject: String) {
     count = min(input.count, room)
@@ -20,7 +20,7 @@ enum LastInput {
       name[nameCount] = byte
       nameCount += 1
     }
-    alarm(patience)
+    alarm(timeout)
   }
 
   static func catchSignals() {

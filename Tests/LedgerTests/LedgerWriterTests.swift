@@ -309,7 +309,7 @@ import Testing
     let store = store()
     store.setMood { _ in .hanging }
     var limits = LedgerWriter.Limits.unhurried
-    limits.patience = .milliseconds(20)
+    limits.timeout = .milliseconds(20)
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
 
     async let inHand = result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "in hand")) }
@@ -402,7 +402,7 @@ import Testing
   // MARK: Lanes
 
   /// Runs what it is given at once, and counts.
-  private final class CountingLane: ReplyLane {
+  private final class CountingQueue: ReplyQueue {
     let runs = Mutex(0)
 
     func run(_ body: @escaping @Sendable () -> Void) {
@@ -415,18 +415,18 @@ import Testing
     let store = store()
     store.setMood { _ in .hanging }
     let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
-    let lanes = [CountingLane(), CountingLane()]
+    let replyQueues = [CountingQueue(), CountingQueue()]
     try await withThrowingTaskGroup(of: Reply.self) { group in
       group.addTask { try await writer.submit(draw()) }
       await until { store.begun == 1 }
-      for index in 0..<10 { group.addTask { try await writer.submit(draw(), lane: lanes[index % 2]) } }
+      for index in 0..<10 { group.addTask { try await writer.submit(draw(), replyQueue: replyQueues[index % 2]) } }
       await until { writer.queued.draws == 10 }
       store.setMood { _ in .well }
       store.release()
       let replies = try await group.reduce(into: [Reply]()) { $0.append($1) }
       #expect(replies.count == 11)
     }
-    #expect(lanes.map { $0.runs.withLock { $0 } } == [1, 1])
+    #expect(replyQueues.map { $0.runs.withLock { $0 } } == [1, 1])
     await writer.drain()
   }
 }

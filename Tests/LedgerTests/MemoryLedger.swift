@@ -63,7 +63,7 @@ struct MemoryLedger: Sendable {
       let used = Endpoint.allCases.reduce(0) {
         $0 + usage[UsageKey(account: account, day: Day(of: now), endpoint: $1), default: 0]
       }
-      snapshot.accounts[account] = AccountStanding(dailyQuota: quota, usedToday: used)
+      snapshot.accounts[account] = AccountQuota(dailyQuota: quota, usedToday: used)
     }
     for key in needs.chains { snapshot.chains[key] = chains[key] }
     for scope in needs.claims.keys { snapshot.records[scope] = records[scope] }

@@ -38,7 +38,7 @@ extension LedgerWriter.Limits {
   /// Nobody is told that it took too long, however slow the machine is that runs the test.
   static var unhurried: Self {
     var limits = Self()
-    limits.patience = .seconds(86_400)
+    limits.timeout = .seconds(86_400)
     return limits
   }
 }

@@ -75,7 +75,7 @@ import Testing
       chain: 1, owner: .anonymous, era: 0, epoch: 0, seed: seed, hash: seed.hash, cursor: 3, nonce: 8, revealed: newYear
     )
     return OutcomeVerifier(masterKey: masterKey, seeds: chainSeeds).verdict(
-      on: RecordedOutcome(outcome: outcome, standing: .revealed(revealed)))
+      on: RecordedOutcome(outcome: outcome, state: .revealed(revealed)))
   }
 
   // MARK: Reading back
@@ -176,10 +176,10 @@ import Testing
   @Test func aSealedSeedIsTakenByItsHash() {
     let verifier = OutcomeVerifier(masterKey: masterKey, seeds: chainSeeds)
     let ints = outcome(of: .ints("test"))
-    let kept = verifier.verdict(on: RecordedOutcome(outcome: ints, standing: .inUse(ints.serverHash)))
+    let kept = verifier.verdict(on: RecordedOutcome(outcome: ints, state: .inUse(ints.serverHash)))
     #expect(kept.isVerified && kept.code == .notRevealed && kept.serverSeed == nil)
     let other = ServerSeed(bytes: Array(1..<33)).hash
-    let lost = verifier.verdict(on: RecordedOutcome(outcome: ints, standing: .inUse(other)))
+    let lost = verifier.verdict(on: RecordedOutcome(outcome: ints, state: .inUse(other)))
     #expect(!lost.isVerified && lost.code == .hashMismatch)
   }
 
@@ -189,7 +189,7 @@ import Testing
     var snapshot = Snapshot(now: newYear, nextOutcome: 1, nextChain: 1)
     snapshot.keys = [KeyID(1)]
     func verdict(_ id: TestDrawID, _ outcome: Outcome) -> Verdict {
-      verifier.verdict(on: RecordedOutcome(outcome: outcome, standing: .rehearsal(id)))
+      verifier.verdict(on: RecordedOutcome(outcome: outcome, state: .rehearsal(id)))
     }
     let (id, outcome) = decide(.draw(.ints("test", count: 9)), by: caller, snapshot).changes.testOutcomes[0]
     #expect(verdict(id, outcome) == Verdict(.rehearsal))
@@ -203,7 +203,7 @@ import Testing
     let changes = decide(.reveal(commitment.id, .ints("test")), by: caller, snapshot).changes
     let (revealedID, revealed) = changes.testOutcomes[0]
     #expect(verdict(revealedID, revealed) == Verdict(.revealed, serverSeed: commitment.active.seed))
-    let record = RecordedOutcome(outcome: revealed, standing: .rehearsal(revealedID))
+    let record = RecordedOutcome(outcome: revealed, state: .rehearsal(revealedID))
     #expect(verifier.seed(of: record) == commitment.active.seed)
   }
 

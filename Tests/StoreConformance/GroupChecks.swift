@@ -76,8 +76,8 @@ extension StoreConformance {
         snapshot.keys == Set([test.alice, test.aliceToo, test.aliceTest, test.bob].map(\.keyID)))
       #expect(
         snapshot.accounts == [
-          test.alice.account: AccountStanding(dailyQuota: nil, usedToday: 3),
-          test.bob.account: AccountStanding(dailyQuota: 3, usedToday: 1),
+          test.alice.account: AccountQuota(dailyQuota: nil, usedToday: 3),
+          test.bob.account: AccountQuota(dailyQuota: 3, usedToday: 1),
         ])
       #expect(
         snapshot.chains.mapValues(ChainState.init)

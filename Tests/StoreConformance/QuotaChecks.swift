@@ -37,7 +37,7 @@ extension StoreConformance {
         draw(test.aliceTest), commitment(test.alice, "new"), move(test.alice), draw(.anonymous))
       let used = try test.snapshot(draw(test.aliceToo)).accounts
       #expect(
-        used == [test.alice.account: AccountStanding(dailyQuota: nil, usedToday: kinds.count * 3)])
+        used == [test.alice.account: AccountQuota(dailyQuota: nil, usedToday: kinds.count * 3)])
       #expect(try await test.store.totals().liveOutcomes == kinds.count * 3 + 1)
     },
 
@@ -62,7 +62,7 @@ extension StoreConformance {
           seen = snapshot
           return Decision(replies: [], changes: Changes())
         }
-        #expect(seen?.accounts[test.bob.account] == AccountStanding(dailyQuota: 3, usedToday: 0))
+        #expect(seen?.accounts[test.bob.account] == AccountQuota(dailyQuota: 3, usedToday: 0))
         return seen?.accounts[.anonymous]?.usedToday
       }
       #expect(try used() == 0)

@@ -114,7 +114,7 @@ extension StoreConformance {
         #expect(try await test.outcomes(test.alice).map(\.nonce) == [1, 0, 0])
         let record = try #require(await test.store.recordedOutcome(id: outcome.id))
         #expect(record.outcome == outcome)
-        #expect(record.standing == .revealed(settled.changes.revealedSeeds[0]))
+        #expect(record.state == .revealed(settled.changes.revealedSeeds[0]))
         #expect(try test.snapshot(reveal(test.alice, made.id)).commitments[made.id]?.use?.revealed == test.now)
         #expect(try test.settle(reveal(test.alice, made.id)).reply.status == 409)
       }
@@ -217,7 +217,7 @@ extension StoreConformance {
       try await test.reopen()
       #expect(
         try await test.store.recordedOutcome(id: revealed.outcome.id)
-          == RecordedOutcome(outcome: revealed.outcome, standing: .rehearsal(revealed.id)))
+          == RecordedOutcome(outcome: revealed.outcome, state: .rehearsal(revealed.id)))
       // It is not listed beside the draws of its client seed.
       #expect(try await test.outcomes(test.aliceTest) == [settled.changes.testOutcomes[1].outcome])
       #expect(try test.settle(reveal(test.aliceTest, made.id)).reply.status == 409)

@@ -222,7 +222,7 @@ extension Caller {
 /// A snapshot as it can be compared: all but the time and the numbers set aside, which may skip some.
 struct LedgerState: Equatable {
   let keys: Set<KeyID>
-  let accounts: [AccountID: AccountStanding]
+  let accounts: [AccountID: AccountQuota]
   let chains: [ChainKey: ChainState]
   let records: [IdempotencyScope: IdempotencyRecord]
   let testOutcomes: [TestDrawID: Outcome]

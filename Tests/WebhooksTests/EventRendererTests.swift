@@ -38,7 +38,8 @@ import Webhooks
 
   @Test func onlyCountAndRangeOfTheFieldsAreTold() throws {
     let fields = #""index":1,"weights":[1,2],"count":1"#
-    let body = try renderer.render(delivery(.outcome(try outcome(.pick, value: #"{"min":3}"#, fields: fields), isReveal: false))).body
+    let pick = try outcome(.pick, value: #"{"min":3}"#, fields: fields)
+    let body = try renderer.render(delivery(.outcome(pick, isReveal: false))).body
     let object = try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any])
     let data = try #require(object["data"] as? [String: Any])
     #expect(

@@ -20,7 +20,7 @@ struct Admission: Sendable {
     case .misplaced: throw refuse(headers, target, peer: peer, record: record, with: .misplacedKey)
     case .key(let presented): secret = presented
     }
-    let key: KeyDirectory.Standing
+    let key: KeyDirectory.KeyState
     do throws(StoreFailure) {
       key = try await keys.key(secret)
     } catch {
@@ -74,11 +74,11 @@ struct Admission: Sendable {
   }
 
   private func admit(
-    _ standing: KeyDirectory.Standing, _ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?,
+    _ state: KeyDirectory.KeyState, _ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?,
     record: RequestRecord
   ) throws(Refusal) -> Caller {
-    guard case .known(let key) = standing else {
-      if case .revoked(let id) = standing { activity.noteDenial(of: id) }
+    guard case .known(let key) = state else {
+      if case .revoked(let id) = state { activity.noteDenial(of: id) }
       throw refuse(headers, target, peer: peer, record: record, with: .invalidAPIKey)
     }
     let address = proxies.client(headers, peer: peer)

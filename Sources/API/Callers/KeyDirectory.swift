@@ -5,14 +5,14 @@ import Synchronization
 /// within one, and most requests ask no database. Recording a draw checks the key again, under the ledger's lock.
 final class KeyDirectory: Sendable {
   /// What a key turns out to be.
-  enum Standing {
+  enum KeyState {
     case known(KnownKey)
     case revoked(KeyID)
     case unknown
   }
 
   private struct Entry {
-    let standing: Standing
+    let state: KeyState
     var checked: ContinuousClock.Instant
   }
 
@@ -26,15 +26,15 @@ final class KeyDirectory: Sendable {
   init(store: any LedgerStore) { self.store = store }
 
   /// What is believed of a key now; nil if the store would have to be asked.
-  func believed(_ secret: String) -> Standing? {
+  func believed(_ secret: String) -> KeyState? {
     entries.withLock { entries in
       guard let entry = entries.value(for: secret), .now - entry.checked < Self.belief else { return nil }
-      return entry.standing
+      return entry.state
     }
   }
 
   /// The key this is.
-  func key(_ secret: String) async throws(StoreFailure) -> Standing {
+  func key(_ secret: String) async throws(StoreFailure) -> KeyState {
     guard secret.utf8.count <= Self.longestKey else { return .unknown }
     let now = ContinuousClock.now
     let believed: Entry? = entries.withLock { entries in
@@ -46,11 +46,11 @@ final class KeyDirectory: Sendable {
       entries.insert(entry, for: secret)
       return nil
     }
-    if let believed { return believed.standing }
+    if let believed { return believed.state }
     let record = try await store.key(hash: NewAPIKey.hash(of: secret))
-    let standing: Standing = record.map { $0.revoked == nil ? .known(KnownKey($0)) : .revoked($0.id) } ?? .unknown
-    entries.withLock { $0.insert(Entry(standing: standing, checked: now), for: secret) }
-    return standing
+    let state: KeyState = record.map { $0.revoked == nil ? .known(KnownKey($0)) : .revoked($0.id) } ?? .unknown
+    entries.withLock { $0.insert(Entry(state: state, checked: now), for: secret) }
+    return state
   }
 }
 

@@ -34,7 +34,9 @@ struct LedgerService: Sendable {
 
   /// A request to a route of the ledger's; nil for what the rest of the server answers.
   func candidate(_ head: HTTPRequestHead) -> Candidate? {
-    guard head.method == .GET || head.method == .POST, head.uri.utf8.count <= Edge.maximumTarget else { return nil }
+    guard head.method == .GET || head.method == .POST, head.uri.utf8.count <= RootResponder.maximumTarget else {
+      return nil
+    }
     let target = Target(head.uri)
     let method: HTTPRequest.Method = head.method == .GET ? .get : .post
     guard let route = routes[target.path], route.methods.contains(method) else { return nil }

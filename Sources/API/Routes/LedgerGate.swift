@@ -10,7 +10,7 @@ public struct LedgerGate: Sendable {
   private let writer: LedgerWriter
   private let exactReplays = ExactReplays()
   private let uncosted = RateLimiter<AccountID>(perMinute: LedgerGate.uncostedPerMinute, subscribers: 10_000)
-  private let lanes: [ObjectIdentifier: EventLoopLane]
+  private let replyQueues: [ObjectIdentifier: EventLoopReplies]
 
   /// What an account may have stored in a minute without paying for it from its quota: new chains, commitments,
   /// rotations, kept refusals, and the forms of the dashboard.
@@ -19,9 +19,9 @@ public struct LedgerGate: Sendable {
   /// - Parameter eventLoops: those that connections are served on.
   public init(writer: LedgerWriter, eventLoops: MultiThreadedEventLoopGroup = .singleton) {
     self.writer = writer
-    var lanes: [ObjectIdentifier: EventLoopLane] = [:]
-    for loop in eventLoops.makeIterator() { lanes[ObjectIdentifier(loop)] = EventLoopLane(loop: loop) }
-    self.lanes = lanes
+    var replyQueues: [ObjectIdentifier: EventLoopReplies] = [:]
+    for loop in eventLoops.makeIterator() { replyQueues[ObjectIdentifier(loop)] = EventLoopReplies(loop: loop) }
+    self.replyQueues = replyQueues
   }
 
   /// Submits what `parse` makes of the request.
@@ -112,7 +112,7 @@ public struct LedgerGate: Sendable {
   ) {
     let started = ContinuousClock.now
     let address = submission.caller == .anonymous ? record.subscriber : nil
-    writer.submit(submission, from: address, lane: lanes[ObjectIdentifier(eventLoop)]) { result in
+    writer.submit(submission, from: address, replyQueue: replyQueues[ObjectIdentifier(eventLoop)]) { result in
       switch result {
       case .success(let reply):
         if reply.wroteWithoutCost, let account = submission.caller.liveAccount { uncosted.charge(to: account) }
@@ -191,7 +191,7 @@ extension Caller {
 }
 
 /// Resumes the callers of one event loop with one wake-up for all of them.
-private final class EventLoopLane: ReplyLane {
+private final class EventLoopReplies: ReplyQueue {
   private let loop: any EventLoop
 
   init(loop: any EventLoop) { self.loop = loop }

@@ -23,7 +23,8 @@ struct OutcomeRoutes: Routes {
     let start = try start(parameters)
     let reservation = try await context.reserveMemory()
     let page = try await context.reading { () throws(StoreFailure) in
-      try await store.outcomes(of: context.caller, clientSeed: clientSeed, from: start, limit: Int(limit), withReveals: true)
+      try await store.outcomes(
+        of: context.caller, clientSeed: clientSeed, from: start, limit: Int(limit), withReveals: true)
     }
     guard !page.hasMore || page.outcomes.count == limit else {
       // Too large to be held at once: read once more, and written as it is read.

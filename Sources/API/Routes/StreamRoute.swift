@@ -11,7 +11,7 @@ struct StreamRoute: Routes {
   let gate: LedgerGate
   let store: any LedgerStore
   let renderer: OutcomeRenderer
-  let desk: StreamDesk
+  let registry: StreamRegistry
 
   /// The most recorded outcomes that a resumed stream begins with, the newest.
   private static let longestResumption = 1000
@@ -24,9 +24,9 @@ struct StreamRoute: Routes {
     let interval = try parameters.integer("intervalMs", default: 1000, in: 100...60_000)
     if let refusal = gate.refusal(for: context.caller) { throw refusal }
     let recorded = try await recorded(after: try Self.lastEvent(request, parameters, draw.clientSeed), draw, context)
-    let open = try desk.open(for: context.holder, on: context.eventLoop)
+    let open = try registry.open(for: context.holder, on: context.eventLoop)
     // Whoever does not take the response up does not close the stream either, so it closes itself.
-    let closing = Closing { [desk] in desk.close(open) }
+    let closing = Closing { [registry] in registry.close(open) }
 
     let body = ResponseBody { writer in
       defer { closing.close() }

@@ -9,11 +9,11 @@ public struct FairdrawContext: InitializableFromSource {
   /// The event loop of the request's connection.
   let eventLoop: any EventLoop
   let peer: NetworkAddress?
-  /// Settled by ``Edge`` before anything else sees the request.
+  /// Settled by ``RootResponder`` before anything else sees the request.
   package internal(set) var target = Target.root
   /// What the braces of the route's path stand for, as it was sent: not percent-decoded.
   public internal(set) var captures: [String: Substring] = [:]
-  /// The headers that say who is calling and whether this is a retry; read by ``Edge``.
+  /// The headers that say who is calling and whether this is a retry; read by ``RootResponder``.
   var headers = RequestHeaders()
   var proxies = TrustedProxies(networks: [])
   var admission: Admission?

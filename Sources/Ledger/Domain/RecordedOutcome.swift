@@ -3,13 +3,13 @@ import Fairness
 /// An outcome, and what has become of the server seed it was drawn from.
 public struct RecordedOutcome: Sendable, Equatable {
   public let outcome: Outcome
-  public let standing: SeedStanding
+  public let state: SeedState
   /// What its chain draws next; nil for an outcome that has no chain which goes on.
   public let next: NextDraw?
 
-  public init(outcome: Outcome, standing: SeedStanding, next: NextDraw? = nil) {
+  public init(outcome: Outcome, state: SeedState, next: NextDraw? = nil) {
     self.outcome = outcome
-    self.standing = standing
+    self.state = state
     self.next = next
   }
 }
@@ -28,7 +28,7 @@ public struct NextDraw: Sendable, Equatable {
 }
 
 /// What may be known of the server seed of an outcome.
-public enum SeedStanding: Sendable, Equatable {
+public enum SeedState: Sendable, Equatable {
   /// The chain has not been rotated since: it draws from a seed of this hash.
   case inUse(ServerHash)
   case revealed(RevealedSeed)

@@ -15,7 +15,7 @@ public struct OutcomeVerifier: Sendable {
   /// Checks an outcome against its server seed, as far as that is known, by making the draw again.
   public func verdict(on record: RecordedOutcome) -> Verdict {
     let outcome = record.outcome
-    switch record.standing {
+    switch record.state {
     case .inUse(let hash):
       return Verdict(hash == outcome.serverHash ? .notRevealed : .hashMismatch, next: record.next)
     case .revealed(let revealed):
@@ -34,7 +34,7 @@ public struct OutcomeVerifier: Sendable {
   /// The server seed that an outcome can be checked with here: a revealed one, or one of test mode, which is nobody
   /// else's to know. Nil while it is secret.
   public func seed(of record: RecordedOutcome) -> ServerSeed? {
-    switch record.standing {
+    switch record.state {
     case .inUse: nil
     case .revealed(let revealed): revealed.seed
     case .rehearsal(let id): testSeed(id, record.outcome.clientSeed)

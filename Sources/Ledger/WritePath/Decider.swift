@@ -207,8 +207,8 @@ public struct Decider: Sendable {
       guard let anonymousDailyQuota, draft.used(by: .anonymous) >= anonymousDailyQuota else { return nil }
       return .anonymousQuotaExceeded(at: draft.snapshot.now)
     case (.key, .live), (.holder, .live):
-      guard let standing = draft.snapshot.accounts[caller.account],
-        standing.usedToday < standing.dailyQuota ?? defaultDailyQuota
+      guard let state = draft.snapshot.accounts[caller.account],
+        state.usedToday < state.dailyQuota ?? defaultDailyQuota
       else { return .quotaExceeded(at: draft.snapshot.now) }
       return nil
     }

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Gathers submissions into groups and answers them when, and only when, their group is durable.
 ///
-/// The write path, whole: ``submit(_:lane:)`` puts a submission in the queue; a writer thread takes what has gathered
+/// The write path, whole: ``submit(_:replyQueue:)`` puts a submission in the queue; a writer thread takes what has gathered
 /// there, has the store load, decide and commit it in one transaction (``LedgerStore/commit(_:deciding:)``), and
 /// then answers everyone in the group. While one group is being committed the next gathers, so groups grow with load
 /// and nobody waits for company when there is none.
@@ -19,7 +19,7 @@ public final class LedgerWriter: Sendable {
     /// The most bytes in one group, by the same rule.
     public var groupBytes = 8 << 20
     /// How long a submission waits for its answer.
-    public var patience: Duration = .seconds(10)
+    public var timeout: Duration = .seconds(10)
     /// How many bytes of answers are remembered for replays.
     public var replayCacheBytes = 16 << 20
 
@@ -81,7 +81,7 @@ public final class LedgerWriter: Sendable {
     replays = ReplayCache(capacity: limits.replayCacheBytes)
     for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
-    start("ledger-patience") { $0.every(.milliseconds(250)) { $0.failImpatient() } }
+    start("ledger-timeout") { $0.every(.milliseconds(250)) { $0.failTimedOut() } }
     start("ledger-care") { writer in
       var second = 0
       writer.every(.seconds(1)) { writer in
@@ -122,13 +122,15 @@ public final class LedgerWriter: Sendable {
   /// A submission under an idempotency key that was answered before gets that answer again; ask ``recall(_:)`` first,
   /// which is quicker.
   ///
-  /// - Parameter lane: where the caller is resumed; nil means on whatever thread is at hand.
+  /// - Parameter replyQueue: where the caller is resumed; nil means on whatever thread is at hand.
   /// - Throws: ``LedgerUnavailable``. After `.overloaded` and `.shuttingDown` the submission has had no effect; after
   ///   `.timedOut` and `.storeFailed` it may have, or may yet. Whatever is thrown, a retry under the same idempotency key
   ///   is safe.
-  public func submit(_ submission: Submission, lane: (any ReplyLane)? = nil) async throws(LedgerUnavailable) -> Reply {
+  public func submit(_ submission: Submission, replyQueue: (any ReplyQueue)? = nil) async throws(LedgerUnavailable)
+    -> Reply
+  {
     let result: Result<Reply, LedgerUnavailable> = await withCheckedContinuation { continuation in
-      submit(submission, lane: lane) { continuation.resume(returning: $0) }
+      submit(submission, replyQueue: replyQueue) { continuation.resume(returning: $0) }
     }
     return try result.get()
   }
@@ -137,12 +139,12 @@ public final class LedgerWriter: Sendable {
   ///
   /// - Parameters:
   ///   - address: the network address of an anonymous caller, as ``NetworkAddress/subscriber``. Addresses take turns.
-  ///   - answer: called once, on `lane`.
+  ///   - answer: called once, on `replyQueue`.
   public func submit(
-    _ submission: Submission, from address: [UInt8]? = nil, lane: (any ReplyLane)? = nil,
+    _ submission: Submission, from address: [UInt8]? = nil, replyQueue: (any ReplyQueue)? = nil,
     answer: @escaping @Sendable (Result<Reply, LedgerUnavailable>) -> Void
   ) {
-    enqueue(Ticket(submission: submission, address: address, lane: lane, answer: answer))
+    enqueue(Ticket(submission: submission, address: address, replyQueue: replyQueue, answer: answer))
   }
 
   /// Stops accepting, finishes what was accepted, and returns when the last of it is answered.
@@ -266,7 +268,7 @@ public final class LedgerWriter: Sendable {
   private func settleSingly(_ tickets: [Ticket], after failure: StoreFailure) {
     // Whoever needs a row that one has waited for in vain does not wait for it again; and nobody waits for long.
     var held: [Need: StoreFailure] = [:]
-    let deadline = ContinuousClock.now + limits.patience / 4
+    let deadline = ContinuousClock.now + limits.timeout / 4
     for ticket in tickets {
       let needs = Needs(of: [ticket.submission]).all
       let known = needs.lazy.compactMap { held[$0] }.first ?? (ContinuousClock.now < deadline ? nil : failure)
@@ -290,22 +292,22 @@ public final class LedgerWriter: Sendable {
     answer(tickets.map { ($0, .failure(.storeFailed(failure))) })
   }
 
-  /// Answers a group, waking each lane once however many of its callers are in it.
+  /// Answers a group, waking each replyQueue once however many of its callers are in it.
   private func answer(_ answers: [(Ticket, Result<Reply, LedgerUnavailable>)]) {
-    var lanes: [(lane: any ReplyLane, answers: [(Ticket, Result<Reply, LedgerUnavailable>)])] = []
+    var replyQueues: [(replyQueue: any ReplyQueue, answers: [(Ticket, Result<Reply, LedgerUnavailable>)])] = []
     for answer in answers {
-      guard let lane = answer.0.lane else {
+      guard let replyQueue = answer.0.replyQueue else {
         answer.0.settle(answer.1)
         continue
       }
-      if let index = lanes.firstIndex(where: { $0.lane === lane }) {
-        lanes[index].answers.append(answer)
+      if let index = replyQueues.firstIndex(where: { $0.replyQueue === replyQueue }) {
+        replyQueues[index].answers.append(answer)
       } else {
-        lanes.append((lane, [answer]))
+        replyQueues.append((replyQueue, [answer]))
       }
     }
-    for (lane, answers) in lanes {
-      lane.run { for (ticket, result) in answers { ticket.settle(result) } }
+    for (replyQueue, answers) in replyQueues {
+      replyQueue.run { for (ticket, result) in answers { ticket.settle(result) } }
     }
   }
 
@@ -316,8 +318,8 @@ public final class LedgerWriter: Sendable {
   }
 
   /// Tells those who have waited too long to come back later.
-  private func failImpatient() {
-    let deadline = ContinuousClock.now - limits.patience
+  private func failTimedOut() {
+    let deadline = ContinuousClock.now - limits.timeout
     let (queued, working) = state.withLock { state in
       (state.queue.removeAll(arrivedBefore: deadline), state.inHand.values.joined().filter { $0.arrived < deadline })
     }
@@ -327,9 +329,9 @@ public final class LedgerWriter: Sendable {
   package static func wallClock() -> Milliseconds { Milliseconds(Date().timeIntervalSince1970 * 1000) }
 }
 
-/// Where a caller waits to be resumed: an event loop, say. A group's callers on the same lane are resumed together.
-public protocol ReplyLane: AnyObject, Sendable {
-  /// Runs `body` on the lane, soon, after whatever was given to it before.
+/// Where a caller waits to be resumed: an event loop, say. A group's callers on the same replyQueue are resumed together.
+public protocol ReplyQueue: AnyObject, Sendable {
+  /// Runs `body` on the replyQueue, soon, after whatever was given to it before.
   func run(_ body: @escaping @Sendable () -> Void)
 }
 
@@ -355,19 +357,19 @@ private final class Ticket: QueuedSubmission, Sendable {
   let address: [UInt8]?
   let draws: Int
   let bytes: Int
-  let lane: (any ReplyLane)?
+  let replyQueue: (any ReplyQueue)?
   let arrived = ContinuousClock.now
   private let answer: Mutex<(@Sendable (Result<Reply, LedgerUnavailable>) -> Void)?>
 
   init(
-    submission: Submission, address: [UInt8]?, lane: (any ReplyLane)?,
+    submission: Submission, address: [UInt8]?, replyQueue: (any ReplyQueue)?,
     answer: @escaping @Sendable (Result<Reply, LedgerUnavailable>) -> Void
   ) {
     self.submission = submission
     self.address = address
     draws = submission.weight
     bytes = submission.bytes
-    self.lane = lane
+    self.replyQueue = replyQueue
     self.answer = Mutex(answer)
   }
 

@@ -3,7 +3,7 @@ import Fairness
 /// What a group of submissions needs to see before it can be decided.
 public struct Needs: Sendable {
   public private(set) var keys: Set<KeyID> = []
-  /// Accounts whose standing is asked for; ``AccountID/anonymous``, which has no quota of its own, may be among them.
+  /// Accounts whose state is asked for; ``AccountID/anonymous``, which has no quota of its own, may be among them.
   public private(set) var accounts: Set<AccountID> = []
   public private(set) var chains: Set<ChainKey> = []
   /// The idempotency keys of the group, each with the fingerprint of its request, or with none if there are several. Of a
@@ -94,7 +94,7 @@ public struct Snapshot: Sendable {
   public var now: Milliseconds
   /// Keys that exist and are not revoked.
   public var keys: Set<KeyID> = []
-  public var accounts: [AccountID: AccountStanding] = [:]
+  public var accounts: [AccountID: AccountQuota] = [:]
   public var chains: [ChainKey: SeedChain] = [:]
   public var records: [IdempotencyScope: IdempotencyRecord] = [:]
   public var testOutcomes: [TestDrawID: Outcome] = [:]
@@ -116,7 +116,7 @@ public struct Snapshot: Sendable {
 }
 
 /// How an account stands against its quota.
-public struct AccountStanding: Sendable, Equatable {
+public struct AccountQuota: Sendable, Equatable {
   /// The account's own quota; nil follows the server's setting.
   public var dailyQuota: Int?
   /// Live outcomes recorded in the UTC day of the snapshot.

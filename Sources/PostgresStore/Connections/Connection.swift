@@ -43,11 +43,11 @@ final class Connection {
   /// Runs queries one after the other in one round trip, up to the first that fails.
   ///
   /// - Parameters:
-  ///   - patience: how long the answers may take. When they take longer the connection is of no more use.
+  ///   - timeout: how long the answers may take. When they take longer the connection is of no more use.
   /// - Returns: one result for each query.
   /// - Throws: ``PostgresFailure``.
   @discardableResult
-  func run(_ queries: [Query], patience: Duration = .seconds(8)) throws -> [QueryResult] {
+  func run(_ queries: [Query], timeout: Duration = .seconds(8)) throws -> [QueryResult] {
     notices.warnings = []
     enum Expected {
       case prepared(String)
@@ -70,7 +70,7 @@ final class Connection {
       if parameters.buffer.count > 4_096, PQflush(handle) < 0 { throw lost() }
     }
     guard PQpipelineSync(handle) == 1 else { throw lost() }
-    let deadline = ContinuousClock.now + patience
+    let deadline = ContinuousClock.now + timeout
     try flush(until: deadline)
 
     var results: [QueryResult] = []
@@ -104,7 +104,7 @@ final class Connection {
     return results
   }
 
-  /// The warnings that came with the last ``run(_:patience:)``.
+  /// The warnings that came with the last ``run(_:timeout:)``.
   var warnings: [String] { notices.warnings }
 
   /// What ends the statement under way, from any thread; nil without memory for it.

@@ -8,77 +8,79 @@ import NIOCore
 extension Dashboard {
   private static let section = "/dashboard/account"
 
-  @Sendable func account(_ visit: Visit) async throws -> Response { try await accountPage(visit, nil) }
+  @Sendable func account(_ incoming: DashboardRequest) async throws -> Response { try await accountPage(incoming, nil) }
 
-  private func accountPage(_ visit: Visit, _ complaint: Complaint?) async throws -> Response {
-    let signIn = try await visit.asking { try await accounts.signIn(of: visit.account.id) }
+  private func accountPage(_ incoming: DashboardRequest, _ problem: FormProblem?) async throws -> Response {
+    let signIn = try await incoming.asking { try await accounts.signIn(of: incoming.account.id) }
     return page(
-      visit, "account", "Account", section: Self.section,
+      incoming, "account", "Account", section: Self.section,
       values: [
-        "name": HTML.shown(visit.account.name), "email": HTML.shown(signIn?.email.description ?? ""),
-        "plainEmail": signIn?.email.description ?? "", "created": moment(visit.account.created),
-        "quota": grouped(visit.account.dailyQuota ?? parts.dailyQuota),
+        "name": HTML.shown(incoming.account.name), "email": HTML.shown(signIn?.email.description ?? ""),
+        "plainEmail": signIn?.email.description ?? "", "created": moment(incoming.account.created),
+        "quota": grouped(incoming.account.dailyQuota ?? parts.dailyQuota),
         "shortest": PasswordHash.lengths.lowerBound,
-      ], complaint: complaint)
+      ], problem: problem)
   }
 
   // MARK: The password
 
-  @Sendable func changePassword(_ visit: Visit) async throws -> Response {
-    let form = visit.form
-    if let complaint = NewPassword.complaint(about: form.text("new"), again: form.text("again")) {
-      return try await accountPage(visit, complaint)
+  @Sendable func changePassword(_ incoming: DashboardRequest) async throws -> Response {
+    let form = incoming.form
+    if let problem = NewPassword.problem(about: form.text("new"), again: form.text("again")) {
+      return try await accountPage(incoming, problem)
     }
-    if let complaint = try await door.challenge(visit.account.id, password: form.text("current"), visit.context) {
-      return try await accountPage(visit, complaint)
+    if let problem = try await sessionGuard.challenge(
+      incoming.account.id, password: form.text("current"), incoming.context)
+    {
+      return try await accountPage(incoming, problem)
     }
-    let password = try await door.passwords.hash(of: form.text("new"))
-    guard let before = try await visit.asking({ try await accounts.signIn(of: visit.account.id) }) else {
+    let password = try await sessionGuard.passwords.hash(of: form.text("new"))
+    guard let before = try await incoming.asking({ try await accounts.signIn(of: incoming.account.id) }) else {
       throw AdministrationError.unknownAccount("").refusal
     }
-    try await visit.asking {
+    try await incoming.asking {
       try await accounts.setSignIn(
-        SignIn(email: before.email, password: password), of: visit.account.id, keeping: visit.session.digest)
+        SignIn(email: before.email, password: password), of: incoming.account.id, keeping: incoming.session.digest)
     }
-    return door.redirect(to: "\(Self.section)?done=password")
+    return sessionGuard.redirect(to: "\(Self.section)?done=password")
   }
 
   // MARK: Deleting
 
-  @Sendable func deleteAccountPage(_ visit: Visit) async throws -> Response { deletePage(visit, nil) }
+  @Sendable func deleteAccountPage(_ incoming: DashboardRequest) async throws -> Response { deletePage(incoming, nil) }
 
-  private func deletePage(_ visit: Visit, _ complaint: Complaint?) -> Response {
+  private func deletePage(_ incoming: DashboardRequest, _ problem: FormProblem?) -> Response {
     page(
-      visit, "account-delete", "Delete your account", section: Self.section,
-      values: ["name": HTML.shown(visit.account.name), "typed": visit.form.text("name")], complaint: complaint)
+      incoming, "account-delete", "Delete your account", section: Self.section,
+      values: ["name": HTML.shown(incoming.account.name), "typed": incoming.form.text("name")], problem: problem)
   }
 
-  @Sendable func deleteAccount(_ visit: Visit) async throws -> Response {
-    guard visit.form.trimmed("name").utf8.elementsEqual(visit.account.name.utf8) else {
-      return deletePage(visit, Complaint("This is not the account's name, letter for letter."))
+  @Sendable func deleteAccount(_ incoming: DashboardRequest) async throws -> Response {
+    guard incoming.form.trimmed("name").utf8.elementsEqual(incoming.account.name.utf8) else {
+      return deletePage(incoming, FormProblem("This is not the account's name, letter for letter."))
     }
-    if let complaint = try await door.challenge(
-      visit.account.id, password: visit.form.text("password"), visit.context)
+    if let problem = try await sessionGuard.challenge(
+      incoming.account.id, password: incoming.form.text("password"), incoming.context)
     {
-      return deletePage(visit, complaint)
+      return deletePage(incoming, problem)
     }
-    try await visit.asking { try await accounts.deleteAccount(visit.account.id) }
-    return door.redirect(to: "/sign-in?done=deleted", cookies: [door.cookies.clearing(.session)])
+    try await incoming.asking { try await accounts.deleteAccount(incoming.account.id) }
+    return sessionGuard.redirect(to: "/sign-in?done=deleted", cookies: [sessionGuard.cookies.clearing(.session)])
   }
 
   // MARK: Taking everything along
 
-  @Sendable func export(_ visit: Visit) async throws -> Response {
-    guard let format = AccountExport.Format(rawValue: visit.query.text("format")) else {
+  @Sendable func export(_ incoming: DashboardRequest) async throws -> Response {
+    guard let format = AccountExport.Format(rawValue: incoming.query.text("format")) else {
       throw Refusal.badRequest("format must be json or csv")
     }
-    let account = visit.account.id
+    let account = incoming.account.id
     let export = AccountExport(store: accounts, renderer: renderer) {
-      try await visit.context.reserveMemory(for: .account(account), isUnderWay: true)
+      try await incoming.context.reserveMemory(for: .account(account), isUnderWay: true)
     }
     return PageResponses.download(
-      as: "fairdraw-\(Day(of: visit.now)).\(format.rawValue)",
-      Response.stream(format.contentType, visit.context) { writer in
+      as: "fairdraw-\(Day(of: incoming.now)).\(format.rawValue)",
+      Response.stream(format.contentType, incoming.context) { writer in
         // Unsafe in name only: the export calls its sink from this task, and waits for each call to return.
         nonisolated(unsafe) var out = writer
         defer { writer = out }

@@ -5,13 +5,13 @@ import Ledger
 extension Dashboard {
   // MARK: Listing
 
-  @Sendable func keys(_ visit: Visit) async throws -> Response {
-    let reports = try await visit.asking { try await accounts.keys(of: visit.account.id) }
+  @Sendable func keys(_ incoming: DashboardRequest) async throws -> Response {
+    let reports = try await incoming.asking { try await accounts.keys(of: incoming.account.id) }
     let newest = reports.reversed()
     let working = newest.filter { $0.key.revoked == nil }
     let revoked = newest.filter { $0.key.revoked != nil }
     return page(
-      visit, "keys", "Keys", section: "/dashboard/keys",
+      incoming, "keys", "Keys", section: "/dashboard/keys",
       values: [
         "keys": working.map(Self.values), "isEmpty": working.isEmpty, "revoked": revoked.map(Self.values),
         "revokedCount": revoked.count, "hasRevoked": !revoked.isEmpty, "hasAny": !reports.isEmpty,
@@ -41,45 +41,45 @@ extension Dashboard {
 
   // MARK: Making
 
-  @Sendable func newKey(_ visit: Visit) async throws -> Response { keyForm(visit, nil) }
+  @Sendable func newKey(_ incoming: DashboardRequest) async throws -> Response { keyForm(incoming, nil) }
 
-  private func keyForm(_ visit: Visit, _ complaint: Complaint?) -> Response {
-    let form = visit.form
+  private func keyForm(_ incoming: DashboardRequest, _ problem: FormProblem?) -> Response {
+    let form = incoming.form
     return page(
-      visit, "key-new", "New key", section: "/dashboard/keys",
+      incoming, "key-new", "New key", section: "/dashboard/keys",
       values: [
         "form": newFormID(), "name": form.text("name"), "isTest": form.text("mode") == "test",
         "networks": form.text("networks"), "referers": form.text("referers"),
         "isRestricted": !(form.trimmed("networks") + form.trimmed("referers")).isEmpty,
-      ], complaint: complaint)
+      ], problem: problem)
   }
 
-  @Sendable func createKey(_ visit: Visit) async throws -> Response {
-    let form = visit.form
+  @Sendable func createKey(_ incoming: DashboardRequest) async throws -> Response {
+    let form = incoming.form
     let name = form.trimmed("name")
     let networks = Self.entries(form.text("networks"))
     let referers = Self.entries(form.text("referers"))
     guard KeyName.isValid(name) else {
-      return keyForm(visit, Complaint("A key's name is one line of up to 100 characters."))
+      return keyForm(incoming, FormProblem("A key's name is one line of up to 100 characters."))
     }
     guard let mode = Mode(name: form.text("mode")) else {
-      return keyForm(visit, Complaint("Choose whether the key is for live or for test draws."))
+      return keyForm(incoming, FormProblem("Choose whether the key is for live or for test draws."))
     }
     if let problem = KeyRestrictions.problem(networks: networks, referers: referers) {
-      return keyForm(visit, Complaint(problem))
+      return keyForm(incoming, FormProblem(problem))
     }
     let key = NewAPIKey(
       mode: mode, name: name, allowedNetworks: networks, allowedReferers: referers,
       bytes: try secret(
-        for: visit, "key", [mode.name, name] + ["networks"] + networks + ["origins"] + referers))
+        for: incoming, "key", [mode.name, name] + ["networks"] + networks + ["origins"] + referers))
     // The store has no two keys of one hash, whichever servers they are made on.
-    if try await visit.asking({ try await store.key(hash: key.hash) }) != nil {
-      return door.redirect(to: "/dashboard/keys?done=sent-before")
+    if try await incoming.asking({ try await store.key(hash: key.hash) }) != nil {
+      return sessionGuard.redirect(to: "/dashboard/keys?done=sent-before")
     }
-    let complaint = try await visit.attempting { _ = try await accounts.createKey(key, of: visit.account.id) }
-    if let complaint { return keyForm(visit, complaint) }
+    let problem = try await incoming.attempting { _ = try await accounts.createKey(key, of: incoming.account.id) }
+    if let problem { return keyForm(incoming, problem) }
     return page(
-      visit, "key-made", "Your new key", section: "/dashboard/keys",
+      incoming, "key-made", "Your new key", section: "/dashboard/keys",
       values: [
         "secret": key.secret, "copy": HTML.copyButton(key.secret, label: "key"), "prefix": key.prefix,
         "mode": mode.name, "isLive": mode == .live, "curl": curl(key: key.secret),
@@ -95,20 +95,20 @@ extension Dashboard {
 
   // MARK: Revoking
 
-  @Sendable func revokePage(_ visit: Visit) async throws -> Response {
-    let id = KeyID(try visit.id())
-    let reports = try await visit.asking { try await accounts.keys(of: visit.account.id) }
+  @Sendable func revokePage(_ incoming: DashboardRequest) async throws -> Response {
+    let id = KeyID(try incoming.id())
+    let reports = try await incoming.asking { try await accounts.keys(of: incoming.account.id) }
     guard let report = reports.first(where: { $0.key.id == id }) else {
       throw AdministrationError.unknownKey("").refusal
     }
-    guard report.key.revoked == nil else { return door.redirect(to: "/dashboard/keys?done=revoked") }
+    guard report.key.revoked == nil else { return sessionGuard.redirect(to: "/dashboard/keys?done=revoked") }
     return page(
-      visit, "key-revoke", "Revoke a key", section: "/dashboard/keys", values: Self.values(report))
+      incoming, "key-revoke", "Revoke a key", section: "/dashboard/keys", values: Self.values(report))
   }
 
-  @Sendable func revoke(_ visit: Visit) async throws -> Response {
-    let id = KeyID(try visit.id())
-    _ = try await visit.asking { try await accounts.revokeKey(id, of: visit.account.id) }
-    return door.redirect(to: "/dashboard/keys?done=revoked")
+  @Sendable func revoke(_ incoming: DashboardRequest) async throws -> Response {
+    let id = KeyID(try incoming.id())
+    _ = try await incoming.asking { try await accounts.revokeKey(id, of: incoming.account.id) }
+    return sessionGuard.redirect(to: "/dashboard/keys?done=revoked")
   }
 }

@@ -11,19 +11,19 @@ extension Dashboard {
 
   // MARK: Searching
 
-  @Sendable func outcomes(_ visit: Visit) async throws -> Response {
-    if let shortID = visit.query["shortId"] { return try await byShortID(visit, shortID) }
-    let prefix = visit.query.text("clientSeed")
+  @Sendable func outcomes(_ incoming: DashboardRequest) async throws -> Response {
+    if let shortID = incoming.query["shortId"] { return try await byShortID(incoming, shortID) }
+    let prefix = incoming.query.text("clientSeed")
     var values: [String: Any] = ["prefix": prefix, "isSearch": !prefix.isEmpty]
     guard prefix.utf8.count <= 256 else {
       return page(
-        visit, "outcomes", "Outcomes", section: Self.section, values: values,
-        complaint: Complaint("A client seed has 256 bytes at the most."))
+        incoming, "outcomes", "Outcomes", section: Self.section, values: values,
+        problem: FormProblem("A client seed has 256 bytes at the most."))
     }
-    let after = try visit.query["after"].map { _ in try Self.clientSeed(visit, "after") }
-    let chains = try await visit.asking {
+    let after = try incoming.query["after"].map { _ in try Self.clientSeed(incoming, "after") }
+    let chains = try await incoming.asking {
       try await accounts.chains(
-        of: visit.account.id, prefix: Array(prefix.utf8), after: after, limit: Self.pageSize + 1)
+        of: incoming.account.id, prefix: Array(prefix.utf8), after: after, limit: Self.pageSize + 1)
     }
     let shown = chains.prefix(Self.pageSize)
     values["chains"] = shown.map { chain in
@@ -40,16 +40,16 @@ extension Dashboard {
           "\(Self.section)?clientSeed=\(percentEncoded(prefix.utf8))&after=\(percentEncoded(last.clientSeed.bytes))"
       ]
     }
-    return page(visit, "outcomes", "Outcomes", section: Self.section, values: values)
+    return page(incoming, "outcomes", "Outcomes", section: Self.section, values: values)
   }
 
   /// Anybody's outcome has its page under its short id; also those of test keys, which have no chain to be found by.
-  private func byShortID(_ visit: Visit, _ text: String) async throws -> Response {
-    let shortID = visit.query.trimmed("shortId")
-    if renderer.shortIDs.decode(shortID.utf8) != nil { return door.redirect(to: "/o/\(shortID)") }
+  private func byShortID(_ incoming: DashboardRequest, _ text: String) async throws -> Response {
+    let shortID = incoming.query.trimmed("shortId")
+    if renderer.shortIDs.decode(shortID.utf8) != nil { return sessionGuard.redirect(to: "/o/\(shortID)") }
     return page(
-      visit, "outcomes", "Outcomes", section: Self.section, values: ["shortId": text],
-      complaint: Complaint("This is no short id: one is ten letters and digits.", status: 404))
+      incoming, "outcomes", "Outcomes", section: Self.section, values: ["shortId": text],
+      problem: FormProblem("This is no short id: one is ten letters and digits.", status: 404))
   }
 
   private static func address(of chain: ChainReport, page: String = "chain") -> String {
@@ -61,10 +61,10 @@ extension Dashboard {
   /// The chain that the address names.
   ///
   /// - Throws: a 404 if there is none, or it is not the account's.
-  private func found(_ visit: Visit) async throws -> ChainReport {
-    let seed = try Self.clientSeed(visit, "clientSeed")
-    let chains = try await visit.asking {
-      try await accounts.chains(of: visit.account.id, prefix: seed.bytes, after: nil, limit: 1)
+  private func found(_ incoming: DashboardRequest) async throws -> ChainReport {
+    let seed = try Self.clientSeed(incoming, "clientSeed")
+    let chains = try await incoming.asking {
+      try await accounts.chains(of: incoming.account.id, prefix: seed.bytes, after: nil, limit: 1)
     }
     // The first whose client seed begins with this is the one that is this, if there is one.
     guard let chain = chains.first, chain.clientSeed == seed else { throw Self.noChain }
@@ -72,8 +72,8 @@ extension Dashboard {
   }
 
   /// - Throws: a 404 if the query's member of this name is no client seed.
-  private static func clientSeed(_ visit: Visit, _ name: String) throws -> ClientSeed {
-    do { return try ClientSeed(visit.query.text(name)) } catch { throw noChain }
+  private static func clientSeed(_ incoming: DashboardRequest, _ name: String) throws -> ClientSeed {
+    do { return try ClientSeed(incoming.query.text(name)) } catch { throw noChain }
   }
 
   private static let noChain = Refusal(404, "You have no chain of this client seed.")
@@ -91,20 +91,20 @@ extension Dashboard {
     ]
   }
 
-  @Sendable func chain(_ visit: Visit) async throws -> Response {
-    let chain = try await found(visit)
+  @Sendable func chain(_ incoming: DashboardRequest) async throws -> Response {
+    let chain = try await found(incoming)
     var start = OutcomeListStart.newest
-    if let text = visit.query["before"] {
-      let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(Visit.number)
+    if let text = incoming.query["before"] {
+      let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(DashboardRequest.number)
       guard parts.count == 2, let cursor = parts[0], let nonce = parts[1] else {
         throw Refusal.badRequest("before must be a cursor and a nonce with a colon between them, such as 0:17")
       }
       start = .before(cursor: cursor, nonce: nonce)
     }
-    let caller = Caller.holder(visit.account.id)
-    let reservation = try await visit.context.reserveMemory(for: .account(visit.account.id))
+    let caller = Caller.holder(incoming.account.id)
+    let reservation = try await incoming.context.reserveMemory(for: .account(incoming.account.id))
     defer { withExtendedLifetime(reservation) {} }
-    let page = try await visit.context.reading { [start] () throws(StoreFailure) in
+    let page = try await incoming.context.reading { [start] () throws(StoreFailure) in
       try await store.outcomes(
         of: caller, clientSeed: chain.clientSeed, from: start, limit: Self.pageSize, withReveals: false)
     }
@@ -122,45 +122,45 @@ extension Dashboard {
     if page.hasMore, let last = page.outcomes.last {
       values["next"] = ["address": "\(Self.address(of: chain))&before=\(last.cursor):\(last.nonce)"]
     }
-    return self.page(visit, "chain", "A chain", section: Self.section, values: values)
+    return self.page(incoming, "chain", "A chain", section: Self.section, values: values)
   }
 
   // MARK: Rotating
 
-  @Sendable func rotatePage(_ visit: Visit) async throws -> Response {
-    let chain = try await found(visit)
-    return page(visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain))
+  @Sendable func rotatePage(_ incoming: DashboardRequest) async throws -> Response {
+    let chain = try await found(incoming)
+    return page(incoming, "rotate", "Rotate a chain", section: Self.section, values: values(chain))
   }
 
   /// Rotates as `/api/rotate` does. The form names the hash that is to be revealed, and is an idempotency key of its own:
   /// sent again, it gets the same answer and rotates nothing.
-  @Sendable func rotate(_ visit: Visit) async throws -> Response {
-    let chain = try await found(visit)
-    let hash = visit.form.text("serverHash")
+  @Sendable func rotate(_ incoming: DashboardRequest) async throws -> Response {
+    let chain = try await found(incoming)
+    let hash = incoming.form.text("serverHash")
     guard hash.utf8.count == 64, hash.utf8.allSatisfy({ $0.isHexDigit }) else {
       throw Refusal.badRequest("serverHash must be 64 hexadecimal digits")
     }
-    let scope = IdempotencyScope(account: visit.account.id, mode: .live, key: Array("dashboard-rotate:\(hash)".utf8))
+    let scope = IdempotencyScope(account: incoming.account.id, mode: .live, key: Array("dashboard-rotate:\(hash)".utf8))
     let submission = Submission(
-      caller: .holder(visit.account.id),
+      caller: .holder(incoming.account.id),
       claim: IdempotencyClaim(scope: scope, fingerprint: chain.clientSeed.bytes), operation: .rotate(chain.clientSeed))
     // A form for a hash that is no longer the chain's is good only for the answer that it got before.
     let isCurrent = hash.utf8.elementsEqual(hex(chain.serverHash.bytes).utf8)
     let reply: Reply
     if isCurrent {
-      reply = try await parts.gate.reply(to: submission, visit.context)
+      reply = try await parts.gate.reply(to: submission, incoming.context)
     } else if let recalled = parts.gate.recall(submission) {
       reply = recalled
     } else {
       return page(
-        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
-        complaint: Complaint("The chain has been rotated since this page was opened. Nothing was done.", status: 409))
+        incoming, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
+        problem: FormProblem("The chain has been rotated since this page was opened. Nothing was done.", status: 409))
     }
     guard let rotation = reply.rotation else {
       let sentence = reply.refusal?.error ?? "The chain could not be rotated."
       return page(
-        visit, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
-        complaint: Complaint(sentence, status: 409))
+        incoming, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
+        problem: FormProblem(sentence, status: 409))
     }
     var values = values(chain)
     let (serverSeed, nextHash) = (rotation.serverSeed.description, rotation.nextHash.description)
@@ -169,7 +169,7 @@ extension Dashboard {
     values["revealedHash"] = "\(rotation.serverHash)"
     values["nextHash"] = nextHash
     values["copyNextHash"] = HTML.copyButton(nextHash, label: "next server hash")
-    return page(visit, "rotated", "The chain is rotated", section: Self.section, values: values)
+    return page(incoming, "rotated", "The chain is rotated", section: Self.section, values: values)
   }
 }
 

@@ -6,16 +6,16 @@ extension Dashboard {
   /// How many days the chart has, today included.
   private static let daysShown: Int64 = 60
 
-  @Sendable func usage(_ visit: Visit) async throws -> Response {
-    let today = Day(of: visit.now)
+  @Sendable func usage(_ incoming: DashboardRequest) async throws -> Response {
+    let today = Day(of: incoming.now)
     let days = Day(number: today.number - Self.daysShown + 1)...today
-    let used = try await visit.asking { try await accounts.usage(of: visit.account.id, days: days) }
+    let used = try await incoming.asking { try await accounts.usage(of: incoming.account.id, days: days) }
     let chart = UsageChart(used, days: days)
     let total = chart.total
     return page(
-      visit, "usage", "Usage", section: "/dashboard/usage",
+      incoming, "usage", "Usage", section: "/dashboard/usage",
       values: [
-        "quota": quota(visit, used: used.filter { $0.day == today }.reduce(0) { $0 + $1.count }),
+        "quota": quota(incoming, used: used.filter { $0.day == today }.reduce(0) { $0 + $1.count }),
         "days": Self.daysShown, "total": grouped(total), "isEmpty": total == 0, "isOne": total == 1,
         "chart": chart.svg,
         "legend": chart.endpoints.map {

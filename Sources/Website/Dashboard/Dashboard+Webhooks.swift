@@ -11,10 +11,10 @@ extension Dashboard {
 
   // MARK: Listing
 
-  @Sendable func webhooks(_ visit: Visit) async throws -> Response {
-    let webhooks = try await visit.asking { try await accounts.webhooks(of: visit.account.id) }
+  @Sendable func webhooks(_ incoming: DashboardRequest) async throws -> Response {
+    let webhooks = try await incoming.asking { try await accounts.webhooks(of: incoming.account.id) }
     return page(
-      visit, "webhooks", "Webhooks", section: Self.section,
+      incoming, "webhooks", "Webhooks", section: Self.section,
       values: [
         "webhooks": webhooks.map(Self.values), "isEmpty": webhooks.isEmpty, "hasAny": !webhooks.isEmpty,
         "isFull": webhooks.count >= maximumWebhooks,
@@ -38,145 +38,148 @@ extension Dashboard {
   /// The webhook that the address names.
   ///
   /// - Throws: a 404 if there is none, or it is not the account's.
-  private func found(_ visit: Visit) async throws -> WebhookEndpoint {
-    let id = WebhookEndpointID(try visit.id())
-    let webhooks = try await visit.asking { try await accounts.webhooks(of: visit.account.id) }
+  private func found(_ incoming: DashboardRequest) async throws -> WebhookEndpoint {
+    let id = WebhookEndpointID(try incoming.id())
+    let webhooks = try await incoming.asking { try await accounts.webhooks(of: incoming.account.id) }
     guard let webhook = webhooks.first(where: { $0.id == id }) else {
       throw AdministrationError.unknownWebhook(id).refusal
     }
     return webhook
   }
 
-  @Sendable func webhook(_ visit: Visit) async throws -> Response {
-    let webhook = try await found(visit)
-    return try await webhookPage(visit, webhook)
+  @Sendable func webhook(_ incoming: DashboardRequest) async throws -> Response {
+    let webhook = try await found(incoming)
+    return try await webhookPage(incoming, webhook)
   }
 
   private func webhookPage(
-    _ visit: Visit, _ webhook: WebhookEndpoint, complaint: Complaint? = nil
+    _ incoming: DashboardRequest, _ webhook: WebhookEndpoint, problem: FormProblem? = nil
   ) async throws -> Response {
-    let latest = try await visit.asking {
-      try await accounts.deliveries(of: visit.account.id, endpoint: webhook.id, state: nil, before: nil, limit: 10)
+    let latest = try await incoming.asking {
+      try await accounts.deliveries(of: incoming.account.id, endpoint: webhook.id, state: nil, before: nil, limit: 10)
     }
     var values = Self.values(webhook)
     values["deliveries"] = latest.map { self.values(of: $0, showsURL: false) }
     values["hasDeliveries"] = !latest.isEmpty
-    return page(visit, "webhook", "A webhook", section: Self.section, values: values, complaint: complaint)
+    return page(incoming, "webhook", "A webhook", section: Self.section, values: values, problem: problem)
   }
 
   // MARK: Making
 
-  @Sendable func newWebhook(_ visit: Visit) async throws -> Response { webhookForm(visit, nil) }
+  @Sendable func newWebhook(_ incoming: DashboardRequest) async throws -> Response { webhookForm(incoming, nil) }
 
-  private func webhookForm(_ visit: Visit, _ complaint: Complaint?) -> Response {
+  private func webhookForm(_ incoming: DashboardRequest, _ problem: FormProblem?) -> Response {
     page(
-      visit, "webhook-new", "New webhook", section: Self.section,
-      values: ["form": newFormID(), "url": visit.form.text("url")], complaint: complaint)
+      incoming, "webhook-new", "New webhook", section: Self.section,
+      values: ["form": newFormID(), "url": incoming.form.text("url")], problem: problem)
   }
 
-  @Sendable func createWebhook(_ visit: Visit) async throws -> Response {
-    guard let url = WebhookURL(visit.form.trimmed("url")) else {
+  @Sendable func createWebhook(_ incoming: DashboardRequest) async throws -> Response {
+    guard let url = WebhookURL(incoming.form.trimmed("url")) else {
       return webhookForm(
-        visit,
-        Complaint(
+        incoming,
+        FormProblem(
           "This is no URL for a webhook: http or https, \(WebhookURL.longest) characters at the most, no user, password or fragment."
         ))
     }
     if !parts.allowsPrivateWebhooks, NetworkAddress(url.host).map({ !AddressGuard.isPublic($0) }) ?? false {
       return webhookForm(
-        visit, Complaint("\(url.host) is a private address. This server reports to public addresses only."))
+        incoming, FormProblem("\(url.host) is a private address. This server reports to public addresses only."))
     }
     // Which also keeps a form that is sent again from making a second one.
-    let existing = try await visit.asking { try await accounts.webhooks(of: visit.account.id) }
+    let existing = try await incoming.asking { try await accounts.webhooks(of: incoming.account.id) }
     if existing.contains(where: { $0.url == url.description }) {
       return webhookForm(
-        visit,
-        Complaint(
+        incoming,
+        FormProblem(
           "There is a webhook for this URL already. If you do not have its secret, replace it on the webhook's page.",
           status: 409))
     }
-    let secret = WebhookSecret(bytes: try secret(for: visit, "webhook", [url.description]))
+    let secret = WebhookSecret(bytes: try secret(for: incoming, "webhook", [url.description]))
     var made: WebhookEndpoint?
-    let complaint = try await visit.attempting {
-      made = try await accounts.createWebhook(url: url, secret: secret, of: visit.account.id)
+    let problem = try await incoming.attempting {
+      made = try await accounts.createWebhook(url: url, secret: secret, of: incoming.account.id)
     }
-    guard let made else { return webhookForm(visit, complaint) }
-    return secretShown(visit, made, secret, isNew: true)
+    guard let made else { return webhookForm(incoming, problem) }
+    return secretShown(incoming, made, secret, isNew: true)
   }
 
   private func secretShown(
-    _ visit: Visit, _ webhook: WebhookEndpoint, _ secret: WebhookSecret, isNew: Bool
+    _ incoming: DashboardRequest, _ webhook: WebhookEndpoint, _ secret: WebhookSecret, isNew: Bool
   ) -> Response {
     var values = Self.values(webhook)
     values["secret"] = secret.text
     values["copy"] = HTML.copyButton(secret.text, label: "secret")
     values["isNew"] = isNew
     return page(
-      visit, "webhook-secret", isNew ? "Your new webhook" : "The new secret", section: Self.section, values: values)
+      incoming, "webhook-secret", isNew ? "Your new webhook" : "The new secret", section: Self.section, values: values)
   }
 
   // MARK: Changing
 
-  @Sendable func secretPage(_ visit: Visit) async throws -> Response {
-    var values = Self.values(try await found(visit))
+  @Sendable func secretPage(_ incoming: DashboardRequest) async throws -> Response {
+    var values = Self.values(try await found(incoming))
     values["form"] = newFormID()
-    return page(visit, "webhook-replace", "Replace the secret", section: Self.section, values: values)
+    return page(incoming, "webhook-replace", "Replace the secret", section: Self.section, values: values)
   }
 
   /// The store changes nothing where the secret is the one that the webhook has: a form that is sent again keeps the
   /// secret before it signing.
-  @Sendable func replaceSecret(_ visit: Visit) async throws -> Response {
-    let webhook = try await found(visit)
-    let secret = WebhookSecret(bytes: try secret(for: visit, "secret", [String(webhook.id.rawValue)]))
-    try await visit.asking { try await accounts.setWebhookSecret(webhook.id, to: secret, of: visit.account.id) }
-    return secretShown(visit, webhook, secret, isNew: false)
+  @Sendable func replaceSecret(_ incoming: DashboardRequest) async throws -> Response {
+    let webhook = try await found(incoming)
+    let secret = WebhookSecret(bytes: try secret(for: incoming, "secret", [String(webhook.id.rawValue)]))
+    try await incoming.asking { try await accounts.setWebhookSecret(webhook.id, to: secret, of: incoming.account.id) }
+    return secretShown(incoming, webhook, secret, isNew: false)
   }
 
-  @Sendable func setWebhook(_ visit: Visit, enabled: Bool) async throws -> Response {
-    let id = WebhookEndpointID(try visit.id())
-    _ = try await visit.asking { try await accounts.setWebhook(id, enabled: enabled, of: visit.account.id) }
+  @Sendable func setWebhook(_ incoming: DashboardRequest, enabled: Bool) async throws -> Response {
+    let id = WebhookEndpointID(try incoming.id())
+    _ = try await incoming.asking { try await accounts.setWebhook(id, enabled: enabled, of: incoming.account.id) }
     if enabled { parts.deliveryIsDue() }
-    return door.redirect(to: "\(Self.section)/\(id.rawValue)?done=\(enabled ? "enabled" : "disabled")")
+    return sessionGuard.redirect(to: "\(Self.section)/\(id.rawValue)?done=\(enabled ? "enabled" : "disabled")")
   }
 
-  @Sendable func deleteWebhookPage(_ visit: Visit) async throws -> Response {
+  @Sendable func deleteWebhookPage(_ incoming: DashboardRequest) async throws -> Response {
     page(
-      visit, "webhook-delete", "Delete a webhook", section: Self.section, values: Self.values(try await found(visit)))
+      incoming, "webhook-delete", "Delete a webhook", section: Self.section,
+      values: Self.values(try await found(incoming)))
   }
 
-  @Sendable func deleteWebhook(_ visit: Visit) async throws -> Response {
-    let id = WebhookEndpointID(try visit.id())
-    try await visit.asking { try await accounts.deleteWebhook(id, of: visit.account.id) }
-    return door.redirect(to: "\(Self.section)?done=deleted")
+  @Sendable func deleteWebhook(_ incoming: DashboardRequest) async throws -> Response {
+    let id = WebhookEndpointID(try incoming.id())
+    try await incoming.asking { try await accounts.deleteWebhook(id, of: incoming.account.id) }
+    return sessionGuard.redirect(to: "\(Self.section)?done=deleted")
   }
 
-  @Sendable func testWebhook(_ visit: Visit) async throws -> Response {
-    let id = WebhookEndpointID(try visit.id())
-    let complaint = try await visit.attempting {
-      _ = try await accounts.createTestDelivery(for: id, of: visit.account.id)
+  @Sendable func testWebhook(_ incoming: DashboardRequest) async throws -> Response {
+    let id = WebhookEndpointID(try incoming.id())
+    let problem = try await incoming.attempting {
+      _ = try await accounts.createTestDelivery(for: id, of: incoming.account.id)
     }
-    if let complaint { return try await webhookPage(visit, try await found(visit), complaint: complaint) }
+    if let problem { return try await webhookPage(incoming, try await found(incoming), problem: problem) }
     parts.deliveryIsDue()
-    return door.redirect(to: "\(Self.section)/\(id.rawValue)?done=tested")
+    return sessionGuard.redirect(to: "\(Self.section)/\(id.rawValue)?done=tested")
   }
 
   // MARK: Deliveries
 
-  @Sendable func deliveries(_ visit: Visit) async throws -> Response {
-    try await deliveriesPage(visit, visit.query, complaint: nil)
+  @Sendable func deliveries(_ incoming: DashboardRequest) async throws -> Response {
+    try await deliveriesPage(incoming, incoming.query, problem: nil)
   }
 
-  private func deliveriesPage(_ visit: Visit, _ query: FormFields, complaint: Complaint?) async throws -> Response {
+  private func deliveriesPage(_ incoming: DashboardRequest, _ query: FormFields, problem: FormProblem?) async throws
+    -> Response
+  {
     let state = query["state"].flatMap(DeliveryState.init(name:))
-    let webhooks = try await visit.asking { try await accounts.webhooks(of: visit.account.id) }
-    let endpoint = query["webhook"].flatMap(Visit.number).map { WebhookEndpointID($0) }
+    let webhooks = try await incoming.asking { try await accounts.webhooks(of: incoming.account.id) }
+    let endpoint = query["webhook"].flatMap(DashboardRequest.number).map { WebhookEndpointID($0) }
     if let endpoint, !webhooks.contains(where: { $0.id == endpoint }) {
       throw AdministrationError.unknownWebhook(endpoint).refusal
     }
-    let before = query["before"].flatMap(Visit.number).map { DeliveryID($0) }
-    let found = try await visit.asking {
+    let before = query["before"].flatMap(DashboardRequest.number).map { DeliveryID($0) }
+    let found = try await incoming.asking {
       try await accounts.deliveries(
-        of: visit.account.id, endpoint: endpoint, state: state, before: before, limit: Self.deliveriesShown + 1)
+        of: incoming.account.id, endpoint: endpoint, state: state, before: before, limit: Self.deliveriesShown + 1)
     }
     let shown = found.prefix(Self.deliveriesShown)
     let filter = endpoint.map { "webhook=\($0.rawValue)&" } ?? ""
@@ -200,7 +203,7 @@ extension Dashboard {
           + "before=\(last.id.rawValue)"
       ]
     }
-    return page(visit, "deliveries", "Deliveries", section: Self.section, values: values, complaint: complaint)
+    return page(incoming, "deliveries", "Deliveries", section: Self.section, values: values, problem: problem)
   }
 
   private func values(of delivery: DeliveryReport, showsURL: Bool) -> [String: Any] {
@@ -229,14 +232,14 @@ extension Dashboard {
     return values
   }
 
-  @Sendable func resend(_ visit: Visit) async throws -> Response {
-    let id = DeliveryID(try visit.id())
+  @Sendable func resend(_ incoming: DashboardRequest) async throws -> Response {
+    let id = DeliveryID(try incoming.id())
     // Where the form stood, to come back to.
-    let webhook = visit.form["webhook"].flatMap(Visit.number)
-    let complaint = try await visit.attempting { try await accounts.resendDelivery(id, of: visit.account.id) }
-    if let complaint { return try await deliveriesPage(visit, visit.query, complaint: complaint) }
+    let webhook = incoming.form["webhook"].flatMap(DashboardRequest.number)
+    let problem = try await incoming.attempting { try await accounts.resendDelivery(id, of: incoming.account.id) }
+    if let problem { return try await deliveriesPage(incoming, incoming.query, problem: problem) }
     parts.deliveryIsDue()
-    return door.redirect(
+    return sessionGuard.redirect(
       to: "/dashboard/deliveries?" + (webhook.map { "webhook=\($0)&" } ?? "") + "done=resent")
   }
 }

@@ -9,14 +9,14 @@ import Ledger
 /// a form of this site, and is followed by a GET, unless it shows what is shown once.
 struct Dashboard: Routes {
   let layout: Layout
-  let door: Door
+  let sessionGuard: SessionGuard
   let parts: DashboardParts
   let store: any LedgerStore
   let renderer: OutcomeRenderer
   /// Where people reach the server, without a slash at its end.
   let publicURL: String
 
-  typealias Answer = @Sendable (Visit) async throws -> Response
+  typealias Answer = @Sendable (DashboardRequest) async throws -> Response
 
   var accounts: any LedgerStore & AccountStore { parts.accounts }
 
@@ -51,23 +51,23 @@ struct Dashboard: Routes {
 
   private func route(_ path: String, get: Answer? = nil, post: Answer? = nil) -> Route {
     let answer: Route.Handler = { request, context in
-      guard let (account, session, token) = try await door.visitor(request, context) else {
-        return door.redirect(to: "/sign-in" + Self.wayBack(request, context))
+      guard let (account, session, token) = try await sessionGuard.visitor(request, context) else {
+        return sessionGuard.redirect(to: "/sign-in" + Self.wayBack(request, context))
       }
       let query = try FormFields(context.target.query)
       guard request.method == .post else {
         guard let get else { throw Refusal(404, "There is nothing at this address.") }
         return try await get(
-          Visit(
+          DashboardRequest(
             request: request, context: context, account: account, session: session, token: token, query: query,
             form: try FormFields([])))
       }
       guard let post else { throw Refusal(404, "There is nothing at this address.") }
       let form = try await FormFields(request)
-      try door.formGuard.check(request, context, token: token, sent: form.text("token"))
+      try sessionGuard.formGuard.check(request, context, token: token, sent: form.text("token"))
       try parts.gate.takeUncosted(for: account.id)
       return try await post(
-        Visit(
+        DashboardRequest(
           request: request, context: context, account: account, session: session, token: token, query: query,
           form: form))
     }
@@ -96,22 +96,24 @@ struct Dashboard: Routes {
   ///
   /// - Parameters:
   ///   - section: the address in the navigation that it belongs to.
-  ///   - complaint: what is wrong with the form that was sent; the template shows it, and has what was filled in among
+  ///   - problem: what is wrong with the form that was sent; the template shows it, and has what was filled in among
   ///     its values.
   func page(
-    _ visit: Visit, _ template: String, _ title: String, section: String, values: [String: Any] = [:],
-    complaint: Complaint? = nil
+    _ incoming: DashboardRequest, _ template: String, _ title: String, section: String, values: [String: Any] = [:],
+    problem: FormProblem? = nil
   ) -> Response {
     var values = values
-    values["token"] = visit.token.formToken
-    if let complaint { values["complaint"] = ["sentence": complaint.sentence] }
-    if let notice = visit.query["done"].flatMap({ Self.notices[$0] }), complaint == nil, visit.request.method != .post {
+    values["token"] = incoming.token.formToken
+    if let problem { values["problem"] = ["sentence": problem.sentence] }
+    if let notice = incoming.query["done"].flatMap({ Self.notices[$0] }), problem == nil,
+      incoming.request.method != .post
+    {
       values["notice"] = ["sentence": notice]
     }
     let body = layout.templates.render(
       "dashboard",
       [
-        "account": HTML.shown(visit.account.name), "token": visit.token.formToken,
+        "account": HTML.shown(incoming.account.name), "token": incoming.token.formToken,
         "sections": Self.sections.map { address, name in
           ["address": address, "name": name, "current": address == section] as [String: Any]
         },
@@ -121,7 +123,7 @@ struct Dashboard: Routes {
       .init(
         title: "\(title) – Fairdraw", description: "Your account on this server.", body: body, script: "dashboard.js",
         style: "dashboard.css", section: "/dashboard", isWide: true))
-    return PageResponses.personal(html, status: complaint?.status ?? 200, retryAfter: complaint?.retryAfter)
+    return PageResponses.personal(html, status: problem?.status ?? 200, retryAfter: problem?.retryAfter)
   }
 
   /// What a page says was done just before, by the word in its address.
@@ -147,13 +149,14 @@ struct Dashboard: Routes {
   /// nobody can tell them who does not know the installation's master key.
   ///
   /// - Throws: a 400 if the form has no number.
-  func secret(for visit: Visit, _ purpose: String, _ content: [String]) throws(Refusal) -> [UInt8] {
-    guard let id = SessionToken(visit.form.text("form")) else {
+  func secret(for incoming: DashboardRequest, _ purpose: String, _ content: [String]) throws(Refusal) -> [UInt8] {
+    guard let id = SessionToken(incoming.form.text("form")) else {
       throw .badRequest("The form is not whole. Open its page again.")
     }
     var code = HMAC<SHA256>(key: parts.formSecret)
     // Each part with its length, so that no two different forms run together.
-    for part in [Array(purpose.utf8), visit.session.digest.bytes, Array(id.text.utf8)] + content.map({ Array($0.utf8) })
+    for part in [Array(purpose.utf8), incoming.session.digest.bytes, Array(id.text.utf8)]
+      + content.map({ Array($0.utf8) })
     {
       code.update(data: withUnsafeBytes(of: UInt64(part.count).bigEndian) { Array($0) })
       code.update(data: part)

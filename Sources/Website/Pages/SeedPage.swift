@@ -24,7 +24,7 @@ struct SeedPage {
     -> String
   {
     var values: [String: Any] = ["clientSeed": clientSeed, "serverHash": serverHash]
-    if let problem { values["complaint"] = ["sentence": problem] }
+    if let problem { values["problem"] = ["sentence": problem] }
     if let found { values["list"] = list(found.search, found.page) }
     return layout.html(
       .init(

@@ -5,15 +5,15 @@ enum NewPassword {
   /// What is wrong with one; nil if nothing is.
   ///
   /// - Parameter again: what was typed the second time.
-  static func complaint(about password: String, again: String) -> Complaint? {
+  static func problem(about password: String, again: String) -> FormProblem? {
     let lengths = PasswordHash.lengths
     guard lengths.contains(password.utf8.count) else {
-      return Complaint(
+      return FormProblem(
         password.utf8.count < lengths.lowerBound
           ? "A password has \(lengths.lowerBound) characters or more."
           : "A password has \(lengths.upperBound) bytes at the most.")
     }
-    guard password.utf8.elementsEqual(again.utf8) else { return Complaint("The two passwords are not the same.") }
+    guard password.utf8.elementsEqual(again.utf8) else { return FormProblem("The two passwords are not the same.") }
     return nil
   }
 }

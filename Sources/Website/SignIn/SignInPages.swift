@@ -8,7 +8,7 @@ import Ledger
 /// `/sign-in`, `/sign-out` and, if the operator opens it, `/sign-up`.
 struct SignInPages: Routes {
   let layout: Layout
-  let door: Door
+  let sessionGuard: SessionGuard
   let isSignUpOpen: Bool
 
   var routes: [Route] {
@@ -29,40 +29,40 @@ struct SignInPages: Routes {
   // MARK: Signing in
 
   /// What is said of an address that is not known and of a password that is wrong: the same.
-  private static let wrong = Complaint("The email address or the password is wrong.")
+  private static let wrong = FormProblem("The email address or the password is wrong.")
 
   private func signInPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let query = try FormFields(context.target.query)
     let next = NextPage.checked(query["next"])
-    if try await door.visitor(request, context) != nil { return door.redirect(to: next) }
+    if try await sessionGuard.visitor(request, context) != nil { return sessionGuard.redirect(to: next) }
     return form("sign-in", "Sign in", request, values: ["next": next, "isDeleted": query["done"] == "deleted"])
   }
 
   private func signIn(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let fields = try await FormFields(request)
-    try door.formGuard.check(
-      request, context, token: door.cookies.token(.form, in: request.headers), sent: fields.text("token"))
+    try sessionGuard.formGuard.check(
+      request, context, token: sessionGuard.cookies.token(.form, in: request.headers), sent: fields.text("token"))
     let next = NextPage.checked(fields["next"])
-    func again(_ complaint: Complaint) -> Response {
-      form("sign-in", "Sign in", request, values: ["next": next, "email": fields.text("email")], complaint)
+    func again(_ problem: FormProblem) -> Response {
+      form("sign-in", "Sign in", request, values: ["next": next, "email": fields.text("email")], problem)
     }
     let email = EmailAddress(fields.text("email"))
     let subjects = whoTries(email, request, context)
-    if let seconds = door.throttle.begin(subjects) { return again(.tooOften(seconds)) }
+    if let seconds = sessionGuard.throttle.begin(subjects) { return again(.tooOften(seconds)) }
     guard let email else { return again(Self.wrong) }
     let account: AccountID
     do {
-      let known = try await context.asking { try await door.accounts.signIn(email: email) }
-      let isRight = try await door.passwords.check(
+      let known = try await context.asking { try await sessionGuard.accounts.signIn(email: email) }
+      let isRight = try await sessionGuard.passwords.check(
         fields.text("password"), against: known?.signIn.password ?? .nobodys)
       guard let known, isRight else { return again(Self.wrong) }
       account = known.account
     } catch {
-      door.throttle.withdraw(subjects)
+      sessionGuard.throttle.withdraw(subjects)
       throw error
     }
-    door.throttle.succeeded(subjects)
-    return try await door.letIn(account, email, request, context, to: next)
+    sessionGuard.throttle.succeeded(subjects)
+    return try await sessionGuard.letIn(account, email, request, context, to: next)
   }
 
   /// Whose attempts an attempt to sign in is counted with: everybody's for the email address and everybody's from the
@@ -72,7 +72,7 @@ struct SignInPages: Routes {
   ) -> [AttemptThrottle.Subject] {
     let address = context.clientAddress().map { AttemptThrottle.Subject.address($0.subscriber) }
     guard let email else { return [address].compactMap { $0 } }
-    if let device = door.devices.device(in: request.headers, for: email, at: Date.now.milliseconds) {
+    if let device = sessionGuard.devices.device(in: request.headers, for: email, at: Date.now.milliseconds) {
       return [.device(device)]
     }
     return [address, AttemptThrottle.Subject(email)].compactMap { $0 }
@@ -81,73 +81,73 @@ struct SignInPages: Routes {
   // MARK: Signing up
 
   private func signUpPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    if try await door.visitor(request, context) != nil { return door.redirect(to: "/dashboard") }
+    if try await sessionGuard.visitor(request, context) != nil { return sessionGuard.redirect(to: "/dashboard") }
     return form("sign-up", "Make an account", request, values: [:])
   }
 
   private func signUp(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let fields = try await FormFields(request)
-    try door.formGuard.check(
-      request, context, token: door.cookies.token(.form, in: request.headers), sent: fields.text("token"))
+    try sessionGuard.formGuard.check(
+      request, context, token: sessionGuard.cookies.token(.form, in: request.headers), sent: fields.text("token"))
     let name = fields.trimmed("name")
-    func again(_ complaint: Complaint) -> Response {
+    func again(_ problem: FormProblem) -> Response {
       form(
-        "sign-up", "Make an account", request, values: ["name": name, "email": fields.text("email")], complaint)
+        "sign-up", "Make an account", request, values: ["name": name, "email": fields.text("email")], problem)
     }
-    guard AccountName.isValid(name) else { return again(Complaint("A name is one line of 1 to 100 characters.")) }
-    guard let email = EmailAddress(fields.text("email")) else { return again(Complaint("This is no email address.")) }
-    if let complaint = NewPassword.complaint(about: fields.text("password"), again: fields.text("again")) {
-      return again(complaint)
+    guard AccountName.isValid(name) else { return again(FormProblem("A name is one line of 1 to 100 characters.")) }
+    guard let email = EmailAddress(fields.text("email")) else { return again(FormProblem("This is no email address.")) }
+    if let problem = NewPassword.problem(about: fields.text("password"), again: fields.text("again")) {
+      return again(problem)
     }
     let subjects = context.clientAddress().map { [AttemptThrottle.Subject.newAccounts($0.subscriber)] } ?? []
-    if let seconds = door.throttle.begin(subjects) { return again(.tooOften(seconds)) }
+    if let seconds = sessionGuard.throttle.begin(subjects) { return again(.tooOften(seconds)) }
     let account: Account
     do {
-      let signIn = SignIn(email: email, password: try await door.passwords.hash(of: fields.text("password")))
+      let signIn = SignIn(email: email, password: try await sessionGuard.passwords.hash(of: fields.text("password")))
       account = try await context.asking {
-        try await door.accounts.createAccount(name: name, dailyQuota: nil, signIn: signIn)
+        try await sessionGuard.accounts.createAccount(name: name, dailyQuota: nil, signIn: signIn)
       }
     } catch let error as AdministrationError {
-      return again(error.complaint)
+      return again(error.problem)
     } catch {
-      door.throttle.withdraw(subjects)
+      sessionGuard.throttle.withdraw(subjects)
       throw error
     }
-    return try await door.letIn(account.id, email, request, context, to: "/dashboard")
+    return try await sessionGuard.letIn(account.id, email, request, context, to: "/dashboard")
   }
 
   // MARK: Signing out
 
   @Sendable private func signOut(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let fields = try await FormFields(request)
-    let token = door.cookies.token(.session, in: request.headers)
-    guard let token, try await door.visitor(request, context) != nil else {
-      return door.redirect(to: "/sign-in")
+    let token = sessionGuard.cookies.token(.session, in: request.headers)
+    guard let token, try await sessionGuard.visitor(request, context) != nil else {
+      return sessionGuard.redirect(to: "/sign-in")
     }
-    try door.formGuard.check(request, context, token: token, sent: fields.text("token"))
-    try await context.asking { try await door.accounts.endSession(token.digest) }
-    return door.redirect(to: "/", cookies: [door.cookies.clearing(.session)])
+    try sessionGuard.formGuard.check(request, context, token: token, sent: fields.text("token"))
+    try await context.asking { try await sessionGuard.accounts.endSession(token.digest) }
+    return sessionGuard.redirect(to: "/", cookies: [sessionGuard.cookies.clearing(.session)])
   }
 
   // MARK: Forms
 
   /// One of the two forms, for a browser that has a token for it or is given one.
   private func form(
-    _ template: String, _ title: String, _ request: Request, values: [String: Any], _ complaint: Complaint? = nil
+    _ template: String, _ title: String, _ request: Request, values: [String: Any], _ problem: FormProblem? = nil
   ) -> Response {
-    let token = door.cookies.token(.form, in: request.headers) ?? SessionToken()
+    let token = sessionGuard.cookies.token(.form, in: request.headers) ?? SessionToken()
     var values = values
     values["token"] = token.formToken
     values["isSignUpOpen"] = isSignUpOpen
     values["shortest"] = PasswordHash.lengths.lowerBound
-    if let complaint { values["complaint"] = ["sentence": complaint.sentence] }
+    if let problem { values["problem"] = ["sentence": problem.sentence] }
     let html = layout.html(
       .init(
         title: "\(title) – Fairdraw", description: "For account holders: keys, usage, outcomes and webhooks.",
         body: layout.templates.render(template, values), script: "dashboard.js", style: "dashboard.css",
         section: "/dashboard"))
     return PageResponses.personal(
-      html, status: complaint?.status ?? 200, retryAfter: complaint?.retryAfter,
-      cookies: [door.cookies.setting(.form, to: token)])
+      html, status: problem?.status ?? 200, retryAfter: problem?.retryAfter,
+      cookies: [sessionGuard.cookies.setting(.form, to: token)])
   }
 }

@@ -10,7 +10,7 @@ public typealias ErrorPage = @Sendable (Refusal, _ requestID: String) -> Respons
 
 /// Around every request: finds its route, lets in who may come in, and whatever happens inside, the client gets JSON (or,
 /// where a person is reading, a page) with its request id, and the log one line.
-struct Edge: HTTPResponder {
+struct RootResponder: HTTPResponder {
   let routes: RouteTable
   let admission: Admission
   let completion: Completion

@@ -6,7 +6,7 @@ import ServiceLifecycle
 import Synchronization
 
 /// Tells the store every few seconds, and once more at the end, how keys were used, and sweeps expired sessions.
-final class AccountCare: Service {
+final class AccountHousekeeping: Service {
   private let store: any AccountStore
   private let activity: KeyActivityLog
   private let logger: Logger

@@ -4,7 +4,7 @@ import Hummingbird
 import Ledger
 
 /// A request of somebody who is signed in.
-struct Visit: Sendable {
+struct DashboardRequest: Sendable {
   let request: Request
   let context: FairdrawContext
   let account: Account
@@ -21,7 +21,7 @@ struct Visit: Sendable {
   ///
   /// - Throws: a 404 where there is no number.
   func id() throws(Refusal) -> Int64 {
-    guard let id = context.captures["id"].flatMap(Visit.number) else {
+    guard let id = context.captures["id"].flatMap(DashboardRequest.number) else {
       throw Refusal(404, "There is nothing at this address.")
     }
     return id
@@ -47,12 +47,12 @@ struct Visit: Sendable {
   /// Asks the store for what a form wants done.
   ///
   /// - Returns: what stands in its way, for the form to say; nil if it was done.
-  func attempting(_ body: () async throws -> Void) async throws -> Complaint? {
+  func attempting(_ body: () async throws -> Void) async throws -> FormProblem? {
     do {
       try await context.asking(body)
       return nil
-    } catch let error as AdministrationError where error.complaint.status != 404 {
-      return error.complaint
+    } catch let error as AdministrationError where error.problem.status != 404 {
+      return error.problem
     } catch let error as AdministrationError {
       throw error.refusal
     }

@@ -6,13 +6,13 @@ import Hummingbird
 import Ledger
 
 /// Who has signed in, and the way in and out.
-struct Door: Sendable {
+struct SessionGuard: Sendable {
   let accounts: any AccountStore
   let cookies: SiteCookies
   let formGuard: FormGuard
   let devices: DeviceCookies
   let throttle = AttemptThrottle()
-  let passwords = PasswordDesk()
+  let passwords = PasswordHasher()
   private let base: String
 
   init(accounts: any AccountStore, site: SiteAddress, secret: SymmetricKey) {
@@ -69,13 +69,13 @@ struct Door: Sendable {
   /// - Throws: ``Refusal``, when it could not be found out.
   func challenge(
     _ account: AccountID, password: String, _ context: FairdrawContext
-  ) async throws -> Complaint? {
+  ) async throws -> FormProblem? {
     let subjects = [AttemptThrottle.Subject.account(account)]
     if let seconds = throttle.begin(subjects) { return .tooOften(seconds) }
     do {
       let signIn = try await context.asking { try await accounts.signIn(of: account) }
       guard try await passwords.check(password, against: signIn?.password ?? .nobodys) else {
-        return Complaint("This is not your password.")
+        return FormProblem("This is not your password.")
       }
     } catch {
       throttle.withdraw(subjects)
@@ -87,7 +87,7 @@ struct Door: Sendable {
 }
 
 /// What is wrong with a form, for whoever filled it in.
-struct Complaint: Sendable {
+struct FormProblem: Sendable {
   let sentence: String
   /// 422 for what was filled in, 409 for what stands in its way, 429 for too often.
   var status = 422
@@ -99,11 +99,11 @@ struct Complaint: Sendable {
     self.status = status
   }
 
-  static func tooOften(_ seconds: Int) -> Complaint {
+  static func tooOften(_ seconds: Int) -> FormProblem {
     let wait = seconds < 90 ? "\(seconds) second\(seconds == 1 ? "" : "s")" : "\((seconds + 59) / 60) minutes"
-    var complaint = Complaint("Too many attempts. Try again in \(wait).", status: 429)
-    complaint.retryAfter = seconds
-    return complaint
+    var problem = FormProblem("Too many attempts. Try again in \(wait).", status: 429)
+    problem.retryAfter = seconds
+    return problem
   }
 }
 

@@ -3,7 +3,7 @@ import NIOCore
 import Synchronization
 
 /// Knows every open stream: bounds their number, and stops them when the server does.
-package final class StreamDesk: Sendable {
+package final class StreamRegistry: Sendable {
   package struct Limits: Sendable {
     /// The most at once.
     package var streams: Int

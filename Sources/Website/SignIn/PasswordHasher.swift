@@ -4,7 +4,7 @@ import Synchronization
 
 /// Makes and checks password hashes on two threads of its own: each takes a tenth of a second of a core, and anyone may ask
 /// for one. So only so many may wait.
-final class PasswordDesk: Sendable {
+final class PasswordHasher: Sendable {
   private let pool = NIOThreadPool(numberOfThreads: 2)
   private let inHand = Mutex(0)
   private let most: Int

@@ -3,17 +3,17 @@ import Synchronization
 
 /// What the worker has in hand: claimed deliveries in a queue for each endpoint, and results that are not recorded yet.
 ///
-/// Each endpoint has a few lanes, each with one attempt under way at a time. An endpoint that has not answered yet, or whose
-/// last attempt failed and took long, has a single one, and all such endpoints together at most half of the lanes. Each
-/// lane goes to the account that has the fewest. So receivers that hang hold few lanes, and those of their own account.
-package final class DeliveryDesk: Sendable {
+/// Each endpoint has a few endpointQueues, each with one attempt under way at a time. An endpoint that has not answered yet, or whose
+/// last attempt failed and took long, has a single one, and all such endpoints together at most half of the endpointQueues. Each
+/// endpointQueue goes to the account that has the fewest. So receivers that hang hold few endpointQueues, and those of their own account.
+package final class DeliveryQueue: Sendable {
   package struct Limits: Sendable {
     /// The most attempts under way, over all endpoints.
-    package var lanes = 256
+    package var endpointQueues = 256
     /// The most under way for one endpoint that answers.
     package var lanesPerEndpoint = 8
     /// The most under way for one account.
-    package var lanesPerAccount = 64
+    package var endpointsPerAccount = 64
     /// The most under way for endpoints that hang or have not answered yet, over all accounts.
     package var lanesOnTrial = 128
     /// The most deliveries in hand, over all endpoints.
@@ -36,20 +36,20 @@ package final class DeliveryDesk: Sendable {
     package init() {}
   }
 
-  private enum Standing {
+  private enum EndpointState {
     case untried, answers, hangs
   }
 
-  private struct Lane {
+  private struct EndpointQueue {
     let account: AccountID
-    var standing: Standing
+    var condition: EndpointState
     var queue: [ClaimedDelivery] = []
     var running = 0
   }
 
   private struct State {
-    var lanes: [WebhookEndpointID: Lane] = [:]
-    /// Endpoints whose last attempt was answered, also those without a lane.
+    var endpointQueues: [WebhookEndpointID: EndpointQueue] = [:]
+    /// Endpoints whose last attempt was answered, also those without a endpointQueue.
     var answering: Set<WebhookEndpointID> = []
     var running = 0
     var queued = 0
@@ -71,8 +71,8 @@ package final class DeliveryDesk: Sendable {
       let room = limits.inHand - state.queued - state.running
       guard room > 0, state.bytes < limits.bytes, !state.isClosed else { return nil }
       var allowances: [WebhookEndpointID: Int] = [:]
-      for (endpoint, lane) in state.lanes {
-        allowances[endpoint] = max(0, mostInHand(lane) - lane.queue.count - lane.running)
+      for (endpoint, endpointQueue) in state.endpointQueues {
+        allowances[endpoint] = max(0, mostInHand(endpointQueue) - endpointQueue.queue.count - endpointQueue.running)
       }
       return DeliveryClaim(
         limit: room, perEndpoint: limits.inHandOnTrial, allowances: allowances, bytes: limits.bytes - state.bytes,
@@ -80,8 +80,8 @@ package final class DeliveryDesk: Sendable {
     }
   }
 
-  private func mostInHand(_ lane: Lane) -> Int {
-    switch lane.standing {
+  private func mostInHand(_ endpointQueue: EndpointQueue) -> Int {
+    switch endpointQueue.condition {
     case .untried: limits.inHandOnTrial
     case .answers: limits.inHandPerEndpoint
     case .hangs: 1
@@ -93,8 +93,9 @@ package final class DeliveryDesk: Sendable {
     state.withLock { state in
       for delivery in deliveries {
         let target = delivery.target
-        let standing: Standing = state.answering.contains(target.endpoint) ? .answers : .untried
-        state.lanes[target.endpoint, default: Lane(account: target.account, standing: standing)].queue.append(delivery)
+        let condition: EndpointState = state.answering.contains(target.endpoint) ? .answers : .untried
+        state.endpointQueues[target.endpoint, default: EndpointQueue(account: target.account, condition: condition)]
+          .queue.append(delivery)
         state.deadlines[delivery.id] = time + limits.lease - limits.margin
         state.queued += 1
         state.bytes += delivery.size
@@ -102,36 +103,42 @@ package final class DeliveryDesk: Sendable {
     }
   }
 
-  /// Endpoints that may have another lane, once for each lane they may have. Each has to be run: ``next(_:)`` is asked
+  /// Endpoints that may have another endpointQueue, once for each endpointQueue they may have. Each has to be run: ``next(_:)`` is asked
   /// until it answers nil.
-  package func openLanes() -> [WebhookEndpointID] {
+  package func openEndpoints() -> [WebhookEndpointID] {
     state.withLock { state in
-      guard !state.isClosed, state.running < limits.lanes else { return [] }
+      guard !state.isClosed, state.running < limits.endpointQueues else { return [] }
       var running: [AccountID: Int] = [:]
       var onTrial = 0
       var waiting: [AccountID: [WebhookEndpointID]] = [:]
-      for (endpoint, lane) in state.lanes {
-        running[lane.account, default: 0] += lane.running
-        if lane.standing != .answers { onTrial += lane.running }
-        if !lane.queue.isEmpty { waiting[lane.account, default: []].append(endpoint) }
+      for (endpoint, endpointQueue) in state.endpointQueues {
+        running[endpointQueue.account, default: 0] += endpointQueue.running
+        if endpointQueue.condition != .answers { onTrial += endpointQueue.running }
+        if !endpointQueue.queue.isEmpty { waiting[endpointQueue.account, default: []].append(endpoint) }
       }
       var opened: [WebhookEndpointID: Int] = [:]
       func mayOpen(_ endpoint: WebhookEndpointID) -> Bool {
-        guard let lane = state.lanes[endpoint], opened[endpoint, default: 0] < lane.queue.count else { return false }
-        return lane.standing == .answers
-          ? lane.running < limits.lanesPerEndpoint : lane.running < 1 && onTrial < limits.lanesOnTrial
+        guard let endpointQueue = state.endpointQueues[endpoint],
+          opened[endpoint, default: 0] < endpointQueue.queue.count
+        else { return false }
+        return endpointQueue.condition == .answers
+          ? endpointQueue.running < limits.lanesPerEndpoint : endpointQueue.running < 1 && onTrial < limits.lanesOnTrial
       }
-      // Lane by lane, to whoever has the fewest.
-      while state.running < limits.lanes,
+      // EndpointQueue by endpointQueue, to whoever has the fewest.
+      while state.running < limits.endpointQueues,
         let (account, endpoints) = waiting.min(by: { running[$0.key, default: 0] < running[$1.key, default: 0] })
       {
-        let open = running[account, default: 0] < limits.lanesPerAccount ? endpoints.filter(mayOpen) : []
+        let open = running[account, default: 0] < limits.endpointsPerAccount ? endpoints.filter(mayOpen) : []
         waiting[account] = open.isEmpty ? nil : open
-        guard let endpoint = open.min(by: { state.lanes[$0]?.running ?? 0 < state.lanes[$1]?.running ?? 0 }) else {
+        guard
+          let endpoint = open.min(by: {
+            state.endpointQueues[$0]?.running ?? 0 < state.endpointQueues[$1]?.running ?? 0
+          })
+        else {
           continue
         }
-        if state.lanes[endpoint]?.standing != .answers { onTrial += 1 }
-        state.lanes[endpoint]?.running += 1
+        if state.endpointQueues[endpoint]?.condition != .answers { onTrial += 1 }
+        state.endpointQueues[endpoint]?.running += 1
         state.running += 1
         running[account, default: 0] += 1
         opened[endpoint, default: 0] += 1
@@ -140,23 +147,23 @@ package final class DeliveryDesk: Sendable {
     }
   }
 
-  /// The next delivery for a lane to attempt; nil closes the lane.
+  /// The next delivery for a endpointQueue to attempt; nil closes the endpointQueue.
   package func next(_ endpoint: WebhookEndpointID) -> ClaimedDelivery? {
     state.withLock { state in
-      guard var lane = state.lanes[endpoint] else { return nil }
+      guard var endpointQueue = state.endpointQueues[endpoint] else { return nil }
       defer {
         // An endpoint that nothing is known of is not worth remembering.
-        let isIdle = lane.queue.isEmpty && lane.running == 0 && lane.standing != .hangs
-        state.lanes[endpoint] = isIdle ? nil : lane
+        let isIdle = endpointQueue.queue.isEmpty && endpointQueue.running == 0 && endpointQueue.condition != .hangs
+        state.endpointQueues[endpoint] = isIdle ? nil : endpointQueue
       }
-      let isOneTooMany = lane.standing == .hangs && lane.running > 1
-      while !isOneTooMany, !state.isClosed, !lane.queue.isEmpty {
-        let delivery = lane.queue.removeFirst()
+      let isOneTooMany = endpointQueue.condition == .hangs && endpointQueue.running > 1
+      while !isOneTooMany, !state.isClosed, !endpointQueue.queue.isEmpty {
+        let delivery = endpointQueue.queue.removeFirst()
         state.queued -= 1
         if let deadline = state.deadlines[delivery.id], .now < deadline { return delivery }
         Self.finish(DeliveryResult(of: delivery, .released, attempt: nil), delivery, &state)
       }
-      lane.running -= 1
+      endpointQueue.running -= 1
       state.running -= 1
       return nil
     }
@@ -166,16 +173,18 @@ package final class DeliveryDesk: Sendable {
   package func finish(_ result: DeliveryResult, of delivery: ClaimedDelivery) {
     state.withLock { state in
       Self.finish(result, delivery, &state)
-      guard let attempt = result.attempt, var lane = state.lanes[delivery.target.endpoint] else { return }
-      lane.standing = attempt.error != nil && attempt.latency >= limits.hanging ? .hangs : .answers
-      if lane.standing == .hangs {
+      guard let attempt = result.attempt, var endpointQueue = state.endpointQueues[delivery.target.endpoint] else {
+        return
+      }
+      endpointQueue.condition = attempt.error != nil && attempt.latency >= limits.hanging ? .hangs : .answers
+      if endpointQueue.condition == .hangs {
         state.answering.remove(delivery.target.endpoint)
-        Self.release(&lane, &state)
+        Self.release(&endpointQueue, &state)
       } else {
         if state.answering.count >= limits.remembered { state.answering.removeAll() }
         state.answering.insert(delivery.target.endpoint)
       }
-      state.lanes[delivery.target.endpoint] = lane
+      state.endpointQueues[delivery.target.endpoint] = endpointQueue
     }
   }
 
@@ -185,10 +194,12 @@ package final class DeliveryDesk: Sendable {
     state.deadlines[delivery.id] = nil
   }
 
-  private static func release(_ lane: inout Lane, _ state: inout State) {
-    state.queued -= lane.queue.count
-    for delivery in lane.queue { finish(DeliveryResult(of: delivery, .released, attempt: nil), delivery, &state) }
-    lane.queue = []
+  private static func release(_ endpointQueue: inout EndpointQueue, _ state: inout State) {
+    state.queued -= endpointQueue.queue.count
+    for delivery in endpointQueue.queue {
+      finish(DeliveryResult(of: delivery, .released, attempt: nil), delivery, &state)
+    }
+    endpointQueue.queue = []
   }
 
   /// Results to be recorded; the caller has them from now on.
@@ -208,10 +219,10 @@ package final class DeliveryDesk: Sendable {
   package func close() {
     state.withLock { state in
       state.isClosed = true
-      for endpoint in Array(state.lanes.keys) {
-        guard var lane = state.lanes[endpoint] else { continue }
-        Self.release(&lane, &state)
-        state.lanes[endpoint] = lane
+      for endpoint in Array(state.endpointQueues.keys) {
+        guard var endpointQueue = state.endpointQueues[endpoint] else { continue }
+        Self.release(&endpointQueue, &state)
+        state.endpointQueues[endpoint] = endpointQueue
       }
     }
   }
