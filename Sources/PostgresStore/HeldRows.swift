@@ -117,13 +117,13 @@ final class HeldRows: Sendable {
   }
 }
 
-extension Statement {
-  fileprivate static let beImpatient: Statement = "SET LOCAL lock_timeout = '100ms'"
-  fileprivate static let skipAccounts: Statement = "\(lockAccounts.sql) SKIP LOCKED"
-  fileprivate static let skipCommitments: Statement = "\(lockCommitments.sql) SKIP LOCKED"
-  fileprivate static let skipChains: Statement = "\(lockChains.sql) SKIP LOCKED"
+extension PostgresStatement {
+  fileprivate static let beImpatient: PostgresStatement = "SET LOCAL lock_timeout = '100ms'"
+  fileprivate static let skipAccounts: PostgresStatement = "\(lockAccounts.sql) SKIP LOCKED"
+  fileprivate static let skipCommitments: PostgresStatement = "\(lockCommitments.sql) SKIP LOCKED"
+  fileprivate static let skipChains: PostgresStatement = "\(lockChains.sql) SKIP LOCKED"
   /// What an account's draws count in.
-  fileprivate static let lockUsage: Statement = """
+  fileprivate static let lockUsage: PostgresStatement = """
     SELECT 1 FROM usage WHERE account_id = $1::bigint AND day >= (SELECT \(now) / 86400000 - 1) ORDER BY day, endpoint, slot
     FOR NO KEY UPDATE
     """

@@ -14,7 +14,7 @@ final class PostgresDayDraft: SQLDayDraft {
   private let isInterrupted = Mutex(false)
 
   private struct State {
-    let session: Session
+    let session: PostgresSession
     var hasBegun = false
     var isAtEnd = false
     /// Leaves that were read and not given yet.
@@ -40,7 +40,7 @@ final class PostgresDayDraft: SQLDayDraft {
   init(store: PostgresStore, day: Day) throws {
     self.store = store
     self.day = day
-    let session = Session(target: store.target) { connection in
+    let session = PostgresSession(target: store.target) { connection in
       try PostgresStore.prepare(connection)
       try connection.run([
         Query(
@@ -63,7 +63,7 @@ final class PostgresDayDraft: SQLDayDraft {
         try connection.run([
           Query(.begin),
           Query(
-            Statement(
+            PostgresStatement(
               name: "declare-leaves",
               sql: """
                 DECLARE leaves NO SCROLL CURSOR FOR

@@ -4,14 +4,14 @@ import SQLStore
 /// A ledger being written into an empty PostgreSQL database from end to end. What was begun can be gone on with, and until
 /// it is finished no server starts on the database.
 public final class PostgresImport {
-  private let session: Session
+  private let session: PostgresSession
 
   /// Makes the tables if they are not there.
   ///
   /// - Throws: ``MasterKeyMismatch``; ``NotEmpty`` if the database has a ledger that this import did not begin;
   ///   ``StoreFailure``.
   public init(into target: ConnectionTarget, masterKey: MasterKey) throws {
-    session = Session(target: target) { connection in
+    session = PostgresSession(target: target) { connection in
       try PostgresStore.prepare(connection)
       try connection.run([
         Query(
@@ -22,7 +22,7 @@ public final class PostgresImport {
     }
     do {
       try PostgresStore.checkEncoding(session)
-      try Schema.migrate(session)
+      try PostgresSchema.migrate(session)
       try PostgresStore.check(masterKey, session)
       try begin()
     } catch let failure as PostgresFailure {
@@ -59,7 +59,7 @@ public final class PostgresImport {
     let arrays = table.columns.enumerated().map { "$\($0.offset + 1)::\($0.element.kind.sqlType)[]" }
     let selected =
       "SELECT " + arrays.map { "unnest(\($0))" }.joined(separator: ", ") + (table.name == "usage" ? ", 0" : "")
-    let statement: Statement = "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) \(selected)"
+    let statement: PostgresStatement = "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) \(selected)"
     try failing { session in
       try session.transaction { connection in
         _ = try connection.run(
@@ -102,7 +102,7 @@ public final class PostgresImport {
 
     /// The next rows, so many of them; none at the end.
     public func next(_ count: Int) throws -> [[SQLValue]] {
-      let fetch: Statement = "FETCH \(count) FROM all_\(table.name)"
+      let fetch: PostgresStatement = "FETCH \(count) FROM all_\(table.name)"
       return try source.failing { session in
         let found = try session.use { try $0.run([Query(fetch)], timeout: .seconds(3600))[0] }
         return try (0..<found.count).map { row in
@@ -121,7 +121,7 @@ public final class PostgresImport {
     try failing { session in
       try session.transaction { connection in
         _ = try connection.run(
-          Statement.finishCounters.map { Query($0) }
+          PostgresStatement.finishCounters.map { Query($0) }
             + [Query(.finishRuns), Query(.finishDeliveries), Query(.unmarkImport)],
           timeout: .seconds(3600))
       }
@@ -129,7 +129,7 @@ public final class PostgresImport {
     }
   }
 
-  fileprivate func failing<Result>(_ body: (Session) throws -> Result) throws -> Result {
+  fileprivate func failing<Result>(_ body: (PostgresSession) throws -> Result) throws -> Result {
     do {
       return try body(session)
     } catch let failure as PostgresFailure {
@@ -148,20 +148,20 @@ struct UnfinishedImport: Error, CustomStringConvertible {
   var description: String { "a ledger is being moved into it: let `fairdraw migrate` finish first" }
 }
 
-extension Statement {
-  static let importMark: Statement = "SELECT value FROM meta WHERE name = 'import'"
+extension PostgresStatement {
+  static let importMark: PostgresStatement = "SELECT value FROM meta WHERE name = 'import'"
 
-  fileprivate static let markImport: Statement = "INSERT INTO meta (name, value) VALUES ('import', ''::bytea)"
+  fileprivate static let markImport: PostgresStatement = "INSERT INTO meta (name, value) VALUES ('import', ''::bytea)"
 
-  fileprivate static let unmarkImport: Statement = "DELETE FROM meta WHERE name = 'import'"
+  fileprivate static let unmarkImport: PostgresStatement = "DELETE FROM meta WHERE name = 'import'"
 
   /// Numbers rise with time in the file, or nearly; where they do not, a run just has others' outcomes between its own.
-  fileprivate static let finishRuns: Statement = """
+  fileprivate static let finishRuns: PostgresStatement = """
     INSERT INTO outcome_runs (created, first, last) SELECT created, min(id), max(id) FROM outcomes GROUP BY created
     ON CONFLICT (created, first) DO UPDATE SET last = excluded.last
     """
 
-  fileprivate static let finishDeliveries: Statement = """
+  fileprivate static let finishDeliveries: PostgresStatement = """
     SELECT setval(pg_get_serial_sequence('deliveries', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM deliveries
     """
 
@@ -170,7 +170,7 @@ extension Statement {
     ("chains", "SELECT greatest((SELECT max(id) FROM chains), (SELECT max(chain_id) FROM commitments))"),
     ("outcomes", "SELECT greatest((SELECT max(id) FROM outcomes), (SELECT max(id) FROM test_outcomes))"),
     ("webhook_endpoints", "SELECT max(id) FROM webhook_endpoints"),
-  ].map { name, last -> Statement in
+  ].map { name, last -> PostgresStatement in
     "UPDATE counters SET next = greatest(next, coalesce((\(last)), 0) + 1) WHERE name = '\(name)'"
   }
 }

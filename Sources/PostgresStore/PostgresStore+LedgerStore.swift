@@ -74,8 +74,8 @@ extension PostgresStore {
   }
 }
 
-extension Statement {
-  fileprivate static let ping: Statement = "SELECT count(*) FROM meta"
+extension PostgresStatement {
+  fileprivate static let ping: PostgresStatement = "SELECT count(*) FROM meta"
 
-  fileprivate static let size: Statement = "SELECT pg_database_size(current_database())"
+  fileprivate static let size: PostgresStatement = "SELECT pg_database_size(current_database())"
 }

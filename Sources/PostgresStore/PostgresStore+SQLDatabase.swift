@@ -59,7 +59,7 @@ private struct PostgresConnection: SQLConnection {
 
   func now() throws -> Milliseconds {
     if let clock { return clock() }
-    return try connection.run([Query("SELECT \(Statement.now)")])[0].integer(0, 0)
+    return try connection.run([Query("SELECT \(PostgresStatement.now)")])[0].integer(0, 0)
   }
 
   func nextNumber(in table: NumberedTable) throws -> Int64 {
@@ -76,7 +76,7 @@ private struct PostgresConnection: SQLConnection {
     do {
       let queries = statements.map { statement in
         let (text, values) = statement.rendered(in: dialect)
-        return Query(Statement(stringLiteral: text)) { parameters in
+        return Query(PostgresStatement(stringLiteral: text)) { parameters in
           for value in values { parameters.bind(value) }
         }
       }
@@ -99,7 +99,7 @@ extension Dialect {
     usageSlot: (column: ", slot", value: ", 0"), bytesOfUUID: { "uuid_send(\($0))" }, namesOwners: true)
 }
 
-extension Parameters {
+extension PostgresParameters {
   fileprivate mutating func bind(_ value: SQLValue) {
     switch value {
     case .null: bind(nil as Int64?)

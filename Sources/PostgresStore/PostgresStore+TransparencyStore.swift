@@ -75,9 +75,9 @@ extension SQLStatement {
     """
 }
 
-extension Statement {
-  fileprivate static let sealingTime: Statement = "SELECT coalesce($1::bigint, \(now))"
+extension PostgresStatement {
+  fileprivate static let sealingTime: PostgresStatement = "SELECT coalesce($1::bigint, \(now))"
 
-  fileprivate static let seal: Statement =
+  fileprivate static let seal: PostgresStatement =
     "INSERT INTO merkle_days (day) VALUES ($1::bigint) ON CONFLICT (day) DO NOTHING"
 }

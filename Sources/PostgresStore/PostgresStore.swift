@@ -12,7 +12,7 @@ public final class PostgresStore: Sendable {
   static let deliverers = 1
   static let administrators = 1
 
-  let groups: GroupWriter
+  let groups: PostgresGroupWriter
   /// Of the writer threads.
   let writing: SessionPool
   /// For sweeps and probes, which must not take a writer's place.
@@ -29,7 +29,7 @@ public final class PostgresStore: Sendable {
 
   /// Connects, makes or upgrades the tables as needed, and checks the master key.
   ///
-  /// - Parameters:
+  /// - PostgresParameters:
   ///   - clock: the time; the database's own unless replaced in tests.
   /// - Throws: ``MasterKeyMismatch`` if the database's secrets were sealed under another key; ``StoreFailure`` if the
   ///   database cannot be reached or its tables not made.
@@ -41,9 +41,9 @@ public final class PostgresStore: Sendable {
     shortIDs = ShortIDs(masterKey: masterKey)
     vault = masterKey.vault
     seeds = ChainSeeds(key: try masterKey.seedKey())
-    groups = GroupWriter(vault: vault, seeds: seeds, clock: clock)
-    func sessions(_ count: Int, _ prepare: @escaping @Sendable (Connection) throws -> Void) -> [Session] {
-      (0..<count).map { _ in Session(target: target, prepare: prepare) }
+    groups = PostgresGroupWriter(vault: vault, seeds: seeds, clock: clock)
+    func sessions(_ count: Int, _ prepare: @escaping @Sendable (Connection) throws -> Void) -> [PostgresSession] {
+      (0..<count).map { _ in PostgresSession(target: target, prepare: prepare) }
     }
     writing = SessionPool(sessions(Self.writers, Self.prepareWriter))
     caring = SessionPool(sessions(1, Self.prepare))
@@ -53,7 +53,7 @@ public final class PostgresStore: Sendable {
     try caring.withSession { session in
       do {
         try Self.checkEncoding(session)
-        try Schema.migrate(session)
+        try PostgresSchema.migrate(session)
         try Self.check(masterKey, session)
         guard try session.use({ try $0.run([Query(.importMark)])[0].count == 0 }) else { throw UnfinishedImport() }
       } catch let error as UnfinishedImport {
@@ -69,7 +69,7 @@ public final class PostgresStore: Sendable {
   /// - Throws: ``StoreFailure`` if the database cannot be read.
   public static func masterKeyFingerprint(of target: ConnectionTarget) throws(StoreFailure) -> [UInt8]? {
     do {
-      return try Session(target: target, prepare: prepare).use { connection in
+      return try PostgresSession(target: target, prepare: prepare).use { connection in
         let exists = try connection.run([Query("SELECT to_regclass('meta') IS NOT NULL")])
         guard exists[0].bytes(0, 0) == [1] else { return nil }
         let found = try connection.run([Query(.masterKey)])
@@ -111,7 +111,7 @@ public final class PostgresStore: Sendable {
     try connection.run([Query("SELECT set_config('lock_timeout', '1s', false)")])
   }
 
-  static func checkEncoding(_ session: Session) throws {
+  static func checkEncoding(_ session: PostgresSession) throws {
     let encoding = try session.use {
       try $0.run([Query("SELECT current_setting('server_encoding')")])[0].text(0, 0)
     }
@@ -121,7 +121,7 @@ public final class PostgresStore: Sendable {
   }
 
   /// The first server's key becomes the database's.
-  static func check(_ masterKey: MasterKey, _ session: Session) throws {
+  static func check(_ masterKey: MasterKey, _ session: PostgresSession) throws {
     let known = try session.transaction { connection in
       let results = try connection.run([
         Query("INSERT INTO meta (name, value) VALUES ('master-key', $1::bytea) ON CONFLICT (name) DO NOTHING") {
@@ -135,8 +135,8 @@ public final class PostgresStore: Sendable {
   }
 }
 
-extension Statement {
-  fileprivate static let masterKey: Statement = "SELECT value FROM meta WHERE name = 'master-key'"
+extension PostgresStatement {
+  fileprivate static let masterKey: PostgresStatement = "SELECT value FROM meta WHERE name = 'master-key'"
 }
 
 /// The database's secrets were sealed under another master key.

@@ -1,11 +1,11 @@
 /// The write path's statements. Lists come as arrays, one for each column, and are taken apart by `unnest` in a list of
 /// results: there it gives one row after the other, whereas in FROM each array is first written out whole, which takes
 /// two thirds of the time of an insert.
-extension Statement {
-  static let doNotWait: Statement = "SET LOCAL synchronous_commit = off"
+extension PostgresStatement {
+  static let doNotWait: PostgresStatement = "SET LOCAL synchronous_commit = off"
 
   /// Sets numbers aside.
-  static let reserve: Statement = """
+  static let reserve: PostgresStatement = """
     UPDATE counters SET next = next + $2::bigint WHERE name = $1::text RETURNING next - $2::bigint
     """
 
@@ -14,15 +14,15 @@ extension Statement {
   /// Held by every group to its end, by any number at once. Sealing a day takes the lock for itself alone, and so waits
   /// for the groups that have taken their time from before. The number has no meaning, but must stay: servers of other
   /// versions use it.
-  static let shareLog: Statement = "SELECT pg_advisory_xact_lock_shared(7377296385242064672)"
-  static let holdLog: Statement = "SELECT pg_advisory_xact_lock(7377296385242064672)"
+  static let shareLog: PostgresStatement = "SELECT pg_advisory_xact_lock_shared(7377296385242064672)"
+  static let holdLog: PostgresStatement = "SELECT pg_advisory_xact_lock(7377296385242064672)"
 
-  static let lockAccounts: Statement = """
+  static let lockAccounts: PostgresStatement = """
     SELECT id, daily_quota FROM accounts WHERE id = ANY ($1::bigint[]) AND deleted IS NULL ORDER BY id FOR NO KEY UPDATE
     """
 
   /// Held by a group that counts anonymous draws against their quota, to its end. The number is "fairanon" in ASCII.
-  static let lockAnonymous: Statement = "SELECT pg_advisory_xact_lock(7377293604591398766)"
+  static let lockAnonymous: PostgresStatement = "SELECT pg_advisory_xact_lock(7377293604591398766)"
 
   private static let chainsAskedFor = """
     (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bytea[]) AS client_seed, unnest($3::bigint[]) AS place) n
@@ -47,15 +47,15 @@ extension Statement {
     "n.place, c.id, c.era, c.epoch, c.server_hash, c.cursor, c.nonce, c.created, c.trail, c.moved"
 
   /// Chains that nobody else can move: their account is locked.
-  static let selectChains: Statement = "SELECT \(chainColumns) FROM \(chainsAskedFor)"
+  static let selectChains: PostgresStatement = "SELECT \(chainColumns) FROM \(chainsAskedFor)"
 
-  static let lockChains: Statement =
+  static let lockChains: PostgresStatement =
     "SELECT \(chainColumns) FROM \(chainsAskedFor) ORDER BY n.place FOR NO KEY UPDATE OF c"
 
   /// What is recorded of chains that nobody else can move any more: of each the newest outcome that its trail leads to, and
   /// the server seed that was revealed last. It comes after the statements that lock, so as to see all that was committed
   /// before.
-  static let selectEvidence: Statement = """
+  static let selectEvidence: PostgresStatement = """
     SELECT n.place, o.chain_id, o.epoch, o.cursor, o.nonce, o.created, r.epoch, r.cursor, r.nonce
     FROM \(chainsAskedFor)
       CROSS JOIN LATERAL (
@@ -67,7 +67,7 @@ extension Statement {
         WHERE v.owner_id = c.owner_id AND v.chain_id = c.id ORDER BY v.epoch DESC LIMIT 1) r ON true
     """
 
-  static let selectRecords: Statement = """
+  static let selectRecords: PostgresStatement = """
     SELECT n.place, i.fingerprint, i.status, i.short_id, i.created,
       CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.body END,
       CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.parts END
@@ -78,18 +78,18 @@ extension Statement {
     """
 
   /// What is left out of the bodies of records.
-  static let selectValues: Statement = """
+  static let selectValues: PostgresStatement = """
     SELECT id, endpoint, value, fields, items FROM outcomes WHERE id = ANY ($1::bigint[])
     UNION ALL SELECT id, endpoint, value, fields, items FROM test_outcomes WHERE id = ANY ($1::bigint[])
     """
 
-  static let selectTestOutcomes: Statement = """
+  static let selectTestOutcomes: PostgresStatement = """
     SELECT n.place, t.id, t.client_seed, t.server_hash, t.endpoint, t.value, t.fields, t.items, t.created
     FROM (SELECT unnest($1::bigint[]) AS account_id, unnest($2::bytea[]) AS digest, unnest($3::bigint[]) AS place) n
     JOIN test_outcomes t ON t.account_id = n.account_id AND t.digest = n.digest
     """
 
-  static let lockCommitments: Statement = """
+  static let lockCommitments: PostgresStatement = """
     SELECT n.place, c.chain_id, c.owner_id, c.sealed_seed, c.created, c.expires, c.outcome_id, c.client_seed, c.revealed
     FROM (SELECT unnest($1::uuid[]) AS commit_id, unnest($2::bigint[]) AS place) n
     JOIN commitments c ON c.commit_id = n.commit_id
@@ -99,7 +99,7 @@ extension Statement {
   /// What is little, in one: (0, now), now being in no day that is sealed, (1, key) for each key that may be used,
   /// (2, account, day, count) for usage of today and, should the clock be behind, of days to come, (3, account, endpoint)
   /// for each enabled webhook endpoint.
-  static let selectFacts: Statement = """
+  static let selectFacts: PostgresStatement = """
     WITH clock AS (
       SELECT greatest(
         coalesce($3::bigint, \(now)), (SELECT (max(day) + 1) * 86400000 FROM merkle_days WHERE day BETWEEN 0 AND 2932895)) AS now)
@@ -120,7 +120,7 @@ extension Statement {
 
   // MARK: Store
 
-  static let insertChains: Statement = """
+  static let insertChains: PostgresStatement = """
     INSERT INTO chains (owner_id, client_seed, id, era, epoch, server_hash, cursor, nonce, created, moved, trail)
     SELECT unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bigint[]),
       unnest($6::bytea[]), unnest($7::bigint[]), unnest($8::bigint[]), unnest($9::bigint[]), $10::bigint,
@@ -132,7 +132,7 @@ extension Statement {
   private static let mustNotHaveMoved = "CASE WHEN c.cursor = n.old_cursor AND c.nonce = n.old_nonce THEN 1 ELSE 0 END"
 
   /// By their ids: an index of numbers is searched faster than one of client seeds.
-  static let moveChains: Statement = """
+  static let moveChains: PostgresStatement = """
     UPDATE chains c SET cursor = n.cursor, nonce = n.nonce / \(mustNotHaveMoved), moved = $5::bigint, trail = n.trail
     FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS cursor,
       unnest($4::bigint[]) AS nonce, unnest($6::bigint[]) AS old_cursor, unnest($7::bigint[]) AS old_nonce,
@@ -140,7 +140,7 @@ extension Statement {
     WHERE c.owner_id = n.owner_id AND c.id = n.id
     """
 
-  static let rotateChains: Statement = """
+  static let rotateChains: PostgresStatement = """
     UPDATE chains c SET era = n.era, epoch = n.epoch, server_hash = n.server_hash, cursor = n.cursor,
       nonce = n.nonce / \(mustNotHaveMoved), moved = $8::bigint, trail = n.trail
     FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS era,
@@ -150,20 +150,20 @@ extension Statement {
     WHERE c.owner_id = n.owner_id AND c.id = n.id
     """
 
-  static let insertRevealedSeeds: Statement = """
+  static let insertRevealedSeeds: PostgresStatement = """
     INSERT INTO revealed_seeds (owner_id, chain_id, era, epoch, server_seed, server_hash, cursor, nonce, revealed)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bytea[]),
       unnest($6::bytea[]), unnest($7::bigint[]), unnest($8::bigint[]), unnest($9::bigint[])
     """
 
-  static let insertCommitments: Statement = """
+  static let insertCommitments: PostgresStatement = """
     INSERT INTO commitments (owner_id, chain_id, commit_id, sealed_seed, server_hash, created, expires)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::uuid[]), unnest($4::bytea[]), unnest($5::bytea[]),
       unnest($6::bigint[]), unnest($7::bigint[])
     """
 
   /// Fails where a commitment was used before, like ``moveChains``.
-  static let useCommitments: Statement = """
+  static let useCommitments: PostgresStatement = """
     UPDATE commitments c SET outcome_id = n.outcome_id, client_seed = n.client_seed,
       revealed = n.revealed / CASE WHEN c.revealed IS NULL THEN 1 ELSE 0 END
     FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($2::bigint[]) AS chain_id, unnest($3::bigint[]) AS outcome_id,
@@ -171,7 +171,7 @@ extension Statement {
     WHERE c.owner_id = n.owner_id AND c.chain_id = n.chain_id
     """
 
-  static let insertOutcomes: Statement = """
+  static let insertOutcomes: PostgresStatement = """
     INSERT INTO outcomes
       (id, owner_id, chain_id, previous, jump, cursor, nonce, epoch, endpoint, created, value, fields, items)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bigint[]),
@@ -179,34 +179,34 @@ extension Statement {
       unnest($11::bytea[]), unnest($12::bytea[]), unnest($13::bytea[])
     """
 
-  static let insertRun: Statement =
+  static let insertRun: PostgresStatement =
     "INSERT INTO outcome_runs (created, first, last) VALUES ($1::bigint, $2::bigint, $3::bigint)"
 
   /// Due at once.
-  static let insertDeliveries: Statement = """
+  static let insertDeliveries: PostgresStatement = """
     INSERT INTO deliveries (endpoint_id, outcome_id, created, due)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($3::bigint[])
     """
 
-  static let insertTestOutcomes: Statement = """
+  static let insertTestOutcomes: PostgresStatement = """
     INSERT INTO test_outcomes
       (account_id, digest, id, client_seed, server_hash, endpoint, value, fields, items, created)
     SELECT unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]), unnest($4::bytea[]), unnest($5::bytea[]),
       unnest($6::smallint[]), unnest($7::bytea[]), unnest($8::bytea[]), unnest($9::bytea[]), unnest($10::bigint[])
     """
 
-  static let deleteRecords: Statement = """
+  static let deleteRecords: PostgresStatement = """
     DELETE FROM idempotency i USING unnest($1::bigint[], $2::uuid[]) AS n (account_id, digest)
     WHERE i.account_id = n.account_id AND i.digest = n.digest
     """
 
-  static let insertRecords: Statement = """
+  static let insertRecords: PostgresStatement = """
     INSERT INTO idempotency (account_id, digest, mode, key, fingerprint, status, short_id, body, parts, created)
     SELECT unnest($1::bigint[]), unnest($2::uuid[]), unnest($3::smallint[]), unnest($4::bytea[]), unnest($5::bytea[]),
       unnest($6::smallint[]), unnest($7::bytea[]), unnest($8::bytea[]), unnest($9::bytea[]), unnest($10::bigint[])
     """
 
-  static let addUsage: Statement = """
+  static let addUsage: PostgresStatement = """
     INSERT INTO usage AS u (account_id, day, endpoint, slot, count)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::smallint[]), unnest($4::smallint[]),
       unnest($5::bigint[])
@@ -215,20 +215,20 @@ extension Statement {
 
   /// Whoever else is at a record just now sees to it. The time is found once, in a query of its own, so that the index can
   /// be asked for it.
-  static let sweep: Statement = """
+  static let sweep: PostgresStatement = """
     DELETE FROM idempotency WHERE (account_id, digest) IN (
       SELECT account_id, digest FROM idempotency WHERE created <= (SELECT coalesce($1::bigint, \(now)) - $2::bigint)
       ORDER BY created LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
     """
 
-  static let sweepCommitments: Statement = """
+  static let sweepCommitments: PostgresStatement = """
     DELETE FROM commitments WHERE (owner_id, chain_id) IN (
       SELECT owner_id, chain_id FROM commitments
       WHERE revealed IS NULL AND expires <= (SELECT coalesce($1::bigint, \(now)) - $2::bigint)
       ORDER BY expires LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
     """
 
-  static let probe: Statement = """
+  static let probe: PostgresStatement = """
     INSERT INTO meta (name, value) VALUES ('probe', $1::bytea) ON CONFLICT (name) DO UPDATE SET value = excluded.value
     """
 }

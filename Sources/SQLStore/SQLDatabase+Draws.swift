@@ -48,6 +48,29 @@ extension SQLDatabase {
     }
   }
 
+  public func revealedSeeds(
+    of account: AccountID, after: (clientSeed: ClientSeed, seed: RevealedSeed)?, limit: Int
+  ) async throws -> [(clientSeed: ClientSeed, seed: RevealedSeed)] {
+    try await query { connection in
+      try connection.rows(
+        """
+        SELECT c.client_seed, c.owner_id, r.* FROM chains c JOIN revealed_seeds r ON \(connection.dialect.isChainOfSeed)
+        WHERE c.owner_id = \(account.rawValue) AND \(SQLStatement.exists(account))
+          AND c.client_seed >= \(after?.clientSeed.bytes ?? [])
+          AND (c.client_seed, r.epoch) > (\(after?.clientSeed.bytes ?? []), \(after?.seed.epoch ?? -1))
+        ORDER BY c.client_seed, r.epoch LIMIT \(limit)
+        """
+      ).map { row in
+        let seed = RevealedSeed(
+          chain: try row.integer("chain_id"), owner: ChainOwner(account, .live), era: try row.integer("era"),
+          epoch: try row.count("epoch"), seed: try ServerSeed(hex: row.bytes("server_seed")),
+          hash: try ServerHash(bytes: row.bytes("server_hash")), cursor: try row.integer("cursor"),
+          nonce: try row.integer("nonce"), revealed: try row.integer("revealed"))
+        return (try ClientSeed(row.bytes("client_seed")), seed)
+      }
+    }
+  }
+
   public func testOutcomes(
     of account: AccountID, after: (clientSeed: ClientSeed, id: Int64)?, limit: Int
   ) async throws -> [Outcome] {

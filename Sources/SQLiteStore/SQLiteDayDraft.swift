@@ -54,7 +54,7 @@ final class SQLiteDayDraft: SQLDayDraft {
         return progress.leaves
       }
       let leaves = try scratch.inDatabase { db in
-        try Statement(
+        try SQLiteStatement(
           connection(db),
           """
           SELECT outcome_id, client_seed, cursor, nonce, created, server_hash FROM temp.leaves
@@ -109,7 +109,7 @@ final class SQLiteDayDraft: SQLDayDraft {
           progress.arePlacesSorted = true
         }
         let places = try scratch.inDatabase { db in
-          try Statement(
+          try SQLiteStatement(
             connection(db), "SELECT outcome_id, leaf FROM temp.places WHERE outcome_id > ? ORDER BY outcome_id LIMIT ?"
           ).all {
             $0.bind(progress.lastPlaced, Self.placesAtOnce)
@@ -123,7 +123,7 @@ final class SQLiteDayDraft: SQLDayDraft {
     }
     guard !places.isEmpty else { return false }
     try store.writeLog { connection in
-      let insert = try Statement(
+      let insert = try SQLiteStatement(
         connection,
         """
         INSERT INTO merkle_leaves (outcome_id, leaf)

@@ -62,7 +62,7 @@ extension SQLiteStore {
 extension SQLConnection {
   /// The first outcome drawn at `moment` or later; nil if there is none.
   ///
-  /// Found by halving, since `created` never falls as ids grow: ``GroupWriter`` sees to that. An index on `created` would
+  /// Found by halving, since `created` never falls as ids grow: ``SQLiteGroupWriter`` sees to that. An index on `created` would
   /// cost every draw something.
   func firstOutcome(since moment: Milliseconds) throws -> Int64? {
     guard let last = try row("SELECT max(id) AS last FROM outcomes")?.optionalInteger("last") else { return nil }

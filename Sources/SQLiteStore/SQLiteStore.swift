@@ -16,7 +16,7 @@ public final class SQLiteStore: Sendable {
   let file: DatabaseFile
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
-  nonisolated(unsafe) let writer: GroupWriter
+  nonisolated(unsafe) let writer: SQLiteGroupWriter
 
   /// Opens the file, making or upgrading its tables as needed.
   ///
@@ -45,7 +45,7 @@ public final class SQLiteStore: Sendable {
     }
     try ForeignDatabase.check(path)
     pool = try DatabasePool(path: path, configuration: configuration)
-    try Schema.migrator.migrate(pool)
+    try SQLiteSchema.migrator.migrate(pool)
     try pool.writeWithoutTransaction { db in
       try ForeignDatabase.mark(db)
       // GRDB chooses NORMAL for a write-ahead log, which may lose the last commits when the power fails.
@@ -61,7 +61,8 @@ public final class SQLiteStore: Sendable {
     self.file = file
     writer = try pool.writeWithoutTransaction { db in
       guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
-      return try GroupWriter(connection: connection, file: file, vault: masterKey.vault, seeds: seeds, clock: clock)
+      return try SQLiteGroupWriter(
+        connection: connection, file: file, vault: masterKey.vault, seeds: seeds, clock: clock)
     }
   }
 
@@ -76,7 +77,7 @@ public final class SQLiteStore: Sendable {
   }
 
   /// Writes with the group writer's statements, which belong to the pool's writing connection.
-  func write<Result>(_ body: (GroupWriter) throws -> Result) throws(StoreFailure) -> Result {
+  func write<Result>(_ body: (SQLiteGroupWriter) throws -> Result) throws(StoreFailure) -> Result {
     do {
       return try pool.writeWithoutTransaction { _ in try body(writer) }
     } catch {

@@ -3,19 +3,19 @@ import Synchronization
 
 /// What the worker has in hand: claimed deliveries in a queue for each endpoint, and results that are not recorded yet.
 ///
-/// Each endpoint has a few endpointQueues, each with one attempt under way at a time. An endpoint that has not answered yet, or whose
-/// last attempt failed and took long, has a single one, and all such endpoints together at most half of the endpointQueues. Each
-/// endpointQueue goes to the account that has the fewest. So receivers that hang hold few endpointQueues, and those of their own account.
+/// A few attempts may be under way at once for each endpoint. For one that has not answered yet, or whose last attempt failed
+/// and took long, it is a single one, and for all such endpoints together at most half of all. The next attempt is of the
+/// account that has the fewest under way. So receivers that hang hold up few attempts, and those of their own account.
 package final class DeliveryQueue: Sendable {
   package struct Limits: Sendable {
     /// The most attempts under way, over all endpoints.
-    package var endpointQueues = 256
+    package var attempts = 256
     /// The most under way for one endpoint that answers.
-    package var lanesPerEndpoint = 8
+    package var attemptsPerEndpoint = 8
     /// The most under way for one account.
-    package var endpointsPerAccount = 64
+    package var attemptsPerAccount = 64
     /// The most under way for endpoints that hang or have not answered yet, over all accounts.
-    package var lanesOnTrial = 128
+    package var attemptsOnTrial = 128
     /// The most deliveries in hand, over all endpoints.
     package var inHand = 2048
     /// The most in hand for one endpoint that answers.
@@ -40,7 +40,7 @@ package final class DeliveryQueue: Sendable {
     case untried, answers, hangs
   }
 
-  private struct EndpointQueue {
+  private struct Entry {
     let account: AccountID
     var condition: EndpointState
     var queue: [ClaimedDelivery] = []
@@ -48,8 +48,8 @@ package final class DeliveryQueue: Sendable {
   }
 
   private struct State {
-    var endpointQueues: [WebhookEndpointID: EndpointQueue] = [:]
-    /// Endpoints whose last attempt was answered, also those without a endpointQueue.
+    var entries: [WebhookEndpointID: Entry] = [:]
+    /// Endpoints whose last attempt was answered, also those for which nothing is in hand.
     var answering: Set<WebhookEndpointID> = []
     var running = 0
     var queued = 0
@@ -71,8 +71,8 @@ package final class DeliveryQueue: Sendable {
       let room = limits.inHand - state.queued - state.running
       guard room > 0, state.bytes < limits.bytes, !state.isClosed else { return nil }
       var allowances: [WebhookEndpointID: Int] = [:]
-      for (endpoint, endpointQueue) in state.endpointQueues {
-        allowances[endpoint] = max(0, mostInHand(endpointQueue) - endpointQueue.queue.count - endpointQueue.running)
+      for (endpoint, entry) in state.entries {
+        allowances[endpoint] = max(0, mostInHand(entry) - entry.queue.count - entry.running)
       }
       return DeliveryClaim(
         limit: room, perEndpoint: limits.inHandOnTrial, allowances: allowances, bytes: limits.bytes - state.bytes,
@@ -80,8 +80,8 @@ package final class DeliveryQueue: Sendable {
     }
   }
 
-  private func mostInHand(_ endpointQueue: EndpointQueue) -> Int {
-    switch endpointQueue.condition {
+  private func mostInHand(_ entry: Entry) -> Int {
+    switch entry.condition {
     case .untried: limits.inHandOnTrial
     case .answers: limits.inHandPerEndpoint
     case .hangs: 1
@@ -94,7 +94,7 @@ package final class DeliveryQueue: Sendable {
       for delivery in deliveries {
         let target = delivery.target
         let condition: EndpointState = state.answering.contains(target.endpoint) ? .answers : .untried
-        state.endpointQueues[target.endpoint, default: EndpointQueue(account: target.account, condition: condition)]
+        state.entries[target.endpoint, default: Entry(account: target.account, condition: condition)]
           .queue.append(delivery)
         state.deadlines[delivery.id] = time + limits.lease - limits.margin
         state.queued += 1
@@ -103,42 +103,42 @@ package final class DeliveryQueue: Sendable {
     }
   }
 
-  /// Endpoints that may have another endpointQueue, once for each endpointQueue they may have. Each has to be run: ``next(_:)`` is asked
-  /// until it answers nil.
-  package func openEndpoints() -> [WebhookEndpointID] {
+  /// The endpoints for which attempts begin now, once for each. For each of them ``next(_:)`` has to be asked, one delivery
+  /// after the other, until it answers nil.
+  package func beginAttempts() -> [WebhookEndpointID] {
     state.withLock { state in
-      guard !state.isClosed, state.running < limits.endpointQueues else { return [] }
+      guard !state.isClosed, state.running < limits.attempts else { return [] }
       var running: [AccountID: Int] = [:]
       var onTrial = 0
       var waiting: [AccountID: [WebhookEndpointID]] = [:]
-      for (endpoint, endpointQueue) in state.endpointQueues {
-        running[endpointQueue.account, default: 0] += endpointQueue.running
-        if endpointQueue.condition != .answers { onTrial += endpointQueue.running }
-        if !endpointQueue.queue.isEmpty { waiting[endpointQueue.account, default: []].append(endpoint) }
+      for (endpoint, entry) in state.entries {
+        running[entry.account, default: 0] += entry.running
+        if entry.condition != .answers { onTrial += entry.running }
+        if !entry.queue.isEmpty { waiting[entry.account, default: []].append(endpoint) }
       }
       var opened: [WebhookEndpointID: Int] = [:]
       func mayOpen(_ endpoint: WebhookEndpointID) -> Bool {
-        guard let endpointQueue = state.endpointQueues[endpoint],
-          opened[endpoint, default: 0] < endpointQueue.queue.count
+        guard let entry = state.entries[endpoint],
+          opened[endpoint, default: 0] < entry.queue.count
         else { return false }
-        return endpointQueue.condition == .answers
-          ? endpointQueue.running < limits.lanesPerEndpoint : endpointQueue.running < 1 && onTrial < limits.lanesOnTrial
+        return entry.condition == .answers
+          ? entry.running < limits.attemptsPerEndpoint : entry.running < 1 && onTrial < limits.attemptsOnTrial
       }
-      // EndpointQueue by endpointQueue, to whoever has the fewest.
-      while state.running < limits.endpointQueues,
+      // One by one, for whoever has the fewest.
+      while state.running < limits.attempts,
         let (account, endpoints) = waiting.min(by: { running[$0.key, default: 0] < running[$1.key, default: 0] })
       {
-        let open = running[account, default: 0] < limits.endpointsPerAccount ? endpoints.filter(mayOpen) : []
+        let open = running[account, default: 0] < limits.attemptsPerAccount ? endpoints.filter(mayOpen) : []
         waiting[account] = open.isEmpty ? nil : open
         guard
           let endpoint = open.min(by: {
-            state.endpointQueues[$0]?.running ?? 0 < state.endpointQueues[$1]?.running ?? 0
+            state.entries[$0]?.running ?? 0 < state.entries[$1]?.running ?? 0
           })
         else {
           continue
         }
-        if state.endpointQueues[endpoint]?.condition != .answers { onTrial += 1 }
-        state.endpointQueues[endpoint]?.running += 1
+        if state.entries[endpoint]?.condition != .answers { onTrial += 1 }
+        state.entries[endpoint]?.running += 1
         state.running += 1
         running[account, default: 0] += 1
         opened[endpoint, default: 0] += 1
@@ -147,23 +147,23 @@ package final class DeliveryQueue: Sendable {
     }
   }
 
-  /// The next delivery for a endpointQueue to attempt; nil closes the endpointQueue.
+  /// The next delivery to attempt; nil if there is none, which ends what ``beginAttempts()`` began.
   package func next(_ endpoint: WebhookEndpointID) -> ClaimedDelivery? {
     state.withLock { state in
-      guard var endpointQueue = state.endpointQueues[endpoint] else { return nil }
+      guard var entry = state.entries[endpoint] else { return nil }
       defer {
         // An endpoint that nothing is known of is not worth remembering.
-        let isIdle = endpointQueue.queue.isEmpty && endpointQueue.running == 0 && endpointQueue.condition != .hangs
-        state.endpointQueues[endpoint] = isIdle ? nil : endpointQueue
+        let isIdle = entry.queue.isEmpty && entry.running == 0 && entry.condition != .hangs
+        state.entries[endpoint] = isIdle ? nil : entry
       }
-      let isOneTooMany = endpointQueue.condition == .hangs && endpointQueue.running > 1
-      while !isOneTooMany, !state.isClosed, !endpointQueue.queue.isEmpty {
-        let delivery = endpointQueue.queue.removeFirst()
+      let isOneTooMany = entry.condition == .hangs && entry.running > 1
+      while !isOneTooMany, !state.isClosed, !entry.queue.isEmpty {
+        let delivery = entry.queue.removeFirst()
         state.queued -= 1
         if let deadline = state.deadlines[delivery.id], .now < deadline { return delivery }
         Self.finish(DeliveryResult(of: delivery, .released, attempt: nil), delivery, &state)
       }
-      endpointQueue.running -= 1
+      entry.running -= 1
       state.running -= 1
       return nil
     }
@@ -173,18 +173,18 @@ package final class DeliveryQueue: Sendable {
   package func finish(_ result: DeliveryResult, of delivery: ClaimedDelivery) {
     state.withLock { state in
       Self.finish(result, delivery, &state)
-      guard let attempt = result.attempt, var endpointQueue = state.endpointQueues[delivery.target.endpoint] else {
+      guard let attempt = result.attempt, var entry = state.entries[delivery.target.endpoint] else {
         return
       }
-      endpointQueue.condition = attempt.error != nil && attempt.latency >= limits.hanging ? .hangs : .answers
-      if endpointQueue.condition == .hangs {
+      entry.condition = attempt.error != nil && attempt.latency >= limits.hanging ? .hangs : .answers
+      if entry.condition == .hangs {
         state.answering.remove(delivery.target.endpoint)
-        Self.release(&endpointQueue, &state)
+        Self.release(&entry, &state)
       } else {
         if state.answering.count >= limits.remembered { state.answering.removeAll() }
         state.answering.insert(delivery.target.endpoint)
       }
-      state.endpointQueues[delivery.target.endpoint] = endpointQueue
+      state.entries[delivery.target.endpoint] = entry
     }
   }
 
@@ -194,12 +194,12 @@ package final class DeliveryQueue: Sendable {
     state.deadlines[delivery.id] = nil
   }
 
-  private static func release(_ endpointQueue: inout EndpointQueue, _ state: inout State) {
-    state.queued -= endpointQueue.queue.count
-    for delivery in endpointQueue.queue {
+  private static func release(_ entry: inout Entry, _ state: inout State) {
+    state.queued -= entry.queue.count
+    for delivery in entry.queue {
       finish(DeliveryResult(of: delivery, .released, attempt: nil), delivery, &state)
     }
-    endpointQueue.queue = []
+    entry.queue = []
   }
 
   /// Results to be recorded; the caller has them from now on.
@@ -219,10 +219,10 @@ package final class DeliveryQueue: Sendable {
   package func close() {
     state.withLock { state in
       state.isClosed = true
-      for endpoint in Array(state.endpointQueues.keys) {
-        guard var endpointQueue = state.endpointQueues[endpoint] else { continue }
-        Self.release(&endpointQueue, &state)
-        state.endpointQueues[endpoint] = endpointQueue
+      for endpoint in Array(state.entries.keys) {
+        guard var entry = state.entries[endpoint] else { continue }
+        Self.release(&entry, &state)
+        state.entries[endpoint] = entry
       }
     }
   }

@@ -7,7 +7,7 @@ import Synchronization
 /// Delivers webhook events: claims what is due, attempts it, and records what came of it.
 ///
 /// One loop talks to the store, so that results are recorded and new work is claimed in one transaction for many
-/// deliveries; the attempts run beside it, in endpointQueues (``DeliveryQueue``). Nothing is lost if the process dies: a delivery
+/// deliveries; the attempts run beside it (``DeliveryQueue``). Nothing is lost if the process dies: a delivery
 /// stays pending until a result of it is recorded, and its claim ends by itself. So a receiver gets each event at least
 /// once, always under the same id.
 public final class DeliveryWorker: Service {
@@ -97,14 +97,14 @@ public final class DeliveryWorker: Service {
         continue
       }
       queue.add(claimed, at: started)
-      for endpoint in queue.openEndpoints() { group.addTask { await self.serve(endpoint) } }
+      for endpoint in queue.beginAttempts() { group.addTask { await self.attemptDeliveries(to: endpoint) } }
       // Where there was work there may be more.
       if !claimed.isEmpty { notify() }
       try? await Task.sleep(for: Self.pace)
     }
   }
 
-  private func serve(_ endpoint: WebhookEndpointID) async {
+  private func attemptDeliveries(to endpoint: WebhookEndpointID) async {
     while let delivery = queue.next(endpoint) {
       queue.finish(await attempt(delivery), of: delivery)
       notify()

@@ -90,7 +90,8 @@ struct Serve: AsyncParsableCommand {
       valueName: "number"))
   var maxConnectionsPerAddress: Int?
 
-  func run() async throws {
+  /// What the settings say of the server itself.
+  private func serverSettings() throws -> ServerConfiguration {
     var server = ServerConfiguration()
     (server.maximumConnections, server.maximumConnectionsPerAddress) = try connectionSettings()
     server.host = Settings.text("host", host) ?? server.host
@@ -106,6 +107,11 @@ struct Serve: AsyncParsableCommand {
       }
       return network
     }
+    return server
+  }
+
+  func run() async throws {
+    var server = try serverSettings()
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
     let anonymousQuota = try anonymousSetting()
     let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
@@ -157,13 +163,13 @@ struct Serve: AsyncParsableCommand {
     ) { address in
       greet(address, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log)
     }
-    let care = AccountHousekeeping(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
+    let housekeeping = AccountHousekeeping(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
     parts.metrics.show(
       "fairdraw_account_failed_sweeps", "Times that the use of keys could not be recorded, or sessions not be swept."
-    ) { care.failureCount }
+    ) { housekeeping.failureCount }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
-      care, Together(services: [DailyLog(publisher: publisher), worker, application]),
+      housekeeping, Together(services: [DailyLog(publisher: publisher), worker, application]),
     ]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {
@@ -175,18 +181,22 @@ struct Serve: AsyncParsableCommand {
     }
     // Shut down from the last to the first: health checks and streams know before connections are refused.
     services.append(ShutdownNotice(lifecycle: lifecycle))
-    do {
-      try await ServiceGroup(
-        configuration: ServiceGroupConfiguration(
-          services: services,
-          gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
-      ).run()
-    } catch {
-      await writer.drain()
-      throw CommandFailure("the server cannot listen on \(places): \(reason(for: error))")
-    }
+    let result = await Self.run(services)
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
+    if case .failure(let error) = result {
+      throw CommandFailure("the server cannot listen on \(places): \(reason(for: error))")
+    }
+  }
+
+  private static func run(_ services: [any Service]) async -> Result<Void, any Error> {
+    do {
+      let configuration = ServiceGroupConfiguration(
+        services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "fairdraw"))
+      return .success(try await ServiceGroup(configuration: configuration).run())
+    } catch {
+      return .failure(error)
+    }
   }
 
   /// How many connections there may be, in all and from one address.

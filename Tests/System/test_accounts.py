@@ -259,7 +259,7 @@ def test_export_as_json(server, drawn):
   url = f"http://127.0.0.1:{server.port}"
   text = export(server, account, "--public-url", url)
   data = json.loads(text)
-  assert set(data) == {"account", "keys", "usage", "webhooks", "outcomes"}
+  assert set(data) == {"account", "keys", "usage", "webhooks", "seeds", "outcomes"}
   assert data["account"]["name"] == account and data["account"]["email"] is None and data["account"]["dailyQuota"] is None
   assert [(key["prefix"], key["mode"]) for key in data["keys"]] == [(key[:16], key[3:7]) for key in answers]
   assert data["keys"][0]["name"] == "one" and data["keys"][0]["revoked"] is None
@@ -302,10 +302,29 @@ def test_export_as_csv(server, drawn):
   assert not outcomes
 
 
+def test_the_export_has_every_seed_that_was_told_with_its_proof(server, account, verifier):
+  key, other = server.key(account), server.key()
+  told = []
+  for client_seed in ("b", "a", "\u00e9"):
+    for _ in range(3 if client_seed == "a" else 1):
+      server.draw("ints", {"clientSeed": client_seed}, key=key)
+      told.append(server.post("/api/rotate", {"clientSeed": client_seed}, key=key).json())
+  server.draw("ints", {"clientSeed": "kept"}, key=key)
+  server.draw("ints", {"clientSeed": "a"}, key=other)
+  server.post("/api/rotate", {"clientSeed": "a"}, key=other)
+  server.post("/api/reveal", {"commitId": server.post("/api/commit", key=key).json()["commitId"], "clientSeed": "a", "endpoint": "ints"}, key=key)
+  seeds = json.loads(export(server, account))["seeds"]
+  expected = [{"clientSeed": answer["clientSeed"], **answer["revealed"], "revealedAt": answer["next"]["rotatedAt"]} for answer in told]
+  assert seeds == sorted(expected, key=lambda seed: (seed["clientSeed"].encode(), seed["nonce"]))
+  public_key = server.get("/api/keys").json()["vrf"]["publicKey"]
+  for seed in seeds:
+    assert all(check["ok"] for check in verifier.check_seed_proof(seed, seed_key=public_key)["checks"])
+
+
 def test_export_of_an_account_without_anything(server, account):
   assert json.loads(export(server, account)) == {
     "account": {"name": account, "email": None, "dailyQuota": None, "created": server.sql("SELECT created FROM accounts WHERE name = ?", account)[0][0]},
-    "keys": [], "usage": [], "webhooks": [], "outcomes": [],
+    "keys": [], "usage": [], "webhooks": [], "seeds": [], "outcomes": [],
   }
   assert export(server, account, "--format", "csv").count("\n") == 1
 

@@ -52,6 +52,7 @@ public struct AccountExport: Sendable {
     switch format {
     case .json:
       try await appendHead(account, to: &body)
+      try await writeSeeds(of: id, &body, to: sink)
       body.append(json: ",\n\"outcomes\":[")
       var isFirst = true
       try await forEachOutcome(of: id) { outcome in
@@ -75,6 +76,37 @@ public struct AccountExport: Sendable {
     guard body.count >= 32_768 else { return }
     try await sink(body)
     body.removeAll(keepingCapacity: true)
+  }
+
+  /// The server seeds that were told, each with the proof that its chain could have had no other.
+  private func writeSeeds(
+    of account: AccountID, _ body: inout [UInt8], to sink: ([UInt8]) async throws -> Void
+  ) async throws {
+    body.append(json: ",\n\"seeds\":[")
+    var last: (clientSeed: ClientSeed, seed: RevealedSeed)?
+    while true {
+      let seeds = try await store.revealedSeeds(of: account, after: last, limit: page)
+      for (clientSeed, seed) in seeds {
+        body.append(text: last == nil && seed == seeds[0].seed ? "\n" : ",\n")
+        body.append(json: "{\"clientSeed\":")
+        body.append(jsonString: clientSeed.bytes)
+        body.append(json: ",\"serverSeed\":\"")
+        body.append(contentsOf: seed.seed.ascii)
+        body.append(json: "\",")
+        body.append(position: seed.hash, cursor: seed.cursor, nonce: seed.nonce)
+        body.append(json: ",\"revealedAt\":")
+        body.append(integer: seed.revealed)
+        if let proof = store.seeds.proof(of: seed, clientSeed: clientSeed) {
+          body.append(json: ",\"seedProof\":")
+          body.append(proof)
+        }
+        body.append(json: "}")
+        try await flush(&body, to: sink)
+      }
+      guard let end = seeds.last else { break }
+      last = end
+    }
+    body.append(json: "\n]")
   }
 
   // MARK: Reading

@@ -78,6 +78,15 @@ public protocol AccountStore: Sendable {
   ///   - after: leaves out what does not come after this one.
   ///   - limit: 1 or more.
   func revealedOutcomes(of account: AccountID, after: Outcome?, limit: Int) async throws -> [Outcome]
+  /// The server seeds of the account's chains that are no secret any more, by client seed, the oldest of each first; not
+  /// those of commitments.
+  ///
+  /// - Parameters:
+  ///   - after: leaves out what does not come after this one.
+  ///   - limit: 1 or more.
+  func revealedSeeds(
+    of account: AccountID, after: (clientSeed: ClientSeed, seed: RevealedSeed)?, limit: Int
+  ) async throws -> [(clientSeed: ClientSeed, seed: RevealedSeed)]
   /// The account's test outcomes, by client seed and then by number: a page that may end early, as ``OutcomePage`` does,
   /// and is empty only at the end.
   ///

@@ -292,7 +292,7 @@ public final class LedgerWriter: Sendable {
     answer(tickets.map { ($0, .failure(.storeFailed(failure))) })
   }
 
-  /// Answers a group, waking each replyQueue once however many of its callers are in it.
+  /// Answers a group, waking each queue once however many of its callers are in it.
   private func answer(_ answers: [(Ticket, Result<Reply, LedgerUnavailable>)]) {
     var replyQueues: [(replyQueue: any ReplyQueue, answers: [(Ticket, Result<Reply, LedgerUnavailable>)])] = []
     for answer in answers {
@@ -329,9 +329,10 @@ public final class LedgerWriter: Sendable {
   package static func wallClock() -> Milliseconds { Milliseconds(Date().timeIntervalSince1970 * 1000) }
 }
 
-/// Where a caller waits to be resumed: an event loop, say. A group's callers on the same replyQueue are resumed together.
+/// Where a caller waits to be resumed: an event loop, say. A group's callers on the same queue are resumed
+/// together.
 public protocol ReplyQueue: AnyObject, Sendable {
-  /// Runs `body` on the replyQueue, soon, after whatever was given to it before.
+  /// Runs `body` on the queue, soon, after whatever was given to it before.
   func run(_ body: @escaping @Sendable () -> Void)
 }
 

@@ -4,7 +4,7 @@ import Foundation
 /// A connection to PostgreSQL in libpq's pipeline mode: queries are sent together and answered together, so that a
 /// transaction's many statements cost one round trip.
 ///
-/// Used by one thread at a time, and blocking, up to a deadline; see ``Session``.
+/// Used by one thread at a time, and blocking, up to a deadline; see ``PostgresSession``.
 final class Connection {
   private let handle: OpaquePointer
   private var prepared: Set<String> = []
@@ -42,7 +42,7 @@ final class Connection {
 
   /// Runs queries one after the other in one round trip, up to the first that fails.
   ///
-  /// - Parameters:
+  /// - PostgresParameters:
   ///   - timeout: how long the answers may take. When they take longer the connection is of no more use.
   /// - Returns: one result for each query.
   /// - Throws: ``PostgresFailure``.
@@ -55,7 +55,7 @@ final class Connection {
     }
     var expected: [Expected] = []
     var sent: Set<String> = []
-    var parameters = Parameters()
+    var parameters = PostgresParameters()
     for query in queries {
       let name = query.statement.name
       if !prepared.contains(name), sent.insert(name).inserted {
@@ -110,7 +110,7 @@ final class Connection {
   /// What ends the statement under way, from any thread; nil without memory for it.
   func canceller() -> Canceller? { PQgetCancel(handle).map(Canceller.init) }
 
-  private func send(_ statement: Statement, _ parameters: borrowing Parameters) throws {
+  private func send(_ statement: PostgresStatement, _ parameters: borrowing PostgresParameters) throws {
     let count = parameters.ranges.count
     let done = parameters.buffer.withUnsafeBytes { buffer in
       // An empty buffer has no address, and a null pointer would be a NULL.

@@ -75,7 +75,7 @@ extension StoreFailure {
     case "53" where state == "53100": self.init(description, kind: .permanent)  // the disk is full
     // Tables, columns or rights are not as they should be.
     case "42", "28", "3D": self.init(description, kind: .permanent)
-    case "22" where state == "22012": self.init(description)  // ours: see ``Statement/moveChains``
+    case "22" where state == "22012": self.init(description)  // ours: see ``PostgresStatement/moveChains``
     case "22", "23", "XX": self = .damaged(description)
     case "57" where state == "57014": self.init(description)  // it took too long
     case "53", "57", "58": self.init(description, isOfWholeStore: true)

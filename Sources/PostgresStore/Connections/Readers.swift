@@ -11,20 +11,20 @@ final class Readers: Sendable {
 
   private struct State {
     var idle: [Reader]
-    var waiting: [@Sendable (Session) -> Void] = []
+    var waiting: [@Sendable (PostgresSession) -> Void] = []
   }
 
   private final class Reader: Sendable {
-    let session: Session
+    let session: PostgresSession
     let queue: DispatchQueue
 
-    init(session: Session, number: Int) {
+    init(session: PostgresSession, number: Int) {
       self.session = session
       queue = DispatchQueue(label: "postgres-reader-\(number)", qos: .userInitiated)
     }
   }
 
-  init(_ sessions: [Session]) {
+  init(_ sessions: [PostgresSession]) {
     state = Mutex(State(idle: sessions.enumerated().map { Reader(session: $0.element, number: $0.offset) }))
   }
 
@@ -44,7 +44,7 @@ final class Readers: Sendable {
 
   /// Runs `body` with a session, soon and once.
   func perform<Result: Sendable>(
-    _ body: @escaping @Sendable (Session) throws -> Result
+    _ body: @escaping @Sendable (PostgresSession) throws -> Result
   ) async throws(StoreFailure) -> Result {
     let result: Swift.Result<Result, StoreFailure> = await withCheckedContinuation { continuation in
       let accepted = add { session in
@@ -60,7 +60,7 @@ final class Readers: Sendable {
   }
 
   private static func attempt<Result>(
-    _ body: (Connection) throws -> Result, on session: Session
+    _ body: (Connection) throws -> Result, on session: PostgresSession
   ) -> Swift.Result<Result, StoreFailure> {
     let wasOpen = session.isOpen
     do {
@@ -73,7 +73,7 @@ final class Readers: Sendable {
   }
 
   /// Whether there was room for it.
-  private func add(_ job: @escaping @Sendable (Session) -> Void) -> Bool {
+  private func add(_ job: @escaping @Sendable (PostgresSession) -> Void) -> Bool {
     enum Step {
       case start(Reader)
       case wait, refuse
@@ -93,12 +93,12 @@ final class Readers: Sendable {
   }
 
   /// Does the job, and then whatever waits.
-  private func work(_ reader: Reader, _ job: @Sendable (Session) -> Void) {
+  private func work(_ reader: Reader, _ job: @Sendable (PostgresSession) -> Void) {
     job(reader.session)
     while let next = next(for: reader) { next(reader.session) }
   }
 
-  private func next(for reader: Reader) -> (@Sendable (Session) -> Void)? {
+  private func next(for reader: Reader) -> (@Sendable (PostgresSession) -> Void)? {
     state.withLock { state in
       if !state.waiting.isEmpty { return state.waiting.removeFirst() }
       state.idle.append(reader)

@@ -4,16 +4,16 @@ import Ledger
 import SQLStore
 
 /// Reads what a group needs, under the write lock. Rows are checked as they are read; what is damaged is a failure in the
-/// snapshot. Owned by ``GroupWriter``.
-final class GroupLoader {
+/// snapshot. Owned by ``SQLiteGroupWriter``.
+final class SQLiteGroupLoader {
   private let vault: Vault
   private let seeds: ChainSeeds
-  private let dataVersion, selectLastOutcome, selectLastChain, selectLatest: Statement
+  private let dataVersion, selectLastOutcome, selectLastChain, selectLatest: SQLiteStatement
   private let selectKey, selectAccount, selectUsage, selectChain, selectNewest, selectRevealed, selectRecord,
-    selectValue, selectTestOutcome, selectCommitment, selectWebhooks: Statement
+    selectValue, selectTestOutcome, selectCommitment, selectWebhooks: SQLiteStatement
 
   init(connection: OpaquePointer, vault: Vault, seeds: ChainSeeds) throws {
-    func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
+    func prepare(_ sql: String) throws -> SQLiteStatement { try SQLiteStatement(connection, sql) }
     self.vault = vault
     self.seeds = seeds
     dataVersion = try prepare("PRAGMA data_version")

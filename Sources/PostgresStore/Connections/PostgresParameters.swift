@@ -3,7 +3,7 @@
 /// Formats: https://www.postgresql.org/docs/15/protocol-overview.html and the `…_send` functions of each type: integers
 /// are big-endian; an array is its number of dimensions, a flag for nulls, its element type, its length and lower
 /// bound, and then each element after its length in bytes.
-struct Parameters {
+struct PostgresParameters {
   private(set) var buffer: [UInt8] = []
   /// Where each parameter lies in the buffer; nil for NULL.
   private(set) var ranges: [Range<Int>?] = []

@@ -1,13 +1,13 @@
 import Synchronization
 
 /// A statement of fixed text, prepared once on every connection that uses it.
-struct Statement: Sendable {
+struct PostgresStatement: Sendable {
   /// What connections know it by.
   let name: String
   let sql: String
 }
 
-extension Statement: ExpressibleByStringInterpolation {
+extension PostgresStatement: ExpressibleByStringInterpolation {
   private static let names = Mutex<[String: String]>([:])
 
   /// The program has a fixed number of texts, so each keeps the name that it gets first.
@@ -24,10 +24,10 @@ extension Statement: ExpressibleByStringInterpolation {
 
 /// A statement and what to run it with, which is put together when it is sent.
 struct Query {
-  let statement: Statement
-  let bind: (inout Parameters) -> Void
+  let statement: PostgresStatement
+  let bind: (inout PostgresParameters) -> Void
 
-  init(_ statement: Statement, _ bind: @escaping (inout Parameters) -> Void = { _ in }) {
+  init(_ statement: PostgresStatement, _ bind: @escaping (inout PostgresParameters) -> Void = { _ in }) {
     self.statement = statement
     self.bind = bind
   }

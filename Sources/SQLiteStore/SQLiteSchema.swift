@@ -1,7 +1,7 @@
 import GRDB
 
 /// The database's tables, version by version. A migration that has shipped is never edited.
-enum Schema {
+enum SQLiteSchema {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1") { db in

@@ -11,20 +11,20 @@ import Synchronization
 ///
 /// What keeps groups apart that are worked on at once, by this server or another:
 ///
-/// - The daily log is locked first, by all groups together: see ``Statement/shareLog``.
+/// - The daily log is locked first, by all groups together: see ``PostgresStatement/shareLog``.
 /// - The group's accounts are locked next. That makes quotas exact, makes a second request under
 ///   an idempotency key wait for the first one's commit, and keeps keys from being revoked halfway. Nothing an account
 ///   owns needs a lock of its own, its chains included.
-/// - Where anonymous draws have a quota, the groups that have any take turns: see ``Statement/lockAnonymous``.
+/// - Where anonymous draws have a quota, the groups that have any take turns: see ``PostgresStatement/lockAnonymous``.
 /// - Anonymous callers' chains, which have no account above them, are locked next, and commitments.
 /// - New chains are inserted; who comes second finds the row there and starts over.
 /// - Usage is counted last; anonymous usage in a slot that writers seldom share.
 ///
 /// Within each kind, rows are taken in the order of their keys, which is the same for every server. So whoever waits holds
 /// only what comes before what it waits for, and no two groups can wait for each other.
-final class GroupWriter: Sendable {
+final class PostgresGroupWriter: Sendable {
   private let vault: Vault
-  private let loader: GroupLoader
+  private let loader: PostgresGroupLoader
   private let held = HeldRows()
   private let numbers = Mutex<[Counter: Range<Int64>]>([:])
 
@@ -33,11 +33,11 @@ final class GroupWriter: Sendable {
 
   init(vault: Vault, seeds: ChainSeeds, clock: (@Sendable () -> Milliseconds)?) {
     self.vault = vault
-    loader = GroupLoader(vault: vault, seeds: seeds, clock: clock)
+    loader = PostgresGroupLoader(vault: vault, seeds: seeds, clock: clock)
   }
 
   /// - Throws: ``PostgresFailure``, or a ``StoreFailure`` if the database makes no sense.
-  func settle(_ needs: Needs, on session: Session, deciding decide: (Snapshot) -> Decision) throws -> Decision {
+  func settle(_ needs: Needs, on session: PostgresSession, deciding decide: (Snapshot) -> Decision) throws -> Decision {
     try session.use { connection in
       do {
         let (snapshot, chains) = try begin(needs, on: connection)
@@ -63,12 +63,12 @@ final class GroupWriter: Sendable {
   /// After a group has waited for a lock in vain: finds out what is locked, so that the next try leaves it out.
   ///
   /// - Returns: whether something was found.
-  func findHeld(among needs: Needs, on session: Session) throws -> Bool {
+  func findHeld(among needs: Needs, on session: PostgresSession) throws -> Bool {
     try session.use { try held.find(among: needs, on: $0) }
   }
 
   /// Loads; a failure says that nothing has been stored.
-  private func begin(_ needs: Needs, on connection: Connection) throws -> GroupLoader.Loaded {
+  private func begin(_ needs: Needs, on connection: Connection) throws -> PostgresGroupLoader.Loaded {
     do {
       var needs = needs
       let failures = try held.failures(for: needs, on: connection)

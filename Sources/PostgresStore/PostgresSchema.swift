@@ -5,11 +5,11 @@ import Foundation
 /// A table's primary key begins with what a database that spreads rows over machines would spread them by: the account,
 /// the owner of a chain, or an outcome's number. Statements keep to what PostgreSQL, CockroachDB, YugabyteDB and Citus have in common where
 /// they can.
-enum Schema {
+enum PostgresSchema {
   /// Brings the tables up to date. Of servers that start together one does it, and the others wait.
   ///
   /// - Throws: ``PostgresFailure``, ``NewerSchema``.
-  static func migrate(_ session: Session) throws {
+  static func migrate(_ session: PostgresSession) throws {
     try session.transaction { connection in
       // Held to the end of the transaction. The number has no meaning, but must stay: servers of other versions use it.
       try connection.run(
@@ -24,7 +24,7 @@ enum Schema {
       guard known <= migrations.count else { throw NewerSchema() }
       for version in Int(known)..<migrations.count {
         for (number, sql) in migrations[version].split(separator: ";\n").enumerated() {
-          let statement = Statement(name: "migration-\(version)-\(number)", sql: String(sql))
+          let statement = PostgresStatement(name: "migration-\(version)-\(number)", sql: String(sql))
           try connection.run([Query(statement)], timeout: .seconds(3600))
         }
         try connection.run([Query("INSERT INTO migrations (version) VALUES ($1)") { $0.bind(Int64(version + 1)) }])

@@ -8,17 +8,17 @@ import SQLStore
 /// What it remembers is true as long as nobody else writes. SQLite's `data_version` tells, under the write lock, whether
 /// another connection did (the command line, say); then everything is forgotten and read again. A failed group is
 /// followed by forgetting too. Owned by ``SQLiteStore``, which lets one thread in at a time.
-final class GroupWriter {
+final class SQLiteGroupWriter {
   let connection: OpaquePointer
   private let vault: Vault
   private let clock: @Sendable () -> Milliseconds
 
-  private let loader: GroupLoader
+  private let loader: SQLiteGroupLoader
   private let file: DatabaseFile
-  private let begin, commit, rollback, insertDelivery: Statement
+  private let begin, commit, rollback, insertDelivery: SQLiteStatement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
-    sweep: Statement
-  private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: Statement
+    sweep: SQLiteStatement
+  private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: SQLiteStatement
 
   private var memory: GroupMemory?
   private var time = RecordedTime()
@@ -27,15 +27,10 @@ final class GroupWriter {
     connection: OpaquePointer, file: DatabaseFile, vault: Vault, seeds: ChainSeeds,
     clock: @escaping @Sendable () -> Milliseconds
   ) throws {
-    func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
-    loader = try GroupLoader(connection: connection, vault: vault, seeds: seeds)
-    self.file = file
-    self.connection = connection
-    self.vault = vault
-    self.clock = clock
-    begin = try prepare("BEGIN IMMEDIATE")
-    commit = try prepare("COMMIT")
-    rollback = try prepare("ROLLBACK")
+    func prepare(_ sql: String) throws -> SQLiteStatement { try SQLiteStatement(connection, sql) }
+    loader = try SQLiteGroupLoader(connection: connection, vault: vault, seeds: seeds)
+    (self.connection, self.file, self.vault, self.clock) = (connection, file, vault, clock)
+    (begin, commit, rollback) = (try prepare("BEGIN IMMEDIATE"), try prepare("COMMIT"), try prepare("ROLLBACK"))
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
     insertChain = try prepare(
       """
@@ -128,7 +123,8 @@ final class GroupWriter {
   /// Commits a row that nobody reads.
   func probe() throws {
     try transaction {
-      try Statement(connection, "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', randomblob(16))").run()
+      try SQLiteStatement(connection, "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', randomblob(16))")
+        .run()
     }
   }
 
@@ -138,7 +134,7 @@ final class GroupWriter {
   func seal(_ day: Day) throws {
     try transaction {
       guard now() >= day.end else { throw DayNotOver(day) }
-      try Statement(connection, "INSERT INTO merkle_days (day) VALUES (?) ON CONFLICT DO NOTHING").run {
+      try SQLiteStatement(connection, "INSERT INTO merkle_days (day) VALUES (?) ON CONFLICT DO NOTHING").run {
         $0.bind(day.number)
       }
     }

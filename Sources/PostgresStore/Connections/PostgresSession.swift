@@ -2,7 +2,7 @@
 ///
 /// Unchecked: it has no lock of its own. ``SessionPool`` and ``Readers`` give each session to one thread at a time, and
 /// get it back, under a lock of theirs; that orders what one thread does with it before what the next does.
-final class Session: @unchecked Sendable {
+final class PostgresSession: @unchecked Sendable {
   private let target: ConnectionTarget
   private let prepare: @Sendable (Connection) throws -> Void
   private var connection: Connection?
@@ -77,10 +77,10 @@ final class Session: @unchecked Sendable {
   }
 }
 
-extension Statement {
-  static let begin: Statement = "BEGIN"
-  static let commit: Statement = "COMMIT"
-  static let rollback: Statement = "ROLLBACK"
+extension PostgresStatement {
+  static let begin: PostgresStatement = "BEGIN"
+  static let commit: PostgresStatement = "COMMIT"
+  static let rollback: PostgresStatement = "ROLLBACK"
 }
 
 extension Connection {

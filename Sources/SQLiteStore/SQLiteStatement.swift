@@ -5,7 +5,7 @@ import SQLStore
 /// much as the inserts themselves.
 ///
 /// Confined to the connection's writer, like everything that holds one.
-final class Statement {
+final class SQLiteStatement {
   private let handle: OpaquePointer
   private let connection: OpaquePointer
 
@@ -124,7 +124,7 @@ extension [UInt8]: Bindable {
   func bind(_ handle: OpaquePointer, _ place: Int32) -> Int32 {
     isEmpty
       ? sqlite3_bind_zeroblob(handle, place, 0)
-      : sqlite3_bind_blob64(handle, place, self, UInt64(count), Statement.transient)
+      : sqlite3_bind_blob64(handle, place, self, UInt64(count), SQLiteStatement.transient)
   }
 }
 

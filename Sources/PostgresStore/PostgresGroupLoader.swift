@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// Chains are held against what is recorded of them. As long as a chain stands where this server left it that is asked for
 /// once a second, and of chains that other servers move too, every time.
-final class GroupLoader: Sendable {
+final class PostgresGroupLoader: Sendable {
   private let vault: Vault
   private let seeds: ChainSeeds
   /// Replaces the database's clock in tests.
@@ -152,7 +152,7 @@ final class GroupLoader: Sendable {
     return chain
   }
 
-  /// Keys, usage, webhooks, and the time: see ``Statement/selectFacts``.
+  /// Keys, usage, webhooks, and the time: see ``PostgresStatement/selectFacts``.
   private func addFacts(
     _ facts: QueryResult, to snapshot: inout Snapshot, for needs: Needs, notBefore earliest: Milliseconds
   ) throws {
@@ -197,7 +197,7 @@ private struct KnownChain {
   }
 }
 
-/// What is recorded of a chain: a row of ``Statement/selectEvidence``.
+/// What is recorded of a chain: a row of ``PostgresStatement/selectEvidence``.
 private struct Evidence {
   let newest: ChainRow.Newest?
   let revealed: ChainRow.Revealed?
@@ -293,7 +293,7 @@ private struct LoadPlan {
 }
 
 extension Query {
-  static func chains(_ statement: Statement, _ keys: [ChainKey]) -> Query {
+  static func chains(_ statement: PostgresStatement, _ keys: [ChainKey]) -> Query {
     Query(statement) {
       $0.bind(keys.lazy.map(\.owner.rawValue))
       $0.bind(keys.lazy.map(\.clientSeed.bytes))
@@ -301,7 +301,7 @@ extension Query {
     }
   }
 
-  static func commitments(_ statement: Statement, _ ids: [CommitID]) -> Query {
+  static func commitments(_ statement: PostgresStatement, _ ids: [CommitID]) -> Query {
     Query(statement) {
       $0.bind(uuids: ids.map(\.bytes))
       $0.bind(1...Int64(ids.count))
