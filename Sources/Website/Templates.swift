@@ -14,6 +14,7 @@ package struct Templates: Sendable {
     "parameters": PackageResources.parameters_mustache,
     "outcome": PackageResources.outcome_mustache,
     "verify": PackageResources.verify_mustache,
+    "seed": PackageResources.seed_mustache,
     "transparency": PackageResources.transparency_mustache,
     "reference": PackageResources.reference_mustache,
     "guides": PackageResources.guides_mustache,
