@@ -241,7 +241,8 @@ def drawn(server):
     commitment = server.post("/api/commit", key=who).json()["commitId"]
     revealed = server.post("/api/reveal", {"commitId": commitment, "clientSeed": "r", "endpoint": "ints"}, key=who)
     assert revealed.status == 200, revealed
-    answers[who].append(re.sub(rb',"serverSeed":.*', b"}", revealed.body))
+    # What a test key revealed is told without its seed afterwards.
+    answers[who].append(re.sub(rb',"serverSeed":.*', b"}", revealed.body) if who == test else revealed.body)
   # More than a page of one chain, with a cursor and a rotation in between.
   for count in range(250):
     if count == 100:
