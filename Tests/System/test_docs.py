@@ -28,7 +28,7 @@ def examples(text):
 def alike(text):
   """The text with everything that may differ from run to run (hashes, ids, numbers) made the same."""
   for pattern, stand_in in [
-    (r"pk_live_[\w-]{8}", "KEY"), (r"\b[0-9a-f]{64}\b", "HASH"), (r'("shortId": ?")\w{10}"', r'\1ID"'), (r"/o/\w{10}", "/o/ID"),
+    (r"pk_live_[\w-]{8}", "KEY"), (r"\b[0-9a-f]{64}\b", "HASH"), (r"\b[0-9a-f]{160}\b", "PROOF"), (r'("shortId": ?")\w{10}"', r'\1ID"'), (r"/o/\w{10}", "/o/ID"),
     (r"\b\d+\b", "N"),
   ]:
     text = re.sub(pattern, stand_in, text)
