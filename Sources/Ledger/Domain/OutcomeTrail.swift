@@ -60,7 +60,7 @@ public struct OutcomeTrail: Sendable, Equatable {
     return bytes
   }
 
-  /// Nil for bytes that are no trail.
+  /// Nil for bytes that are no trail: its trees have 2^k − 1 outcomes each, and only the first two may be of one size.
   public init?(_ bytes: [UInt8]) {
     var rest = bytes[...]
     var last: Int64 = 0
@@ -68,8 +68,11 @@ public struct OutcomeTrail: Sendable, Equatable {
     while !rest.isEmpty {
       guard let size = Self.take(from: &rest), let distance = Self.take(from: &rest) else { return nil }
       let (root, overflows) = trees.isEmpty ? (distance, false) : last.subtractingReportingOverflow(distance)
-      guard !overflows, (1...SeedChain.largestCoordinate).contains(size), root > 0, trees.count < 64 else { return nil }
+      let isWhole = (1...SeedChain.largestCoordinate).contains(size) && size & (size + 1) == 0
+      let follows = trees.last.map { trees.count == 1 ? $0.size <= size : $0.size < size } ?? true
+      guard !overflows, isWhole, follows, root > 0 else { return nil }
       count += size
+      guard count <= SeedChain.largestCoordinate else { return nil }
       trees.append(Tree(size: size, root: root))
       last = root
     }
