@@ -148,10 +148,11 @@ import Testing
   }
 
   /// Of trees' sizes, each with a root of its own.
-  @Test(arguments: [
-    ([1], true), ([1, 1], true), ([1, 3], true), ([3, 3, 7], true), ([], true), ([0], false), ([2], false),
-    ([1, 1, 1], false), ([3, 1], false), ([1, 3, 3], false), ([7, 15, 7], false),
-  ] as [([UInt8], Bool)])
+  @Test(
+    arguments: [
+      ([1], true), ([1, 1], true), ([1, 3], true), ([3, 3, 7], true), ([], true), ([0], false), ([2], false),
+      ([1, 1, 1], false), ([3, 1], false), ([1, 3, 3], false), ([7, 15, 7], false),
+    ] as [([UInt8], Bool)])
   func aTrailIsWhatAppendingMakes(sizes: [UInt8], isTrail: Bool) {
     let bytes = sizes.enumerated().flatMap { [$1, $0 == 0 ? 100 : 1] }
     #expect((OutcomeTrail(bytes) != nil) == isTrail)
