@@ -548,6 +548,8 @@ def test_a_page_says_what_it_proves_and_what_not(server, client_seed):
   assert "has committed itself" in proven(outcome) and "to the last bit" not in proven(outcome)
   revealed(server, client_seed)
   assert "to the last bit" in proven(outcome) and "the only one that this chain could have had" in proven(outcome)
+  page = server.get(f"/o/{outcome['shortId']}").body.decode()
+  assert "for <code>anonymous</code>, era 0, epoch 0" in page and server.get("/api/keys").json()["vrf"]["publicKey"] in page
   commit_id = server.post("/api/commit").json()["commitId"]
   told = server.post("/api/reveal", {"commitId": commit_id, "clientSeed": client_seed, "endpoint": "ints"}).json()
   assert "before it was given the client seed" in proven(told) and "the only one" not in proven(told)

@@ -36,6 +36,14 @@ struct PermalinkPage {
       values["revealed"] = ["serverSeed": seed, "copy": HTML.copyButton(seed, label: "server seed")]
     }
     values["proof"] = Self.proof(outcome, verdict)
+    if let proof = verdict.seedProof {
+      let key = proof.publicKey.description
+      values["seedProof"] =
+        [
+          "scope": proof.scope.description, "era": proof.era, "epoch": proof.epoch, "publicKey": key,
+          "copy": HTML.copyButton(key, label: "public key"),
+        ] as [String: Any]
+    }
     if let next = verdict.next {
       let hash = hex(next.serverHash.bytes)
       values["next"] =
