@@ -154,7 +154,7 @@ import Testing
       ([1, 1, 1], false), ([3, 1], false), ([1, 3, 3], false), ([7, 15, 7], false),
     ] as [([UInt8], Bool)])
   func aTrailIsWhatAppendingMakes(sizes: [UInt8], isTrail: Bool) {
-    let bytes = sizes.enumerated().flatMap { [$1, $0 == 0 ? 100 : 1] }
+    let bytes = sizes.enumerated().flatMap { (place, size) -> [UInt8] in [size, place == 0 ? 100 : 1] }
     #expect((OutcomeTrail(bytes) != nil) == isTrail)
   }
 
