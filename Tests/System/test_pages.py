@@ -543,7 +543,7 @@ def test_a_draws_page_tells_the_next_commitment(server, client_seed):
 def test_a_page_says_what_it_proves_and_what_not(server, client_seed):
   def proven(outcome):
     page = server.get(f"/o/{outcome['shortId']}").body.decode()
-    return html.unescape(re.search(r'id="proven".*?</ul>', page, re.S)[0])
+    return html.unescape(re.search(r'id="proven".*?</section>', page, re.S)[0])
   outcome = drawn(server, client_seed=client_seed)
   assert "has committed itself" in proven(outcome) and "to the last bit" not in proven(outcome)
   revealed(server, client_seed)

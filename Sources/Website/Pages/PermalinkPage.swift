@@ -95,7 +95,7 @@ struct PermalinkPage {
       open.append("That nothing was left out: count the nonces of this client seed, 0, 1, 2 and so on.")
     }
     func list(_ texts: [String]) -> [[String: String]] { texts.map { ["text": HTML.escape($0)] } }
-    return ["shown": list(shown), "open": list(open)]
+    return ["hasShown": !shown.isEmpty, "shown": list(shown), "open": list(open)]
   }
 
   /// The class that colours it.
