@@ -40,6 +40,13 @@ enum PostgresSchema {
       value bytea NOT NULL
     );
 
+    -- Eras after the first, which is 0: see ChainSeeds.
+    CREATE TABLE eras (
+      number bigint PRIMARY KEY,
+      begun bigint NOT NULL,
+      reason text NOT NULL
+    );
+
     -- Where numbers are set aside, many at a time: the next free one of each kind. Some are never used.
     CREATE TABLE counters (
       name text COLLATE "C" PRIMARY KEY,

@@ -29,7 +29,7 @@ public final class PostgresStore: Sendable {
 
   /// Connects, makes or upgrades the tables as needed, and checks the master key.
   ///
-  /// - PostgresParameters:
+  /// - Parameters:
   ///   - clock: the time; the database's own unless replaced in tests.
   /// - Throws: ``MasterKeyMismatch`` if the database's secrets were sealed under another key; ``StoreFailure`` if the
   ///   database cannot be reached or its tables not made.
@@ -40,28 +40,30 @@ public final class PostgresStore: Sendable {
     self.target = target
     shortIDs = ShortIDs(masterKey: masterKey)
     vault = masterKey.vault
-    seeds = ChainSeeds(key: try masterKey.seedKey())
-    groups = PostgresGroupWriter(vault: vault, seeds: seeds, clock: clock)
     func sessions(_ count: Int, _ prepare: @escaping @Sendable (Connection) throws -> Void) -> [PostgresSession] {
       (0..<count).map { _ in PostgresSession(target: target, prepare: prepare) }
     }
     writing = SessionPool(sessions(Self.writers, Self.prepareWriter))
-    caring = SessionPool(sessions(1, Self.prepare))
+    let caring = SessionPool(sessions(1, Self.prepare))
+    self.caring = caring
     reading = Readers(sessions(Self.readers, Self.prepare))
     delivering = Readers(sessions(Self.deliverers, Self.prepare))
     administering = Readers(sessions(Self.administrators, Self.prepare))
-    try caring.withSession { session in
+    let era = try caring.withSession { session in
       do {
         try Self.checkEncoding(session)
         try PostgresSchema.migrate(session)
         try Self.check(masterKey, session)
         guard try session.use({ try $0.run([Query(.importMark)])[0].count == 0 }) else { throw UnfinishedImport() }
+        return try session.use { try $0.run([Query("SELECT coalesce(max(number), 0) FROM eras")])[0].integer(0, 0) }
       } catch let error as UnfinishedImport {
         throw StoreFailure(error)
       } catch let error as PostgresFailure {
         throw StoreFailure(error)
       }
     }
+    seeds = ChainSeeds(key: try masterKey.seedKey(), era: try Era.checked(era))
+    groups = PostgresGroupWriter(vault: vault, seeds: seeds, clock: clock)
   }
 
   /// The fingerprint of the master key that a database belongs to; nil if it is not Fairdraw's yet.

@@ -26,6 +26,7 @@ public struct LedgerTable: Sendable {
   /// All of them, each after those it refers to. The time `moved` and an owner that can be found by way of the chain are
   /// among the columns though not every store has them.
   public static let all: [LedgerTable] = [
+    LedgerTable("eras", by: "number", columns: ["number": .integer, "begun": .integer, "reason": .text]),
     LedgerTable(
       "accounts", by: "id",
       columns: [

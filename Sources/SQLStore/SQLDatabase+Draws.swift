@@ -1,9 +1,27 @@
 import Fairness
 import Ledger
 
-// What an account has drawn, for its dashboard and its export.
+// What an account has drawn, for its dashboard and its export; and eras.
 
 extension SQLDatabase {
+  public func eras() async throws -> [Era] {
+    try await query { connection in
+      try connection.rows("SELECT * FROM eras ORDER BY number").map {
+        Era(number: try $0.integer("number"), begun: try $0.integer("begun"), reason: try $0.text("reason"))
+      }
+    }
+  }
+
+  public func beginEra(reason: String) async throws -> Era {
+    try await transact(concernsGroups: true) { connection in
+      let last = try connection.row("SELECT coalesce(max(number), 0) AS last FROM eras")?.integer("last") ?? 0
+      let era = Era(number: try Era.checked(last + 1), begun: try connection.now(), reason: reason)
+      try connection.execute(
+        "INSERT INTO eras (number, begun, reason) VALUES (\(era.number), \(era.begun), \(era.reason))")
+      return era
+    }
+  }
+
   public func chains(
     of account: AccountID, prefix: [UInt8], after: ClientSeed?, limit: Int
   ) async throws -> [ChainReport] {

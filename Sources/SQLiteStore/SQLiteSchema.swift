@@ -12,6 +12,13 @@ enum SQLiteSchema {
             value BLOB NOT NULL
           ) WITHOUT ROWID, STRICT;
 
+          -- Eras after the first, which is 0: see ChainSeeds.
+          CREATE TABLE eras (
+            number INTEGER PRIMARY KEY,
+            begun INTEGER NOT NULL,
+            reason TEXT NOT NULL
+          ) STRICT;
+
           CREATE TABLE accounts (
             id INTEGER PRIMARY KEY,
             name TEXT NOT NULL UNIQUE,

@@ -32,8 +32,6 @@ public final class SQLiteStore: Sendable {
   ) throws {
     self.clock = clock
     vault = masterKey.vault
-    let seeds = ChainSeeds(key: try masterKey.seedKey())
-    self.seeds = seeds
     shortIDs = ShortIDs(masterKey: masterKey)
     var configuration = Configuration()
     configuration.label = "fairdraw"
@@ -57,6 +55,9 @@ public final class SQLiteStore: Sendable {
     }
     try Self.check(masterKey, in: pool)
     if !mayHaveMoved { try pool.read { try LedgerHasMoved.check($0) } }
+    let era = try pool.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(number), 0) FROM eras") ?? 0 }
+    let seeds = ChainSeeds(key: try masterKey.seedKey(), era: try Era.checked(era))
+    self.seeds = seeds
     let file = try DatabaseFile(path: path)
     self.file = file
     writer = try pool.writeWithoutTransaction { db in

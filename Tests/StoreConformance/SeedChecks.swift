@@ -5,6 +5,39 @@ import Testing
 /// Server seeds over their lives: rotated chains, and commitments from being made to being swept.
 extension StoreConformance {
   static let seedChecks = [
+    StoreCheck("in a new era chains that are new or rotated have other seeds, and the others go on") { test in
+      let carol = try await test.carol()
+      try test.settle(draw(test.alice), draw(test.alice, "kept"))
+      let before = try test.snapshot(draw(test.alice), draw(test.alice, "kept"))
+      let lost = try test.settle(rotate(test.alice), draw(test.alice, "new")).changes
+      #expect(try await test.accounts.eras().isEmpty)
+      for number in [1, 2] as [Int64] {
+        let era = try await test.accounts.beginEra(reason: "restored \(number)")
+        #expect(era == Era(number: number, begun: test.now, reason: "restored \(number)"))
+      }
+      try await test.reopen()
+      #expect(try await test.accounts.eras().map(\.number) == [1, 2] && test.store.seeds.era == 2)
+      let decider = Decider(
+        masterKey: StoreUnderTest.masterKey, seeds: test.store.seeds, publicURL: "", defaultDailyQuota: 1000)
+      func settle(_ group: Submission...) throws -> Changes {
+        var entropy = SystemRandomNumberGenerator()
+        return try test.store.commit(Needs(of: group)) { decider.decide(group, snapshot: $0, entropy: &entropy) }
+          .changes
+      }
+      let kept = try #require(try settle(draw(test.alice, "kept")).movedChains.first)
+      #expect(kept.active.seed == before.chains[kept.key]?.active.seed && (kept.era, kept.epoch) == (0, 0))
+      let made = try #require(try settle(draw(carol, "new")).newChains.first)
+      let rotated = try #require(try settle(rotate(test.alice)).rotatedChains.first)
+      #expect((made.era, made.epoch) == (2, 0) && (rotated.era, rotated.epoch) == (2, 2))
+      let used = before.chains.values.map(\.active.hash) + (lost.rotatedChains + lost.newChains).map(\.active.hash)
+      #expect(!used.contains(rotated.active.hash) && !used.contains(made.active.hash))
+      // What is told in the new era is proven for the era it began in.
+      let told = try #require(try settle(rotate(test.alice)).revealedSeeds.first)
+      #expect(told.era == 2 && test.store.seeds.proof(of: told, clientSeed: seed("test"))?.era == 2)
+      try await test.reopen()
+      #expect(try settle(draw(test.alice)).outcomes.first?.epoch == 3)
+    },
+
     StoreCheck("a rotated chain goes on with a new seed, and its outcomes keep their hashes") { test in
       let first = try test.settle(draw(test.alice), draw(test.alice), move(test.alice), draw(test.alice)).changes
       let old = try #require(first.newChains.first)

@@ -37,6 +37,7 @@ def failed(done, status=1, mentions=()):
   (["account", "delete"], ["--yes"]),
   (["chain"], ["list", "rotate"]),
   (["chain", "rotate"], ["--account", "--client-seed"]),
+  (["era", "begin"], ["--reason"]),
   (["outcomes", "list"], ["--account", "--mode", "--client-seed", "--limit"]),
   (["account", "list"], ["--database"]),
   (["key"], ["create", "list", "revoke"]),

@@ -91,3 +91,31 @@ def test_no_seed_lies_in_the_database(serve):
   columns = [row[1] for row in server.sql("PRAGMA table_info(chains)")]
   assert [column for column in columns if "seed" in column] == ["client_seed"]
   assert server.sql("SELECT client_seed, era, epoch FROM chains ORDER BY id") == [(b"a", 0, 0), (b"b", 0, 1)]
+
+
+def test_after_a_restore_a_new_era_draws_from_other_seeds(serve):
+  server = serve()
+  draw(server, "a")
+  server.stop()
+  backup = server.database.read_bytes()
+  server.start()
+  lost = [rotate(server, "a")["next"]["serverHash"], draw(server, "b")["serverHash"]]
+  server.stop()
+  server.database.write_bytes(backup)
+  for suffix in ("-wal", "-shm"):
+    server.database.with_name(server.database.name + suffix).unlink(missing_ok=True)
+  assert "Era 1" in server.cli("era", "begin", "--reason", "restored from a backup", check=True).stdout
+  server.start()
+  answer = rotate(server, "a")
+  assert answer["revealed"]["seedProof"]["era"] == 0 and answer["next"]["serverHash"] not in lost
+  assert draw(server, "b")["serverHash"] not in lost
+  proof = rotate(server, "b")["revealed"]["seedProof"]
+  assert (proof["era"], proof["epoch"]) == (1, 0)
+  lines = server.cli("era", "list", check=True).stdout.splitlines()
+  assert len(lines) == 2 and lines[1].startswith("1 ") and lines[1].endswith("restored from a backup")
+
+
+def test_an_era_needs_a_reason(server):
+  for options in ([], ["--reason", ""], ["--reason", "x" * 101], ["--reason", "two\nlines"]):
+    done = server.cli("era", "begin", *options)
+    assert done.returncode == 64 and "--reason" in done.stderr, options

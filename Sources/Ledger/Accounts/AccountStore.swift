@@ -58,6 +58,13 @@ public protocol AccountStore: Sendable {
   /// Adds what has been noticed of keys since the last time.
   func record(_ activity: [KeyID: KeyActivity]) async throws
 
+  // MARK: Eras
+
+  /// In the order they began; the one before the first is not among them.
+  func eras() async throws -> [Era]
+  /// Begins the next era. Servers that run stay in the one they started in.
+  func beginEra(reason: String) async throws -> Era
+
   // MARK: Draws
 
   /// Live outcomes of each day and endpoint, the latest day first; days without any are left out.

@@ -20,8 +20,11 @@ public final class ChainSeeds: Sendable {
     var next: ActiveSeed?
   }
 
-  /// - Parameter capacity: how many chains' seeds are remembered.
+  /// - Parameters:
+  ///   - era: 0 or more.
+  ///   - capacity: how many chains' seeds are remembered.
   public init(key: SeedKey, era: Int64 = 0, capacity: Int = 20_000) {
+    precondition(era >= 0)
     self.key = key
     self.era = era
     known = Mutex(BoundedCache(capacity: capacity))

@@ -42,7 +42,7 @@ final class Connection {
 
   /// Runs queries one after the other in one round trip, up to the first that fails.
   ///
-  /// - PostgresParameters:
+  /// - Parameters:
   ///   - timeout: how long the answers may take. When they take longer the connection is of no more use.
   /// - Returns: one result for each query.
   /// - Throws: ``PostgresFailure``.
