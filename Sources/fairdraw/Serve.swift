@@ -110,6 +110,14 @@ struct Serve: AsyncParsableCommand {
     return server
   }
 
+  /// Where people reach the server.
+  private static func reach(_ server: inout ServerConfiguration, _ givenURL: String?) async throws -> String {
+    // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
+    if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
+    server.publicURL = givenURL
+    return givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
+  }
+
   func run() async throws {
     var server = try serverSettings()
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
@@ -121,11 +129,7 @@ struct Serve: AsyncParsableCommand {
     let metricsHost = Settings.text("metrics-host", metricsHost) ?? "127.0.0.1"
     let allowsPrivate = try Settings.flag("allow-private-webhooks", allowPrivateWebhooks)
     let isSignUpOpen = try Settings.flag("sign-up", signUp)
-    // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
-    if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
-    let url = givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
-    server.publicURL = givenURL
-
+    let url = try await Self.reach(&server, givenURL)
     var exposures: [String] = []
     let (store, masterKey, place) = try storage.open { exposures.append($0) }
     let log = LineLog()
@@ -153,20 +157,17 @@ struct Serve: AsyncParsableCommand {
       dashboard: DashboardParts(
         accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
         allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
+    let merkle = MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey)
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
-      lifecycle: lifecycle,
-      merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey))
+      lifecycle: lifecycle, merkle: merkle)
     warnOfUnreachable(url)
     let application = buildApplication(
-      server, parts, further: [website], errorPage: website.errorPage, logger: Logger(label: "fairdraw")
+      server, parts, further: [website], errorPage: website.errorPage, logger: logger
     ) { address in
       greet(address, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log)
     }
-    let housekeeping = AccountHousekeeping(store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
-    parts.metrics.show(
-      "fairdraw_account_failed_sweeps", "Times that the use of keys could not be recorded, or sessions not be swept."
-    ) { housekeeping.failureCount }
+    let housekeeping = Self.housekeeping(store, parts)
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
       housekeeping, Together(services: [DailyLog(publisher: publisher), worker, application]),
@@ -176,17 +177,24 @@ struct Serve: AsyncParsableCommand {
       places += ", or on \(metricsHost):\(metricsPort) for its metrics"
       services.append(
         buildMetricsApplication(
-          host: metricsHost, port: metricsPort, parts,
-          logger: Logger(label: "metrics"), deliveries: { await worker.report() }))
+          host: metricsHost, port: metricsPort, parts, logger: Logger(label: "metrics"),
+          deliveries: { await worker.report() }))
     }
     // Shut down from the last to the first: health checks and streams know before connections are refused.
     services.append(ShutdownNotice(lifecycle: lifecycle))
     let result = await Self.run(services)
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
-    if case .failure(let error) = result {
-      throw CommandFailure("the server cannot listen on \(places): \(reason(for: error))")
-    }
+    try result.mapError { CommandFailure("the server cannot listen on \(places): \(reason(for: $0))") }.get()
+  }
+
+  private static func housekeeping(_ store: any Store, _ parts: ServerParts) -> AccountHousekeeping {
+    let housekeeping = AccountHousekeeping(
+      store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
+    parts.metrics.show(
+      "fairdraw_account_failed_sweeps", "Times that the use of keys could not be recorded, or sessions not be swept."
+    ) { housekeeping.failureCount }
+    return housekeeping
   }
 
   private static func run(_ services: [any Service]) async -> Result<Void, any Error> {
