@@ -29,7 +29,10 @@ def failed(done, status=1, mentions=()):
 
 def at_terminal(server, answers, *arguments):
   """Runs a command on a terminal and types a line at each prompt; what the terminal showed, and the exit status."""
-  pid, terminal = pty.fork()
+  try:
+    pid, terminal = pty.fork()
+  except OSError as error:
+    pytest.skip(f"this machine has no terminals to give: {error}")
   if pid == 0:
     os.execve(BINARY, [BINARY, *map(str, arguments), "--data", str(server.data)], environment())
   shown, asked = b"", 0
@@ -500,8 +503,9 @@ def test_an_account_is_deleted_in_the_midst_of_draws(server):
       assert connection.get("/api/ints", key=key).status == 200
     server.cli("account", "delete", account, "--yes", check=True)
     # From the moment the command returns nothing is drawn for it, believed or not: the ledger looks itself.
-    counted = lambda: server.sql("SELECT count(*) FROM outcomes WHERE chain_id IN (SELECT id FROM chains WHERE owner_id IN (SELECT id FROM api_keys WHERE account_id IN (SELECT id FROM accounts WHERE deleted IS NOT NULL)))")
+    counted = lambda: server.sql("SELECT count(*) FROM outcomes WHERE chain_id IN (SELECT id FROM chains WHERE owner_id IN (SELECT id FROM accounts WHERE deleted IS NOT NULL))")
     before = counted()
+    assert before[0][0] >= 20
     for _ in range(20):
       assert connection.get("/api/ints", key=key).status == 401
     assert counted() == before

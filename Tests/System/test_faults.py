@@ -87,8 +87,8 @@ def stored_outcomes(server):
   return {(owner, bytes(seed).decode(), cursor, nonce): created for owner, seed, cursor, nonce, created in rows}
 
 
-def key_id(server, key):
-  return server.sql("SELECT id FROM api_keys WHERE prefix = ?", key[:16])[0][0]
+def account_id(server, key):
+  return server.sql("SELECT account_id FROM api_keys WHERE prefix = ?", key[:16])[0][0]
 
 
 # Kill
@@ -190,7 +190,7 @@ def test_kill_9_at_random_moments(serve, rng):
   check_file(server)
   check_chains(server)
   stored = stored_outcomes(server)
-  owners = {None: 0, **{key: key_id(server, key) for key in keys}}
+  owners = {None: 0, **{key: account_id(server, key) for key in keys}}
 
   # What was acknowledged is there.
   owed = Counter()
