@@ -133,12 +133,15 @@ let package = Package(
     // librsvg and cairo, which draw the preview pictures.
     .systemLibrary(name: "CRSVG", pkgConfig: "librsvg-2.0", providers: [.apt(["librsvg2-dev"])]),
 
+    // The settings of glibc's allocator, which Swift's own module of it leaves out.
+    .systemLibrary(name: "CMalloc"),
+
     // The command line and the wiring.
     .executableTarget(
       name: "fairdraw",
       dependencies: [
         "API", "Website", "Webhooks", "Transparency", "Ledger", "SQLStore", "SQLiteStore", "PostgresStore", "Fairness",
-        "JSON",
+        "JSON", "CMalloc",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

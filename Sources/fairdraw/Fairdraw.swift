@@ -33,6 +33,7 @@ struct Fairdraw: AsyncParsableCommand {
 enum Main {
   static func main() async {
     StandardStreams.prepare()
+    Allocator.returnLargeBlocks()
     // The database and its key are for nobody else's eyes.
     umask(0o077)
     ProcessTitle.hidePasswords()

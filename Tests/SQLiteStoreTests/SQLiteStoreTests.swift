@@ -7,7 +7,7 @@ import StoreConformance
 import Testing
 import Transparency
 
-@Suite(.timeLimit(.minutes(1))) struct SQLiteStoreTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct SQLiteStoreTests {
   private let folder = try! TemporaryFolder()
 
   private var file: String { folder.path("fairdraw.db") }

@@ -359,7 +359,19 @@ class Server:
       "SELECT coalesce(sum(count), 0) FROM usage JOIN accounts ON accounts.id = usage.account_id WHERE name = ?", account)[0][0]
 
   def log_text(self):
+    """The log as far as it is written; see `settled_log`."""
     return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+  def settled_log(self):
+    """The log with the lines of all requests that were answered: lines are written in the background, in order."""
+    if self.process is None:
+      return self.log_text()
+    last = self.get("/api/health").header("X-Request-Id")
+    wait_until(lambda: f'"{last}"' in self.log_text(), "the log's last line is written")
+    return self.log_text()
+
+  def log_lines(self):
+    return [json.loads(line) for line in self.settled_log().splitlines() if line.startswith("{")]
 
 
 # Comparing

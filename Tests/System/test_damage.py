@@ -25,10 +25,6 @@ def tamper(server, statement, *arguments):
     return connection.execute(statement, arguments).rowcount
 
 
-def log_lines(server):
-  return [json.loads(line) for line in server.log_text().splitlines() if line.startswith("{")]
-
-
 def metric(server, name, port):
   text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
   (value,) = [line.split()[-1] for line in text.splitlines() if line.startswith(name + " ")]
@@ -70,7 +66,7 @@ def test_a_damaged_chain_fails_its_own_requests_alone(serve):
     tamper(
       server, "UPDATE chains SET server_hash = ?, era = ?, epoch = ?, cursor = ?, nonce = ?, trail = ?, created = ? WHERE id = ?", *before, chain)
   assert server.draw("ints", {"clientSeed": secret}, key=key).json()["nonce"] == 5
-  faults = [line["fault"] for line in log_lines(server) if "fault" in line]
+  faults = [line["fault"] for line in server.log_lines() if "fault" in line]
   assert len(faults) == 4 * len(DAMAGES)
   assert all(fault.startswith("damaged failure: ") and f"chain {chain}" in fault for fault in faults)
   assert secret not in "".join(faults)
@@ -132,13 +128,13 @@ def test_an_answer_that_is_cut_off_is_logged_and_counted(serve, free_port):
     while stream.next() is not None:
       pass
     cut.append(("/api/stream", None))
-  said = lambda: [line for line in log_lines(server) if line["message"] == "an answer was cut off"]
+  said = lambda: [line for line in server.log_lines() if line["message"] == "an answer was cut off"]
   lines = wait_until(lambda: len(said()) >= len(cut) and said(), "the log has them all")
   assert [line["path"] for line in lines] == [path for path, _ in cut]
   for line in lines:
     assert line["level"] == "error" and line["fault"].startswith("damaged failure: ") and "large" not in line["fault"], line
     if line["path"] != "/api/stream":  # whose end is not there yet, perhaps, when its client hangs up
-      assert [one["status"] for one in log_lines(server) if one.get("requestId") == line["requestId"] and "status" in one] == [200]
+      assert [one["status"] for one in server.log_lines() if one.get("requestId") == line["requestId"] and "status" in one] == [200]
   assert metric(server, "fairdraw_http_answers_cut_off_total", free_port) == len(cut)
 
 
@@ -153,7 +149,7 @@ def test_a_client_that_goes_away_is_no_fault(serve, free_port):
   wait_until(
     lambda: metric(server, "fairdraw_connections_open", free_port) == metric(server, "fairdraw_reading_bytes", free_port) == 0,
     "the server has noticed")
-  assert "cut off" not in server.log_text()
+  assert "cut off" not in server.settled_log()
   assert metric(server, "fairdraw_http_answers_cut_off_total", free_port) == 0
 
 
@@ -173,7 +169,7 @@ def test_a_damaged_webhook_is_listed_and_its_deliveries_are_dead(hooked, receive
     assert "damaged" in error and "webhook 1" in error and word in error
     listed = hooked.cli("webhook", "list", check=True).stdout.splitlines()
     assert word in listed[1] and "enabled" not in listed[1] and "enabled" in listed[2]
-  assert any(line.get("webhook") == "1" and "damaged" in line["message"] for line in log_lines(hooked))
+  assert any(line.get("webhook") == "1" and "damaged" in line["message"] for line in hooked.log_lines())
 
 
 # The file
@@ -199,7 +195,7 @@ def test_a_database_that_is_taken_away_acknowledges_nothing(serve, tmp_path, fre
   assert "try again" not in answer.error
   wait_until(lambda: server.get("/api/health").json()["status"] == "degraded", "the server says so without being asked to draw")
   assert server.get("/api/health").status == 503
-  wait_until(lambda: any("deleted, moved or replaced" in line["message"] for line in log_lines(server)), "the log says so")
+  wait_until(lambda: any("deleted, moved or replaced" in line["message"] for line in server.log_lines()), "the log says so")
   assert metric(server, "fairdraw_store_failing", free_port) == 1
   assert metric(server, "fairdraw_store_failed_probes_total", free_port) >= 1
   if how == "moved":
@@ -296,12 +292,12 @@ def test_servers_that_start_first_at_once_on_one_folder_both_come_up(serve, tmp_
 
 def test_a_start_says_what_every_user_of_the_machine_may_read(serve):
   server = serve()
-  assert "every user" not in server.log_text()
+  assert "every user" not in server.settled_log()
   server.stop()
   (server.data / "master.key").chmod(0o644)
   server.data.chmod(0o755)
   server.start()
-  warnings = [line["message"] for line in log_lines(server) if line["level"] == "warning"]
+  warnings = [line["message"] for line in server.log_lines() if line["level"] == "warning"]
   assert any("master key file" in line and "chmod 600" in line for line in warnings)
   assert any("data folder" in line and "chmod 700" in line for line in warnings)
 
@@ -311,7 +307,7 @@ def test_recorded_time_ahead_of_the_clock_is_said(serve, free_port):
   server.draw("ints")
   tamper(server, "UPDATE outcomes SET created = created + 3600000")
   assert server.draw("ints", {"clientSeed": "other"}).status == 200
-  wait_until(lambda: any("ahead of this machine's clock" in line["message"] for line in log_lines(server)), "the log says so")
+  wait_until(lambda: any("ahead of this machine's clock" in line["message"] for line in server.log_lines()), "the log says so")
   assert 3000 < metric(server, "fairdraw_ledger_time_ahead_seconds", free_port) <= 3600
 
 

@@ -16,7 +16,6 @@ from browser import Browser
 from harness import TIMEOUT, Response, Server, cli, unique, wait_until
 from test_dashboard import PAGES, PASSWORD, Person
 from test_pages import FIXED, HTML
-from test_system_endpoints import log_lines
 
 BASE = "/y/fairdraw"
 
@@ -238,7 +237,7 @@ def test_permalinks_that_nobody_can_open_are_warned_of(tmp_path, host, settings,
     with Server(tmp_path / "data", **settings) as server:
       assert server.get("/api/health").status == 200
       server.stop()
-      lines = log_lines(server)
+      lines = server.log_lines()
   assert [line["level"] for line in lines if line["message"].startswith("permalinks begin with")] == (["warning"] if warned else [])
 
 

@@ -98,14 +98,10 @@ def test_the_first_lines_say_where_and_how(serve):
 # The log
 
 
-def log_lines(server):
-  return [json.loads(line) for line in server.log_text().splitlines() if line.startswith("{")]
-
-
 def logged(server, response):
   """The one line in the log for an answer."""
   request_id = response.header("X-Request-Id")
-  lines = wait_until(lambda: [line for line in log_lines(server) if line.get("requestId") == request_id], "the request is logged")
+  lines = wait_until(lambda: [line for line in server.log_lines() if line.get("requestId") == request_id], "the request is logged")
   assert len(lines) == 1
   return lines[0]
 
@@ -140,16 +136,16 @@ def test_no_client_seed_reaches_the_log(server, path):
   seed = unique("secret-seed")
   response = server.raw_get(path.format(seed=seed).encode(), b"Referer: http://localhost/%s\r\nX-Seed: %s\r\n" % ((seed.encode(),) * 2))
   line = logged(server, response)
-  assert line["status"] == response.status and seed not in server.log_text()
+  assert line["status"] == response.status and seed not in server.settled_log()
 
 
 def test_the_log_is_json_line_by_line(server):
   server.get("/api/ints")
-  for line in server.log_text().splitlines():
+  for line in server.settled_log().splitlines():
     json.loads(line)
 
 
 def test_a_hostile_path_stays_on_its_line(server):
   response = server.raw_get(b"/%0a%22%7d%0d%00" + unique("hostile").encode())
   assert response.status in (400, 404)
-  wait_until(lambda: [l for l in log_lines(server) if l.get("requestId") == response.header("X-Request-Id")], "the request is logged")
+  wait_until(lambda: [l for l in server.log_lines() if l.get("requestId") == response.header("X-Request-Id")], "the request is logged")
