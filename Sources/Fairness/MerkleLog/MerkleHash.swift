@@ -35,6 +35,9 @@ public struct MerkleHash: Hashable, Sendable, CustomStringConvertible {
     MerkleHash(prefix: 1, left.bytes, right.bytes)
   }
 
+  /// SHA-256 of no bytes.
+  static let ofNothing = MerkleHash(SHA256.hash(data: [UInt8]()))
+
   private init(prefix: UInt8, _ first: [UInt8], _ second: [UInt8]) {
     var hash = SHA256()
     withUnsafeBytes(of: prefix) { hash.update(bufferPointer: $0) }

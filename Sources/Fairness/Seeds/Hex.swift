@@ -14,6 +14,14 @@ enum Hex {
     }
   }
 
+  /// The lowercase digit of a number below 16.
+  static func digit(_ value: UInt8) -> UInt8 { digits.utf8Start[Int(value)] }
+
+  /// The same as ``decode(_:)`` for what ``encode(_:)`` writes, and `nil` for capitals.
+  static func decodeLowercase(_ ascii: some Collection<UInt8>) -> [UInt8]? {
+    ascii.contains { $0 < UInt8(ascii: "a") && $0 > UInt8(ascii: "9") } ? nil : decode(ascii)
+  }
+
   /// The bytes that an even number of digits of either case stand for, else `nil`.
   static func decode(_ ascii: some Collection<UInt8>) -> [UInt8]? {
     var bytes: [UInt8] = []

@@ -1,0 +1,62 @@
+import Crypto
+
+/// The SHA-256 of a text that an entry of the log stands for. It lies where it is used, without memory of its own.
+public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
+  private let words: (UInt64, UInt64, UInt64, UInt64)
+
+  /// The digest of a text.
+  public init(of text: [UInt8]) {
+    var hash = SHA256()
+    text.withUnsafeBytes { hash.update(bufferPointer: $0) }
+    words = hash.finalize().withUnsafeBytes(Self.words)
+  }
+
+  /// - Throws: ``InvalidHash`` unless there are 32 bytes.
+  public init(bytes: some Collection<UInt8>) throws(InvalidHash) {
+    let bytes = Array(bytes.prefix(33))
+    guard bytes.count == 32 else { throw InvalidHash() }
+    words = bytes.withUnsafeBytes(Self.words)
+  }
+
+  /// - Throws: ``InvalidHash`` unless `hex` is 64 lowercase hexadecimal digits.
+  public init(hex: some Collection<UInt8>) throws(InvalidHash) {
+    guard hex.count == 64, let bytes = Hex.decodeLowercase(hex) else { throw InvalidHash() }
+    try self.init(bytes: bytes)
+  }
+
+  private static func words(_ bytes: UnsafeRawBufferPointer) -> (UInt64, UInt64, UInt64, UInt64) {
+    (
+      bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+      bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+    )
+  }
+
+  /// The digest's 32 bytes.
+  public var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+
+  /// Appends 64 lowercase hexadecimal digits.
+  func appendHex(to text: inout [UInt8]) {
+    withUnsafeBytes(of: words) { text.append(hex: $0) }
+  }
+
+  /// 64 lowercase hexadecimal digits.
+  public var description: String {
+    var text: [UInt8] = []
+    appendHex(to: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  public static func == (a: LogDigest, b: LogDigest) -> Bool { a.words == b.words }
+
+  public func hash(into hasher: inout Hasher) { withUnsafeBytes(of: words) { hasher.combine(bytes: $0) } }
+}
+
+extension [UInt8] {
+  /// Appends two lowercase digits for each byte.
+  mutating func append(hex bytes: UnsafeRawBufferPointer) {
+    for byte in bytes {
+      append(Hex.digit(byte >> 4))
+      append(Hex.digit(byte & 15))
+    }
+  }
+}
