@@ -87,8 +87,17 @@ class Python:
     def merkle_leaf(self, canonical):
         return self.module.merkle_leaf(canonical)
 
-    def check_proof(self, proof, root, outcome):
-        return self.module.check_proof(proof, root, outcome)
+    def check_proof(self, proof, root, outcome, root_key=None):
+        return self.module.check_proof(proof, root, outcome, root_key)
+
+    def check_root(self, root, key):
+        return self.module.check_root(root, key)
+
+    def ed25519(self, *parts):
+        return self.module.verify_ed25519(*map(bytes.fromhex, parts))
+
+    def check_log_proof(self, outcome, proof, given):
+        return self.module.check_log_proof(outcome, proof, **given)
 
     def bits(self, name, points):
         function = getattr(self.module, name)
@@ -125,8 +134,11 @@ class Node:
           },
           verify_with_key: (outcome, seed, key) => v.verify(outcome, seed, undefined, undefined, key ?? undefined),
           merkle_leaf: v.merkleLeaf,
-          check_proof: (proof, root, outcome) =>
-            v.checkProof(proof, { root: root ?? undefined, outcome: outcome ?? undefined }),
+          check_proof: (proof, root, outcome, rootKey) =>
+            v.checkProof(proof, { root: root ?? undefined, outcome: outcome ?? undefined, rootKey }),
+          check_root: v.checkRoot,
+          ed25519: (...parts) => v.verifyEd25519(...parts.map((part) => new Uint8Array(Buffer.from(part, "hex")))),
+          check_log_proof: v.checkLogProof,
           bits: (name, points) => points.map((point) => {
             view.setBigUint64(0, BigInt("0x" + point));
             view.setFloat64(0, v[name](view.getFloat64(0)));

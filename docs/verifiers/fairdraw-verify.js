@@ -1,10 +1,14 @@
 #!/usr/bin/env node
 /**
- * Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks seed proofs and Merkle proofs.
+ * Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks seed proofs, Merkle proofs, roots
+ * and log proofs.
  *
  *     import { derive, verify, checkSeedProof, checkProof } from "./fairdraw-verify.js";      // a browser, or Node 18 or later
  *     node fairdraw-verify.js outcome.json --server-seed HEX [--items items.json]
  *     node fairdraw-verify.js rotation.json [--seed-key HEX]
+ *     node fairdraw-verify.js [outcome.json …] --proof proof.json [--root HEX] [--root-key BASE64]
+ *     node fairdraw-verify.js root.json --root-key BASE64
+ *     node fairdraw-verify.js outcome.json --proof draw.tlog-proof --key VKEY [--policy FILE] [--witness VKEY]
  *
  * One ES module, no dependency, no build step. It shares no code with the server. Derivation version 1.
  *
@@ -54,6 +58,20 @@ function string(source, name, pattern = /^/, expected = "a string", label = name
 
 function hexHash(source, name, label = name) {
   return string(source, name, /^[0-9a-f]{64}$/, "64 lowercase hex digits", label);
+}
+
+/** Bytes in base64, in their one spelling: padded, without line breaks or stray bits; `size` of them, if it is given. */
+function base64Bytes(source, name, size, label = name) {
+  const value = source[name];
+  try {
+    const decoded = atob(value);
+    if (btoa(decoded) === value && (size === undefined || decoded.length === size)) {
+      return Uint8Array.from(decoded, (unit) => unit.charCodeAt(0));
+    }
+  } catch {
+    // not base64 at all
+  }
+  throw new InputError(label, size === undefined ? "base64" : `${size} bytes in base64`, value);
 }
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -628,6 +646,45 @@ class VRFProof {
 }
 
 // ---------------------------------------------------------------------------------------------------------
+// Ed25519 (RFC 8032), checked, on the same curve
+
+const BASE = "58" + "66".repeat(31);
+
+/** The point that 32 bytes stand for; undefined if they are no point's one encoding. */
+function decompress(bytes) {
+  const number = littleEndian(bytes);
+  const y = BigInt.asUintN(255, number);
+  const sign = number >> 255n;
+  const [isSquare, root] = squareRootOfRatio(mod(y * y - 1n), mod(D * y * y + 1n));
+  if (y >= P || !isSquare || (root === 0n && sign === 1n)) return undefined;
+  const x = sign === 1n ? P - root : root;
+  return [x, y, 1n, mod(x * y)];
+}
+
+function compress([x, y, z]) {
+  const inverse = mod(square(power(z), 3) * z * z * z); // z^(P - 2)
+  const number = mod(y * inverse) | ((mod(x * inverse) & 1n) << 255n);
+  return unhex(number.toString(16).padStart(64, "0")).reverse();
+}
+
+/**
+ * Whether a signature of 64 bytes is the public key's over the message.
+ *
+ * The equation is S·B = R + k·A, without the cofactor: S·B - k·A must have R as its encoding, bit for bit. S must be
+ * below the group's order. The public key A must be encoded canonically and not be of small order, for which one
+ * signature would hold for many messages.
+ */
+export async function verifyEd25519(publicKey, message, signature) {
+  if (publicKey.length !== 32 || signature.length !== 64) return false;
+  const r = signature.subarray(0, 32);
+  const s = littleEndian(signature.subarray(32));
+  const key = decompress(publicKey);
+  if (!key || s >= ORDER || doubled(doubled(doubled(key)))[0] === 0n) return false;
+  const k = littleEndian(await sha512(r, publicKey, message)) % ORDER;
+  return hex(compress(combine(s, decompress(unhex(BASE)), k, key))) === hex(r);
+}
+
+// ---------------------------------------------------------------------------------------------------------
 // Checks
 
 /** Whether two parsed JSON values are equal: numbers as doubles, object members in any order. */
@@ -643,16 +700,18 @@ export function sameJSON(a, b) {
 class Checks {
   checks = [];
 
-  same(name, expected, actual) {
-    const ok = sameJSON(expected, actual);
-    this.checks.push({ name, ok, expected, actual });
+  add(name, ok, expected, actual, detail = undefined) {
+    this.checks.push({ name, ok, expected, actual, ...(detail !== undefined && { detail }) });
     return ok;
+  }
+
+  same(name, expected, actual, detail = undefined) {
+    return this.add(name, sameJSON(expected, actual), expected, actual, detail);
   }
 
   refuse(error) {
     if (!(error instanceof InputError)) throw error;
-    const ok = error instanceof MissingError ? null : false;
-    this.checks.push({ name: error.parameter, ok, expected: error.expected, actual: error.actual });
+    this.add(error.parameter, error instanceof MissingError ? null : false, error.expected, error.actual);
   }
 
   report() {
@@ -813,16 +872,43 @@ async function merkleNode(left, right) {
   return sha256(Uint8Array.from([1, ...unhex(left), ...unhex(right)]));
 }
 
+const readRootKey = (key, label = "rootKey") => base64Bytes({ key }, "key", 32, label);
+
+/** Checks a daily root's signature; a proof has the members of its root. */
+async function addRootSignature(checks, record, rootKey) {
+  const trusted = readRootKey(rootKey);
+  const date = string(record, "date", /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/, "a date, YYYY-MM-DD");
+  const previous = string(record, "previousRoot", /^([0-9a-f]{64})?$/, "64 lowercase hex digits, or empty");
+  const count = integer(record, "leafCount", 0, MAX_SAFE);
+  const root = count > 0 ? hexHash(record, "root") : string(record, "root", /^$/, "empty for a day without outcomes");
+  const signature = base64Bytes(record, "signature", 64);
+  const signed = `${date}|${root}|${count}|${previous}`;
+  const ok = await verifyEd25519(trusted, utf8(signed), signature);
+  checks.add("signature", ok, `the signature of ${rootKey} over ${signed}`, record.signature);
+}
+
+/** Checks that a daily root is signed by `key`, the server's public key in base64. Resolves to what verify() resolves to. */
+export async function checkRoot(root, key) {
+  const checks = new Checks();
+  try {
+    await addRootSignature(checks, dictionary(root, "root"), key);
+  } catch (error) {
+    checks.refuse(error);
+  }
+  return checks.report();
+}
+
 /**
  * Checks that a proof leads from its leaf to its root, by the one path its index and leaf count allow.
  *
- * A proof brings its own root along, so it proves something only against a root from elsewhere: give that as
- * `root`. Given the `outcome`, the leaf must be that outcome's. Resolves to what verify() resolves to.
+ * A proof brings its own root along, so it proves something only against a root from elsewhere, or against the key that
+ * signs roots: give that as `root` or `rootKey`. Given the `outcome`, the leaf must be that outcome's. Resolves to what
+ * verify() resolves to.
  *
  * `trace` is an array or a function as for derive(). The steps are leaf {canonical, hash}, then from the leaf up
  * node {position, sibling, hash}: where the sibling stands, its hash, and the hash of the two together.
  */
-export async function checkProof(proof, { root, outcome, trace } = {}) {
+export async function checkProof(proof, { root, outcome, trace, rootKey } = {}) {
   const step = stepper(trace);
   const checks = new Checks();
   try {
@@ -871,6 +957,408 @@ export async function checkProof(proof, { root, outcome, trace } = {}) {
       checks.same("root", node, proof.root);
       if (root !== undefined) checks.same("published root", node, root);
     }
+    if (rootKey !== undefined) await addRootSignature(checks, proof, rootKey);
+  } catch (error) {
+    checks.refuse(error);
+  }
+  return checks.report();
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// The continuous log: c2sp.org's tlog-proof, signed-note, tlog-checkpoint, tlog-cosignature and tlog-policy, checked.
+
+const PROOF_BEGINNING = "c2sp.org/tlog-proof@v1";
+const DECIMAL = "0|[1-9][0-9]{0,15}";
+const MAX_SIGNATURES = 64;
+// A key's name has no white space, no control characters and no plus.
+const KEY_NAME = "[^\\x00-\\x20\\x7f\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000+]+";
+// Types of keys. The last is ML-DSA-44: a policy may name it, nothing checks it here.
+const [LOG_KEY, WITNESS_KEY, OTHER_WITNESS_KEY] = [1, 4, 6];
+const KEY_SIZES = { [LOG_KEY]: 32, [WITNESS_KEY]: 32, [OTHER_WITNESS_KEY]: 1312 };
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{},:]|[^[\]{},:"\s]+/g;
+
+// The canonical text of a draw: this line, then one for each of these, each ended by a line feed.
+const TEXT_BEGINNING = "fairdraw/outcome/v1";
+const TEXT_LINES = ["shortId", "created", "endpoint", "serverHash", "cursor", "nonce", "clientSeed", "items", "parameters", "outcome"];
+// The members of an outcome that are no parameters of its draw; the last ones are those that a look-up adds.
+const NO_PARAMETERS = new Set(["outcome", "endpoint", "clientSeed", "serverHash", "nonce", "cursor", "count", "created", "shortId",
+  "permalink", "mode", "serverSeed", "commitId", "verified", "reason", "reasonCode", "items", "notation", "seedProof", "next"]);
+
+const inBase64 = (bytes) => btoa(String.fromCharCode(...bytes));
+
+/** Text from UTF-8; undefined if the bytes are none. */
+function fromUTF8(bytes, options = { fatal: true }) {
+  try {
+    return new TextDecoder("utf-8", { ...options, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The tokens of a JSON text as they are spelled, without the white space between them. */
+function jsonTokens(text, name) {
+  try {
+    JSON.parse(text);
+  } catch {
+    throw new InputError(name, "JSON", text);
+  }
+  return text.match(TOKEN);
+}
+
+/** A JSON object's members by name, each as it is spelled. */
+function spelledMembers(text, name) {
+  const tokens = jsonTokens(text, name);
+  if (tokens[0] !== "{") throw new InputError(name, "a JSON object", text);
+  const members = new Map();
+  let member = null;
+  let value = [];
+  let depth = 0;
+  for (const token of [...tokens.slice(1, -1), ","]) {
+    if (depth === 0 && member === null) {
+      if (token === ",") break; // only after the last member of none
+      member = token.slice(1, -1);
+      if (member.includes("\\") || members.has(member)) {
+        throw new InputError(name, "a JSON object that names each member once, without escapes", token);
+      }
+    } else if (depth === 0 && token === ",") {
+      members.set(member, value.join(""));
+      [member, value] = [null, []];
+    } else if (value.length > 0 || token !== ":") {
+      if (token === "[" || token === "{") depth += 1;
+      if (token === "]" || token === "}") depth -= 1;
+      value.push(token);
+    }
+  }
+  return members;
+}
+
+/** An outcome's members as they are spelled: what unwrapped() is for parsed JSON. */
+function spelledOutcome(text) {
+  const record = spelledMembers(text, "outcome");
+  const inner = record.get("outcome") ?? "";
+  if (record.has("endpoint") || !inner.startsWith("{")) return record;
+  const outcome = spelledMembers(inner, "outcome");
+  if (!outcome.has("endpoint")) return record;
+  return record.has("items") ? outcome.set("items", record.get("items")) : outcome;
+}
+
+/** A member that is text; null if there is none. */
+function plain(outcome, name) {
+  const spelled = outcome.get(name) ?? "";
+  return spelled.startsWith('"') ? JSON.parse(spelled) : null;
+}
+
+/** The lines that a draw's canonical text must have for this outcome; `items` are their JSON, compact, or null. */
+async function textOf(outcome, items) {
+  const clientSeed = plain(outcome, "clientSeed");
+  const takesItems = ["shuffle", "pick"].includes(plain(outcome, "endpoint"));
+  const lines = {};
+  for (const name of ["shortId", "endpoint", "serverHash"]) lines[name] = plain(outcome, name);
+  for (const name of ["created", "cursor", "nonce", "outcome"]) lines[name] = outcome.get(name) ?? null;
+  lines.clientSeed = clientSeed === null ? null : await sha256(utf8(clientSeed, "clientSeed"));
+  lines.items = !takesItems ? "" : items === null ? null : await sha256(utf8(items, "items"));
+  const parameters = [...outcome].filter(([name]) => !NO_PARAMETERS.has(name));
+  lines.parameters = `{${parameters.map(([name, spelled]) => `"${name}":${spelled}`).join(",")}}`;
+  return lines;
+}
+
+/** Checks that a canonical text says what the outcome says. */
+async function addText(checks, outcome, items, bytes) {
+  const lines = fromUTF8(bytes)?.split("\n") ?? [];
+  if (lines.length !== TEXT_LINES.length + 2 || lines[0] !== TEXT_BEGINNING || lines.at(-1) !== "") {
+    const expected = `${TEXT_BEGINNING} and ${TEXT_LINES.length} lines, each ended by a line feed`;
+    checks.add("text", false, expected, fromUTF8(bytes, {}));
+    return;
+  }
+  const expected = await textOf(outcome, items);
+  for (const [at, name] of TEXT_LINES.entries()) {
+    const line = lines[at + 1];
+    if (name === "items" && expected.items === null && /^[0-9a-f]{64}$/.test(line)) {
+      checks.same("text.items", line, line, "by its hash only, since the items are not given");
+    } else checks.same(`text.${name}`, expected[name], line);
+  }
+}
+
+/** Checks what the text does not say because the values do: how many they are, and that the draw was a live one. */
+function addImplied(checks, outcome) {
+  const endpoint = plain(outcome, "endpoint");
+  const value = JSON.parse(outcome.get("outcome") ?? "null");
+  let count = null;
+  if (endpoint === "pick") count = 1;
+  else if (endpoint === "bytes" && typeof value === "string") {
+    const isHex = plain(outcome, "encoding") === "hex";
+    count = isHex ? Math.floor(value.length / 2) : Math.floor(value.length / 4) * 3 - (value.split("=").length - 1);
+  } else if (endpoint === "dice" && isObject(value) && Array.isArray(value.rolls)) count = value.rolls.length;
+  else if (Array.isArray(value)) count = value.length;
+  checks.same("count", count === null ? null : String(count), outcome.get("count") ?? null);
+  checks.same("mode", "live", plain(outcome, "mode"));
+}
+
+/** A key as signed-note spells it: name+hash+base64. */
+class NoteKey {
+  static async read(vkey, label, types) {
+    const expected = `a key, name+hash+base64, of the type 0x0${types[0]}`;
+    const match = new RegExp(`^(${KEY_NAME})\\+([0-9a-fA-F]{8})\\+(.+)$`, "u").exec(typeof vkey === "string" ? vkey : "");
+    if (!match) throw new InputError(label, expected, vkey);
+    const material = base64Bytes({ key: match[3] }, "key", undefined, label);
+    const id = (await sha256(Uint8Array.from([...utf8(match[1], label), 10, ...material]))).slice(0, 8);
+    const [type] = material;
+    if (!types.includes(type) || material.length !== 1 + KEY_SIZES[type]) throw new InputError(label, expected, vkey);
+    if (id !== match[2].toLowerCase()) {
+      throw new InputError(label, `a key whose hash is that of its name and base64, ${id}`, vkey);
+    }
+    return Object.assign(new NoteKey(), { name: match[1], id, type, key: material.subarray(1), label: `${match[1]}+${id}` });
+  }
+
+  isSameKey(other) {
+    return hex(this.key) === hex(other.key);
+  }
+}
+
+const readLogKey = (vkey, label = "key") => NoteKey.read(vkey, label, [LOG_KEY]);
+const readWitnessKey = (vkey, label = "witness") => NoteKey.read(vkey, label, [WITNESS_KEY]);
+
+/** Whether a key is there twice. */
+const hasRepeated = (keys) => new Set(keys.map(({ key }) => hex(key))).size < keys.length;
+
+/** A tlog-policy, read: its logs, its witnesses by name, its groups in order, its quorum. */
+class Policy {
+  logs = [];
+  witnesses = new Map();
+  groups = new Map();
+  members = new Set(); // of any group
+  quorum = null;
+
+  static async read(text) {
+    const policy = new Policy();
+    for (const [at, line] of (typeof text === "string" ? text : "").split("\n").entries()) {
+      const label = `policy, line ${at + 1}`;
+      const words = line.split(/[ \t]+/).filter((word) => word !== "");
+      if (/[\x00-\x08\x0b-\x1f\x7f]/.test(line) || !(await policy.take(words, label))) {
+        throw new InputError(label, "a line of a tlog-policy", line);
+      }
+    }
+    if (policy.quorum === null) throw new InputError("policy", "a tlog-policy with a line for its quorum", text);
+    return policy;
+  }
+
+  /** Takes in one line; false if it is none of a policy. */
+  async take([kind = "#", ...words], label) {
+    if (kind.startsWith("#")) return true;
+    const [name] = words;
+    if (kind === "log" && (words.length === 1 || words.length === 2)) {
+      this.logs.push(await readLogKey(name, label));
+      return !hasRepeated(this.logs);
+    }
+    if (kind === "witness" && (words.length === 2 || words.length === 3) && this.isNew(name)) {
+      this.witnesses.set(name, await NoteKey.read(words[1], label, [WITNESS_KEY, OTHER_WITNESS_KEY]));
+      return !hasRepeated([...this.witnesses.values()]);
+    }
+    if (kind === "group" && words.length >= 3 && this.isNew(name)) {
+      const members = words.slice(2);
+      const threshold = { any: "1", all: String(members.length) }[words[1]] ?? words[1];
+      if (!/^[1-9][0-9]{0,8}$/.test(threshold) || Number(threshold) > members.length) return false;
+      if (new Set(members).size < members.length) return false;
+      if (members.some((one) => this.isNew(one) || one === "none" || this.members.has(one))) return false;
+      for (const member of members) this.members.add(member);
+      this.groups.set(name, { threshold: Number(threshold), members });
+      return true;
+    }
+    if (kind === "quorum" && words.length === 1 && this.quorum === null) {
+      this.quorum = name;
+      return name === "none" || !this.isNew(name);
+    }
+    return false;
+  }
+
+  isNew(name) {
+    return name !== "none" && !this.witnesses.has(name) && !this.groups.has(name);
+  }
+
+  /** Checks that those who cosigned are enough. */
+  addQuorum(checks, cosigned) {
+    const witnessed = new Set(cosigned);
+    for (const [name, { threshold, members }] of this.groups) {
+      if (members.filter((member) => witnessed.has(member)).length >= threshold) witnessed.add(name);
+    }
+    if (this.quorum === "none") {
+      checks.same("quorum", "none", "none", "the policy wants no cosignatures");
+      return;
+    }
+    const group = this.groups.get(this.quorum);
+    const expected = this.quorum + (group ? `: ${group.threshold} of ${group.members.join(", ")}` : "");
+    checks.add("quorum", witnessed.has(this.quorum), expected, cosigned, cosigned.join(", "));
+  }
+}
+
+/** A signed note, read. */
+class Note {
+  constructor(text, label) {
+    const expected = `a signed note: text, an empty line, 1 to ${MAX_SIGNATURES} lines of signatures`;
+    const gap = text.lastIndexOf("\n\n");
+    const lines = text.slice(gap + 2).split("\n");
+    if (gap < 0 || lines.pop() !== "" || lines.length < 1 || lines.length > MAX_SIGNATURES || /[\x00-\x09\x0b-\x1f]/.test(text)) {
+      throw new InputError(label, expected, text);
+    }
+    this.body = text.slice(0, gap);
+    this.signed = utf8(this.body + "\n", label);
+    this.signatures = lines.map((line) => {
+      const match = new RegExp(`^\u2014 (${KEY_NAME}) ([A-Za-z0-9+/=]+)$`, "u").exec(line);
+      const bytes = match && base64Bytes({ signature: match[2] }, "signature", undefined, label);
+      if (!match || bytes.length < 5) throw new InputError(label, expected, line);
+      return { name: match[1], id: hex(bytes.subarray(0, 4)), signature: bytes.subarray(4) };
+    });
+  }
+
+  of(key) {
+    return this.signatures.filter(({ name, id }) => name === key.name && id === key.id).map(({ signature }) => signature);
+  }
+
+  signers() {
+    return this.signatures.map(({ name, id }) => `${name}+${id}`);
+  }
+
+  isSigned({ key }, signature) {
+    return verifyEd25519(key, this.signed, signature);
+  }
+
+  /** When a witness says that it signed, in seconds since 1970; undefined if the cosignature does not hold. */
+  async cosignedAt({ key }, signature) {
+    const time = BigInt("0x" + hex(signature.subarray(0, 8)));
+    const message = Uint8Array.from([...utf8(`cosignature/v1\ntime ${time}\n`), ...this.signed]);
+    return time < 2n ** 63n && (await verifyEd25519(key, message, signature.subarray(8))) ? time : undefined;
+  }
+}
+
+/** A tlog-proof, read: the extra text, the index, the path's hashes, the checkpoint. */
+class LogProof {
+  constructor(written) {
+    const text = typeof written === "string" ? written : "";
+    const gap = text.indexOf("\n\n");
+    const [beginning, ...lines] = text.slice(0, Math.max(gap, 0)).split("\n");
+    if (beginning !== PROOF_BEGINNING) {
+      throw new InputError("proof", `a tlog-proof: the line ${PROOF_BEGINNING}, …, an empty line, a checkpoint`, written);
+    }
+    const extra = lines[0]?.startsWith("extra ") ? lines.shift().slice(6) : null;
+    this.text = base64Bytes({ extra }, "extra");
+    const index = lines.shift() ?? null;
+    const number = Number(new RegExp(`^index (${DECIMAL})$`).exec(index ?? "")?.[1] ?? NaN);
+    if (!Number.isSafeInteger(number)) throw new InputError("index", "a line index and a number", index);
+    this.index = number;
+    this.path = lines.map((hash, level) => base64Bytes({ hash }, "hash", 32, `path[${level}]`));
+    const note = text.slice(gap + 2);
+    this.note = new Note(note, "checkpoint");
+    const [origin, size = "", root = "", ...more] = this.note.body.split("\n");
+    this.size = Number(new RegExp(`^(${DECIMAL})$`).exec(size)?.[1] ?? NaN);
+    if (!Number.isSafeInteger(this.size) || origin === "" || more.includes("")) {
+      throw new InputError("checkpoint", "an origin, a size and a root, each on a line", note);
+    }
+    this.origin = origin;
+    this.root = base64Bytes({ root }, "root", 32, "checkpoint");
+  }
+}
+
+/** Where the siblings stand, from an entry up to the root. The last node of a level may have none: it moves up. */
+function pathSides(index, size) {
+  const sides = [];
+  for (let last = size - 1; last > 0; last = Math.floor(last / 2)) {
+    if (index % 2 === 1) sides.push("left");
+    else if (index < last) sides.push("right");
+    index = Math.floor(index / 2);
+  }
+  return sides;
+}
+
+/** Checks that the entry is in the checkpoint's tree, by the one path that its index and the size allow. */
+async function addPath(checks, { index, size, path, root }, entry) {
+  if (index >= size) throw new InputError("index", `below the checkpoint's size, ${size}`, index);
+  const sides = pathSides(index, size);
+  if (!checks.same("path", sides.length, path.length, `entry ${index} of ${size}`)) return;
+  let node = await sha256(Uint8Array.from([0, ...utf8(entry)]));
+  for (const [level, side] of sides.entries()) {
+    const sibling = hex(path[level]);
+    node = await (side === "left" ? merkleNode(sibling, node) : merkleNode(node, sibling));
+  }
+  const told = inBase64(root);
+  checks.same("root", inBase64(unhex(node)), told, told);
+}
+
+/** Checks that one of these logs signed the checkpoint, and none of them wrongly. */
+async function addLogSignature(checks, { note, origin }, given) {
+  const names = [...new Set(given.map(({ name }) => name))].sort();
+  checks.add("origin", names.includes(origin), names.length === 1 ? names[0] : names, origin, origin);
+  const own = given.filter(({ name }) => name === origin);
+  const logs = own.length > 0 ? own : given;
+  const results = [];
+  for (const log of logs) {
+    for (const signature of note.of(log)) results.push([log.label, await note.isSigned(log, signature)]);
+  }
+  const ok = results.length > 0 && results.every(([, holds]) => holds);
+  const actual = results.length > 0
+    ? results.map(([label, holds]) => label + (holds ? "" : ", a signature that does not hold"))
+    : note.signers().map((signer) => `not by this key, but by ${signer}`);
+  checks.add("signature", ok, logs.map(({ label }) => label), actual, results.map(([label]) => label).join(", "));
+}
+
+function timeText(seconds) {
+  if (seconds >= 253402300800n) return `${seconds} s after 1970`; // from the year 10000 on
+  return new Date(Number(seconds) * 1000).toISOString().replace(".000", "");
+}
+
+/** Checks the cosignatures of these witnesses; resolves to the names of those who cosigned. */
+async function addCosignatures(checks, { note }, witnesses, required) {
+  const cosigned = [];
+  for (const [name, key] of witnesses) {
+    const label = `witness ${name}`;
+    const times = [];
+    for (const signature of key.type === WITNESS_KEY ? note.of(key) : []) times.push(await note.cosignedAt(key, signature));
+    if (times.length > 0 && !times.includes(undefined)) {
+      cosigned.push(name);
+      const latest = times.reduce((one, other) => (one > other ? one : other));
+      checks.same(label, key.label, key.label, `cosigned at ${timeText(latest)}`);
+    } else if (times.length > 0) {
+      checks.add(label, false, key.label, `${key.label}, a cosignature that does not hold`);
+    } else if (required.some((one) => one.isSameKey(key))) {
+      checks.add(label, false, key.label, note.signers().map((signer) => `not by this key, but by ${signer}`));
+    }
+  }
+  return cosigned;
+}
+
+/**
+ * Checks that a draw stands in the log: `outcome` and `proof` are texts, as the server answered them.
+ *
+ * `key` is the log's key as you noted it, name+hash+base64; `policy` the text of a tlog-policy, which may name logs,
+ * witnesses and a quorum; `witnesses` are keys of witnesses each of which must have cosigned. `items` is the JSON text of
+ * what was given to a shuffle or a pick, unless the outcome has it. Values are compared as they are spelled.
+ *
+ * Resolves to what verify() resolves to. A check may also have a `detail`, which tells what was found.
+ */
+export async function checkLogProof(outcome, proof, { key, policy, witnesses = [], items } = {}) {
+  const checks = new Checks();
+  try {
+    const rules = policy === undefined ? null : await Policy.read(policy);
+    const logs = key === undefined ? rules?.logs ?? [] : [await readLogKey(key)];
+    const named = new Map(rules?.witnesses);
+    const required = [];
+    for (const vkey of witnesses) required.push(await readWitnessKey(vkey));
+    for (const witness of required) {
+      if ([...named.values()].some((other) => other.isSameKey(witness))) continue;
+      named.set(named.has(witness.name) ? witness.label : witness.name, witness);
+    }
+    const read = new LogProof(proof);
+    const drawn = spelledOutcome(outcome);
+    const given = items === undefined ? drawn.get("items") ?? null : jsonTokens(items, "items").join("");
+
+    await addText(checks, drawn, given, read.text);
+    addImplied(checks, drawn);
+    const entry = `draw ${await sha256(read.text)}`;
+    checks.same("entry", entry, entry, entry);
+    await addPath(checks, read, entry);
+    if (logs.length === 0) throw new MissingError("key", "the log's key, or a policy that names a log", null);
+    await addLogSignature(checks, read, logs);
+    const cosigned = await addCosignatures(checks, read, named, required);
+    rules?.addQuorum(checks, cosigned);
   } catch (error) {
     checks.refuse(error);
   }
@@ -882,90 +1370,141 @@ export async function checkProof(proof, { root, outcome, trace } = {}) {
 
 const USAGE = `usage: fairdraw-verify.js [outcome.json] [options]
 
-Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof. - reads standard input.
+Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof, a root, a log proof. - reads standard input.
 
-  outcome.json       the draw's JSON, or a rotation's
+  outcome.json       the draw's JSON, or a rotation's, or a daily root
   --server-seed HEX  the revealed seed (default: the outcome's own)
   --items FILE       JSON array: the items given to a shuffle or a pick (default: the outcome's own)
   --seed-key HEX     the server's public key for seeds, as you noted it before
-  --proof FILE       the JSON of a Merkle proof
-  --root HEX         the root the proof has to lead to
+  --proof FILE       the JSON of a Merkle proof, or a draw's tlog-proof
+  --root HEX         the root the Merkle proof has to lead to
+  --root-key BASE64  the key that has to have signed the root
+  --key VKEY         the log's key, as you noted it: who has to have signed the tlog-proof
+  --policy FILE      a tlog-policy: logs, witnesses and the quorum of the tlog-proof
+  --witness VKEY     a witness that has to have cosigned it; may be repeated
   --trace            print every step of the derivation as a line of JSON
 
 Exit code 0: every check passed. 1: at least one failed. 2: wrong usage, an unreadable file, or missing items.`;
 
-async function main(args) {
-  const [{ readFileSync }, { parseArgs }] = await Promise.all([import("node:fs"), import("node:util")]);
-  const fail = (message) => {
-    console.error(message);
-    process.exit(2);
-  };
+/** Ends the program: it was called in a way that makes no sense. */
+class UsageError extends Error {}
+
+async function readFileText(file) {
+  const { readFileSync } = await import("node:fs");
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file === "-" ? 0 : file));
+  } catch (error) {
+    throw new UsageError(`${file}: ${error.message}`);
+  }
+}
+
+function parseJSON(file, text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${file}: ${error.message}`);
+  }
+}
+
+// ASCII only, so that a value cannot speak to the terminal.
+const show = (value) =>
+  (JSON.stringify(value) ?? "null").replace(/[^ -~]/g, (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0"));
+
+/** The options and the texts of the files that they name; keys and the policy are read once, to refuse them here. */
+async function readOptions(args) {
+  const { parseArgs } = await import("node:util");
   const text = { type: "string" };
   const flag = { type: "boolean" };
-  const help = { ...flag, short: "h" };
-  const options = { "server-seed": text, "seed-key": text, items: text, proof: text, root: text, trace: flag, help };
+  const options = { "server-seed": text, "seed-key": text, items: text, proof: text, root: text, "root-key": text, key: text,
+    policy: text, witness: { ...text, multiple: true }, trace: flag, help: { ...flag, short: "h" } };
   let values, positionals;
   try {
     ({ values, positionals } = parseArgs({ args, options, allowPositionals: true }));
   } catch (error) {
-    fail(`${error.message}\n\n${USAGE}`);
+    throw new UsageError(`${error.message}\n\n${USAGE}`);
   }
-  if (values.help) return console.log(USAGE);
-  if (positionals.length > 1) fail("One outcome at a time.");
+  if (values.help) return values;
+  if (positionals.length > 1) throw new UsageError("One outcome at a time.");
   const [path] = positionals;
-  if (!path && !values.proof) fail(USAGE);
-  if (values.root && !values.proof) fail("--root goes with --proof.");
-  const seedKey = values["seed-key"];
-  if ((values["server-seed"] || values.items || seedKey !== undefined) && !path) {
-    fail("--server-seed, --seed-key and --items go with an outcome.");
+  if (!path && !values.proof) throw new UsageError(USAGE);
+  if (values.root && !values.proof) throw new UsageError("--root goes with --proof.");
+  if ((values["server-seed"] || values.items || values["seed-key"] !== undefined) && !path) {
+    throw new UsageError("--server-seed, --seed-key and --items go with an outcome.");
   }
+  const policyText = values.policy === undefined ? undefined : await readFileText(values.policy);
   try {
-    if (seedKey !== undefined) readPublicKey(values, "seed-key", "--seed-key");
+    if (values["seed-key"] !== undefined) readPublicKey(values, "seed-key", "--seed-key");
+    if (values["root-key"] !== undefined) readRootKey(values["root-key"], "--root-key");
+    if (values.key !== undefined) await readLogKey(values.key, "--key");
+    for (const witness of values.witness ?? []) await readWitnessKey(witness, "--witness");
+    if (policyText !== undefined) await Policy.read(policyText);
   } catch (error) {
-    fail(error.message);
+    throw error instanceof InputError ? new UsageError(error.message) : error;
   }
+  return { ...values, path, policyText };
+}
 
-  const readJSON = (file) => {
-    try {
-      return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file === "-" ? 0 : file)));
-    } catch (error) {
-      fail(`${file}: ${error.message}`);
-    }
-  };
-  // ASCII only, so that a value cannot speak to the terminal.
-  const escape = (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
-  const show = (value) => (JSON.stringify(value) ?? "null").replace(/[^ -~]/g, escape);
+/** What is to be said of the outcome, and of the proof. */
+async function reportsOf(options, outcomeText, outcome) {
+  const { key, policyText: policy, witness: witnesses, root, "root-key": rootKey, "seed-key": seedKey } = options;
+  const proofText = options.proof ? await readFileText(options.proof) : "";
+  const isLogProof = proofText.startsWith(PROOF_BEGINNING);
+  if (isLogProof && (outcomeText === undefined || root || rootKey)) {
+    throw new UsageError("A tlog-proof goes with an outcome, --key, --policy and --witness.");
+  }
+  if (!isLogProof && (key || policy !== undefined || witnesses)) {
+    throw new UsageError("--key, --policy and --witness go with the --proof of a draw, a tlog-proof.");
+  }
+  if (outcome && !("outcome" in outcome) && "root" in outcome && !options.proof) {
+    if (!rootKey) throw new UsageError("A root goes with --root-key.");
+    return [await checkRoot(outcome, rootKey)];
+  }
+  if (rootKey && !options.proof) throw new UsageError("--root-key goes with a root or a Merkle proof.");
 
-  const read = path && readJSON(path);
-  if (path && !isObject(read)) fail(`${path} holds no JSON object`);
-  const outcome = path && revealedSeed(unwrapped(read));
-  const seed = values["server-seed"] ?? outcome?.serverSeed;
+  const itemsText = options.items ? await readFileText(options.items) : undefined;
+  const items = options.items && parseJSON(options.items, itemsText);
+  const seed = options["server-seed"] ?? outcome?.serverSeed;
   const reports = [];
   if (seed) {
-    const trace = values.trace ? (step) => console.log(show(step)) : undefined;
+    const trace = options.trace ? (step) => console.log(show(step)) : undefined;
     const isSeedAlone = "seedProof" in outcome && !("endpoint" in outcome) && !("outcome" in outcome);
     reports.push(
       isSeedAlone
         ? await checkSeedProof(outcome, { serverSeed: seed, seedKey, trace })
-        : await verify(outcome, seed, values.items && readJSON(values.items), trace, seedKey));
-  } else if (!values.proof) {
-    fail("Give the --server-seed.");
+        : await verify(outcome, seed, items, trace, seedKey));
+  } else if (!options.proof) {
+    throw new UsageError("Give the --server-seed.");
   }
-  if (values.proof) reports.push(await checkProof(readJSON(values.proof), { root: values.root, outcome }));
+  if (isLogProof) reports.push(await checkLogProof(outcomeText, proofText, { key, policy, witnesses, items: itemsText }));
+  else if (options.proof) reports.push(await checkProof(parseJSON(options.proof, proofText), { root, outcome, rootKey }));
+  return reports;
+}
 
-  for (const { name, ok, expected, actual } of reports.flatMap((report) => report.checks)) {
-    console.log(`${ok ? "ok   " : ok === null ? "?    " : "FAIL "} ${name}`);
-    if (ok === null) console.log(`      needed:   ${expected}`);
-    else if (!ok) console.log(`      computed: ${show(expected)}\n      claimed:  ${show(actual)}`);
-    else if (name === "seedProof") {
-      console.log("      This is the only server seed that the chain could have had, for the key");
-      console.log(`      ${outcome.seedProof.publicKey.toLowerCase()}${seedKey ? "." : ","}`);
-      if (!seedKey) {
-        console.log("      which the record itself names. Compare it with the one you noted, or give --seed-key.");
-      }
+function printCheck({ name, ok, expected, actual, detail }, outcome, isTrusted) {
+  const found = ok && detail ? `: ${show(detail).slice(1, -1)}` : "";
+  console.log(`${ok ? "ok   " : ok === null ? "?    " : "FAIL "} ${show(name).slice(1, -1)}${found}`);
+  if (ok === null) console.log(`      needed:   ${expected}`);
+  else if (!ok) console.log(`      computed: ${show(expected)}\n      claimed:  ${show(actual)}`);
+  else if (name === "seedProof") {
+    console.log("      This is the only server seed that the chain could have had, for the key");
+    console.log(`      ${outcome.seedProof.publicKey.toLowerCase()}${isTrusted ? "." : ","}`);
+    if (!isTrusted) {
+      console.log("      which the record itself names. Compare it with the one you noted, or give --seed-key.");
     }
   }
-  const results = reports.flatMap((report) => report.checks.map((check) => check.ok));
+}
+
+async function main(args) {
+  const options = await readOptions(args);
+  if (options.help) return console.log(USAGE);
+  const { path } = options;
+  const text = path && (await readFileText(path));
+  const read = path && parseJSON(path, text);
+  if (path && !isObject(read)) throw new UsageError(`${path} holds no JSON object`);
+  const outcome = path && revealedSeed(unwrapped(read));
+  const checks = (await reportsOf(options, text, outcome)).flatMap((report) => report.checks);
+  for (const check of checks) printCheck(check, outcome, Boolean(options["seed-key"]));
+  const results = checks.map((check) => check.ok);
   const [words, code] = results.includes(false) ? ["NOT verified", 1] : results.includes(null) ? ["cannot check", 2] : ["verified", 0];
   console.log(words);
   process.exitCode = code;
@@ -973,5 +1512,13 @@ async function main(args) {
 
 if (typeof process !== "undefined" && process.argv?.[1]) {
   const [{ realpathSync }, { pathToFileURL }] = await Promise.all([import("node:fs"), import("node:url")]);
-  if (import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) await main(process.argv.slice(2));
+  if (import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
+    try {
+      await main(process.argv.slice(2));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      console.error(error.message);
+      process.exitCode = 2;
+    }
+  }
 }

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks seed proofs and Merkle proofs.
+"""Recomputes a Fairdraw outcome from the server seed it was drawn with, and checks seed proofs, Merkle proofs, roots
+and log proofs.
 
     python3 fairdraw_verify.py outcome.json --server-seed HEX [--items items.json]
     python3 fairdraw_verify.py rotation.json [--seed-key HEX]
-    python3 fairdraw_verify.py [outcome.json …] --proof proof.json [--root HEX]
+    python3 fairdraw_verify.py [outcome.json …] --proof proof.json [--root HEX] [--root-key BASE64]
+    python3 fairdraw_verify.py root.json --root-key BASE64
+    python3 fairdraw_verify.py outcome.json --proof draw.tlog-proof --key VKEY [--policy FILE] [--witness VKEY]
 
 Exit code 0: every check passed. 1: at least one failed; it is named, with what was computed and what was
 claimed. 2: wrong usage or an unreadable file.
@@ -16,6 +19,7 @@ CPython never fuses a multiplication with an addition. Where order matters (sums
 
 import argparse
 import base64
+import datetime
 import hashlib
 import hmac
 import json
@@ -75,6 +79,19 @@ def string(source, name, pattern=r"(?s).*", expected="a string", label=None):
 
 def hex_hash(source, name, label=None):
     return string(source, name, "[0-9a-f]{64}", "64 lowercase hex digits", label)
+
+
+def base64_bytes(source, name, size, label=None):
+    """Bytes in base64, in their one spelling: padded, without line breaks or stray bits; `size` of them, if it is given."""
+    value = source.get(name)
+    expected = "base64" if size is None else "%d bytes in base64" % size
+    try:
+        decoded = base64.b64decode(value.encode("ascii"), validate=True)
+        if base64.b64encode(decoded).decode("ascii") == value and size in (None, len(decoded)):
+            return decoded
+    except (AttributeError, ValueError):
+        pass
+    raise InputError(label or name, expected, value)
 
 
 def dictionary(value, name):
@@ -574,6 +591,45 @@ class VRFProof:
 
 
 # ---------------------------------------------------------------------------------------------------------
+# Ed25519 (RFC 8032), checked, on the same curve
+
+BASE = "58" + "66" * 31
+
+
+def decompress(encoded):
+    """The point that 32 bytes stand for; None if they are no point's one encoding."""
+    number = int.from_bytes(encoded, "little")
+    y, sign = number & 2**255 - 1, number >> 255
+    is_square, x = square_root_of_ratio((y * y - 1) % P, (D * y * y + 1) % P)
+    if y >= P or not is_square or (x == 0 and sign):
+        return None
+    x = P - x if sign else x
+    return x, y, 1, x * y % P
+
+
+def compress(point):
+    x, y, z, _ = point
+    z_inverse = pow(z, P - 2, P)
+    return (y * z_inverse % P | (x * z_inverse % P & 1) << 255).to_bytes(32, "little")
+
+
+def verify_ed25519(public_key, message, signature):
+    """Whether a signature of 64 bytes is the public key's over the message.
+
+    The equation is S·B = R + k·A, without the cofactor: S·B - k·A must have R as its encoding, bit for bit. S must be
+    below the group's order. The public key A must be encoded canonically and not be of small order, for which one
+    signature would hold for many messages.
+    """
+    if len(public_key) != 32 or len(signature) != 64:
+        return False
+    key, s = decompress(public_key), int.from_bytes(signature[32:], "little")
+    if key is None or s >= ORDER or doubled(doubled(doubled(key)))[0] == 0:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + public_key + message).digest(), "little") % ORDER
+    return compress(combine(s, decompress(bytes.fromhex(BASE)), k, key)) == signature[:32]
+
+
+# ---------------------------------------------------------------------------------------------------------
 # Checks
 
 
@@ -601,13 +657,16 @@ class Checks:
     def __init__(self):
         self.checks = []
 
-    def same(self, name, expected, actual):
-        self.checks.append({"name": name, "ok": same_json(expected, actual), "expected": expected, "actual": actual})
-        return self.checks[-1]["ok"]
+    def add(self, name, ok, expected, actual, detail=None):
+        check = {"name": name, "ok": ok, "expected": expected, "actual": actual}
+        self.checks.append(check if detail is None else {**check, "detail": detail})
+        return ok
+
+    def same(self, name, expected, actual, detail=None):
+        return self.add(name, same_json(expected, actual), expected, actual, detail)
 
     def refuse(self, error):
-        ok = None if isinstance(error, MissingError) else False
-        self.checks.append({"name": error.parameter, "ok": ok, "expected": error.expected, "actual": error.actual})
+        self.add(error.parameter, None if isinstance(error, MissingError) else False, error.expected, error.actual)
 
     def report(self):
         return {"ok": all(check["ok"] is True for check in self.checks), "checks": self.checks}
@@ -774,11 +833,39 @@ def merkle_node(left, right):
     return hashlib.sha256(b"\x01" + bytes.fromhex(left) + bytes.fromhex(right)).hexdigest()
 
 
-def check_proof(proof, root=None, outcome=None):
+def read_root_key(key, label="rootKey"):
+    return base64_bytes({"key": key}, "key", 32, label)
+
+
+def add_root_signature(checks, record, key):
+    """Checks a daily root's signature; a proof has the members of its root."""
+    trusted = read_root_key(key)
+    date = string(record, "date", "[0-9]{4}-[0-9]{2}-[0-9]{2}", "a date, YYYY-MM-DD")
+    previous = string(record, "previousRoot", "([0-9a-f]{64})?", "64 lowercase hex digits, or empty")
+    count = integer(record, "leafCount", 0, MAX_SAFE)
+    root = hex_hash(record, "root") if count else string(record, "root", "", "empty for a day without outcomes")
+    signature = base64_bytes(record, "signature", 64)
+    signed = "%s|%s|%d|%s" % (date, root, count, previous)
+    expected = "the signature of %s over %s" % (key, signed)
+    checks.add("signature", verify_ed25519(trusted, signed.encode("ascii"), signature), expected, record["signature"])
+
+
+def check_root(root, key):
+    """Checks that a daily root is signed by `key`, the server's public key in base64. Returns what verify() returns."""
+    checks = Checks()
+    try:
+        add_root_signature(checks, dictionary(root, "root"), key)
+    except InputError as error:
+        checks.refuse(error)
+    return checks.report()
+
+
+def check_proof(proof, root=None, outcome=None, root_key=None):
     """Checks that a proof leads from its leaf to its root, by the one path its index and leaf count allow.
 
-    A proof brings its own root along, so it proves something only against a root from elsewhere: give that as
-    `root`. Given the `outcome`, the leaf must be that outcome's. Returns what verify() returns.
+    A proof brings its own root along, so it proves something only against a root from elsewhere, or against the key
+    that signs roots: give that as `root` or `root_key`. Given the `outcome`, the leaf must be that outcome's. Returns
+    what verify() returns.
     """
     checks = Checks()
     try:
@@ -823,6 +910,378 @@ def check_proof(proof, root=None, outcome=None):
             checks.same("root", node, proof.get("root"))
             if root is not None:
                 checks.same("published root", node, root)
+        if root_key is not None:
+            add_root_signature(checks, proof, root_key)
+    except InputError as error:
+        checks.refuse(error)
+    return checks.report()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The continuous log: c2sp.org's tlog-proof, signed-note, tlog-checkpoint, tlog-cosignature and tlog-policy, checked.
+
+PROOF_BEGINNING = "c2sp.org/tlog-proof@v1"
+DECIMAL = "0|[1-9][0-9]{0,15}"
+MAX_SIGNATURES = 64
+# A key's name has no white space, no control characters and no plus.
+KEY_NAME = r"[^\x00-\x20\x7f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]+"
+LOG_KEY, WITNESS_KEY, OTHER_WITNESS_KEY = 0x01, 0x04, 0x06  # the last is ML-DSA-44: a policy may name it, nothing checks it here
+KEY_SIZES = {LOG_KEY: 32, WITNESS_KEY: 32, OTHER_WITNESS_KEY: 1312}
+TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},:]|[^][{},:"\s]+')
+
+# The canonical text of a draw: this line, then one for each of these, each ended by a line feed.
+TEXT_BEGINNING = "fairdraw/outcome/v1"
+TEXT_LINES = "shortId created endpoint serverHash cursor nonce clientSeed items parameters outcome".split()
+# The members of an outcome that are no parameters of its draw; the third line has those that a look-up adds.
+NO_PARAMETERS = set(
+    "outcome endpoint clientSeed serverHash nonce cursor count created shortId permalink mode serverSeed commitId "
+    "verified reason reasonCode items notation seedProof next".split()
+)
+
+
+def json_tokens(text, name):
+    """The tokens of a JSON text as they are spelled, without the white space between them."""
+
+    def refuse(constant):
+        raise ValueError("%s is not JSON" % constant)
+
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        raise InputError(name, "JSON", text) from None
+    return TOKEN.findall(text)
+
+
+def spelled_members(text, name):
+    """A JSON object's members by name, each as it is spelled."""
+    tokens = json_tokens(text, name)
+    if tokens[0] != "{":
+        raise InputError(name, "a JSON object", text)
+    members, member, value, depth = {}, None, [], 0
+    for token in tokens[1:-1] + [","]:
+        if depth == 0 and member is None:
+            member = token[1:-1]
+            if token == ",":  # only after the last member of none
+                break
+            if "\\" in member or member in members:
+                raise InputError(name, "a JSON object that names each member once, without escapes", token)
+        elif depth == 0 and token == ",":
+            members[member] = "".join(value)
+            member, value = None, []
+        elif value or token != ":":
+            depth += (token in ("[", "{")) - (token in ("]", "}"))
+            value.append(token)
+    return members
+
+
+def spelled_outcome(text):
+    """An outcome's members as they are spelled: what unwrapped() is for parsed JSON."""
+    record = spelled_members(text, "outcome")
+    inner = record.get("outcome", "")
+    if "endpoint" in record or not inner.startswith("{"):
+        return record
+    outcome = spelled_members(inner, "outcome")
+    if "endpoint" not in outcome:
+        return record
+    return {**outcome, "items": record["items"]} if "items" in record else outcome
+
+
+def plain(outcome, name):
+    """A member that is text; None if there is none."""
+    spelled = outcome.get(name, "")
+    return json.loads(spelled) if spelled.startswith('"') else None
+
+
+def sha256_hex(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def text_of(outcome, items):
+    """The lines that a draw's canonical text must have for this outcome; `items` are their JSON, compact, or None."""
+    client_seed, takes_items = plain(outcome, "clientSeed"), plain(outcome, "endpoint") in ("shuffle", "pick")
+    lines = {name: plain(outcome, name) for name in ("shortId", "endpoint", "serverHash")}
+    lines.update((name, outcome.get(name)) for name in ("created", "cursor", "nonce", "outcome"))
+    lines["clientSeed"] = client_seed if client_seed is None else sha256_hex(utf8(client_seed, "clientSeed"))
+    if takes_items:
+        lines["items"] = items if items is None else sha256_hex(utf8(items, "items"))
+    else:
+        lines["items"] = ""
+    parameters = ['"%s":%s' % member for member in outcome.items() if member[0] not in NO_PARAMETERS]
+    lines["parameters"] = "{%s}" % ",".join(parameters)
+    return lines
+
+
+def add_text(checks, outcome, items, text):
+    """Checks that a canonical text says what the outcome says."""
+    try:
+        lines = text.decode("utf-8").split("\n")
+    except ValueError:
+        lines = []
+    if len(lines) != len(TEXT_LINES) + 2 or lines[0] != TEXT_BEGINNING or lines[-1] != "":
+        expected = "%s and %d lines, each ended by a line feed" % (TEXT_BEGINNING, len(TEXT_LINES))
+        checks.add("text", False, expected, text.decode("utf-8", "replace"))
+        return
+    expected = text_of(outcome, items)
+    for name, line in zip(TEXT_LINES, lines[1:]):
+        if name == "items" and expected[name] is None and re.fullmatch("[0-9a-f]{64}", line):
+            checks.same("text.items", line, line, "by its hash only, since the items are not given")
+        else:
+            checks.same("text." + name, expected[name], line)
+
+
+def add_implied(checks, outcome):
+    """Checks what the text does not say because the values do: how many they are, and that the draw was a live one."""
+    endpoint, count = plain(outcome, "endpoint"), None
+    value = json.loads(outcome.get("outcome", "null"), parse_int=str, parse_float=str)
+    if endpoint == "pick":
+        count = 1
+    elif endpoint == "bytes" and isinstance(value, str):
+        is_hex = plain(outcome, "encoding") == "hex"
+        count = len(value) // 2 if is_hex else len(value) // 4 * 3 - value.count("=")
+    elif endpoint == "dice" and isinstance(value, dict) and isinstance(value.get("rolls"), list):
+        count = len(value["rolls"])
+    elif isinstance(value, list):
+        count = len(value)
+    checks.same("count", None if count is None else str(count), outcome.get("count"))
+    checks.same("mode", "live", plain(outcome, "mode"))
+
+
+class NoteKey:
+    """A key as signed-note spells it: name+hash+base64."""
+
+    def __init__(self, vkey, label, algorithms):
+        expected = "a key, name+hash+base64, of the type 0x%02x" % algorithms[0]
+        match = re.fullmatch("(%s)\\+([0-9a-fA-F]{8})\\+(.+)" % KEY_NAME, vkey if isinstance(vkey, str) else "")
+        if not match:
+            raise InputError(label, expected, vkey)
+        material = base64_bytes({"key": match[3]}, "key", None, label)
+        digest = hashlib.sha256(utf8(match[1], label) + b"\n" + material).digest()
+        if not material or material[0] not in algorithms or len(material) != 1 + KEY_SIZES[material[0]]:
+            raise InputError(label, expected, vkey)
+        if digest[:4].hex() != match[2].lower():
+            raise InputError(label, "a key whose hash is that of its name and base64, " + digest[:4].hex(), vkey)
+        self.name, self.id, self.algorithm, self.key = match[1], digest[:4], material[0], material[1:]
+        self.label = "%s+%s" % (self.name, self.id.hex())
+
+
+def read_log_key(vkey, label="key"):
+    return NoteKey(vkey, label, (LOG_KEY,))
+
+
+def read_witness_key(vkey, label="witness"):
+    return NoteKey(vkey, label, (WITNESS_KEY,))
+
+
+class Policy:
+    """A tlog-policy, read: its logs, its witnesses by name, its groups in order, its quorum."""
+
+    def __init__(self, text):
+        self.logs, self.witnesses, self.groups, self.quorum = [], {}, {}, None
+        self.members = set()
+        for number, line in enumerate((text if isinstance(text, str) else "").split("\n"), 1):
+            words = [word for word in re.split("[ \t]+", line) if word]
+            if re.search("[\x00-\x08\x0b-\x1f\x7f]", line) or not self.read(words, "policy, line %d" % number):
+                raise InputError("policy, line %d" % number, "a line of a tlog-policy", line)
+        if self.quorum is None:
+            raise InputError("policy", "a tlog-policy with a line for its quorum", text)
+
+    def read(self, words, label):
+        """Takes in one line; False if it is none of a policy."""
+        kind, words = (words[0], words[1:]) if words else ("#", [])
+        if kind.startswith("#"):
+            return True
+        if kind == "log" and len(words) in (1, 2):
+            self.logs.append(read_log_key(words[0], label))
+            return len({log.key for log in self.logs}) == len(self.logs)
+        if kind == "witness" and len(words) in (2, 3) and self.is_new(words[0]):
+            self.witnesses[words[0]] = NoteKey(words[1], label, (WITNESS_KEY, OTHER_WITNESS_KEY))
+            return len({witness.key for witness in self.witnesses.values()}) == len(self.witnesses)
+        if kind == "group" and len(words) >= 3 and self.is_new(words[0]):
+            name, threshold, *members = words
+            number = {"any": "1", "all": str(len(members))}.get(threshold, threshold)
+            if not re.fullmatch("[1-9][0-9]{0,8}", number) or int(number) > len(members):
+                return False
+            if len(set(members)) < len(members) or any(self.is_new(one) or one == "none" or one in self.members for one in members):
+                return False
+            self.members.update(members)
+            self.groups[name] = int(number), members
+            return True
+        if kind == "quorum" and len(words) == 1 and self.quorum is None:
+            self.quorum = words[0]
+            return self.quorum == "none" or not self.is_new(self.quorum)
+        return False
+
+    def is_new(self, name):
+        return name != "none" and name not in self.witnesses and name not in self.groups
+
+    def add_quorum(self, checks, cosigned):
+        """Checks that those who cosigned are enough."""
+        witnessed = set(cosigned)
+        for name, (threshold, members) in self.groups.items():
+            if sum(member in witnessed for member in members) >= threshold:
+                witnessed.add(name)
+        if self.quorum == "none":
+            checks.same("quorum", "none", "none", "the policy wants no cosignatures")
+            return
+        expected = self.quorum
+        if self.quorum in self.groups:
+            threshold, members = self.groups[self.quorum]
+            expected += ": %d of %s" % (threshold, ", ".join(members))
+        checks.add("quorum", self.quorum in witnessed, expected, cosigned, ", ".join(cosigned))
+
+
+class Note:
+    """A signed note, read."""
+
+    def __init__(self, text, label):
+        expected = "a signed note: text, an empty line, 1 to %d lines of signatures" % MAX_SIGNATURES
+        body, gap, signed = text.rpartition("\n\n")
+        lines = signed.split("\n")
+        if not gap or lines.pop() != "" or not 1 <= len(lines) <= MAX_SIGNATURES or re.search("[\x00-\x09\x0b-\x1f]", text):
+            raise InputError(label, expected, text)
+        self.text, self.signatures = utf8(body + "\n", label), []
+        for line in lines:
+            match = re.fullmatch("\u2014 (%s) ([A-Za-z0-9+/=]+)" % KEY_NAME, line)
+            signature = match and base64_bytes({"signature": match[2]}, "signature", None, label)
+            if not match or len(signature) < 5:
+                raise InputError(label, expected, line)
+            self.signatures.append((match[1], signature[:4], signature[4:]))
+
+    def of(self, key):
+        return [signature for name, id, signature in self.signatures if (name, id) == (key.name, key.id)]
+
+    def signers(self):
+        return ["%s+%s" % (name, id.hex()) for name, id, _ in self.signatures]
+
+    def is_signed(self, key, signature):
+        return verify_ed25519(key.key, self.text, signature)
+
+    def cosigned_at(self, key, signature):
+        """When a witness says that it signed, in seconds since 1970; None if the cosignature does not hold."""
+        time = int.from_bytes(signature[:8], "big")
+        message = b"cosignature/v1\ntime %d\n" % time + self.text
+        return time if time < 2**63 and verify_ed25519(key.key, message, signature[8:]) else None
+
+
+class LogProof:
+    """A tlog-proof, read: the extra text, the index, the path's hashes, the checkpoint."""
+
+    def __init__(self, text):
+        head, gap, note = (text if isinstance(text, str) else "").partition("\n\n")
+        beginning, *lines = head.split("\n")
+        if beginning != PROOF_BEGINNING or not gap:
+            raise InputError("proof", "a tlog-proof: the line %s, …, an empty line, a checkpoint" % PROOF_BEGINNING, text)
+        extra = lines.pop(0) if lines and lines[0].startswith("extra ") else None
+        self.text = base64_bytes({"extra": extra and extra[6:]}, "extra", None)
+        index = lines.pop(0) if lines else None
+        if not index or not re.fullmatch("index (%s)" % DECIMAL, index) or int(index[6:]) > MAX_SAFE:
+            raise InputError("index", "a line index and a number", index)
+        self.index = int(index[6:])
+        self.path = [base64_bytes({"hash": line}, "hash", 32, "path[%d]" % level) for level, line in enumerate(lines)]
+        self.note = Note(note, "checkpoint")
+        self.origin, size, root, *more = note[: note.rindex("\n\n")].split("\n") + [""] * 2
+        if not re.fullmatch(DECIMAL, size) or int(size) > MAX_SAFE or not self.origin or "" in more[:-2]:
+            raise InputError("checkpoint", "an origin, a size and a root, each on a line", note)
+        self.size = int(size)
+        self.root = base64_bytes({"root": root}, "root", 32, "checkpoint")
+
+
+def path_sides(index, size):
+    """Where the siblings stand, from an entry up to the root. The last node of a level may have none: it moves up."""
+    last, sides = size - 1, []
+    while last > 0:
+        if index % 2:
+            sides.append("left")
+        elif index < last:
+            sides.append("right")
+        index, last = index // 2, last // 2
+    return sides
+
+
+def add_path(checks, proof, entry):
+    """Checks that the entry is in the checkpoint's tree, by the one path that its index and the size allow."""
+    if proof.index >= proof.size:
+        raise InputError("index", "below the checkpoint's size, %d" % proof.size, proof.index)
+    sides = path_sides(proof.index, proof.size)
+    if not checks.same("path", len(sides), len(proof.path), "entry %d of %d" % (proof.index, proof.size)):
+        return
+    node = hashlib.sha256(b"\x00" + entry.encode("ascii")).digest()
+    for side, sibling in zip(sides, proof.path):
+        left, right = (sibling, node) if side == "left" else (node, sibling)
+        node = hashlib.sha256(b"\x01" + left + right).digest()
+    computed, told = (base64.b64encode(root).decode("ascii") for root in (node, proof.root))
+    checks.same("root", computed, told, told)
+
+
+def add_log_signature(checks, proof, logs):
+    """Checks that one of these logs signed the checkpoint, and none of them wrongly."""
+    names = sorted({log.name for log in logs})
+    checks.add("origin", proof.origin in names, names[0] if len(names) == 1 else names, proof.origin, proof.origin)
+    logs = [log for log in logs if log.name == proof.origin] or logs
+    labels = [log.label for log in logs]
+    results = [(log.label, proof.note.is_signed(log, signature)) for log in logs for signature in proof.note.of(log)]
+    ok = bool(results) and all(result for _, result in results)
+    actual = [label + ("" if result else ", a signature that does not hold") for label, result in results]
+    actual = actual or ["not by this key, but by " + signer for signer in proof.note.signers()]
+    checks.add("signature", ok, labels, actual, ", ".join(label for label, _ in results))
+
+
+def time_text(seconds):
+    if seconds >= 253402300800:  # from the year 10000 on
+        return "%d s after 1970" % seconds
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def add_cosignatures(checks, proof, witnesses, required):
+    """Checks the cosignatures of these witnesses; returns the names of those who cosigned."""
+    cosigned = []
+    for name, key in witnesses.items():
+        found = proof.note.of(key) if key.algorithm == WITNESS_KEY else []
+        times = [proof.note.cosigned_at(key, signature) for signature in found]
+        if found and None not in times:
+            cosigned.append(name)
+            checks.same("witness " + name, key.label, key.label, "cosigned at " + time_text(max(times)))
+        elif found:
+            checks.add("witness " + name, False, key.label, key.label + ", a cosignature that does not hold")
+        elif key.key in required:
+            absent = ["not by this key, but by " + signer for signer in proof.note.signers()]
+            checks.add("witness " + name, False, key.label, absent)
+    return cosigned
+
+
+def check_log_proof(outcome, proof, key=None, policy=None, witnesses=(), items=None):
+    """Checks that a draw stands in the log: `outcome` and `proof` are texts, as the server answered them.
+
+    `key` is the log's key as you noted it, name+hash+base64; `policy` the text of a tlog-policy, which may name logs,
+    witnesses and a quorum; `witnesses` are keys of witnesses each of which must have cosigned. `items` is the JSON text
+    of what was given to a shuffle or a pick, unless the outcome has it. Values are compared as they are spelled.
+
+    Returns what verify() returns. A check may also have a "detail", which tells what was found.
+    """
+    checks = Checks()
+    try:
+        policy = Policy(policy) if policy is not None else None
+        logs = [read_log_key(key)] if key is not None else policy.logs if policy else []
+        named = dict(policy.witnesses) if policy else {}
+        required = [read_witness_key(vkey) for vkey in witnesses]
+        for witness in required:
+            if all(witness.key != other.key for other in named.values()):
+                named[witness.label if witness.name in named else witness.name] = witness
+        proof, outcome = LogProof(proof), spelled_outcome(outcome)
+        items = outcome.get("items") if items is None else "".join(json_tokens(items, "items"))
+
+        add_text(checks, outcome, items, proof.text)
+        add_implied(checks, outcome)
+        entry = "draw " + sha256_hex(proof.text)
+        checks.same("entry", entry, entry, entry)
+        add_path(checks, proof, entry)
+        if not logs:
+            raise MissingError("key", "the log's key, or a policy that names a log", None)
+        add_log_signature(checks, proof, logs)
+        cosigned = add_cosignatures(checks, proof, named, {witness.key for witness in required})
+        if policy:
+            policy.add_quorum(checks, cosigned)
     except InputError as error:
         checks.refuse(error)
     return checks.report()
@@ -832,21 +1291,31 @@ def check_proof(proof, root=None, outcome=None):
 # Command line
 
 
-def read_json(path):
+def read_text(path):
+    try:
+        with open(0 if path == "-" else path, "rb") as file:
+            return file.read().decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        print("%s: %s" % (path, error), file=sys.stderr)
+        sys.exit(2)
+
+
+def read_json(path, text=None):
     def refuse(constant):
         raise ValueError("%s is not JSON" % constant)
 
     try:
-        with open(0 if path == "-" else path, "rb") as file:
-            return json.loads(file.read().decode("utf-8-sig"), parse_constant=refuse)
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(read_text(path) if text is None else text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
         print("%s: %s" % (path, error), file=sys.stderr)
         sys.exit(2)
 
 
 def print_report(report):
     for check in report["checks"]:
-        print("%-5s %s" % ({True: "ok", False: "FAIL", None: "?"}[check["ok"]], check["name"]))
+        name = json.dumps(check["name"])[1:-1]  # ASCII only, so that a name cannot speak to the terminal
+        detail = ": " + json.dumps(check["detail"])[1:-1] if check["ok"] and check.get("detail") else ""
+        print("%-5s %s%s" % ({True: "ok", False: "FAIL", None: "?"}[check["ok"]], name, detail))
         if check["ok"] is None:
             print("      needed:   " + check["expected"])
         elif not check["ok"]:
@@ -861,17 +1330,23 @@ def print_key(key, trusted):
         print("      which the record itself names. Compare it with the one you noted, or give --seed-key.")
 
 
-def main():
-    description = "Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof. - reads standard input."
+def read_options():
+    description = "Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof, a root, a log proof. - reads standard input."
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("outcome", nargs="?", help="the draw's JSON, or a rotation's")
+    parser.add_argument("outcome", nargs="?", help="the draw's JSON, or a rotation's, or a daily root")
     parser.add_argument("--server-seed", metavar="HEX", help="the revealed seed (default: the outcome's own)")
     parser.add_argument(
         "--items", metavar="FILE", help="JSON array: the items given to a shuffle or a pick (default: the outcome's own)"
     )
     parser.add_argument("--seed-key", metavar="HEX", help="the server's public key for seeds, as you noted it before")
-    parser.add_argument("--proof", metavar="FILE", help="the JSON of a Merkle proof")
-    parser.add_argument("--root", metavar="HEX", help="the root the proof has to lead to")
+    parser.add_argument("--proof", metavar="FILE", help="the JSON of a Merkle proof, or a draw's tlog-proof")
+    parser.add_argument("--root", metavar="HEX", help="the root the Merkle proof has to lead to")
+    parser.add_argument("--root-key", metavar="BASE64", help="the key that has to have signed the root")
+    parser.add_argument("--key", metavar="VKEY", help="the log's key, as you noted it: who has to have signed the tlog-proof")
+    parser.add_argument("--policy", metavar="FILE", help="a tlog-policy: logs, witnesses and the quorum of the tlog-proof")
+    parser.add_argument(
+        "--witness", metavar="VKEY", action="append", default=[], help="a witness that has to have cosigned it; may be repeated"
+    )
     parser.add_argument("--trace", action="store_true", help="print every step of the derivation as a line of JSON")
     options = parser.parse_args()
     if not options.outcome and not options.proof:
@@ -881,20 +1356,43 @@ def main():
     if (options.server_seed or options.items or options.seed_key is not None) and not options.outcome:
         parser.error("--server-seed, --seed-key and --items go with an outcome")
 
-    if options.seed_key is not None:
-        try:
+    options.policy_text = None if options.policy is None else read_text(options.policy)
+    try:
+        if options.seed_key is not None:
             read_public_key(vars(options), "seed_key", "--seed-key")
-        except InputError as error:
-            parser.error(str(error))
+        if options.root_key is not None:
+            read_root_key(options.root_key, "--root-key")
+        if options.key is not None:
+            read_log_key(options.key, "--key")
+        for witness in options.witness:
+            read_witness_key(witness, "--witness")
+        if options.policy is not None:
+            Policy(options.policy_text)
+    except InputError as error:
+        parser.error(str(error))
+    return parser, options
 
-    outcome = read_json(options.outcome) if options.outcome else None
-    if options.outcome and not isinstance(outcome, dict):
-        parser.error("%s holds no JSON object" % options.outcome)
-    outcome = outcome and revealed_seed(unwrapped(outcome))
-    reports = []
+
+def reports_of(parser, options, text, outcome):
+    """What is to be said of the outcome, and of the proof."""
+    proof_text = read_text(options.proof) if options.proof else ""
+    is_log_proof = proof_text.startswith(PROOF_BEGINNING)
+    if is_log_proof and (text is None or options.root or options.root_key):
+        parser.error("a tlog-proof goes with an outcome, --key, --policy and --witness")
+    if not is_log_proof and (options.key or options.policy or options.witness):
+        parser.error("--key, --policy and --witness go with the --proof of a draw, a tlog-proof")
+    if outcome and "outcome" not in outcome and "root" in outcome and not options.proof:
+        if not options.root_key:
+            parser.error("a root goes with --root-key")
+        return [check_root(outcome, options.root_key)]
+    if options.root_key and not options.proof:
+        parser.error("--root-key goes with a root or a Merkle proof")
+
+    items_text = read_text(options.items) if options.items else None
+    items = read_json(options.items, items_text) if options.items else None
     seed = options.server_seed or (outcome and outcome.get("serverSeed"))
+    reports = []
     if seed:
-        items = read_json(options.items) if options.items else None
         trace = (lambda step: print(json.dumps(step))) if options.trace else None
         if "seedProof" in outcome and "endpoint" not in outcome and "outcome" not in outcome:
             reports.append(check_seed_proof(outcome, seed, options.seed_key, trace))
@@ -902,8 +1400,21 @@ def main():
             reports.append(verify(outcome, seed, items, trace, options.seed_key))
     elif not options.proof:
         parser.error("give the --server-seed")
-    if options.proof:
-        reports.append(check_proof(read_json(options.proof), options.root, outcome))
+    if is_log_proof:
+        reports.append(check_log_proof(text, proof_text, options.key, options.policy_text, options.witness, items_text))
+    elif options.proof:
+        reports.append(check_proof(read_json(options.proof, proof_text), options.root, outcome, options.root_key))
+    return reports
+
+
+def main():
+    parser, options = read_options()
+    text = read_text(options.outcome) if options.outcome else None
+    outcome = read_json(options.outcome, text) if options.outcome else None
+    if options.outcome and not isinstance(outcome, dict):
+        parser.error("%s holds no JSON object" % options.outcome)
+    outcome = outcome and revealed_seed(unwrapped(outcome))
+    reports = reports_of(parser, options, text, outcome)
 
     for report in reports:
         print_report(report)
