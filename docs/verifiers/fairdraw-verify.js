@@ -969,9 +969,9 @@ export async function checkProof(proof, { root, outcome, trace, rootKey } = {}) 
 
 const PROOF_BEGINNING = "c2sp.org/tlog-proof@v1";
 const DECIMAL = "0|[1-9][0-9]{0,15}";
-const MAX_SIGNATURES = 64;
+const MAX_SIGNATURES = 100;
 // A key's name has no white space, no control characters and no plus.
-const KEY_NAME = "[^\\x00-\\x20\\x7f\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000+]+";
+const KEY_NAME = "[^\\x00-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000+]+";
 // Types of keys. The last is ML-DSA-44: a policy may name it, nothing checks it here.
 const [LOG_KEY, WITNESS_KEY, OTHER_WITNESS_KEY] = [1, 4, 6];
 const KEY_SIZES = { [LOG_KEY]: 32, [WITNESS_KEY]: 32, [OTHER_WITNESS_KEY]: 1312 };
@@ -1098,13 +1098,13 @@ function addImplied(checks, outcome) {
 class NoteKey {
   static async read(vkey, label, types) {
     const expected = `a key, name+hash+base64, of the type 0x0${types[0]}`;
-    const match = new RegExp(`^(${KEY_NAME})\\+([0-9a-fA-F]{8})\\+(.+)$`, "u").exec(typeof vkey === "string" ? vkey : "");
+    const match = new RegExp(`^(${KEY_NAME})\\+([0-9a-f]{8})\\+(.+)$`, "u").exec(typeof vkey === "string" ? vkey : "");
     if (!match) throw new InputError(label, expected, vkey);
     const material = base64Bytes({ key: match[3] }, "key", undefined, label);
     const id = (await sha256(Uint8Array.from([...utf8(match[1], label), 10, ...material]))).slice(0, 8);
     const [type] = material;
     if (!types.includes(type) || material.length !== 1 + KEY_SIZES[type]) throw new InputError(label, expected, vkey);
-    if (id !== match[2].toLowerCase()) {
+    if (id !== match[2]) {
       throw new InputError(label, `a key whose hash is that of its name and base64, ${id}`, vkey);
     }
     return Object.assign(new NoteKey(), { name: match[1], id, type, key: material.subarray(1), label: `${match[1]}+${id}` });
