@@ -13,6 +13,7 @@ from selenium.webdriver.common.keys import Keys
 
 from browser import Browser
 from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_until
+from test_log_proofs import LOG_VKEY, OTHER_VKEY, WITNESS_VKEYS, canonical_text, log_proof
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
 GUIDES = ["verifying", "idempotency", "batches", "webhooks", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
@@ -238,6 +239,70 @@ def test_the_only_possible_seed_is_a_step_of_its_own(browser, verifier):
     browser.click("#by-seeds button")
     browser.wait("#result .verdict", "Verified" if expected == "good" else "Not verified")
     assert dict(steps(browser))["The only possible seed"] == expected and says in browser.text
+
+
+def logged(server, endpoint, items=None):
+  """A draw as it was answered, and its proof in a log that the test keeps."""
+  answer = server.draw(endpoint, {"clientSeed": unique("lögged")}).body.decode()
+  return answer, log_proof(canonical_text(answer, items), cosigners=[0])
+
+
+def check_log_proof(browser, drawn, proof, **more):
+  browser.open("/verify")
+  browser.click("input[value=by-proof]")
+  browser.click("#by-proof summary")
+  for field, value in {"drawn": drawn, "proof": proof, "logKey": LOG_VKEY, **more}.items():
+    browser.fill(f"#{field}", value)
+  browser.click("#by-proof button")
+  return browser.wait("#result .verdict").text
+
+
+@pytest.mark.parametrize("endpoint", DRAWS)
+def test_verify_by_a_log_proof(browser, server, endpoint):
+  items = '["a","b","c"]' if endpoint in ("shuffle", "pick") else None
+  drawn, proof = logged(server, endpoint, items)
+  assert "In the log" in check_log_proof(browser, drawn, proof)
+  assert [state for _, state in steps(browser)] == ["good"] * 4
+  assert ("by its hash only" in browser.text) is (items is not None)
+  # With the items and a witness; with whatever white space a copy and a file bring along.
+  policy = f"witness W {WITNESS_VKEYS[0]}\nquorum W\n"
+  assert "In the log" in check_log_proof(browser, f" {drawn}\n", proof + "\n", givenItems=items or "", policy=policy)
+  assert [name for name, _ in steps(browser)] == ["The logged text", "The entry", "The tree", "The log’s signature", "Witnesses"]
+  assert "cosigned at 2026-11-26T22:56:52Z" in browser.text and "by its hash only" not in browser.text
+
+
+def test_verify_by_a_log_proof_from_files(browser, server, tmp_path):
+  browser.open("/verify")
+  browser.click("input[value=by-proof]")
+  for name, text in zip(("drawn", "proof"), logged(server, "ints")):
+    (tmp_path / name).write_text(text)
+    browser.find(f"#{name}-file").send_keys(str(tmp_path / name))
+    wait_until(lambda: browser.find(f"#{name}").get_attribute("value") == text, "the file is read")
+  browser.fill("#logKey", LOG_VKEY)
+  browser.click("#by-proof button")
+  browser.wait("#result .verdict", "In the log")
+
+
+def test_the_step_of_a_log_proof_that_fails_is_named(browser, server):
+  drawn, proof = logged(server, "ints")
+
+  def states(title, *given, **more):
+    words = check_log_proof(browser, *given, **more)
+    assert "Not verified" in words
+    assert [name for name, state in steps(browser) if state == "bad"] == [title]
+    return words
+
+  other = drawn.replace('"nonce":0', '"nonce":1').replace('"max":100', '"max":99')
+  assert "nonce, parameters" in states("The logged text", other, proof)
+  assert "root" in states("The tree", drawn, proof.replace("\nindex 3\n", "\nindex 2\n"))
+  assert "signature" in states("The log’s signature", drawn, proof, logKey=OTHER_VKEY)
+  assert "key" in states("The log’s signature", drawn, proof, logKey="x")
+  assert "quorum" in states("Witnesses", drawn, proof, policy=f"witness W {WITNESS_VKEYS[1]}\nquorum W\n")
+  assert "policy, line 1" in states("Witnesses", drawn, proof, policy="quorum W\n")
+  assert "proof" in states("The files", drawn, "{}")
+  assert "outcome" in states("The files", "{", proof)
+  # The server is asked for its key where none is given; this log is not the server's.
+  assert "In the log" not in check_log_proof(browser, drawn, proof, logKey="")
 
 
 def test_verify_by_client_seed_and_hash(browser, server):

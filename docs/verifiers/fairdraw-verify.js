@@ -1273,7 +1273,7 @@ function pathSides(index, size) {
 async function addPath(checks, { index, size, path, root }, entry) {
   if (index >= size) throw new InputError("index", `below the checkpoint's size, ${size}`, index);
   const sides = pathSides(index, size);
-  if (!checks.same("path", sides.length, path.length, `entry ${index} of ${size}`)) return;
+  if (!checks.same("path", sides.length, path.length, `index ${index} of ${size} entries`)) return;
   let node = await sha256(Uint8Array.from([0, ...utf8(entry)]));
   for (const [level, side] of sides.entries()) {
     const sibling = hex(path[level]);

@@ -1203,7 +1203,7 @@ def add_path(checks, proof, entry):
     if proof.index >= proof.size:
         raise InputError("index", "below the checkpoint's size, %d" % proof.size, proof.index)
     sides = path_sides(proof.index, proof.size)
-    if not checks.same("path", len(sides), len(proof.path), "entry %d of %d" % (proof.index, proof.size)):
+    if not checks.same("path", len(sides), len(proof.path), "index %d of %d entries" % (proof.index, proof.size)):
         return
     node = hashlib.sha256(b"\x00" + entry.encode("ascii")).digest()
     for side, sibling in zip(sides, proof.path):

@@ -1,9 +1,9 @@
 // Verification in the browser: the public verifier derives the values again, and this page shows its steps.
 import { ask, base, element, followChoice, hex, quiet, readParameters, reason, shown, step, steps as listOfSteps, verdict } from "./common.js";
-import { InputError, checkSeedProof, derive, sameJSON, serverHash as hashOf, unwrapped, verify } from "./fairdraw-verify.js";
+import { InputError, checkLogProof, checkSeedProof, derive, sameJSON, serverHash as hashOf, unwrapped, verify } from "./fairdraw-verify.js";
 
 const result = document.getElementById("result");
-const forms = ["by-id", "by-hash", "by-seeds"].map((id) => document.getElementById(id));
+const forms = ["by-id", "by-hash", "by-seeds", "by-proof"].map((id) => document.getElementById(id));
 const field = (id) => document.getElementById(id);
 const ROWS = 200; // a page stays a page: longer lists are cut, and say so
 
@@ -171,7 +171,63 @@ function addNoted(list, noted, serverHash) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// The three ways in
+// Log proofs
+
+/** The steps of a log proof: their titles, the names of the checks in them, what a good one shows. */
+const LOG_STEPS = [
+  ["The files", /^(proof|extra|outcome|checkpoint)$/, () => []],
+  ["The logged text", /^(text|count|mode|items|clientSeed)(\.|$)/, (checks) => [
+    element("p", {}, "The text says what the draw’s JSON says, line by line."),
+    ...table(["line", "says"], checks.filter((one) => one.name.startsWith("text.")).map(({ name, actual, detail }) =>
+      [name.slice(5), detail ? [hex(actual), ` ${detail}`] : actual.length > 100 ? element("pre", { class: "folded" }, shown(actual)) : element("code", {}, shown(actual))])),
+  ]],
+  ["The entry", /^entry$/, ([entry]) => [element("p", {}, "The text’s SHA-256 is the entry ", hex(entry.detail))]],
+  ["The tree", /^(index|path|root)(\[|$)/, ([path, root]) => [
+    element("p", {}, `It has ${path.detail}. With ${path.actual} hashes from the proof it leads to the root `, hex(root.detail)),
+  ]],
+  ["The log’s signature", /^(origin|signature|key)$/, ([origin, signature]) => [
+    element("p", {}, "The log ", shown(origin.detail), " signed this root, with the key ", shown(signature.detail), "."),
+  ]],
+  ["Witnesses", /^(witness |quorum$|policy)/, (checks) => checks.map((one) =>
+    element("p", {}, shown(one.name), one.detail ? [": ", shown(one.detail)] : ""))],
+];
+
+function logFault({ name, expected, actual }) {
+  const said = (value) => element("code", {}, shown(typeof value === "string" ? value : JSON.stringify(value) ?? "nothing"));
+  return element("p", { class: "bad-text" }, shown(name.replace("text.", "")), " should be ", said(expected), ", and is ", said(actual));
+}
+
+async function byProof() {
+  const text = (id) => field(id).value.trim();
+  const policy = text("policy") ? field("policy").value : undefined;
+  const asked = text("logKey") || policy ? null : await ask("/api/keys");
+  const key = text("logKey") || asked?.body?.log?.vkey;
+  const report = await checkLogProof(field("drawn").value, text("proof") + "\n", { key, policy, items: text("givenItems") || undefined });
+
+  const list = listOfSteps();
+  for (const [title, names, words] of LOG_STEPS) {
+    const checks = report.checks.filter((one) => names.test(one.name));
+    const faults = checks.filter((one) => one.ok === false);
+    const isMissing = checks.some((one) => one.ok === null);
+    if (checks.length) list.add(title, faults.length ? "bad" : isMissing ? "" : "good", faults.length || isMissing ? faults.map(logFault) : words(checks));
+  }
+  const failed = report.checks.filter((one) => one.ok === false).map((one) => one.name.replace("text.", ""));
+  const missing = report.checks.find((one) => one.ok === null);
+  const words = asked ? "The key is the one that this server names. Compare it with the one that you noted."
+    : text("logKey") ? "The key is the one that you gave." : "The policy names the key.";
+  if (failed.length) show(verdict("bad", "Not verified", shown(`What fails: ${failed.join(", ")}.`)), list.list);
+  else if (missing) show(verdict("", "Cannot be checked", shown(`${missing.name} must be ${missing.expected}.`)), list.list);
+  else show(verdict("good", "In the log", "The draw is in the log, as its JSON says. " + words), list.list);
+}
+
+for (const input of document.querySelectorAll("input[data-fills]")) {
+  input.addEventListener("change", async () => {
+    if (input.files.length) field(input.dataset.fills).value = await input.files[0].text();
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// The four ways in
 
 async function byId(text, typed) {
   const shortId = text.trim().replace(/^.*\/o\//, "").replace(/[/?#].*$/, "");
@@ -263,6 +319,7 @@ const ways = {
   "by-id": () => byId(field("shortId").value, field("noted").value),
   "by-hash": () => byHash(field("hash-clientSeed").value, field("hash-serverHash").value),
   "by-seeds": bySeeds,
+  "by-proof": byProof,
 };
 
 for (const form of forms) {
