@@ -375,6 +375,7 @@ def test_every_generators_draw_is_in_the_log(drawn):
         cases += [(answer, proof, given, items is None), (looked_up, proof, given, True)]
         cases += [('{"ok":true,"outcome":%s}' % answer, proof, given, items is None)]  # an entry of a batch's results
         if items:
+            cases += [(answer[:-1] + ',"items":null}', proof, given, False)]
             spaced = answer.replace(',"shortId"', ' ,\r\n\t"shortId" ')
             cases += [('{\n  "items" : %s ,\n  "outcome" : %s }\n' % (items, spaced), proof, given, True)]  # of an export
             cases += [(answer, proof, {**given, "items": " " + items.replace("[],", "[ ] ,") + "\n"}, True)]
@@ -624,6 +625,30 @@ def test_keys():
     assert (failing(other), failing(none)) == (["signature"], ["key"])
     assert none["checks"][-1]["ok"] is None  # nothing failed, but nothing says whose signature is wanted
     assert failing(renamed) == ["origin", "signature"]
+
+
+# A checkpoint that a log of certificates served in 2026, with its key and that of a public witness that cosigned it.
+SERVED = """\
+arche2025h1.staging.ct.transparency.dev
+1432088532
+U7WM79jrzyhGZ5/GUBTpM7NzwdyfFx61t3RovgcC4Ro=
+
+\u2014 arche2025h1.staging.ct.transparency.dev zTM8sQAAAZ5W0WdjBAMARjBEAiBjW5IQf9pvsYLfQFX6hoGREPMHbdQ3urbllzalApkptQIgIpwtEroeW2BXaHAI4kJXFbon5Ch9MNL5zRNZ55lvGt0=
+\u2014 arche2025h1.staging.ct.transparency.dev ui8GwCF1+kWqZrxGdhj4aX3gcw7XUlXQQabg/27lefwhUkzbC3NygNI75MdhL1bfTW9g8Ei59RA23oHP7Ry1k3ZFWwQ=
+\u2014 remora.n621.de 2net5wAAAABqEiEgPlfF3V06o0Y+fHM+J5J9s27wgxxcOVSpZ/2g/KSiXCg9DEZI+aVCIobWX9sXTynk5XeU/zZ0WBxtqB0DrAWfBw==
+"""
+SERVED_LOG = "arche2025h1.staging.ct.transparency.dev+ba2f06c0+AU0vHmlGCS/PdN8b2OaGmKprLI8HKM+dJ472xgFYh15f"
+SERVED_WITNESS = "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2"
+
+
+def test_signatures_of_a_log_and_a_witness_that_others_run():
+    proof = log_proof(SIMPLE_TEXT).split("\n\n")[0] + "\n\n"
+    given = {"key": SERVED_LOG, "witnesses": [SERVED_WITNESS]}
+    calls = [["check_log_proof", SIMPLE, proof + note, given] for note in (SERVED, SERVED.replace("532\n", "533\n"))]
+    served, changed = both(calls)
+    assert failing(served) == ["path"]  # this draw is not in it
+    assert served["checks"][-1]["detail"] == "cosigned at 2026-05-23T21:50:24Z"
+    assert failing(changed) == ["path", "signature", "witness remora.n621.de"]
 
 
 # Cosignatures and policies

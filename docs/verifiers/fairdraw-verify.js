@@ -1056,7 +1056,7 @@ async function textOf(outcome, items) {
   for (const name of ["shortId", "endpoint", "serverHash"]) lines[name] = plain(outcome, name);
   for (const name of ["created", "cursor", "nonce", "outcome"]) lines[name] = outcome.get(name) ?? null;
   lines.clientSeed = clientSeed === null ? null : await sha256(utf8(clientSeed, "clientSeed"));
-  lines.items = !takesItems ? "" : items === null ? null : await sha256(utf8(items, "items"));
+  lines.items = !takesItems ? "" : items === "null" ? null : await sha256(utf8(items, "items"));
   const parameters = [...outcome].filter(([name]) => !NO_PARAMETERS.has(name));
   lines.parameters = `{${parameters.map(([name, spelled]) => `"${name}":${spelled}`).join(",")}}`;
   return lines;
@@ -1348,7 +1348,7 @@ export async function checkLogProof(outcome, proof, { key, policy, witnesses = [
     }
     const read = new LogProof(proof);
     const drawn = spelledOutcome(outcome);
-    const given = items === undefined ? drawn.get("items") ?? null : jsonTokens(items, "items").join("");
+    const given = items === undefined ? drawn.get("items") ?? "null" : jsonTokens(items, "items").join("");
 
     await addText(checks, drawn, given, read.text);
     addImplied(checks, drawn);

@@ -997,13 +997,13 @@ def sha256_hex(data):
 
 
 def text_of(outcome, items):
-    """The lines that a draw's canonical text must have for this outcome; `items` are their JSON, compact, or None."""
+    """The lines that a draw's canonical text must have for this outcome; `items` are their JSON, compact, or null."""
     client_seed, takes_items = plain(outcome, "clientSeed"), plain(outcome, "endpoint") in ("shuffle", "pick")
     lines = {name: plain(outcome, name) for name in ("shortId", "endpoint", "serverHash")}
     lines.update((name, outcome.get(name)) for name in ("created", "cursor", "nonce", "outcome"))
     lines["clientSeed"] = client_seed if client_seed is None else sha256_hex(utf8(client_seed, "clientSeed"))
     if takes_items:
-        lines["items"] = items if items is None else sha256_hex(utf8(items, "items"))
+        lines["items"] = None if items == "null" else sha256_hex(utf8(items, "items"))
     else:
         lines["items"] = ""
     parameters = ['"%s":%s' % member for member in outcome.items() if member[0] not in NO_PARAMETERS]
@@ -1269,7 +1269,7 @@ def check_log_proof(outcome, proof, key=None, policy=None, witnesses=(), items=N
             if all(witness.key != other.key for other in named.values()):
                 named[witness.label if witness.name in named else witness.name] = witness
         proof, outcome = LogProof(proof), spelled_outcome(outcome)
-        items = outcome.get("items") if items is None else "".join(json_tokens(items, "items"))
+        items = outcome.get("items", "null") if items is None else "".join(json_tokens(items, "items"))
 
         add_text(checks, outcome, items, proof.text)
         add_implied(checks, outcome)

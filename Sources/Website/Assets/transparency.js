@@ -1,6 +1,6 @@
 // The published roots, and inclusion proofs checked in the browser by the public verifier.
 import { ask, element, hex, quiet, reason, shown, steps as listOfSteps, verdict } from "./common.js";
-import { checkProof } from "./fairdraw-verify.js";
+import { checkProof, checkRoot } from "./fairdraw-verify.js";
 
 const result = document.getElementById("result");
 const field = (id) => document.getElementById(id);
@@ -8,30 +8,21 @@ const field = (id) => document.getElementById(id);
 // ---------------------------------------------------------------------------------------------------------
 // Signatures
 
-const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 let publicKey; // asked for once
 
 async function key() {
-  publicKey ??= ask("/api/merkle/key").then((answer) => (answer.ok ? answer.body : null));
+  publicKey ??= ask("/api/merkle/key").then((answer) => (answer.ok ? answer.body?.publicKey : undefined));
   return publicKey;
 }
 
-/** true or false; null where there is no key, no signature, or no Ed25519 in this browser. */
-async function isSigned({ date, root, leafCount, previousRoot, signature }) {
+/** true or false; null where the server names no key. */
+async function isSigned(root) {
   const published = await key();
-  if (!published?.publicKey || !signature) return null;
-  try {
-    const imported = await crypto.subtle.importKey("raw", bytes(published.publicKey), { name: "Ed25519" }, false, ["verify"]);
-    const message = new TextEncoder().encode(`${date}|${root}|${leafCount}|${previousRoot}`);
-    return await crypto.subtle.verify({ name: "Ed25519" }, imported, bytes(signature), message);
-  } catch (error) {
-    if (error.name === "NotSupportedError") return null;
-    return false;
-  }
+  return published === undefined ? null : (await checkRoot(root, published)).ok;
 }
 
 function signatureWords(signed) {
-  if (signed === null) return element("span", { class: "quiet" }, "not checked: this browser has no Ed25519");
+  if (signed === null) return element("span", { class: "quiet" }, "not checked: the server names no key");
   return signed ? element("span", { class: "good-text" }, "✓ the signature is the server’s")
     : element("span", { class: "bad-text" }, "✗ the signature does not fit");
 }
@@ -42,7 +33,7 @@ for (const day of document.querySelectorAll("details.day")) {
   const checked = day.querySelector(".checked");
   checked.textContent = "…";
   day.addEventListener("toggle", async () => {
-    if (day.open) checked.replaceChildren(signatureWords(await isSigned({ date, root, leafCount, previousRoot, signature })));
+    if (day.open) checked.replaceChildren(signatureWords(await isSigned({ date, root, leafCount: Number(leafCount), previousRoot, signature })));
   }, { once: true });
 }
 
