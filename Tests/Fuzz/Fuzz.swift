@@ -29,7 +29,8 @@ enum Fuzz {
 
   private static let subjects: [any Subject] = [
     JSONSubject(), QuerySubject(), DiceSubject(), AddressSubject(), RefererSubject(), TargetSubject(), ReplySubject(),
-    TrailSubject(), IdempotencySubject(), RequestSubject(), ConnectionSubject(),
+    TrailSubject(), IdempotencySubject(), RequestSubject(), ConnectionSubject(), NoteSubject(), ProofSubject(),
+    PolicySubject(), TilePathSubject(), EntryBundleSubject(),
   ]
 
   private struct Run {
