@@ -60,7 +60,7 @@ function hexHash(source, name, label = name) {
   return string(source, name, /^[0-9a-f]{64}$/, "64 lowercase hex digits", label);
 }
 
-/** Bytes in base64, in their one spelling: padded, without line breaks or stray bits; `size` of them, if it is given. */
+/** Bytes in base64, in their one spelling: padded, without line breaks or stray bits; `size` of them, if given. */
 function base64Bytes(source, name, size, label = name) {
   const value = source[name];
   try {
@@ -979,10 +979,12 @@ const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{},:]|[^[\]{},:"\s]+/g;
 
 // The canonical text of a draw: this line, then one for each of these, each ended by a line feed.
 const TEXT_BEGINNING = "fairdraw/outcome/v1";
-const TEXT_LINES = ["shortId", "created", "endpoint", "serverHash", "cursor", "nonce", "clientSeed", "items", "parameters", "outcome"];
+const TEXT_LINES =
+  "shortId created endpoint serverHash cursor nonce clientSeed items parameters outcome".split(" ");
 // The members of an outcome that are no parameters of its draw; the last ones are those that a look-up adds.
-const NO_PARAMETERS = new Set(["outcome", "endpoint", "clientSeed", "serverHash", "nonce", "cursor", "count", "created", "shortId",
-  "permalink", "mode", "serverSeed", "commitId", "verified", "reason", "reasonCode", "items", "notation", "seedProof", "next"]);
+const NO_PARAMETERS = new Set((
+  "outcome endpoint clientSeed serverHash nonce cursor count created shortId permalink mode serverSeed commitId "
+  + "verified reason reasonCode items notation seedProof next").split(" "));
 
 const inBase64 = (bytes) => btoa(String.fromCharCode(...bytes));
 
@@ -1107,7 +1109,8 @@ class NoteKey {
     if (id !== match[2]) {
       throw new InputError(label, `a key whose hash is that of its name and base64, ${id}`, vkey);
     }
-    return Object.assign(new NoteKey(), { name: match[1], id, type, key: material.subarray(1), label: `${match[1]}+${id}` });
+    const [, name] = match;
+    return Object.assign(new NoteKey(), { name, id, type, key: material.subarray(1), label: `${name}+${id}` });
   }
 
   isSameKey(other) {
@@ -1197,9 +1200,8 @@ class Note {
     const expected = `a signed note: text, an empty line, 1 to ${MAX_SIGNATURES} lines of signatures`;
     const gap = text.lastIndexOf("\n\n");
     const lines = text.slice(gap + 2).split("\n");
-    if (gap < 0 || lines.pop() !== "" || lines.length < 1 || lines.length > MAX_SIGNATURES || /[\x00-\x09\x0b-\x1f]/.test(text)) {
-      throw new InputError(label, expected, text);
-    }
+    const isWhole = gap >= 0 && lines.pop() === "" && lines.length >= 1 && lines.length <= MAX_SIGNATURES;
+    if (!isWhole || /[\x00-\x09\x0b-\x1f]/.test(text)) throw new InputError(label, expected, text);
     this.body = text.slice(0, gap);
     this.signed = utf8(this.body + "\n", label);
     this.signatures = lines.map((line) => {
@@ -1311,7 +1313,8 @@ async function addCosignatures(checks, { note }, witnesses, required) {
   for (const [name, key] of witnesses) {
     const label = `witness ${name}`;
     const times = [];
-    for (const signature of key.type === WITNESS_KEY ? note.of(key) : []) times.push(await note.cosignedAt(key, signature));
+    const found = key.type === WITNESS_KEY ? note.of(key) : [];
+    for (const signature of found) times.push(await note.cosignedAt(key, signature));
     if (times.length > 0 && !times.includes(undefined)) {
       cosigned.push(name);
       const latest = times.reduce((one, other) => (one > other ? one : other));
@@ -1379,9 +1382,9 @@ Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof, a root, a lo
   --proof FILE       the JSON of a Merkle proof, or a draw's tlog-proof
   --root HEX         the root the Merkle proof has to lead to
   --root-key BASE64  the key that has to have signed the root
-  --key VKEY         the log's key, as you noted it: who has to have signed the tlog-proof
-  --policy FILE      a tlog-policy: logs, witnesses and the quorum of the tlog-proof
-  --witness VKEY     a witness that has to have cosigned it; may be repeated
+  --key VKEY         the log's key, as you noted it, that signed the tlog-proof
+  --policy FILE      a tlog-policy: logs, witnesses and a quorum
+  --witness VKEY     a witness that cosigned it; may be repeated
   --trace            print every step of the derivation as a line of JSON
 
 Exit code 0: every check passed. 1: at least one failed. 2: wrong usage, an unreadable file, or missing items.`;
@@ -1475,8 +1478,11 @@ async function reportsOf(options, outcomeText, outcome) {
   } else if (!options.proof) {
     throw new UsageError("Give the --server-seed.");
   }
-  if (isLogProof) reports.push(await checkLogProof(outcomeText, proofText, { key, policy, witnesses, items: itemsText }));
-  else if (options.proof) reports.push(await checkProof(parseJSON(options.proof, proofText), { root, outcome, rootKey }));
+  if (isLogProof) {
+    reports.push(await checkLogProof(outcomeText, proofText, { key, policy, witnesses, items: itemsText }));
+  } else if (options.proof) {
+    reports.push(await checkProof(parseJSON(options.proof, proofText), { root, outcome, rootKey }));
+  }
   return reports;
 }
 

@@ -82,7 +82,7 @@ def hex_hash(source, name, label=None):
 
 
 def base64_bytes(source, name, size, label=None):
-    """Bytes in base64, in their one spelling: padded, without line breaks or stray bits; `size` of them, if it is given."""
+    """Bytes in base64, in their one spelling: padded, without line breaks or stray bits; `size` of them, if given."""
     value = source.get(name)
     expected = "base64" if size is None else "%d bytes in base64" % size
     try:
@@ -925,7 +925,8 @@ DECIMAL = "0|[1-9][0-9]{0,15}"
 MAX_SIGNATURES = 100
 # A key's name has no white space, no control characters and no plus.
 KEY_NAME = r"[^\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]+"
-LOG_KEY, WITNESS_KEY, OTHER_WITNESS_KEY = 0x01, 0x04, 0x06  # the last is ML-DSA-44: a policy may name it, nothing checks it here
+# Types of keys. The last is ML-DSA-44: a policy may name it, nothing checks it here.
+LOG_KEY, WITNESS_KEY, OTHER_WITNESS_KEY = 0x01, 0x04, 0x06
 KEY_SIZES = {LOG_KEY: 32, WITNESS_KEY: 32, OTHER_WITNESS_KEY: 1312}
 TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},:]|[^][{},:"\s]+')
 
@@ -1101,7 +1102,9 @@ class Policy:
             number = {"any": "1", "all": str(len(members))}.get(threshold, threshold)
             if not re.fullmatch("[1-9][0-9]{0,8}", number) or int(number) > len(members):
                 return False
-            if len(set(members)) < len(members) or any(self.is_new(one) or one == "none" or one in self.members for one in members):
+            if len(set(members)) < len(members):
+                return False
+            if any(self.is_new(one) or one == "none" or one in self.members for one in members):
                 return False
             self.members.update(members)
             self.groups[name] = int(number), members
@@ -1137,7 +1140,8 @@ class Note:
         expected = "a signed note: text, an empty line, 1 to %d lines of signatures" % MAX_SIGNATURES
         body, gap, signed = text.rpartition("\n\n")
         lines = signed.split("\n")
-        if not gap or lines.pop() != "" or not 1 <= len(lines) <= MAX_SIGNATURES or re.search("[\x00-\x09\x0b-\x1f]", text):
+        is_whole = gap and lines.pop() == "" and 1 <= len(lines) <= MAX_SIGNATURES
+        if not is_whole or re.search("[\x00-\x09\x0b-\x1f]", text):
             raise InputError(label, expected, text)
         self.text, self.signatures = utf8(body + "\n", label), []
         for line in lines:
@@ -1170,7 +1174,8 @@ class LogProof:
         head, gap, note = (text if isinstance(text, str) else "").partition("\n\n")
         beginning, *lines = head.split("\n")
         if beginning != PROOF_BEGINNING or not gap:
-            raise InputError("proof", "a tlog-proof: the line %s, …, an empty line, a checkpoint" % PROOF_BEGINNING, text)
+            expected = "a tlog-proof: the line %s, …, an empty line, a checkpoint" % PROOF_BEGINNING
+            raise InputError("proof", expected, text)
         extra = lines.pop(0) if lines and lines[0].startswith("extra ") else None
         self.text = base64_bytes({"extra": extra and extra[6:]}, "extra", None)
         index = lines.pop(0) if lines else None
@@ -1331,8 +1336,8 @@ def print_key(key, trusted):
 
 
 def read_options():
-    description = "Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof, a root, a log proof. - reads standard input."
-    parser = argparse.ArgumentParser(description=description)
+    description = "Checks a Fairdraw outcome, a revealed seed's proof, a Merkle proof, a root, a log proof."
+    parser = argparse.ArgumentParser(description=description + " - reads standard input.")
     parser.add_argument("outcome", nargs="?", help="the draw's JSON, or a rotation's, or a daily root")
     parser.add_argument("--server-seed", metavar="HEX", help="the revealed seed (default: the outcome's own)")
     parser.add_argument(
@@ -1342,10 +1347,10 @@ def read_options():
     parser.add_argument("--proof", metavar="FILE", help="the JSON of a Merkle proof, or a draw's tlog-proof")
     parser.add_argument("--root", metavar="HEX", help="the root the Merkle proof has to lead to")
     parser.add_argument("--root-key", metavar="BASE64", help="the key that has to have signed the root")
-    parser.add_argument("--key", metavar="VKEY", help="the log's key, as you noted it: who has to have signed the tlog-proof")
-    parser.add_argument("--policy", metavar="FILE", help="a tlog-policy: logs, witnesses and the quorum of the tlog-proof")
+    parser.add_argument("--key", metavar="VKEY", help="the log's key, as you noted it, that signed the tlog-proof")
+    parser.add_argument("--policy", metavar="FILE", help="a tlog-policy: logs, witnesses and a quorum")
     parser.add_argument(
-        "--witness", metavar="VKEY", action="append", default=[], help="a witness that has to have cosigned it; may be repeated"
+        "--witness", metavar="VKEY", action="append", default=[], help="a witness that cosigned it; may be repeated"
     )
     parser.add_argument("--trace", action="store_true", help="print every step of the derivation as a line of JSON")
     options = parser.parse_args()
