@@ -160,6 +160,16 @@ let package = Package(
       ],
       path: "Tests/Fuzz", exclude: ["Corpus"]),
 
+    // A model of the ledger, and random submissions that hold the ledger against it; see bin/simulate.
+    .target(
+      name: "LedgerSimulation",
+      dependencies: [
+        "SQLiteStore", "SQLStore", "Ledger", "Fairness", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      path: "Tests/LedgerSimulation", swiftSettings: settings),
+    .executableTarget(
+      name: "simulate", dependencies: ["LedgerSimulation"], path: "Tests/Simulate", swiftSettings: settings),
+
     // What bench/ measures against: the same HTTP stack answering a constant.
     .executableTarget(
       name: "bare-route",
@@ -183,7 +193,7 @@ let package = Package(
       name: "FairnessTests", dependencies: ["Fairness", .product(name: "Crypto", package: "swift-crypto")],
       resources: [.copy("vectors.jsonl"), .copy("seed-vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
-    .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Fairness", "JSON"]),
+    .testTarget(name: "LedgerTests", dependencies: ["LedgerSimulation", "Ledger", "Fairness", "JSON"]),
     .testTarget(
       name: "WebsiteTests",
       dependencies: [

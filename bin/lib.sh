@@ -111,6 +111,11 @@ build_fuzz() {
   build fuzz "$root/.build/release/fuzz" "$root/Sources" "$root/docs" "$root/Tests/Fuzz" -- --product fuzz
 }
 
+build_simulate() {
+  build simulate "$root/.build/release/simulate" "$root/Sources" "$root/docs" "$root/Tests/Simulate" \
+    "$root/Tests/LedgerSimulation" -- --product simulate
+}
+
 # Product by product: a build without --product also compiles what our libraries' packages have besides.
 build_tests() {
   build tests "$root/.build/release/fairdrawPackageTests.xctest" "$root/Sources" "$root/docs" "$root/Tests" \

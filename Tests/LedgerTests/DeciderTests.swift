@@ -1,6 +1,7 @@
 import Fairness
 import JSON
 import Ledger
+import LedgerSimulation
 import Testing
 
 /// The rules one by one; ``SimulationTests`` has them all at once.
@@ -55,7 +56,7 @@ import Testing
       }
     }
     #expect(server.ledger.chains.count == 6)
-    server.ledger.audit(defaultQuota: 0)
+    #expect(server.ledger.audit(defaultQuota: 0) == [])
   }
 
   @Test mutating func allKeysOfAnAccountShareItsChains() throws {
@@ -65,7 +66,7 @@ import Testing
     #expect(server.ledger.chains.count == 1)
     #expect(server.answer(Submission(caller: .holder(AccountID(1)), operation: .rotate(seed("test")))).status == 200)
     #expect(server.answer(Submission(caller: .holder(AccountID(9)), operation: .rotate(seed("test")))).status == 401)
-    server.ledger.audit(defaultQuota: 0)
+    #expect(server.ledger.audit(defaultQuota: 0) == [])
   }
 
   @Test mutating func aGroupSeesItself() throws {
@@ -119,7 +120,7 @@ import Testing
       #expect(drawn["serverHash"]?.string == next["serverHash"]?.string && drawn["nonce"]?.number == "\(nonce)")
       promised = next
     }
-    server.ledger.audit(defaultQuota: 0)
+    #expect(server.ledger.audit(defaultQuota: 0) == [])
   }
 
   @Test mutating func aGroupRotatesInItsOrder() throws {
@@ -132,7 +133,7 @@ import Testing
     let later = server.decide(rotate(live), rotate(live, live.claim("again")), rotate(live, live.claim("again")))
     #expect(later.changes.rotatedChains.map(\.epoch) == [4] && later.changes.movedChains.isEmpty)
     #expect(later.replies.map(\.isReplay) == [false, false, true])
-    server.ledger.audit(defaultQuota: 0)
+    #expect(server.ledger.audit(defaultQuota: 0) == [])
   }
 
   // MARK: Commit and reveal
@@ -160,7 +161,7 @@ import Testing
       #expect(server.answer(reveal(revealing, id)).status == 200)
       #expect(try refusal(server.answer(reveal(owner, id))) == "409 commitment_used")
     }
-    server.ledger.audit(defaultQuota: 0)
+    #expect(server.ledger.audit(defaultQuota: 0) == [])
   }
 
   @Test mutating func aCommitmentLivesForItsTime() throws {
@@ -187,7 +188,7 @@ import Testing
     let (replies, changes) = server.decide(late, late)
     #expect(replies.map(\.status) == [200, 200] && replies.map(\.isReplay) == [false, true])
     #expect(changes.usage == [UsageKey(account: AccountID(1), day: Day(of: newYear), endpoint: .ints): 1])
-    server.ledger.audit(defaultQuota: 0)
+    #expect(server.ledger.audit(defaultQuota: 0) == [])
   }
 
   @Test mutating func ofManyRevealsInAGroupTheFirstCounts() throws {
@@ -225,7 +226,7 @@ import Testing
     #expect(changes.outcomes.count == 1 && changes.newChains.count == 1)
     server.now = newYear
     #expect(server.answer(draw(live)).status == 200)
-    server.ledger.audit(defaultQuota: 0)
+    #expect(server.ledger.audit(defaultQuota: 0) == [])
   }
 
   @Test mutating func aBatchStopsAtTheQuota() throws {

@@ -1,6 +1,7 @@
 import Fairness
 import JSON
 import Ledger
+import LedgerSimulation
 import Testing
 
 /// Outcomes as anyone may hold them, checked without a ledger; and every way they may have been tampered with, named.

@@ -2,15 +2,7 @@ import Fairness
 import Foundation
 import JSON
 import Ledger
-
-/// How the ledger and what it is held to part ways.
-struct Divergence: Error, CustomStringConvertible {
-  let description: String
-}
-
-func check(_ condition: Bool, _ otherwise: @autoclosure () -> String) throws {
-  if !condition { throw Divergence(description: otherwise()) }
-}
+import LedgerSimulation
 
 /// Draws again what `outcome` records, as a player could, and compares.
 func rederive(_ outcome: Outcome, of request: DrawRequest, from serverSeed: ServerSeed) throws {

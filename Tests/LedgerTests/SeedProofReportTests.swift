@@ -1,6 +1,7 @@
 import Fairness
 import JSON
 import Ledger
+import LedgerSimulation
 import Testing
 
 /// Records whose seed comes with a proof: checked, and named where they are wrong.

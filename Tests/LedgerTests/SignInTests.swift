@@ -1,5 +1,6 @@
 import Fairness
 import Ledger
+import LedgerSimulation
 import Testing
 
 @Suite struct SignInTests {

@@ -1,6 +1,7 @@
 import Fairness
 import JSON
 import Ledger
+import LedgerSimulation
 import Testing
 
 @Suite struct StoredBodyTests {

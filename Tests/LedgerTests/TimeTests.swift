@@ -1,4 +1,5 @@
 import Ledger
+import LedgerSimulation
 import Testing
 
 @Suite struct TimeTests {

@@ -1,6 +1,7 @@
 import Fairness
 import JSON
 import Ledger
+import LedgerSimulation
 import Testing
 
 /// What is recorded is enough to make the draw again, and what was changed afterwards is found out.

@@ -1,60 +1,55 @@
 import Fairness
 import Ledger
-import Testing
 
 /// A ledger of dictionaries: what a store's tables hold, and nothing clever.
-struct MemoryLedger: Sendable {
-  var liveKeys: Set<KeyID> = []
-  /// Whose each key is, revoked or not.
+package struct MemoryLedger: Sendable {
+  package var liveKeys: Set<KeyID> = []
   /// Each account's daily quota.
-  var accounts: [AccountID: Int?] = [:]
-  private(set) var chains: [ChainKey: SeedChain] = [:]
-  private(set) var outcomes: [Outcome] = []
-  private(set) var testOutcomes: [TestDrawID: Outcome] = [:]
-  private(set) var records: [IdempotencyScope: IdempotencyRecord] = [:]
-  private(set) var usage: [UsageKey: Int] = [:]
-  private(set) var revealedSeeds: [Epoch: RevealedSeed] = [:]
-  private(set) var commitments: [CommitID: Commitment] = [:]
+  package var accounts: [AccountID: Int?] = [:]
+  package private(set) var chains: [ChainKey: SeedChain] = [:]
+  package private(set) var outcomes: [Outcome] = []
+  package private(set) var testOutcomes: [TestDrawID: Outcome] = [:]
+  package private(set) var records: [IdempotencyScope: IdempotencyRecord] = [:]
+  package private(set) var usage: [UsageKey: Int] = [:]
+  package private(set) var revealedSeeds: [Epoch: RevealedSeed] = [:]
+  package private(set) var commitments: [CommitID: Commitment] = [:]
   /// Each account's enabled endpoints.
-  var webhooks: [AccountID: [WebhookEndpointID]] = [:]
-  private(set) var deliveries: [NewDelivery] = []
-  private var numbers: [Place: Int] = [:]
+  package var webhooks: [AccountID: [WebhookEndpointID]] = [:]
+  package private(set) var deliveries: [NewDelivery] = []
+  /// What a database's own constraints would have refused.
+  package private(set) var violations: [String] = []
+  private var places: Set<Place> = []
   /// Of every chain and commitment.
   private var chainNumbers: Set<Int64> = []
 
-  struct Place: Hashable {
+  package struct Place: Hashable {
     let chain: Int64
     let cursor: Int64
     let nonce: Int64
   }
 
-  struct Epoch: Hashable {
+  package struct Epoch: Hashable {
     let chain: Int64
     let number: Int
   }
 
-  mutating func addAccount(_ account: Int64, dailyQuota: Int?) { accounts[AccountID(account)] = .some(dailyQuota) }
+  package init() {}
 
-  mutating func addKey(_ key: Int64, account: Int64) {
+  package mutating func addAccount(_ account: Int64, dailyQuota: Int?) {
+    accounts[AccountID(account)] = .some(dailyQuota)
+  }
+
+  package mutating func addKey(_ key: Int64, account: Int64) {
     liveKeys.insert(KeyID(key))
   }
 
-  func outcome(_ key: ChainKey, cursor: Int64, nonce: Int64) -> Outcome? {
-    chains[key].flatMap { numbers[Place(chain: $0.id, cursor: cursor, nonce: nonce)] }.map { outcomes[$0] }
-  }
-
-  /// The outcome that the commitment has become.
-  func outcome(of commitment: CommitID) -> Outcome? {
-    commitments[commitment].flatMap { numbers[Place(chain: $0.chain, cursor: 0, nonce: 0)] }.map { outcomes[$0] }
-  }
-
   /// The server seed that `chain` drew from in an epoch of its own.
-  func seed(of chain: SeedChain, epoch: Int) -> ServerSeed? {
+  private func seed(of chain: SeedChain, epoch: Int) -> ServerSeed? {
     epoch == chain.epoch ? chain.active.seed : revealedSeeds[Epoch(chain: chain.id, number: epoch)]?.seed
   }
 
   /// What `needs` names and nothing else, so that a decision that looks further goes wrong.
-  func snapshot(_ needs: Needs, now: Milliseconds) -> Snapshot {
+  package func snapshot(_ needs: Needs, now: Milliseconds) -> Snapshot {
     var snapshot = Snapshot(
       now: now, nextOutcome: Int64(outcomes.count + testOutcomes.count) + 1, nextChain: Int64(chainNumbers.count) + 1)
     snapshot.keys = liveKeys.intersection(needs.keys)
@@ -73,99 +68,97 @@ struct MemoryLedger: Sendable {
     return snapshot
   }
 
-  /// Stores what was decided. Whatever a database's own constraints would refuse is an issue.
-  mutating func apply(_ changes: Changes) {
+  /// Stores what was decided; see ``violations``.
+  package mutating func apply(_ changes: Changes) {
     for chain in changes.movedChains {
       let before = chains.updateValue(chain, forKey: chain.key)
       if before?.id != chain.id || before?.active.seed != chain.active.seed {
-        Issue.record("chain \(chain.id) moved before it was made")
+        violations.append("chain \(chain.id) moved before it was made")
       }
     }
     for chain in changes.rotatedChains {
       let before = chains.updateValue(chain, forKey: chain.key)
       if before?.id != chain.id || before.map({ $0.epoch < chain.epoch }) != true {
-        Issue.record("chain \(chain.id) rotated from epoch \(before?.epoch ?? -1) to \(chain.epoch)")
+        violations.append("chain \(chain.id) rotated from epoch \(before?.epoch ?? -1) to \(chain.epoch)")
       }
     }
     for chain in changes.newChains {
       let isNew = chain.key.owner.isNobody || chainNumbers.insert(chain.id).inserted
-      if chains.updateValue(chain, forKey: chain.key) != nil || !isNew { Issue.record("chain \(chain.id) made twice") }
+      if chains.updateValue(chain, forKey: chain.key) != nil || !isNew {
+        violations.append("chain \(chain.id) made twice")
+      }
     }
     for seed in changes.revealedSeeds {
       let epoch = Epoch(chain: seed.chain, number: seed.epoch)
-      if revealedSeeds.updateValue(seed, forKey: epoch) != nil { Issue.record("\(epoch) revealed twice") }
+      if revealedSeeds.updateValue(seed, forKey: epoch) != nil { violations.append("\(epoch) revealed twice") }
     }
     for commitment in changes.newCommitments {
       let isNew = chainNumbers.insert(commitment.chain).inserted
       if commitments.updateValue(commitment, forKey: commitment.id) != nil || !isNew {
-        Issue.record("commitment \(commitment.id) made twice")
+        violations.append("commitment \(commitment.id) made twice")
       }
     }
     for commitment in changes.usedCommitments {
       let before = commitments.updateValue(commitment, forKey: commitment.id)
       if before == nil || before?.use != nil || commitment.use == nil {
-        Issue.record("commitment \(commitment.id) used twice")
+        violations.append("commitment \(commitment.id) used twice")
       }
     }
     for outcome in changes.outcomes {
       let place = Place(chain: outcome.chain, cursor: outcome.cursor, nonce: outcome.nonce)
-      if numbers.updateValue(outcomes.count, forKey: place) != nil { Issue.record("\(place) used twice") }
+      if !places.insert(place).inserted { violations.append("\(place) used twice") }
       outcomes.append(outcome)
     }
     for (id, outcome) in changes.testOutcomes where testOutcomes.updateValue(outcome, forKey: id) != nil {
-      Issue.record("test outcome \(outcome.id) recorded twice")
+      violations.append("test outcome \(outcome.id) recorded twice")
     }
     for record in changes.records { records[record.scope] = record }
     for (key, count) in changes.usage { usage[key, default: 0] += count }
     deliveries += changes.deliveries
   }
 
-  /// What must have been made for `outcomes`, which were drawn just now: one for each enabled endpoint of whose it was.
-  func deliveries(for outcomes: [Outcome]) -> [NewDelivery] {
-    var owners = Dictionary(uniqueKeysWithValues: chains.values.map { ($0.id, $0.key.owner) })
-    for commitment in commitments.values { owners[commitment.chain] = commitment.owner }
-    return outcomes.flatMap { outcome -> [NewDelivery] in
-      let account = owners[outcome.chain].map { AccountID($0.rawValue) }
-      return (account.flatMap { webhooks[$0] } ?? []).map {
-        NewDelivery(endpoint: $0, outcome: outcome.id, created: outcome.created)
-      }
-    }
+  /// Deletes expired records and commitments, as a store's sweep does.
+  package mutating func sweep(at now: Milliseconds) {
+    records = records.filter { !$0.value.isExpired(at: now) }
+    commitments = commitments.filter { $0.value.use != nil || now - $0.value.expires < Commitment.afterlife }
   }
 
-  /// Checks what must hold of any ledger, however it came about.
-  func audit(defaultQuota: Int) {
+  /// What does not hold of this ledger and must hold of any, however it came about.
+  package func audit(defaultQuota: Int) -> [String] {
+    var found = violations
+    func expect(_ condition: Bool, _ otherwise: String) { if !condition { found.append(otherwise) } }
     // Row numbers, and with them short ids: all different, none left out.
     let ids = outcomes.map(\.id) + testOutcomes.values.map(\.id)
-    #expect(ids.sorted() == Array(1..<(Int64(ids.count) + 1)))
-    #expect(Set(ids.map(shortIDs.encode)).count == ids.count)
+    expect(ids.sorted() == Array(1..<(Int64(ids.count) + 1)), "row numbers are not 1 to \(ids.count)")
+    expect(Set(ids.map(shortIDs.encode)).count == ids.count, "short ids are not all different")
 
     // Coordinates: each chain's nonces run 0…n−1 in the order of its outcomes over all its epochs, its cursor and its
     // epoch only grow, and it stands after its last outcome.
     var positions: [Int64: (epoch: Int, cursor: Int64, nonce: Int64)] = [:]
     let byID = Dictionary(uniqueKeysWithValues: chains.values.map { ($0.id, $0) })
-    auditSeeds(byID)
+    auditSeeds(byID, expect)
     let commitmentsByChain = Dictionary(uniqueKeysWithValues: commitments.values.map { ($0.chain, $0) })
     var used: [UsageKey: Int] = [:]
     for outcome in outcomes {
       guard let chain = byID[outcome.chain] else {
-        Issue.record("outcome \(outcome.id) is of no chain")
+        found.append("outcome \(outcome.id) is of no chain")
         continue
       }
       let last = positions[chain.id] ?? (epoch: 0, cursor: 0, nonce: -1)
       let place = (epoch: outcome.epoch, cursor: outcome.cursor, nonce: outcome.nonce)
       if place.nonce != last.nonce + 1 || place.cursor < last.cursor || place.epoch < last.epoch {
-        Issue.record("chain \(chain.id) goes from \(last) to \(place)")
+        found.append("chain \(chain.id) goes from \(last) to \(place)")
       }
       positions[chain.id] = place
       if outcome.serverHash != seed(of: chain, epoch: outcome.epoch)?.hash || outcome.clientSeed != chain.key.clientSeed
       {
-        Issue.record("outcome \(outcome.id) was not drawn from its chain")
+        found.append("outcome \(outcome.id) was not drawn from its chain")
       }
       // No draw was made from a seed after it was told, but the one it was told with.
       if let revealed = revealedSeeds[Epoch(chain: chain.id, number: outcome.epoch)],
         (outcome.cursor, outcome.nonce) >= (revealed.cursor, revealed.nonce)
       {
-        Issue.record("outcome \(outcome.id) was drawn from a seed that was no secret")
+        found.append("outcome \(outcome.id) was drawn from a seed that was no secret")
       }
       let owner = commitmentsByChain[chain.id]?.owner ?? chain.key.owner
       used[
@@ -175,35 +168,36 @@ struct MemoryLedger: Sendable {
     for chain in chains.values {
       let last = positions[chain.id] ?? (epoch: 0, cursor: 0, nonce: -1)
       if chain.nonce != last.nonce + 1 || chain.cursor < last.cursor {
-        Issue.record("chain \(chain.id) stands at \((chain.cursor, chain.nonce)) after \(last)")
+        found.append("chain \(chain.id) stands at \((chain.cursor, chain.nonce)) after \(last)")
       }
     }
 
     // Usage is what was drawn, and within the quota.
-    #expect(used == usage)
+    expect(used == usage, "usage is not what was drawn")
     var daily: [[Int64]: Int] = [:]
     for (key, count) in usage where key.account != .anonymous {
       daily[[key.account.rawValue, key.day.number], default: 0] += count
     }
     for (key, count) in daily {
       let quota = (accounts[AccountID(key[0])] ?? 0) ?? defaultQuota
-      if count > quota { Issue.record("account \(key[0]) drew \(count) of \(quota) on day \(key[1])") }
+      if count > quota { found.append("account \(key[0]) drew \(count) of \(quota) on day \(key[1])") }
     }
+    return found
   }
 
   /// Every epoch of every chain has a seed of its own, known by its hash; every epoch but the last has been told, where
   /// the next one went on; a commitment is one outcome, or none.
-  private func auditSeeds(_ byID: [Int64: SeedChain]) {
+  private func auditSeeds(_ byID: [Int64: SeedChain], _ expect: (Bool, String) -> Void) {
     var seeds: [String] = []
     for chain in chains.values {
       var last = (cursor: Int64(0), nonce: Int64(0))
       for epoch in 0..<chain.epoch {
         guard let revealed = revealedSeeds[Epoch(chain: chain.id, number: epoch)] else {
-          Issue.record("epoch \(epoch) of chain \(chain.id) was not told")
+          expect(false, "epoch \(epoch) of chain \(chain.id) was not told")
           continue
         }
         if revealed.seed.hash != revealed.hash || (revealed.cursor, revealed.nonce) < last {
-          Issue.record("epoch \(epoch) of chain \(chain.id) was told wrongly")
+          expect(false, "epoch \(epoch) of chain \(chain.id) was told wrongly")
         }
         last = (revealed.cursor, revealed.nonce)
         seeds.append(revealed.seed.description)
@@ -212,8 +206,8 @@ struct MemoryLedger: Sendable {
     }
     let rotations = chains.values.reduce(0) { $0 + $1.epoch }
     let live = commitments.values.filter { byID[$0.chain] != nil }
-    #expect(revealedSeeds.count == rotations + live.count)
-    #expect(live.count == chains.keys.filter(\.owner.isNobody).count)
+    expect(revealedSeeds.count == rotations + live.count, "\(revealedSeeds.count) seeds were revealed")
+    expect(live.count == chains.keys.filter(\.owner.isNobody).count, "\(live.count) commitments became chains")
     for commitment in commitments.values {
       let chain = byID[commitment.chain]
       let revealed = revealedSeeds[Epoch(chain: commitment.chain, number: 0)]
@@ -222,13 +216,13 @@ struct MemoryLedger: Sendable {
           || revealed?.seed != commitment.active.seed || revealed?.revealed != commitment.use?.revealed
           || commitment.use == nil
         {
-          Issue.record("commitment \(commitment.id) became another chain")
+          expect(false, "commitment \(commitment.id) became another chain")
         }
       } else {
-        if revealed != nil { Issue.record("commitment \(commitment.id) was told without a draw") }
+        if revealed != nil { expect(false, "commitment \(commitment.id) was told without a draw") }
         seeds.append(commitment.active.seed.description)
       }
     }
-    #expect(Set(seeds).count == seeds.count)
+    expect(Set(seeds).count == seeds.count, "two epochs have one server seed")
   }
 }

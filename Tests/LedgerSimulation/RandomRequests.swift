@@ -3,7 +3,7 @@ import Ledger
 
 extension SplitMix64 {
   /// A draw of any kind, mostly a small one, from one of the client seeds or, rarely, a new one.
-  mutating func drawRequest(_ clientSeeds: [ClientSeed]) -> DrawRequest {
+  package mutating func drawRequest(_ clientSeeds: [ClientSeed]) -> DrawRequest {
     let clientSeed = chance(2) ? seed("new-\(next())") : pick(clientSeeds)
     let count = chance(2) ? 100 : int(1...4)
     switch int(0...7) {
