@@ -14,6 +14,10 @@ struct VerifyCommand: AsyncParsableCommand {
       A seed that comes with its proof, as a rotation's answer tells it, may stand in place of an outcome. A seedProof is \
       checked wherever there is one: it shows that the chain could have had no other seed.
 
+      With --proof and --key it checks that the outcome stands in a server's log: that the text in the proof says what the \
+      outcome says, line by line, that its digest is an entry of the log's tree, and who signed that. The server seed \
+      need not be told then.
+
       It says for each outcome what was checked, and, where that is wrong, what it should be. The exit status is 0 if \
       every outcome is verified, 1 if any is wrong, and 2 if none is wrong but the items of a shuffle or a pick are missing.
 
@@ -45,21 +49,57 @@ struct VerifyCommand: AsyncParsableCommand {
     transform: Self.readSeedKey)
   var seedKey: SeedPublicKey?
 
+  @Option(
+    help: ArgumentHelp("The outcome's proof, as /api/proof answered it, or - for standard input.", valueName: "file"))
+  var proof: String?
+
+  @Option(
+    help: ArgumentHelp("The log's key, as you noted it: name+hash+base64.", valueName: "vkey"),
+    transform: Self.readLogKey)
+  var key: LogVerifierKey?
+
+  @Option(
+    help: ArgumentHelp(
+      "A tlog-policy: which logs to believe, unless --key names one, and which witnesses must have cosigned.",
+      valueName: "file"))
+  var policy: String?
+
   @Flag(help: "Print one JSON object for each outcome instead of text.")
   var json = false
 
   @OptionGroup var storage: StorageOptions
 
+  func validate() throws {
+    guard proof != nil || (key == nil && policy == nil) else {
+      throw ValidationError("--key and --policy go with the --proof of an outcome")
+    }
+    guard proof == nil || key != nil || policy != nil else {
+      throw ValidationError("--proof needs the log's --key, or a --policy that names the log")
+    }
+  }
+
   func run() async throws {
     let items = try items.map(Self.readItems)
+    let logProof = try readLogProof()
     var failures = 0
     var unknowns = 0
     let outcomes = try await read()
+    guard logProof == nil || outcomes.count == 1 else {
+      throw CommandFailure("a proof is one outcome's, and \(source) holds \(outcomes.count)")
+    }
     for outcome in outcomes {
       // Looking for where wrong values may come from takes a while; somebody with that many has another problem.
-      let report = OutcomeReport(
-        checking: outcome.json, serverSeed: seed(of: outcome), items: items ?? outcome.items, seedKey: seedKey,
-        looksAround: failures < 20)
+      let seed = seed(of: outcome)
+      let derives = logProof == nil || seed != nil || seedKey != nil || outcome.field("serverSeed") != nil
+      var report =
+        derives
+        ? OutcomeReport(
+          checking: outcome.json, serverSeed: seed, items: items ?? outcome.items, seedKey: seedKey,
+          looksAround: failures < 20) : OutcomeReport()
+      if let logProof {
+        report.checkLogProof(
+          logProof.file, of: outcome.json, items: items ?? outcome.items, policy: logProof.policy)
+      }
       if report.hasFailed || (outcome.isKept && !report.isVerified) {
         failures += 1
       } else if !report.isVerified {
@@ -183,6 +223,34 @@ struct VerifyCommand: AsyncParsableCommand {
     }
   }
 
+  private static func readLogKey(_ text: String) throws -> LogVerifierKey {
+    do throws(LogVerifierKey.Failure) {
+      return try LogVerifierKey(text)
+    } catch {
+      throw ValidationError(error.description)
+    }
+  }
+
+  /// The proof's file, and whom to believe.
+  private func readLogProof() throws -> (file: [UInt8], policy: LogPolicy)? {
+    guard let proof else { return nil }
+    var rules = key.map { LogPolicy(log: $0) }
+    if let policy {
+      let file = try InputFile.read(policy)
+      let read: LogPolicy
+      do throws(LogPolicy.Failure) {
+        read = try LogPolicy(bytes: file)
+      } catch {
+        throw CommandFailure("\(policy) is no policy: \(error)")
+      }
+      rules = key.map { read.trusting($0) } ?? read
+    }
+    guard let rules, !rules.logs.isEmpty else {
+      throw CommandFailure("\(policy ?? "the policy") names no log, so give its --key")
+    }
+    return (try InputFile.read(proof), rules)
+  }
+
   // MARK: Writing
 
   /// What an outcome is told from others by.
@@ -199,17 +267,21 @@ struct VerifyCommand: AsyncParsableCommand {
       let text = Terminal.printable(String(decoding: bytes, as: UTF8.self))
       return text.count > 500 ? text.prefix(500) + "…" : text
     }
+    func explain(_ check: OutcomeReport.Check, _ words: String) throws {
+      try StandardOutput.print(Terminal.printable("      \(check.name) \(words)"))
+    }
     for check in report.checks {
-      try StandardOutput.print(
-        check.passed ? "ok    \(check.name)" : check.isMissing ? "?     \(check.name)" : "FAIL  \(check.name)")
+      let mark = check.passed ? "ok   " : check.isMissing ? "?    " : "FAIL "
+      let detail = check.detail.map { ": \($0)" } ?? ""
+      try StandardOutput.print(Terminal.printable("\(mark) \(check.name)\(detail)"))
       if check.passed { continue }
       if check.isMissing {
-        if case .words(let words) = check.expected { try StandardOutput.print("      \(check.name) \(words)") }
+        if case .words(let words) = check.expected { try explain(check, words) }
         continue
       }
       switch check.expected {
       case .json(let json): try StandardOutput.print("      computed: \(short(json))")
-      case .words(let words): try StandardOutput.print("      \(check.name) \(words)")
+      case .words(let words): try explain(check, words)
       }
       if let actual = check.actual { try StandardOutput.print("      claimed:  \(short(actual))") }
     }

@@ -172,6 +172,20 @@ private struct Example {
     #expect(throws: LogProof.Refusal.invalidSignature(by: "witness0.example")) { try policy.verify(note) }
   }
 
+  /// A key of an algorithm that came later may stand in a policy; it is as if that witness never cosigned.
+  @Test func otherAlgorithmsDoNotCount() throws {
+    let later = "pq.example+173116ae+BhpBase0"
+    let lines = { (quorum: String) in
+      "log \(log.verifierKey)\nwitness a \(keys[0])\nwitness b \(later)\ngroup g any a b\nquorum \(quorum)\n"
+    }
+    let note = Example(cosigners: [0]).checkpoint
+    #expect(try LogPolicy(lines("g")).verify(note).cosignatures.map(\.name) == ["witness0.example"])
+    #expect(throws: LogProof.Refusal.quorumMissing(quorum: "b", cosignedBy: ["witness0.example"])) {
+      try LogPolicy(lines("b")).verify(note)
+    }
+    #expect(throws: LogPolicy.Failure.self) { try LogPolicy("log \(later)\nquorum none\n") }
+  }
+
   @Test func logsAreAlternatives() throws {
     let second = signer("example.com/log/1", 3, .ed25519)
     let policy = try LogPolicy("log \(log.verifierKey)\nlog \(second.verifierKey)\nquorum none\n")

@@ -6,7 +6,11 @@ import sys
 
 import pytest
 
+import test_log_proofs
 from harness import BINARY, DRAWS, REPOSITORY, REQUIRED, TIMEOUT, Server, cli, environment, node, sha256_hex, unique
+from test_log_proofs import LOG_VKEY, ORIGIN, OTHER_VKEY, SIMPLE, SIMPLE_TEXT, WITNESS_VKEYS, canonical_text, drawn, log_proof, policy
+
+__all__ = ["drawn"]  # a fixture
 
 HASH = "0" * 64
 OWN = ("verified", "reason", "reasonCode", "notation", "items", "serverSeed", "seedProof", "next")
@@ -511,3 +515,111 @@ def test_broken_seed_proofs_are_named_as_the_other_verifiers_name_them(verifier)
     assert named[0] == named[1] and len(named[0]) == 1, (record, named)
   [report] = map(json.loads, verify("-", "--json", stdin=json.dumps(revealed(case))).stdout.splitlines())
   assert report["ok"] and report["provenBy"] == case["publicKey"]
+
+
+# fairdraw verify --proof
+
+
+@pytest.fixture
+def logged(tmp_path):
+  """Runs the command on an outcome's JSON and its log proof: the exit status, and the steps that failed."""
+  def run(answer, proof, *arguments, key=LOG_VKEY, rules=None, items=None):
+    given = {"outcome.json": answer, "draw.tlog-proof": proof, "policy": rules, "items.json": items}
+    for name, text in given.items():
+      if text is not None:
+        (tmp_path / name).write_text(text, "utf-8", newline="")
+    arguments += ("--key", key) if key else ()
+    arguments += ("--policy", tmp_path / "policy") if rules is not None else ()
+    arguments += ("--items", tmp_path / "items.json") if items is not None else ()
+    result = verify(tmp_path / "outcome.json", "--proof", tmp_path / "draw.tlog-proof", "--json", *arguments)
+    assert result.stderr == "", result
+    report = json.loads(result.stdout)
+    assert (result.returncode == 0) == report["ok"] == all(check["ok"] for check in report["checks"]), report
+    return result.returncode, [check["name"] for check in report["checks"] if not check["ok"]], report
+  return run
+
+
+def test_a_draws_log_proof_is_checked_step_by_step(drawn, logged):
+  steps = test_log_proofs.TEXT + ["count", "mode", "entry", "root", "origin", "signature"]
+  for number, (answer, items, looked_up) in enumerate(drawn):
+    proof = log_proof(canonical_text(answer, items), size=len(drawn), index=number)
+    spaced = answer.replace(',"shortId"', ' ,\r\n\t"shortId" ')
+    told = [(answer, None), (looked_up, None), (spaced, None), ('{"ok":true,"outcome":%s}' % answer, None)]
+    if items:
+      told += [(answer[:-1] + ',"items":null}', None), ('{"items" : %s ,"outcome":%s}' % (items, spaced), None)]
+      told += [(answer, " " + items.replace("[],", "[ ] ,") + "\n")]
+    for text, given in told:
+      status, failed, report = logged(text, proof, items=given)
+      if failed == ["items"]:  # the values are derived too, which takes the items
+        assert status == 2 and '"serverSeed"' in text and given is None, report
+      else:
+        assert (status, failed) == (0, []), (text, report)
+      names = [check["name"] for check in report["checks"]]
+      assert names[-len(steps):] == steps and ("serverHash" in names) == ('"serverSeed"' in text), names
+
+
+@pytest.mark.parametrize("number", range(len(test_log_proofs.TAMPERED_OUTCOMES)))
+def test_the_line_that_an_outcome_differs_in_is_named(logged, number):
+  tamper, names = test_log_proofs.TAMPERED_OUTCOMES[number]
+  answer = tamper(SIMPLE)
+  try:
+    assert isinstance(json.loads(answer), dict)
+  except (ValueError, AssertionError):
+    return refused_as_no_outcome(answer)
+  status, failed, report = logged(answer, log_proof(SIMPLE_TEXT))
+  if answer == "{}":
+    names = [*names[:-1], "count", "mode"]
+  assert failed == names and status == (1 if names else 0), report
+
+
+def refused_as_no_outcome(answer):
+  """What is not one JSON object is no outcome, with or without a proof."""
+  result = verify("-", "--proof", "/dev/null", "--key", LOG_VKEY, stdin=answer)
+  assert result.returncode == 1 and "verified" not in result.stdout.replace("NOT verified", ""), result
+
+
+@pytest.mark.parametrize("number", range(len(test_log_proofs.TAMPERED_PROOFS)))
+def test_the_step_that_a_proof_fails_at_is_named(logged, number):
+  tamper, names = test_log_proofs.TAMPERED_PROOFS[number]
+  status, failed, report = logged(SIMPLE, tamper(log_proof(SIMPLE_TEXT)))
+  # One step says that the path does not fit; and a line that is missing makes another one wrong.
+  same = {"path": ("root",), "proof": ("proof", "path[3]")}
+  assert bool(failed) == bool(names) == bool(status), report
+  assert all(failed[0] in same.get(name, (name,)) for name in names[:1]), report
+  assert set(names) - {"signature", "root"} <= {*failed, "path", "proof"} and len(failed) <= 2, report
+
+
+@pytest.mark.parametrize("number", range(len(test_log_proofs.POLICIES)))
+def test_the_policys_quorum_is_asked_for(logged, number):
+  rules, cosigners, names = test_log_proofs.POLICIES[number]
+  if names == ["key"]:
+    return  # a policy without logs is refused: see below
+  status, failed, report = logged(SIMPLE, log_proof(SIMPLE_TEXT, cosigners=cosigners), key=None, rules=rules)
+  assert failed == [name for name in names if "origin" not in names or name == "origin"], report
+  if not names:
+    told = {check["name"]: check["actual"] for check in report["checks"] if check["name"].startswith("witness ")}
+    assert len(told) == len([n for n in cosigners if WITNESS_VKEYS[n] in rules])
+    assert all(value == "cosigned 1795733812 s after 1970 began" for value in told.values())
+
+
+def test_a_proof_beside_other_options(tmp_path, logged):
+  proof = log_proof(SIMPLE_TEXT)
+  assert logged(SIMPLE, proof, key=OTHER_VKEY)[1] == ["signature"]
+  # A key stands before the policy's logs.
+  assert logged(SIMPLE, proof, rules=policy("quorum none", logs=[]))[1] == []
+  assert logged(SIMPLE, proof, key=OTHER_VKEY, rules=policy("quorum none"))[1] == ["signature"]
+  paths = [tmp_path / "outcome.json", "--proof", tmp_path / "draw.tlog-proof"]
+  said = verify(*paths, "--key", LOG_VKEY)
+  assert said.returncode == 0 and said.stdout.splitlines()[-1] == "verified"
+  assert "ok    signature: " + ORIGIN in said.stdout and "ok    root: entry 3 of 7" in said.stdout
+  (tmp_path / "policy").write_text(policy("quorum W9"))
+  for arguments, naming in [
+    (paths, "--key"), ([paths[0], "--key", LOG_VKEY], "--proof"), ([*paths, "--key", "x"], "verifier key"),
+    ([*paths, "--policy", tmp_path / "policy"], "line 6"), ([*paths, "--policy", tmp_path / "none"], "none"),
+  ]:
+    result = verify(*arguments)
+    assert result.returncode != 0 and naming in result.stderr and result.stdout == "", result
+  (tmp_path / "policy").write_text("quorum none\n")
+  assert "names no log" in verify(*paths, "--policy", tmp_path / "policy").stderr
+  (tmp_path / "two.json").write_text("[%s,%s]" % (SIMPLE, SIMPLE))
+  assert "one outcome's" in verify(tmp_path / "two.json", *paths[1:], "--key", LOG_VKEY).stderr

@@ -35,7 +35,8 @@ struct PolicyReader {
 
   private mutating func readLog(_ words: [ArraySlice<UInt8>]) throws(LogPolicy.Failure) {
     guard (2...3).contains(words.count) else { throw failure("a log is written log <vkey> [<url>]") }
-    let key = try key(words[1])
+    let key: LogVerifierKey
+    do throws(LogVerifierKey.Failure) { key = try self.key(words[1]).get() } catch { throw failure(error.description) }
     guard !logs.contains(where: { $0.key.publicKey == key.publicKey }) else {
       throw failure("another log has the same public key")
     }
@@ -45,7 +46,14 @@ struct PolicyReader {
 
   private mutating func readWitness(_ words: [ArraySlice<UInt8>]) throws(LogPolicy.Failure) {
     guard (3...4).contains(words.count) else { throw failure("a witness is written witness <name> <vkey> [<url>]") }
-    let key = try key(words[2])
+    let key: LogVerifierKey
+    switch self.key(words[2]) {
+    case .success(let read): key = read
+    case .failure(.unknownAlgorithm):
+      // It may be named, and never cosigns as far as can be told here.
+      return try define(words[1], as: .group(threshold: 1, members: []))
+    case .failure(let reason): throw failure(reason.description)
+    }
     guard key.algorithm == .cosignature else {
       throw failure("a witness's key is of algorithm 4, and this one is of algorithm \(key.algorithm.rawValue)")
     }
@@ -99,9 +107,9 @@ struct PolicyReader {
     }
   }
 
-  private func key(_ word: ArraySlice<UInt8>) throws(LogPolicy.Failure) -> LogVerifierKey {
-    guard let text = String(validating: word, as: UTF8.self) else { throw failure("a key is written in UTF-8") }
-    do { return try LogVerifierKey(text) } catch { throw failure(error.description) }
+  private func key(_ word: ArraySlice<UInt8>) -> Result<LogVerifierKey, LogVerifierKey.Failure> {
+    guard let text = String(validating: word, as: UTF8.self) else { return .failure(.malformed) }
+    return Result { () throws(LogVerifierKey.Failure) in try LogVerifierKey(text) }
   }
 
   private func text(_ word: ArraySlice<UInt8>) -> String { String(decoding: word, as: UTF8.self) }

@@ -16,6 +16,8 @@ public struct OutcomeReport: Sendable {
     public let actual: [UInt8]?
     /// Whether it did not pass because there was nothing to check with: the items were not given.
     public var isMissing = false
+    /// What was found, where that says more than the name.
+    public var detail: String?
   }
 
   public enum Expectation: Sendable, Equatable {
