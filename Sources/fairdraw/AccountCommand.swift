@@ -4,24 +4,25 @@ import Ledger
 
 struct AccountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "account", abstract: "Make, list, export and delete accounts, beside a running server or without one.",
+    commandName: "account",
+    abstract: "Create, list, export and delete accounts. Works with or without a running server.",
     subcommands: [Create.self, List.self, Password.self, Usage.self, Export.self, Delete.self])
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Make an account.",
+      abstract: "Create an account.",
       discussion: """
-        With --email its holder can sign in on the server's pages; the password is asked for on a terminal, and otherwise \
-        read from standard input, one line.
+        With --email, the account holder can sign in on the server's pages. On a terminal the command asks for the \
+        password; otherwise it reads one line from standard input.
         """)
 
-    @Argument(help: "What to call it: 1 to 100 characters, and no other account's name.")
+    @Argument(help: "The account's name: 1 to 100 characters, unique.")
     var name: String
 
-    @Option(help: ArgumentHelp("Live outcomes a day. (default: the server's setting)", valueName: "n"))
+    @Option(help: ArgumentHelp("Live outcomes per day. (default: the server's setting)", valueName: "n"))
     var dailyQuota: Int?
 
-    @Option(help: ArgumentHelp("What its holder signs in with, beside a password.", valueName: "address"))
+    @Option(help: ArgumentHelp("The email address that the account holder signs in with.", valueName: "address"))
     var email: String?
 
     @OptionGroup var storage: StorageOptions
@@ -70,8 +71,8 @@ struct AccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Set an account's password, and its email address.",
       discussion: """
-        The password is asked for on a terminal, and otherwise read from standard input, one line. Whoever is signed in to \
-        the account has to sign in again.
+        On a terminal the command asks for the password; otherwise it reads one line from standard input. All sessions of \
+        the account end.
         """)
 
     @Argument(help: "The account.")
@@ -79,7 +80,7 @@ struct AccountCommand: AsyncParsableCommand {
 
     @Option(
       help: ArgumentHelp(
-        "What its holder signs in with; needed where there is no address yet. (default: the one it has)",
+        "The email address to sign in with; required if the account has none. (default: its current one)",
         valueName: "address"))
     var email: String?
 
@@ -107,12 +108,12 @@ struct AccountCommand: AsyncParsableCommand {
 
   struct Usage: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List how many live outcomes an account drew, by day and endpoint, the latest day first.")
+      abstract: "List the number of live outcomes of an account, by day and endpoint, latest day first.")
 
     @Argument(help: "The account.")
     var name: String
 
-    @Option(help: ArgumentHelp("How many days, today among them.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of days, including today.", valueName: "n"))
     var days = 60
 
     @OptionGroup var storage: StorageOptions
@@ -135,11 +136,11 @@ struct AccountCommand: AsyncParsableCommand {
 
   struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Write everything that is kept of an account to standard output, but its secrets.",
+      abstract: "Write everything that is stored for an account to standard output, except its secrets.",
       discussion: """
-        As json, one object: the account, its keys without their secrets, its usage, its webhooks, and its outcomes as they \
-        were answered, those of test keys too. As csv, its outcomes alone, one a row. Text in it that a spreadsheet would \
-        take for a formula has an apostrophe in front, and so has text that begins with one.
+        json is one object: the account, its keys without their secrets, its usage, its webhooks, and its outcomes as they \
+        were returned, including those of test keys. csv has only the outcomes, one per row. In csv, text that a \
+        spreadsheet could read as a formula, or that begins with an apostrophe, gets an apostrophe in front.
         """)
 
     @Argument(help: "The account.")
@@ -173,16 +174,16 @@ struct AccountCommand: AsyncParsableCommand {
 
   struct Delete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Delete an account: its keys, webhooks, sign-in and usage. It cannot be undone.",
+      abstract: "Delete an account with its keys, webhooks and sign-in. This cannot be undone.",
       discussion: """
-        Every running server turns its keys away within a second. Its outcomes stay: published roots and permalinks speak \
-        of them. Server seeds that are still secret stay so for good: rotate its chains first, if they should be revealed.
+        Every running server rejects its keys within a second. Its outcomes stay, since published roots and permalinks \
+        include them. Server seeds that are still secret stay secret for ever: to reveal them, rotate its chains first.
         """)
 
     @Argument(help: "The account.")
     var name: String
 
-    @Flag(help: "Do not ask.")
+    @Flag(help: "Do not ask for confirmation.")
     var yes = false
 
     @OptionGroup var storage: StorageOptions
@@ -191,12 +192,12 @@ struct AccountCommand: AsyncParsableCommand {
       let account = try await administering(storage) { try await $0.existingAccount(named: name) }
       if !yes {
         guard isatty(STDIN_FILENO) == 1 else {
-          throw ValidationError("Where nobody can be asked, deleting an account takes --yes.")
+          throw ValidationError("Without a terminal, deleting an account needs --yes.")
         }
         print(
-          "Account \"\(name)\" will be deleted, with its keys and webhooks. Type its name to go on: ", terminator: "",
+          "Account \"\(name)\" will be deleted, with its keys and webhooks. Type its name to confirm: ", terminator: "",
           to: &Terminal.error)
-        guard readLine() == name else { throw CommandFailure("that is not its name: nothing was deleted") }
+        guard readLine() == name else { throw CommandFailure("this is not its name: nothing was deleted") }
       }
       try await administering(storage) { try await $0.deleteAccount(account.id) }
       print("Account \(account.id.rawValue), \"\(account.name)\", is deleted.", to: &Terminal.error)
@@ -208,7 +209,7 @@ struct AccountCommand: AsyncParsableCommand {
 struct PublicURLOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Where clients reach the server; what permalinks begin with. (default: http://127.0.0.1:8080)", valueName: "url"))
+      "Where clients reach the server. Permalinks begin with it. (default: http://127.0.0.1:8080)", valueName: "url"))
   var publicURL: String?
 
   func setting() throws -> String { try publicURLSetting(publicURL) ?? "http://127.0.0.1:8080" }
@@ -216,7 +217,7 @@ struct PublicURLOption: ParsableArguments {
 
 /// - Throws: a usage error.
 private func emailAddress(_ text: String) throws -> EmailAddress {
-  guard let address = EmailAddress(text) else { throw ValidationError("\"\(text)\" is no email address.") }
+  guard let address = EmailAddress(text) else { throw ValidationError("\"\(text)\" is not an email address.") }
   return address
 }
 
@@ -225,7 +226,7 @@ private func newPassword() throws -> PasswordHash {
   let password: String
   if isatty(STDIN_FILENO) == 1 {
     password = try Terminal.secret("Password: ")
-    guard try Terminal.secret("The same again: ") == password else {
+    guard try Terminal.secret("Repeat the password: ") == password else {
       throw CommandFailure("the two passwords differ: nothing was changed")
     }
   } else {

@@ -10,35 +10,35 @@ struct AuditCommand: AsyncParsableCommand {
     commandName: "audit",
     abstract: "Recompute a published day from its leaf hashes, and check its root, signature and chain.",
     discussion: """
-      The day is taken from a server (--url), from files that were kept (--leaves and --root-file), or else from the \
-      database. A root file is what GET /api/merkle/DATE answers, or GET /api/merkle with the day and the one before it; a \
-      leaves file is what GET /api/merkle/DATE/leaves answers.
+      The day comes from a server (--url), from saved files (--leaves and --root-file), or else from the database. A root \
+      file is a response of GET /api/merkle/DATE, or of GET /api/merkle with the day and the day before it. A leaves file \
+      is a response of GET /api/merkle/DATE/leaves.
 
-      With --outcomes it also checks that your own outcomes are in the log: a JSON array of outcomes as they were answered, \
-      one a line, or what GET /api/merkle/DATE/mine answers.
+      With --outcomes it also checks that your own outcomes are in the log. The file is a JSON array of outcomes as they \
+      were returned, one outcome per line, or a response of GET /api/merkle/DATE/mine.
 
-      Each line of the report is one check. The exit status is 0 if all hold, else 1.
+      Each line of the report is one check. The exit status is 0 if all checks pass, else 1.
       """)
 
-  @Option(help: ArgumentHelp("The day to check, as 2026-02-28.", valueName: "date"))
+  @Option(help: ArgumentHelp("The day to check, such as 2026-02-28.", valueName: "date"))
   var day: String
 
   @Option(help: ArgumentHelp("The server to ask, such as https://draws.example.com.", valueName: "url"))
   var url: String?
 
-  @Option(help: ArgumentHelp("A file of the day's leaf hashes, one a line.", valueName: "file"))
+  @Option(help: ArgumentHelp("A file with the day's leaf hashes, one per line.", valueName: "file"))
   var leaves: String?
 
   @Option(help: ArgumentHelp("A file with the day's root, as JSON.", valueName: "file"))
   var rootFile: String?
 
-  @Option(help: ArgumentHelp("A file of outcomes that must be in the log.", valueName: "file"))
+  @Option(help: ArgumentHelp("A file with outcomes that must be in the log.", valueName: "file"))
   var outcomes: String?
 
   @Option(
     help: ArgumentHelp(
       "The key that must have signed the root, in base64.",
-      discussion: "Default: the one that the server or the database names; it is shown.", valueName: "key"))
+      discussion: "Default: the key that the server or the database names, which is then shown.", valueName: "key"))
   var publicKey: String?
 
   @OptionGroup var storage: StorageOptions
@@ -52,7 +52,7 @@ struct AuditCommand: AsyncParsableCommand {
     if leaves != nil {
       guard url == nil else { throw ValidationError("Give --url, or --leaves and --root-file, not both.") }
       guard publicKey != nil else {
-        throw ValidationError("With --leaves there is nobody to ask for the key: give --public-key too.")
+        throw ValidationError("--leaves needs --public-key, since there is no server to ask for the key.")
       }
     }
     if let url {
@@ -239,7 +239,7 @@ private struct ServerSource: AuditSource {
     guard answer.status == 200, let text = answer.text("publicKey"), let key = Data(base64Encoded: text),
       key.count == 32
     else {
-      throw CommandFailure("\(name) did not tell its key, but answered \(answer.status)")
+      throw CommandFailure("\(name) did not return its key: status \(answer.status)")
     }
     return Array(key)
   }

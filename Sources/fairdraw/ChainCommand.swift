@@ -5,21 +5,21 @@ import Ledger
 
 struct ChainCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "chain", abstract: "List and rotate an account's seed chains, beside a running server or without one.",
+    commandName: "chain", abstract: "List and rotate an account's seed chains. Works with or without a running server.",
     subcommands: [List.self, Rotate.self])
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List an account's chains, and where each stands, by client seed.",
+      abstract: "List an account's chains by client seed, with cursor and nonce.",
       discussion: "Test keys have no chains.")
 
-    @Option(help: ArgumentHelp("Whose.", valueName: "name"))
+    @Option(help: ArgumentHelp("The account.", valueName: "name"))
     var account: String
 
     @Option(help: ArgumentHelp("Only client seeds that begin with this, byte for byte.", valueName: "text"))
     var prefix = ""
 
-    @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
+    @Option(help: ArgumentHelp("The maximum number of lines.", valueName: "n"))
     var limit = 100
 
     @OptionGroup var storage: StorageOptions
@@ -50,13 +50,13 @@ struct ChainCommand: AsyncParsableCommand {
 
   struct Rotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Reveal a chain's server seed, and give the chain its next one.",
+      abstract: "Reveal a chain's server seed, and give the chain a new one.",
       discussion: """
-        The revealed seed goes to standard output. It is what POST /api/rotate does: everything drawn from the chain so far \
-        can then be checked, and the next draw uses a seed of which only the hash is known.
+        The revealed seed goes to standard output. This does the same as POST /api/rotate: anyone can then check every \
+        draw made so far, and the next draw uses a new seed, of which only the hash is public.
         """)
 
-    @Option(help: ArgumentHelp("Whose.", valueName: "name"))
+    @Option(help: ArgumentHelp("The account.", valueName: "name"))
     var account: String
 
     @Option(help: ArgumentHelp("The chain's client seed.", valueName: "text"))
@@ -85,7 +85,7 @@ struct ChainCommand: AsyncParsableCommand {
         return try result.get()
       }
       guard let rotation = reply.rotation else {
-        throw CommandFailure(reply.refusal?.error ?? "the ledger gave an answer that makes no sense")
+        throw CommandFailure(reply.refusal?.error ?? "the ledger returned an unexpected reply")
       }
       do {
         try StandardOutput.print(rotation.serverSeed.description)
@@ -101,24 +101,24 @@ struct ChainCommand: AsyncParsableCommand {
 
 struct OutcomesCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "outcomes", abstract: "List an account's outcomes, beside a running server or without one.",
+    commandName: "outcomes", abstract: "List an account's outcomes. Works with or without a running server.",
     subcommands: [List.self])
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List the outcomes of a client seed, as they were answered, the newest first: JSON, one a line.",
-      discussion: "Those of live keys, or of test keys with --mode test.")
+      abstract: "List the outcomes of a client seed as they were returned, newest first, one JSON object per line.",
+      discussion: "Lists outcomes of live keys, or with --mode test those of test keys.")
 
-    @Option(help: ArgumentHelp("Whose.", valueName: "name"))
+    @Option(help: ArgumentHelp("The account.", valueName: "name"))
     var account: String
 
-    @Option(help: ArgumentHelp("Which kind of key drew them.", valueName: "live|test"))
-    var mode = Mode.live
+    @Option(help: ArgumentHelp("The kind of key that drew them. (default: live)", valueName: "live|test"))
+    var mode: Mode?
 
     @Option(help: ArgumentHelp("The client seed.", valueName: "text"))
     var clientSeed: String
 
-    @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
+    @Option(help: ArgumentHelp("The maximum number of lines.", valueName: "n"))
     var limit = 1000
 
     @OptionGroup var publicURL: PublicURLOption
@@ -135,7 +135,7 @@ struct OutcomesCommand: AsyncParsableCommand {
       let (store, masterKey, _) = try storage.open()
       let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: url)
       try await administering(store) { store in
-        let caller = Caller.holder(try await store.existingAccount(named: account).id, mode)
+        let caller = Caller.holder(try await store.existingAccount(named: account).id, mode ?? .live)
         try await store.forEachOutcome(of: caller, clientSeed: clientSeed, limit: limit) { outcome in
           var line: [UInt8] = []
           renderer.append(outcome, to: &line)

@@ -4,19 +4,19 @@ import Ledger
 
 struct EraCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "era", abstract: "Begin a new era after the database was put back to an earlier state.",
+    commandName: "era", abstract: "Begin a new era after the database was restored to an earlier state.",
     subcommands: [Begin.self, List.self])
 
   struct Begin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "From the next start on, draw from server seeds that nobody can have been told.",
+      abstract: "From the next start on, draw from server seeds that nobody can know.",
       discussion: """
-        After a restore from a backup, seeds that were told in what was lost would be used again. In a new era every new \
-        chain, and every chain that is rotated, has a seed that was never in use. Stop all servers first: they stay in the \
-        era that they were started in.
+        After a restore from a backup, seeds that were revealed in the lost time would be used again. In a new era, every \
+        new chain and every rotated chain has a seed that was never used. Stop all servers first: a running server stays \
+        in the era that it was started in.
         """)
 
-    @Option(help: ArgumentHelp("Why, for whoever reads `fairdraw era list`: one line.", valueName: "text"))
+    @Option(help: ArgumentHelp("The reason, shown by `fairdraw era list`: one line.", valueName: "text"))
     var reason: String
 
     @OptionGroup var storage: StorageOptions
@@ -29,7 +29,7 @@ struct EraCommand: AsyncParsableCommand {
 
     func run() async throws {
       let era = try await administering(storage) { try await $0.beginEra(reason: reason) }
-      print("Era \(era.number) has begun. Rotate the chains that were in use, before anything is drawn from them.")
+      print("Era \(era.number) has begun. Rotate the chains that were in use before anything is drawn from them.")
     }
   }
 

@@ -15,12 +15,12 @@ struct Fairdraw: AsyncParsableCommand {
       Start a server:
         fairdraw serve
 
-      Give somebody a key, beside the running server:
+      Create an account and a key, while the server runs:
         fairdraw account create "My game"
         fairdraw key create --account "My game"
 
-      Every option can also be set in the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA. An option given on the
-      command line wins.
+      Every option can also be set in the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA. An option on the
+      command line takes precedence.
       """,
     version: version,
     subcommands: [

@@ -5,32 +5,35 @@ import Ledger
 
 struct KeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "key", abstract: "Make, list and revoke API keys, beside a running server or without one.",
+    commandName: "key", abstract: "Create, list and revoke API keys. Works with or without a running server.",
     subcommands: [Create.self, List.self, Revoke.self])
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Make a key and print it, this once, on standard output.",
-      discussion: "Only a hash of the key is kept: whoever loses it needs a new one.")
+      abstract: "Create a key and print it once, on standard output.",
+      discussion: "The server stores only a hash of the key. A lost key cannot be shown again.")
 
-    @Option(help: ArgumentHelp("The account it draws for.", valueName: "name"))
+    @Option(help: ArgumentHelp("The account that the key belongs to.", valueName: "name"))
     var account: String
 
-    @Option(help: ArgumentHelp("What to call it in lists: up to 100 characters.", valueName: "text"))
+    @Option(help: ArgumentHelp("The key's name in lists: up to 100 characters.", valueName: "text"))
     var name = ""
 
-    @Option(help: ArgumentHelp("live, or test for rehearsals that are repeatable and free.", valueName: "mode"))
-    var mode = Mode.live
+    @Option(
+      help: ArgumentHelp(
+        "live, or test for draws that are repeatable and cost nothing. (default: live)", valueName: "live|test"))
+    var mode: Mode?
 
     @Option(
       name: .customLong("allow-ip"), parsing: .singleValue,
-      help: ArgumentHelp("A CIDR block it may be used from; may be given again.", valueName: "block"))
+      help: ArgumentHelp("A CIDR block that the key may be used from; may be repeated.", valueName: "block"))
     var allowedNetworks: [String] = []
 
     @Option(
       name: .customLong("allow-referer"), parsing: .singleValue,
       help: ArgumentHelp(
-        "An origin it may be used from, such as https://*.example.com; may be given again.", valueName: "origin"))
+        "An origin that the key may be used from, such as https://*.example.com; may be repeated.", valueName: "origin")
+    )
     var allowedReferers: [String] = []
 
     @OptionGroup var storage: StorageOptions
@@ -44,7 +47,7 @@ struct KeyCommand: AsyncParsableCommand {
 
     func run() async throws {
       let key = NewAPIKey(
-        mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
+        mode: mode ?? .live, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
       try await administering(storage) { store in
         let holder = try await store.existingAccount(named: account)
         guard try await store.keys(of: holder.id).count(where: { $0.key.revoked == nil }) < maximumKeys else {
@@ -58,8 +61,8 @@ struct KeyCommand: AsyncParsableCommand {
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List keys by what they begin with.",
-      discussion: "When each was last used, and how often it was refused, is told by servers every few seconds.")
+      abstract: "List keys by their beginnings.",
+      discussion: "The server records the last use and the refused requests of each key every few seconds.")
 
     @OptionGroup var storage: StorageOptions
 
@@ -82,9 +85,9 @@ struct KeyCommand: AsyncParsableCommand {
 
   struct Revoke: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Revoke a key.", discussion: "Every running server turns it away within a second. It cannot be undone.")
+      abstract: "Revoke a key.", discussion: "Every running server rejects it within a second. This cannot be undone.")
 
-    @Argument(help: "What the key begins with, as much as it takes to tell it from the others.")
+    @Argument(help: "The beginning of the key, long enough to be unique.")
     var prefix: String
 
     @OptionGroup var storage: StorageOptions
@@ -103,4 +106,5 @@ extension Mode: ExpressibleByArgument {
   public init?(argument: String) { self.init(name: argument) }
   public var defaultValueDescription: String { name }
   public static var allValueStrings: [String] { allCases.map(\.name) }
+  public static var allValueDescriptions: [String: String] { [:] }
 }

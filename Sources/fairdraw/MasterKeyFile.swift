@@ -33,14 +33,14 @@ enum MasterKeyFile {
     defer { unlink(draft) }
     let descriptor = Foundation.open(draft, O_WRONLY | O_CREAT | O_EXCL, 0o600)
     guard descriptor >= 0 else {
-      throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())")
+      throw CommandFailure("the master key file \(file.path) cannot be created: \(lastError())")
     }
     defer { close(descriptor) }
     guard write(descriptor, text, text.utf8.count) == text.utf8.count, fsync(descriptor) == 0 else {
       throw CommandFailure("the master key file \(file.path) cannot be written: \(lastError())")
     }
     guard link(draft, file.path) == 0 || errno == EEXIST else {
-      throw CommandFailure("the master key file \(file.path) cannot be made: \(lastError())")
+      throw CommandFailure("the master key file \(file.path) cannot be created: \(lastError())")
     }
     // The name must survive a power cut as surely as the seeds that will be sealed under it.
     let folder = Foundation.open(file.deletingLastPathComponent().path, O_RDONLY)

@@ -6,19 +6,19 @@ import Transparency
 
 struct MerkleCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "merkle", abstract: "Publish and list daily roots, beside a running server or without one.",
-    discussion: "A running server publishes each day by itself, within a minute after midnight UTC.",
+    commandName: "merkle", abstract: "Publish and list daily roots. Works with or without a running server.",
+    discussion: "A running server publishes each day automatically, within a minute after midnight UTC.",
     subcommands: [Publish.self, List.self])
 
   struct Publish: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Publish a day's root, and those of the days before it that are missing.",
+      abstract: "Publish the root of a day, and of missing days before it.",
       discussion: """
-        The root goes to standard output; it is an empty line for a day without outcomes. A day that is published already \
-        stays as it is, and its root is printed again.
+        The root goes to standard output. For a day without outcomes it is an empty line. A published day stays as it is; \
+        its root is printed again.
         """)
 
-    @Option(help: ArgumentHelp("The day, which must be over, as 2026-02-28.", valueName: "date"))
+    @Option(help: ArgumentHelp("The day, which must be over, such as 2026-02-28.", valueName: "date"))
     var date: String
 
     @OptionGroup var storage: StorageOptions

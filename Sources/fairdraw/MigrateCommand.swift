@@ -7,13 +7,13 @@ import SQLiteStore
 
 struct MigrateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "migrate", abstract: "Move a ledger from an SQLite file into a PostgreSQL database.",
+    commandName: "migrate", abstract: "Move a ledger from a SQLite file to a PostgreSQL database.",
     discussion: """
-      Stop the server first. Everything is copied and then compared, row for row: accounts, keys, chains, outcomes, \
-      answers kept for retries, published days, webhooks. Short ids, permalinks and retries work on the new database as on the old \
-      one, with the same master key file. What was cut short goes on where it stopped when it is run again.
+      Stop the server first. The command copies everything and then compares it, row by row: accounts, keys, chains, \
+      outcomes, stored responses, published days, webhooks. With the same master key file, short ids, permalinks and \
+      retries work on the new database as on the old one. If the command is interrupted, run it again: it continues.
 
-      Afterwards the old file refuses to be used: its chains would give out the same randomness a second time.
+      Afterwards the old file cannot be used: its chains would give out the same randomness a second time.
       """)
 
   @Option(help: ArgumentHelp("The file to move, as sqlite:PATH.", valueName: "url"))
@@ -72,7 +72,7 @@ struct MigrateCommand: AsyncParsableCommand {
     print(
       """
       \(rows) rows are in \(target.place) and have been compared with \(path.path).
-      Start the servers there, each with a copy of \(keyFile.path). The old file is not used any more.
+      Start the servers there, each with a copy of \(keyFile.path). The old file is no longer used.
       """, to: &Terminal.error)
   }
 
@@ -124,7 +124,7 @@ struct MigrateCommand: AsyncParsableCommand {
     let table: LedgerTable
     var description: String {
       "its table \(table.name) differs from the file's: the file was used after the move began; "
-        + "make a new database and begin again"
+        + "create a new database and start again"
     }
   }
 }

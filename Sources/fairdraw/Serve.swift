@@ -15,10 +15,10 @@ struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a server.",
     discussion: """
-      It listens on 127.0.0.1:8080 unless told otherwise, keeps everything in one database file, and stops on SIGTERM or \
-      SIGINT after answering what it has accepted. The log goes to standard error, one JSON object a line.
+      By default it listens on 127.0.0.1:8080 and keeps everything in one database file. SIGTERM and SIGINT stop it after \
+      it has answered all accepted requests. The log goes to standard error, one JSON object per line.
 
-      Every option is also read from the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA.
+      Every option can also be set in the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA.
       """)
 
   @OptionGroup var storage: StorageOptions
@@ -26,28 +26,28 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The address to listen on. (default: 127.0.0.1)", valueName: "address"))
   var host: String?
 
-  @Option(help: ArgumentHelp("The port to listen on; 0 takes any that is free. (default: 8080)", valueName: "number"))
+  @Option(help: ArgumentHelp("The port to listen on; 0 takes a free one. (default: 8080)", valueName: "number"))
   var port: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Where clients reach the server; what permalinks begin with. (default: http://HOST:PORT)", valueName: "url"))
+      "Where clients reach the server. Permalinks begin with it. (default: http://HOST:PORT)", valueName: "url"))
   var publicURL: String?
 
   @Option(
     help: ArgumentHelp(
-      "Live outcomes a day for an account without a quota of its own. (default: 10000)", valueName: "n"))
+      "Live outcomes per day for an account without its own quota. (default: 10000)", valueName: "n"))
   var dailyQuota: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Outcomes a day for all callers without a key together, or off to reject them. (default: no limit)",
+      "Outcomes per day for all callers without a key together, or off to reject them. (default: no limit)",
       valueName: "off|n"))
   var anonymous: String?
 
   @Option(
     help: ArgumentHelp(
-      "Requests a minute for an address without a live key; 0 is no limit. (default: 120)", valueName: "n"))
+      "Requests per minute from an address without a live key; 0 is no limit. (default: 120)", valueName: "n"))
   var rateLimitPerMinute: Int?
 
   @Option(
@@ -57,18 +57,18 @@ struct Serve: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Proxies whose X-Forwarded-For is believed, as CIDR blocks with commas between them.", valueName: "blocks"))
+      "Proxies whose X-Forwarded-For is trusted: CIDR blocks separated by commas.", valueName: "blocks"))
   var trustedProxies: String?
 
-  @Flag(help: "Let webhooks go to private addresses: this machine, its network, its cloud's metadata service.")
+  @Flag(help: "Allow webhooks to private addresses: this machine, its network, its cloud's metadata service.")
   var allowPrivateWebhooks = false
 
-  @Flag(help: "Let visitors make accounts for themselves, at /sign-up.")
+  @Flag(help: "Let visitors create accounts at /sign-up.")
   var signUp = false
 
   @Option(
     help: ArgumentHelp(
-      "A second port, for Prometheus: its only address is /metrics. (default: none)", valueName: "number"))
+      "A second port, for Prometheus, which serves only /metrics. (default: none)", valueName: "number"))
   var metricsPort: Int?
 
   @Option(help: ArgumentHelp("The address of that port. (default: 127.0.0.1)", valueName: "address"))
@@ -80,13 +80,13 @@ struct Serve: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The most connections at once. (default: 4096, or fewer if the system allows fewer open files)",
+      "The maximum number of connections. (default: 4096, or fewer if the system allows fewer open files)",
       valueName: "number"))
   var maxConnections: Int?
 
   @Option(
     help: ArgumentHelp(
-      "The most connections at once from one address that is no trusted proxy. (default: 1000, or half of the above)",
+      "The maximum number of connections from one address that is not a trusted proxy. (default: 1000, or half of the above)",
       valueName: "number"))
   var maxConnectionsPerAddress: Int?
 
@@ -102,7 +102,7 @@ struct Serve: AsyncParsableCommand {
       let text = $0.trimmingCharacters(in: .whitespaces)
       guard let network = Network(text) else {
         throw ValidationError(
-          "--trusted-proxies (FAIRDRAW_TRUSTED_PROXIES) must be CIDR blocks with commas between them; \"\(text)\" is none."
+          "--trusted-proxies (FAIRDRAW_TRUSTED_PROXIES) must be CIDR blocks separated by commas; \"\(text)\" is not a CIDR block."
         )
       }
       return network
@@ -215,7 +215,7 @@ struct Serve: AsyncParsableCommand {
       throw ValidationError(
         """
         --max-connections (FAIRDRAW_MAX_CONNECTIONS) must be at most \(possible) here: the system allows \
-        \(possible + OpenFiles.reserve) open files, and the server needs \(OpenFiles.reserve) for other things.
+        \(possible + OpenFiles.reserve) open files, and the server needs \(OpenFiles.reserve) of them for other purposes.
         """)
     }
     let total = wanted ?? min(ServerConfiguration().maximumConnections, possible)
@@ -266,7 +266,7 @@ private func warnOfUnreachable(_ url: String) {
     let address = NetworkAddress(host.trimmingCharacters(in: ["[", "]"])), address.bytes.allSatisfy({ $0 == 0 })
   else { return }
   Logger(label: "fairdraw").warning(
-    "permalinks begin with \(url), an address that nobody can open; set --public-url to where clients reach the server")
+    "permalinks begin with \(url), which nobody can open; set --public-url to the address that clients use")
 }
 
 /// Whether a path is made of letters, digits and `-._~`, which stand for themselves in links, cookies and headers.

@@ -24,10 +24,10 @@ struct StorageOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The file with the master key, which seals every server seed.",
+      "The file with the master key, from which every server seed is derived.",
       discussion:
-        "Default: master.key beside the database or, with PostgreSQL, in the data folder; made on first use. Back it up: "
-        + "without it the database is of no use.",
+        "Default: master.key beside the database or, with PostgreSQL, in the data folder; created on first use. Back it "
+        + "up: without it the database is useless.",
       valueName: "path"))
   var masterKeyFile: String?
 
@@ -62,7 +62,7 @@ struct StorageOptions: ParsableArguments {
       try FileManager.default.createDirectory(
         at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch {
-      throw CommandFailure("the folder \(folder.path) cannot be made: \(error.localizedDescription)")
+      throw CommandFailure("the folder \(folder.path) cannot be created: \(error.localizedDescription)")
     }
   }
 
@@ -74,7 +74,7 @@ struct StorageOptions: ParsableArguments {
       // A new key would not open a database that exists.
       guard FileManager.default.fileExists(atPath: path.path) else { return }
       throw CommandFailure(
-        "the database \(path.path) is there but its master key \(keyFile.path) is not: put the key file back")
+        "the database \(path.path) exists, but its master key \(keyFile.path) does not: put the key file back")
     }.key
     do {
       return (try SQLiteStore(path: path.path, masterKey: masterKey), masterKey, "sqlite:\(path.path)")
@@ -114,7 +114,7 @@ struct StorageOptions: ParsableArguments {
         throw CommandFailure("the database \(place) cannot be opened: \(error)")
       }
       throw CommandFailure(
-        "the database \(place) has a master key already, and there is none at \(keyFile.path): copy it there from a "
+        "the database \(place) already has a master key, but there is none at \(keyFile.path): copy it there from a "
           + "server that uses the database")
     }
     do {

@@ -6,7 +6,7 @@ import Webhooks
 struct WebhookCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "webhook",
-    abstract: "Have an account's draws reported to a URL, beside a running server or without one.",
+    abstract: "Report an account's draws to a URL. Works with or without a running server.",
     subcommands: [
       Create.self, List.self, Delete.self, Test.self, Deliveries.self, Resend.self, RotateSecret.self, Enable.self,
       Disable.self,
@@ -14,14 +14,14 @@ struct WebhookCommand: AsyncParsableCommand {
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Make a webhook and print its secret, this once, on standard output.",
+      abstract: "Create a webhook and print its secret once, on standard output.",
       discussion:
-        "From then on every draw with a live key of the account is reported to the URL, signed with the secret.")
+        "From then on, every draw with a live key of the account is reported to the URL, signed with the secret.")
 
     @Option(help: ArgumentHelp("Whose draws.", valueName: "name"))
     var account: String
 
-    @Option(help: ArgumentHelp("Where they are reported to: http or https.", valueName: "url"))
+    @Option(help: ArgumentHelp("Where to send the draws: http or https.", valueName: "url"))
     var url: String
 
     @OptionGroup var storage: StorageOptions
@@ -47,7 +47,8 @@ struct WebhookCommand: AsyncParsableCommand {
         }
       }
       print(
-        "Webhook \(webhook.id.rawValue) is ready. Keep the secret: it is not shown again. Try it:", to: &Terminal.error)
+        "Webhook \(webhook.id.rawValue) is ready. Copy the secret now: it is not shown again. To test it:",
+        to: &Terminal.error)
       print("  fairdraw webhook test \(webhook.id.rawValue)", to: &Terminal.error)
       if let address = NetworkAddress(url.host), !AddressGuard.isPublic(address) {
         print(
@@ -60,7 +61,7 @@ struct WebhookCommand: AsyncParsableCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List webhooks.")
 
-    @Option(help: ArgumentHelp("Only this account's.", valueName: "name"))
+    @Option(help: ArgumentHelp("Only webhooks of this account.", valueName: "name"))
     var account: String?
 
     @OptionGroup var storage: StorageOptions
@@ -83,7 +84,7 @@ struct WebhookCommand: AsyncParsableCommand {
 
   struct Delete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Delete a webhook and its deliveries, also those that are still to be made.")
+      abstract: "Delete a webhook and its deliveries, including pending ones.")
 
     @OptionGroup var webhook: WebhookArgument
     @OptionGroup var storage: StorageOptions
@@ -103,23 +104,23 @@ struct WebhookCommand: AsyncParsableCommand {
 
     func run() async throws {
       let delivery = try await administering(storage) { try await $0.createTestDelivery(for: webhook.id, of: nil) }
-      print("Delivery \(delivery.rawValue) is due. What comes of it:", to: &Terminal.error)
+      print("Delivery \(delivery.rawValue) is due. To see the result:", to: &Terminal.error)
       print("  fairdraw webhook deliveries", to: &Terminal.error)
     }
   }
 
   struct Deliveries: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "List deliveries and their attempts, the newest first.",
-      discussion: "A delivered delivery is kept for 7 days, a dead one for 30, each with its latest 20 attempts.")
+      abstract: "List deliveries and their attempts, newest first.",
+      discussion: "Delivered deliveries are kept for 7 days, dead ones for 30 days, each with its latest 20 attempts.")
 
-    @Option(help: ArgumentHelp("Only this account's.", valueName: "name"))
+    @Option(help: ArgumentHelp("Only webhooks of this account.", valueName: "name"))
     var account: String?
 
-    @Option(help: ArgumentHelp("Only those that are pending, delivered or dead.", valueName: "state"))
+    @Option(help: ArgumentHelp("Only deliveries in this state: pending, delivered or dead.", valueName: "state"))
     var state: String?
 
-    @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
+    @Option(help: ArgumentHelp("The maximum number of lines.", valueName: "n"))
     var limit = 50
 
     @OptionGroup var storage: StorageOptions
@@ -164,7 +165,7 @@ struct WebhookCommand: AsyncParsableCommand {
 
   struct Resend: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Deliver again, whatever became of it, under the same webhook-id.")
+      abstract: "Send a delivery again, in any state, with the same webhook-id.")
 
     @Argument(help: "The delivery's number, from `fairdraw webhook deliveries`.")
     var delivery: Int64
@@ -179,8 +180,8 @@ struct WebhookCommand: AsyncParsableCommand {
 
   struct RotateSecret: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Give a webhook a new secret and print it, this once, on standard output.",
-      discussion: "For 24 hours webhook-signature has a signature with each of the two.")
+      abstract: "Give a webhook a new secret and print it once, on standard output.",
+      discussion: "For 24 hours, webhook-signature has a signature with each of the two secrets.")
 
     @OptionGroup var webhook: WebhookArgument
     @OptionGroup var storage: StorageOptions
@@ -195,13 +196,13 @@ struct WebhookCommand: AsyncParsableCommand {
           try await store.setWebhookSecret(webhook.id, to: secret, of: nil)
         }
       }
-      print("Keep it: it is not shown again. The secret before it signs too, for 24 hours.", to: &Terminal.error)
+      print("Copy it now: it is not shown again. For 24 hours, the old secret signs too.", to: &Terminal.error)
     }
   }
 
   struct Enable: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Enable a webhook.", discussion: "What was pending when it was disabled is delivered now.")
+      abstract: "Enable a webhook.", discussion: "Deliveries that were pending when it was disabled continue.")
 
     @OptionGroup var webhook: WebhookArgument
     @OptionGroup var storage: StorageOptions
@@ -214,7 +215,7 @@ struct WebhookCommand: AsyncParsableCommand {
 
   struct Disable: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Disable a webhook.", discussion: "Draws made meanwhile are not reported, also not later.")
+      abstract: "Disable a webhook.", discussion: "Draws made while it is disabled are never reported.")
 
     @OptionGroup var webhook: WebhookArgument
     @OptionGroup var storage: StorageOptions
