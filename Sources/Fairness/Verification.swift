@@ -1,5 +1,4 @@
-/// Everything that fixes a draw, and the commitment it was made under: what a player holds once the
-/// server seed has been revealed.
+/// Everything that fixes a draw, and its commitment: what a player has once the server seed is revealed.
 ///
 /// ```swift
 /// let claim = Verification(
@@ -17,9 +16,10 @@ public struct Verification: Sendable, Equatable {
   public var cursor: UInt64
   public var nonce: UInt64
   public var generator: Generator
-  /// The proof that the chain could have had no other seed; `nil` if none was told.
+  /// The proof that the chain could have had no other seed; `nil` if none was revealed.
   public var seedProof: SeedProof?
-  /// The key that was published before the draw, which `seedProof` has to be of; `nil` takes the proof's own.
+  /// The key that was published before the draw and must have made `seedProof`; `nil` takes the key that the proof
+  /// names.
   public var seedKey: SeedPublicKey?
 
   public init(

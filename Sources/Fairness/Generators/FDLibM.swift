@@ -1,7 +1,7 @@
-/// `log` and `exp` with one answer everywhere.
+/// `log` and `exp` with the same result on every machine.
 ///
 /// A platform's own functions differ in the last bit from one C library, version or processor to the
-/// next; a value that anyone must be able to recompute cannot hang on that. These two follow, operation
+/// next. A value that anyone must be able to recompute cannot depend on them. These two follow, operation
 /// by operation, `e_log.c` and `e_exp.c` of FreeBSD's msun (descended from Sun's fdlibm), which is also
 /// what the JavaScript engines compute. Both are within 1 ulp of the true value.
 ///

@@ -1,4 +1,4 @@
-/// What a draw came to, before it is put into anyone's words.
+/// The values of a draw, before they are written as JSON or text.
 public enum Values: Sendable, Equatable {
   /// Multiples of 2^−32 in 0 ..< 1.
   case floats([Double])

@@ -22,8 +22,8 @@ public struct MerkleTree: Sendable {
 
   /// Adds a leaf to the right of all others.
   ///
-  /// - Parameter made: told of the leaf and of each node it completes, with their levels. On every level nodes come from
-  ///   left to right.
+  /// - Parameter made: called with the leaf and with each node that it completes, and their levels. The nodes of a
+  ///   level come from left to right.
   public mutating func append(_ leaf: MerkleHash, made: (_ level: Int, MerkleHash) -> Void = { _, _ in }) {
     var node = leaf
     var level = 0
@@ -41,8 +41,8 @@ public struct MerkleTree: Sendable {
 
   /// The root of the leaves so far, nil if there are none.
   ///
-  /// - Parameter made: told of the nodes at the right edge that the repetitions complete, the root included, each after
-  ///   what ``append(_:made:)`` told of its level.
+  /// - Parameter made: called with the nodes at the right edge that the repetitions complete, including the root. Each
+  ///   comes after the nodes of its level that ``append(_:made:)`` passed.
   public func root(made: (_ level: Int, MerkleHash) -> Void = { _, _ in }) -> MerkleHash? {
     let height = shape.height
     var edge: MerkleHash?  // the last node of the level, if it took a repetition to complete it

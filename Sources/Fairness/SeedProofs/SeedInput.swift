@@ -1,7 +1,7 @@
-/// What a server seed follows from, together with the key: which chain it is of, and which of that chain's seeds.
+/// The inputs of a server seed besides the key: the chain, and the number of the seed in that chain.
 public struct SeedInput: Hashable, Sendable {
   public var scope: SeedScope
-  /// The installation's era: 0, and one more whenever its database is put back to an earlier state.
+  /// The installation's era: 0, and one more each time its database is restored to an earlier state.
   public var era: UInt64
   /// How often the chain was rotated.
   public var epoch: UInt64

@@ -7,14 +7,14 @@ import Crypto
 /// let key = try SeedKey(secret)  // 64 random bytes, or what a key derivation gives
 /// let input = SeedInput(scope: .account(17), era: 0, epoch: 0, clientSeed: try ClientSeed("round-1"))
 /// let seed = key.serverSeed(for: input)    // to draw from
-/// let (_, proof) = key.prove(input)        // to tell with the seed, when it is revealed
+/// let (_, proof) = key.prove(input)        // to reveal together with the seed
 /// ```
 ///
-/// The secret scalar is never told: it lies in memory of its own, which is kept out of swap and core dumps
-/// where the system can do that, and is overwritten when the key is let go. Printing, interpolating or
-/// dumping a key shows its public half.
+/// The secret scalar is never revealed. Its memory is kept out of swap and core dumps where the system can do
+/// that, and is overwritten when the key is released. Printing, interpolating or dumping a key shows its public
+/// half.
 public final class SeedKey: Sendable {
-  /// What proofs of this key are checked against.
+  /// The key that checks proofs made with this key.
   public let publicKey: SeedPublicKey
 
   /// 32 bytes. They are written before `init` returns and only read from then on, by any number of threads:

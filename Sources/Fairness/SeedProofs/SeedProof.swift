@@ -1,9 +1,9 @@
-/// The proof that a server seed is the only one that its chain could have had: told with the seed when it is
-/// revealed, checked by anyone who knows the public key.
+/// The proof that a server seed is the only one that its chain could have had. It is revealed with the seed.
+/// Anyone who knows the public key can check it.
 ///
 /// ```swift
 /// let proof = try SeedProof(
-///   suite: "vrf-r255", publicKey: told.publicKey, scope: "account:17", era: 0, epoch: 0, proof: told.proof)
+///   suite: "vrf-r255", publicKey: record.publicKey, scope: "account:17", era: 0, epoch: 0, proof: record.proof)
 /// try proof.check(serverSeed: revealed, clientSeed: try ClientSeed("round-1"), publicKey: published)
 /// ```
 public struct SeedProof: Hashable, Sendable {
@@ -22,7 +22,7 @@ public struct SeedProof: Hashable, Sendable {
     self.proof = proof
   }
 
-  /// A proof from the members of the JSON object that tells it.
+  /// A proof from the members of its JSON object.
   ///
   /// - Throws: ``InvalidParameter`` named after the member that is not what it has to be.
   public init(

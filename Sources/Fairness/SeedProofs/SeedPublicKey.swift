@@ -1,5 +1,5 @@
-/// The public half of a ``SeedKey``: what proofs are checked against. Once it is published, every server seed is
-/// settled, for every account and client seed there will ever be.
+/// The public half of a ``SeedKey``, which checks proofs. Once it is published, every future server seed is fixed, for
+/// every account and client seed.
 public struct SeedPublicKey: Hashable, Sendable, CustomStringConvertible {
   /// The element's 32 bytes.
   public let bytes: [UInt8]

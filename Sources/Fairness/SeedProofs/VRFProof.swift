@@ -1,8 +1,8 @@
 /// A proof of ECVRF-RISTRETTO255-SHA512, the verifiable random function that
 /// [c2sp.org/vrf-r255](https://c2sp.org/vrf-r255) defines after RFC 9381.
 ///
-/// For a public key and an input there is exactly one ``output`` that a proof can be made for. The key's
-/// holder cannot choose it, and nobody else can compute it before the proof is told.
+/// For a public key and an input there is exactly one ``output`` that has a proof. The holder of the key
+/// cannot choose it. Nobody else can compute it before the proof is revealed.
 public struct VRFProof: Hashable, Sendable {
   /// The proof's size: an element of the group, a challenge of 16 bytes and a scalar.
   public static let byteCount = 80

@@ -1,6 +1,6 @@
 import Crypto
 
-/// Thrown for what is no SHA-256 digest.
+/// Thrown for bytes that are not a SHA-256 digest.
 public struct InvalidHash: Error, Equatable, Sendable, CustomStringConvertible {
   public init() {}
   public var description: String { "a hash is 32 bytes, or 64 hexadecimal characters" }

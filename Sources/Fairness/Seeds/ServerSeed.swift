@@ -1,6 +1,6 @@
 import Crypto
 
-/// Thrown for bytes that are no server seed.
+/// Thrown for bytes that are not a server seed.
 public struct InvalidSeed: Error, Equatable, Sendable, CustomStringConvertible {
   public init() {}
   public var description: String { "a server seed is 64 lowercase hexadecimal characters" }
@@ -8,9 +8,8 @@ public struct InvalidSeed: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// The secret half of a seed chain: 64 lowercase hexadecimal characters.
 ///
-/// The characters themselves, not the 32 bytes they could be decoded to, are what is hashed and what
-/// keys the stream. The server publishes ``hash`` before the first draw and reveals the seed when it
-/// moves on to a new one.
+/// The characters themselves are hashed and are the key of the stream, not the 32 bytes that they encode. The
+/// server publishes ``hash`` before the first draw and reveals the seed when it moves on to a new one.
 ///
 /// Printing, interpolating or dumping a seed shows its hash only; ``description`` is the one way to
 /// its text.
