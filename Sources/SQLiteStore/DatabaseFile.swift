@@ -36,7 +36,7 @@ struct DatabaseFile: Sendable {
     for (name, identity) in opened where Identity(name) != identity {
       throw StoreFailure(
         "\(name) is not the file that was opened: it was deleted, moved or replaced. Nothing is recorded until the file "
-          + "is back in its place; or restart the server with a database that is whole",
+          + "is back in its place. Or restart the server with a complete database",
         kind: .permanent)
     }
   }

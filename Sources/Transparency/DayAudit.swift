@@ -29,7 +29,7 @@ public struct DayClaim: Sendable, Equatable {
   public static func find(_ day: Day, in json: [UInt8]) throws(UnreadableClaim) -> DayClaim? {
     let root: JSONValue
     do { root = try JSONText(json).root } catch { throw UnreadableClaim("it is not JSON: \(error.reason)") }
-    guard let members = root.members else { throw UnreadableClaim("it is no JSON object") }
+    guard let members = root.members else { throw UnreadableClaim("it is not a JSON object") }
     let named = members.first { $0.name.elementsEqual("roots".utf8) }
     for candidate in named?.value.elements() ?? [root] {
       let claim = try DayClaim(candidate)
@@ -148,14 +148,14 @@ public struct DayAudit {
   {
     Finding(
       name, note: unit.isEmpty ? "\(computed)" : "\(computed) \(unit)",
-      fault: claimed == computed ? nil : "the day claims \(claimed), and its leaves give \(computed)")
+      fault: claimed == computed ? nil : "the day claims \(claimed), but its leaves give \(computed)")
   }
 
   private func signature(_ publicKey: [UInt8]) -> Finding {
     let key = Data(publicKey).base64EncodedString()
     let statement = claim.statement
     guard let signature = Data(base64Encoded: claim.signature), signature.count == 64 else {
-      return Finding("signature", fault: "\"\(claim.signature)\" is no Ed25519 signature in base64")
+      return Finding("signature", fault: "\"\(claim.signature)\" is not an Ed25519 signature in base64")
     }
     return Finding(
       "signature", note: "by \(key)",
@@ -169,14 +169,14 @@ public struct DayAudit {
       Finding(
         "previousRoot", note: "the day before has it",
         fault: root == claim.previousRoot
-          ? nil : "the day claims \(quoted(claim.previousRoot)), and the day before has \(quoted(root))")
+          ? nil : "the day claims \(quoted(claim.previousRoot)), but the day before has \(quoted(root))")
     case .none:
       Finding(
         "previousRoot", note: "this is the first day",
         fault: claim.previousRoot.isEmpty
-          ? nil : "the day claims \(quoted(claim.previousRoot)), and the log has no day before it")
+          ? nil : "the day claims \(quoted(claim.previousRoot)), but the log has no day before it")
     case .unknown:
-      Finding("previousRoot", note: "signed; the day before is not at hand to compare")
+      Finding("previousRoot", note: "signed; the day before is not available to compare")
     }
   }
 

@@ -37,7 +37,7 @@ public struct OwnOutcomes: Sendable {
   }
 
   private mutating func add(_ json: JSONValue, _ place: String, _ day: Day) throws(Unreadable) {
-    guard let members = json.members else { throw Unreadable(description: "\(place) is no JSON object") }
+    guard let members = json.members else { throw Unreadable(description: "\(place) is not a JSON object") }
     func member(_ name: String) -> JSONValue? { members.first { $0.name.elementsEqual(name.utf8) }?.value }
     func number(_ name: String) throws(Unreadable) -> Int64 {
       guard let number = member(name)?.number.flatMap({ Int64($0) }) else {

@@ -33,23 +33,24 @@ package struct DeliveryFailure: Error, CustomStringConvertible {
       let isOfAnother = [.failedToValidateHostname, .serverHostnameImpossibleToMatch].contains(error)
       return isOfAnother ? "the certificate is not for \(host)" : "the TLS connection could not be made"
     case HTTPParserError.invalidEOFState: return closed
-    case is HTTPParserError: return "the answer is not valid HTTP"
+    case is HTTPParserError: return "the response is not valid HTTP"
     default: return "the request could not be sent"
     }
   }
 
-  private static let closed = "the connection was closed before there was an answer"
+  private static let closed = "the connection was closed before there was a response"
   private static let noConnection = "the connection could not be made in time"
 
   private static func sentence(for error: HTTPClientError) -> String {
     switch error {
     case .deadlineExceeded, .readTimeout, .writeTimeout, .getConnectionFromPoolTimeout:
-      "there was no answer within \(DeliveryClient.timeout.components.seconds) seconds"
+      "there was no response within \(DeliveryClient.timeout.components.seconds) seconds"
     case .connectTimeout: noConnection
     case .tlsHandshakeTimeout: "the TLS connection could not be made in time"
     case .remoteConnectionClosed, .uncleanShutdown: closed
-    case .cancelled, .requestStreamCancelled, .alreadyShutdown: "the attempt was broken off, since the server stops"
-    default: "the answer is not valid HTTP"
+    case .cancelled, .requestStreamCancelled, .alreadyShutdown:
+      "the attempt was cancelled because the server is shutting down"
+    default: "the response is not valid HTTP"
     }
   }
 
@@ -58,7 +59,7 @@ package struct DeliveryFailure: Error, CustomStringConvertible {
     case ECONNREFUSED: "the connection was refused"
     case ECONNRESET, EPIPE: closed
     case ETIMEDOUT: noConnection
-    case EHOSTUNREACH, ENETUNREACH: "there is no way to the address"
+    case EHOSTUNREACH, ENETUNREACH: "the address cannot be reached"
     default: "the connection failed: \(String(cString: strerror(code)))"
     }
   }
@@ -72,7 +73,7 @@ package struct DeliveryFailure: Error, CustomStringConvertible {
     }
   }
 
-  private static let untrusted = "the certificate is not one that this server trusts"
+  private static let untrusted = "this server does not trust the certificate"
 
   /// The library tells what happened only in the text of its error stack, by the names that OpenSSL gave them.
   private static func sentence(for error: BoringSSLError) -> String {
@@ -81,7 +82,7 @@ package struct DeliveryFailure: Error, CustomStringConvertible {
     let known = [
       ("CERTIFICATE_VERIFY_FAILED", untrusted), ("WRONG_VERSION_NUMBER", "the receiver does not speak TLS"),
       ("HTTP_REQUEST", "the receiver does not speak TLS"),
-      ("ALERT", "the receiver broke off the TLS handshake"),
+      ("ALERT", "the receiver aborted the TLS handshake"),
       ("PROTOCOL", "the receiver has no TLS version in common with this server"),
     ]
     return known.first { text.contains($0.0) }?.1 ?? "the TLS handshake failed"

@@ -238,7 +238,7 @@ def test_mine_needs_a_live_key(logged):
 def test_days_that_are_not_published_are_404_and_say_why(logged):
   server, date, _, _ = logged
   today = day_of(int(time.time() * 1000))
-  for day, why in ((day_before(today, -2), "not over"), ("9999-12-31", "not over"), (day_before(date), "begins on a later day"), ("0001-01-01", "begins on a later day")):
+  for day, why in ((day_before(today, -2), "not over"), ("9999-12-31", "not over"), (day_before(date), "begins later"), ("0001-01-01", "begins later")):
     for path in ("", "/leaves", "/mine"):
       answer = server.get(f"/api/merkle/{day}{path}", key=server.key())
       assert answer.status == 404 and why in answer.error, answer

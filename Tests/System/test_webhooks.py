@@ -232,7 +232,7 @@ def test_the_certificate_must_be_the_hosts(hooked, tmp_path):
     account = hooked.account()
     webhook(hooked, account, receiver.url("/ok"))
     hooked.draw("ints", key=hooked.key(account))
-    wait_until(lambda: "the certificate is not one that this server trusts" in deliveries(hooked), "the certificate is refused")
+    wait_until(lambda: "this server does not trust the certificate" in deliveries(hooked), "the certificate is refused")
     assert receiver.received()[0] == {"sni": "localhost"} and not receiver.received("/ok")
   finally:
     receiver.stop()
@@ -251,7 +251,7 @@ def test_a_receiver_that_hangs_holds_back_nobody(hooked, receiver):
   wait_until(lambda: len(receiver.taken("/ok")) == 20 and len(receiver.taken("/other")) == 20, "the others have theirs")
   hung = len(receiver.received("/hang"))
   assert 1 <= hung <= 8
-  wait_until(lambda: "there was no answer within 10 seconds" in deliveries(hooked, "--state", "pending"), "it is given up for now")
+  wait_until(lambda: "there was no response within 10 seconds" in deliveries(hooked, "--state", "pending"), "it is given up for now")
 
 
 def test_receivers_that_hang_hold_back_no_other_account(hooked, receiver):
@@ -303,15 +303,15 @@ def speaking(answer):
 
 @pytest.mark.parametrize("scheme, answer, sentence", [
   ("http", None, "the connection was refused"),
-  ("http", b"", "the connection was closed before there was an answer"),
-  ("http", b"HTTP/1.1 200 OK\r\nContent-Len", "the connection was closed before there was an answer"),
-  ("http", b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is not valid HTTP"),
-  ("http", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "the answer is not valid HTTP"),
+  ("http", b"", "the connection was closed before there was a response"),
+  ("http", b"HTTP/1.1 200 OK\r\nContent-Len", "the connection was closed before there was a response"),
+  ("http", b"SSH-2.0-OpenSSH_9.2\r\n", "the response is not valid HTTP"),
+  ("http", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "the response is not valid HTTP"),
   ("http", b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "the answer was 503"),
   ("https", None, "the connection was refused"),
-  ("https", b"", "the connection was closed before there was an answer"),
+  ("https", b"", "the connection was closed before there was a response"),
   ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "the receiver does not speak TLS"),
-  ("https", bytes.fromhex("15030100020228"), "the receiver broke off the TLS handshake"),
+  ("https", bytes.fromhex("15030100020228"), "the receiver aborted the TLS handshake"),
 ])
 def test_what_fails_is_told_in_a_sentence(hooked, scheme, answer, sentence):
   account = hooked.account()

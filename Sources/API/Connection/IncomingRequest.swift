@@ -33,7 +33,7 @@ struct IncomingRequest {
     }
     let beyond = max(0, length - settings.freeBody)
     guard settings.bodies.take(beyond - counted, for: holder) else {
-      throw Refusal.overloaded("The server is receiving too much at once; nothing was done.", retryAfter: 1)
+      throw Refusal.overloaded("Too many large request bodies are arriving; nothing was done.", retryAfter: 1)
     }
     counted = beyond
     if body.capacity == 0, case .length(let announced) = head.framing { body.reserveCapacity(announced) }

@@ -153,7 +153,7 @@ package final class LedgerConnection: ChannelDuplexHandler {
     }
     if settings.answers.isUsedUp(by: place?.subscriber), head.request.uri != "/api/health" {
       request = IncomingRequest(head)
-      throw Refusal.overloaded("Too many answers wait to be read; nothing was done.", retryAfter: 1)
+      throw Refusal.overloaded("Too many responses wait to be read; nothing was done.", retryAfter: 1)
     }
     guard let service = settings.service, let candidate = service.candidate(head.request) else {
       request = IncomingRequest(head)
@@ -353,7 +353,7 @@ package final class LedgerConnection: ChannelDuplexHandler {
     switch state.phase {
     case .idle:
       if input.readableBytes == 0 { close(context) }
-    case .head, .body: refuse(Refusal(400, "The request's body could not be read to its end."), context)
+    case .head, .body: refuse(Refusal(400, "The request's body ended too early."), context)
     case .discarding: close(context)
     case .lingering: context.close(promise: nil)
     case .answering, .closing: break

@@ -13,7 +13,7 @@ package struct FormFields: Sendable {
   /// - Throws: a 400 that names the field, for what ``QueryString`` refuses, and for a field that is there twice.
   package init(_ encoded: ArraySlice<UInt8>) throws(Refusal) {
     let pairs = try QueryString.pairs(in: encoded)
-    guard pairs.count <= Self.mostFields else { throw .badRequest("A form has \(Self.mostFields) fields at the most.") }
+    guard pairs.count <= Self.mostFields else { throw .badRequest("A form has at most \(Self.mostFields) fields.") }
     for pair in pairs {
       let name = String(decoding: pair.name, as: UTF8.self)
       guard self[name] == nil else { throw .badRequest("\(Self.shown(name)) must be given once") }

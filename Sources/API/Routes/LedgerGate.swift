@@ -149,18 +149,18 @@ public struct LedgerGate: Sendable {
   private static func refusal(_ error: LedgerUnavailable, isIdempotent: Bool) -> Refusal {
     switch error {
     case .overloaded:
-      .overloaded("The server has too much to do; nothing was drawn.", retryAfter: 1)
+      .overloaded("The server is overloaded; nothing was drawn.", retryAfter: 1)
     case .shuttingDown:
       Refusal(503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
     case .storeFailed(let failure):
       Refusal(failure)
     case .timedOut where isIdempotent:
       Refusal(
-        503, "The request under this Idempotency-Key is still running; try again for its answer.",
+        503, "The request with this Idempotency-Key is still running; retry to get its response.",
         code: "idempotency_in_flight", retryAfter: 1)
     case .timedOut:
       Refusal(
-        503, "The answer did not come in time; the draw may have been recorded.", code: "timed_out", retryAfter: 1)
+        503, "There was no response in time; the draw may have been recorded.", code: "timed_out", retryAfter: 1)
     }
   }
 

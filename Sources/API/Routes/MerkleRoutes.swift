@@ -110,11 +110,11 @@ struct MerkleRoutes: Routes {
         404,
         context.caller.mode == .test
           ? "Outcomes of test keys are not in the log."
-          : "There is no such outcome. By clientSeed:cursor:nonce a caller finds its own chain's; a shortId works for anyone. Outcomes of test keys are not in the log."
+          : "There is no such outcome. clientSeed:cursor:nonce finds only outcomes of your own chain; a shortId works for anyone. Outcomes of test keys are not in the log."
       )
     }
     guard found.day == day else {
-      throw Refusal(404, "This outcome is not of \(day) but of \(found.day): ask for its proof there.")
+      throw Refusal(404, "This outcome is of \(found.day), not of \(day): request its proof for that day.")
     }
     guard let place = found.place else { throw try await notPublished(day, context) }
     guard let proof = InclusionProof(index: place.index, leafCount: place.day.leafCount, tiles: place.tiles) else {
@@ -237,7 +237,7 @@ struct MerkleRoutes: Routes {
   // MARK: Days
 
   private static func noDay(_ name: String) -> Refusal {
-    .badRequest("\(name) must be a day of the calendar, such as 2026-02-28")
+    .badRequest("\(name) must be a calendar date, such as 2026-02-28")
   }
 
   private static func day(_ context: FairdrawContext) throws(Refusal) -> Day {
@@ -262,8 +262,8 @@ struct MerkleRoutes: Routes {
       try await store.publishedDays(before: nil, limit: 1).first
     }
     if let latest, day < latest.day {
-      return Refusal(404, "There is no root of \(day): the log begins on a later day, the first with an outcome.")
+      return Refusal(404, "There is no root for \(day): the log begins later, on the day of the first outcome.")
     }
-    return Refusal(404, "The root of \(day) is not published yet.")
+    return Refusal(404, "The root for \(day) is not published yet.")
   }
 }

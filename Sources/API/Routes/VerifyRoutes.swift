@@ -46,11 +46,11 @@ struct VerifyRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.shortIDNames)
     guard let text = try parameters.text("shortId") else { throw Refusal.badRequest("shortId required") }
     guard let id = renderer.shortIDs.decode(text) else {
-      throw Refusal.badRequest("shortId must be ten letters and digits of ASCII")
+      throw Refusal.badRequest("shortId must be ten ASCII letters and digits")
     }
     let reservation = try await context.reserveMemory()
     let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
-    guard let record else { throw Refusal(404, "There is no outcome of this shortId.") }
+    guard let record else { throw Refusal(404, "There is no outcome with this shortId.") }
     var body: [UInt8] = []
     renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
     return .json(body, holding: reservation, context)

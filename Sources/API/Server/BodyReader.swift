@@ -19,7 +19,7 @@ enum BodyReader {
     } catch is NIOTooManyBytesError {
       throw tooLong
     } catch {
-      throw .badRequest("The request's body could not be read to its end.")
+      throw .badRequest("The request's body ended too early.")
     }
   }
 

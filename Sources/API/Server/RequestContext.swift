@@ -50,7 +50,7 @@ extension FairdrawContext {
     for holder: ResourceHolder? = nil, isUnderWay: Bool = false
   ) async throws(Refusal) -> MemoryBudget.Reservation {
     guard let reservation = await memory.reserve(for: holder ?? self.holder, isUnderWay: isUnderWay) else {
-      throw Refusal.overloaded("The server is busy with other large answers; try again.", retryAfter: 1)
+      throw Refusal.overloaded("The server is busy with other large responses; retry in a moment.", retryAfter: 1)
     }
     return reservation
   }

@@ -37,7 +37,7 @@ struct RootResponder: HTTPResponder {
     } catch {
       context.record.note { $0.fault = "\(error)" }
       let fault = Refusal(
-        500, "The server failed to answer this request; it is safe to try again.", code: "internal_error")
+        500, "The server failed to process this request; it is safe to retry.", code: "internal_error")
       response = errorResponse(fault, to: request, context)
     }
     completion.finish(
@@ -72,14 +72,14 @@ struct RootResponder: HTTPResponder {
 
   private func wrongMethod(_ route: Route, _ request: Request, _ context: FairdrawContext) -> Response {
     var response = errorResponse(
-      Refusal(405, "This address answers \(route.methods.joined(separator: ", ")) only."), to: request, context)
+      Refusal(405, "This address allows only \(route.methods.joined(separator: ", "))."), to: request, context)
     response.headers[.allow] = Self.list(route.methods)
     return response
   }
 
   private func encodedBody(_ request: Request, _ context: FairdrawContext) -> Response {
     var response = errorResponse(
-      Refusal(415, "The request's body has a Content-Encoding; send it as it is."), to: request, context)
+      Refusal(415, "The request's body has a Content-Encoding; send it without one."), to: request, context)
     response.headers[.acceptEncoding] = "identity"
     return response
   }

@@ -160,7 +160,7 @@ public struct OutcomeReport: Sendable {
       found.append("cursor \(other)")
       if found.count > 1 { return nil }
     }
-    return found.first.map { "The outcome is what this seed gives at \($0)." }
+    return found.first.map { "This seed gives the outcome at \($0)." }
   }
 }
 

@@ -100,17 +100,17 @@ public struct Verdict: Sendable, Equatable {
   public var reason: String {
     switch code {
     case .notRevealed:
-      "The server seed is not revealed yet: its chain still draws from it, under this serverHash. The values can be "
-        + "derived again once the chain is rotated."
+      "The server seed is not revealed yet: the chain still draws from it, with this serverHash. Anyone can recompute "
+        + "the values once the chain is rotated."
     case .revealed:
-      "The server seed is revealed. It hashes to serverHash, and deriving the draw again gives this outcome."
+      "The server seed is revealed. It hashes to serverHash, and recomputing the draw gives this outcome."
     case .rehearsal:
-      "The outcome was drawn in test mode, from a fixed server seed that is never revealed. The server derived it "
-        + "again and got the same; nobody else can."
+      "The outcome was drawn in test mode, from a fixed server seed that is never revealed. The server recomputed it "
+        + "and got the same outcome; nobody else can."
     case .hashMismatch: "The server seed does not hash to serverHash."
     case .outcomeMismatch:
-      "The server seed hashes to serverHash, but deriving the draw again gives another outcome."
-    case .badParameters: "The recorded parameters are those of no possible draw, so nothing can be derived from them."
+      "The server seed hashes to serverHash, but recomputing the draw gives another outcome."
+    case .badParameters: "No draw can have the recorded parameters, so nothing can be recomputed."
     }
   }
 }

@@ -162,25 +162,25 @@ public struct Refusal: Error, Sendable, Equatable {
   }
 
   static let anonymousOff = Refusal(
-    403, "This server draws with an API key only.", code: "api_key_required")
+    403, "This server requires an API key.", code: "api_key_required")
 
   static func anonymousQuotaExceeded(at now: Milliseconds) -> Refusal {
     Refusal(
       429,
-      "The draws that this server makes without an API key are used up for today. They renew at midnight UTC.",
+      "The daily quota for draws without an API key is spent; it renews at midnight UTC.",
       code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now), kind: .quota)
   }
 
   static let nothingToRotate = Refusal(404, "clientSeed has no outcome yet, so there is no server seed to reveal.")
 
-  static let unknownCommitment = Refusal(404, "There is no commitment of this commitId.", code: "unknown_commitment")
+  static let unknownCommitment = Refusal(404, "There is no commitment with this commitId.", code: "unknown_commitment")
 
   static let foreignCommitment = Refusal(
-    403, "The commitment belongs to another caller: reveal it with a key of the account and mode it was made with.",
+    403, "The commitment belongs to another caller: reveal it with a key of the account and mode that made it.",
     code: "commitment_not_yours")
 
   static let usedCommitment = Refusal(
-    409, "The commitment has been revealed already; it is good for one outcome.", code: "commitment_used")
+    409, "The commitment is already revealed; it gives only one outcome.", code: "commitment_used")
 
   static let expiredCommitment = Refusal(
     410, "The commitment has expired; make a new one.", code: "commitment_expired")

@@ -41,11 +41,11 @@ extension Refusal {
     switch failure.kind {
     case .passing:
       self.init(
-        503, "The database could not be used; try again, with the same Idempotency-Key if there was one.",
+        503, "The database could not be used; retry, with the same Idempotency-Key if there was one.",
         code: "unavailable", retryAfter: 1, fault: failure)
     case .permanent:
       self.init(
-        503, "The server's storage has failed and needs its operator. What was answered before is not affected.",
+        503, "The server's storage has failed; its operator must repair it. Earlier responses are not affected.",
         code: "storage_failed", fault: failure)
     case .damaged:
       self.init(
