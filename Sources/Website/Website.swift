@@ -54,7 +54,7 @@ public struct Website: Routes {
     pages["/verify"] = layout.html(
       .init(
         title: "Verify a draw – Fairdraw",
-        description: "Compute a draw again in this browser, from its seeds, with every step shown.",
+        description: "Recompute a draw in this browser from its seeds, step by step.",
         body: templates.render(
           "verify", GeneratorForms.values.merging(["assets": assets.path]) { value, _ in value }), script: "verify.js",
         section: "/verify"))
@@ -143,7 +143,7 @@ public struct Website: Routes {
         drawnFrom: search.serverHash, clientSeed: search.clientSeed, before: search.before ?? .max,
         limit: SeedPage.pageSize)
     }
-    guard let found else { return refused("Nothing here was drawn from this client seed under this server hash.", 404) }
+    guard let found else { return refused("This server made no draw from this client seed and server hash.", 404) }
     let html = page.html(clientSeed: clientSeed, serverHash: serverHash, problem: nil, found: (search, found))
     return PageResponses.Page(html).response(to: request)
   }
@@ -165,7 +165,7 @@ public struct Website: Routes {
     let (record, reservation) = try await recorded(context)
     defer { withExtendedLifetime(reservation) {} }
     guard let png = try await previews.png(of: record.outcome, templates: templates) else {
-      throw Refusal.overloaded("Too many pictures are being made; try again in a moment.", retryAfter: 2)
+      throw Refusal.overloaded("Too many pictures are being drawn; try again in a moment.", retryAfter: 2)
     }
     return PageResponses.response(
       png, type: "image/png", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: png), for: request)
@@ -187,7 +187,7 @@ public struct Website: Routes {
 
   private static let nothingHere = Refusal(404, "There is nothing at this address.")
   private static let noSuchDraw = Refusal(
-    404, "No draw has this short id. Ids are ten letters and digits; every one of them counts.")
+    404, "No draw has this short id. A short id is ten letters and digits, and capital letters matter.")
 
   // MARK: Errors
 
@@ -197,9 +197,9 @@ public struct Website: Routes {
       let heading =
         switch refusal.status {
         case 404: "Not found"
-        case 405: "Not that way"
-        case 400..<500: "That did not work"
-        default: "Something is wrong here"
+        case 405: "Method not allowed"
+        case 400..<500: "The request failed"
+        default: "Server error"
         }
       var values: [String: Any] = ["heading": heading, "message": refusal.error]
       if refusal.status >= 500 { values["requestID"] = requestID }

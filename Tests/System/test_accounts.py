@@ -117,10 +117,10 @@ def test_a_password_is_set_and_replaced(server, account):
 
 def test_on_a_terminal_a_password_is_asked_for_twice_and_not_shown(server, account):
   command = ["account", "password", account, "--email", f"{account}@example.com"]
-  shown, status = at_terminal(server, [("Password:", PASSWORD), ("again:", PASSWORD)], *command)
+  shown, status = at_terminal(server, [("Password:", PASSWORD), ("Repeat the password:", PASSWORD)], *command)
   assert status == 0 and PASSWORD not in shown
   assert matches(sign_in(server, account)[1], PASSWORD)
-  shown, status = at_terminal(server, [("Password:", "something else"), ("again:", "something other")], *command)
+  shown, status = at_terminal(server, [("Password:", "something else"), ("Repeat the password:", "something other")], *command)
   assert status == 1 and "differ" in shown and "something" not in shown
   assert matches(sign_in(server, account)[1], PASSWORD)
 

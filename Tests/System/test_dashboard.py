@@ -381,8 +381,8 @@ def test_what_signing_up_refuses(site, person, alice):
   good = {"name": unique("name"), "email": f"{unique('e')}@example.com", "password": PASSWORD, "again": PASSWORD}
   for fields, status, words in [
     ({"name": ""}, 422, "A name is one line"), ({"name": "a\nb"}, 422, "A name is one line"), ({"name": "x" * 101}, 422, "A name"),
-    ({"email": "nobody"}, 422, "no email address"), ({"password": "short", "again": "short"}, 422, "10 characters"),
-    ({"password": "x" * 513, "again": "x" * 513}, 422, "512 bytes"), ({"again": PASSWORD + "!"}, 422, "not the same"),
+    ({"email": "nobody"}, 422, "not an email address"), ({"password": "short", "again": "short"}, 422, "10 characters"),
+    ({"password": "x" * 513, "again": "x" * 513}, 422, "512 bytes"), ({"again": PASSWORD + "!"}, 422, "The two passwords differ"),
     ({"name": alice.name}, 409, "this name"), ({"email": alice.email.title()}, 409, "this email address"),
   ]:
     answer = person.send("/sign-up", **{**good, **fields})
@@ -631,7 +631,7 @@ def test_a_key_is_made_shown_once_and_revoked(site, alice):
 
   key_id = alice.key_id()
   asked = alice.get(f"/dashboard/keys/{key_id}/revoke")
-  assert "cannot be brought back" in shown(asked) and draw(site, key).status == 200
+  assert "cannot be undone" in shown(asked) and draw(site, key).status == 200
   answer = alice.post(f"/dashboard/keys/{key_id}/revoke", {"token": alice.token})
   assert (answer.status, answer.header("Location")) == (303, "/dashboard/keys?done=revoked")
   assert "is revoked" in shown(alice.get("/dashboard/keys?done=revoked"))
@@ -673,8 +673,8 @@ def test_a_form_that_is_sent_to_two_servers_makes_one_key_and_one_secret(serve):
 
 def test_what_keys_refuse(alice):
   for fields, words in [
-    ({"mode": ""}, "live or for test"), ({"mode": "both"}, "live or for test"), ({"mode": "live", "networks": "10.0.0.0/33"}, "no CIDR block"),
-    ({"mode": "live", "referers": "https://a.example/path"}, "no origin"), ({"mode": "live", "name": "a\r\nb"}, "one line"),
+    ({"mode": ""}, "live or for test"), ({"mode": "both"}, "live or for test"), ({"mode": "live", "networks": "10.0.0.0/33"}, "not a CIDR block"),
+    ({"mode": "live", "referers": "https://a.example/path"}, "not an origin"), ({"mode": "live", "name": "a\r\nb"}, "one line"),
     ({"mode": "live", "networks": "\n".join(f"10.0.0.{n}" for n in range(51))}, "50 networks"),
   ]:
     answer = alice.send("/dashboard/keys/new", "/dashboard/keys", **fields)
@@ -699,7 +699,7 @@ def test_usage_is_told_in_a_chart_and_in_numbers(site, person):
   page = person.get("/dashboard/usage")
   text = page.body.decode()
   assert re.search(r"<strong>4</strong> of 10\W000 draws", text), text
-  assert re.search(r'<svg class="chart"[^>]*aria-label="Draws on each of 60 days[^"]*: 4 in all, 4 at the most', text)
+  assert re.search(r'<svg class="chart"[^>]*aria-label="Draws on each of 60 days[^"]*: 4 in all, at most 4 on one day', text)
   head = re.findall(r'<th scope="col">([^<]+)</th>', text)
   [row] = re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th>(.*?)</tr>', text)
   assert head == ["Day", "All", "ints", "dice"] and re.findall(r"<td>(\d+)</td>", row[1]) == ["4", "3", "1"]
@@ -766,7 +766,7 @@ def test_rotating_reveals_the_seed_once(site, person):
   assert again.status == 200 and seed in shown(again), "sent again, it is the same answer"
   assert site.seed("turn", key)["serverHash"] == after["serverHash"]
   stale = person.post(address, {**form, "serverHash": "0" * 64})
-  assert stale.status == 409 and "has been rotated since" in said(stale)
+  assert stale.status == 409 and "was rotated after you opened" in said(stale)
   assert site.seed("turn", key)["serverHash"] == after["serverHash"]
   assert person.post(address, {**form, "serverHash": "x"}).status == 400
 
@@ -843,7 +843,7 @@ def test_what_webhooks_refuse(site, person):
   person.arrive()
   for url in ("ftp://example.com", "example.com", "", "https://user@example.com", "https://example.com/#x", "javascript:alert(1)"):
     answer = person.send("/dashboard/webhooks/new", "/dashboard/webhooks", url=url)
-    assert answer.status == 422 and "no URL for a webhook" in said(answer), url
+    assert answer.status == 422 and "not valid for a webhook" in said(answer), url
   url = "http://127.0.0.1:9/" + unique("double")
   form = {**person.form("/dashboard/webhooks/new"), "url": url}
   assert [person.post("/dashboard/webhooks", form).status for _ in range(2)] == [200, 409]
@@ -900,9 +900,9 @@ def test_a_password_is_changed_and_other_sessions_end(site, person):
   def change(current, fresh, again):
     return person.send(page, f"{page}/password", current=current, new=fresh, again=again)
 
-  assert said(change("wrong wrong wrong", new, new)) == "This is not your password."
-  assert said(change(PASSWORD, "short", "short")) == "A password has 10 characters or more."
-  assert said(change(PASSWORD, new, new + "r")) == "The two passwords are not the same."
+  assert said(change("wrong wrong wrong", new, new)) == "The password is wrong."
+  assert said(change(PASSWORD, "short", "short")) == "A password must have at least 10 characters."
+  assert said(change(PASSWORD, new, new + "r")) == "The two passwords differ."
   assert other.is_signed_in()
   assert change(PASSWORD, new, new).header("Location") == "/dashboard/account?done=password"
   assert person.is_signed_in() and not other.is_signed_in()
@@ -928,8 +928,8 @@ def test_an_account_is_deleted_and_its_draws_stay(site, person):
   other.email = person.email
   other.sign_in()
   page = "/dashboard/account/delete"
-  assert "not the account's name" in said(person.send(page, name=person.name.upper(), password=PASSWORD))
-  assert said(person.send(page, name=person.name, password="wrong wrong")) == "This is not your password."
+  assert "not the exact name of the account" in said(person.send(page, name=person.name.upper(), password=PASSWORD))
+  assert said(person.send(page, name=person.name, password="wrong wrong")) == "The password is wrong."
   assert draw(site, key).status == 200
   answer = person.send(page, name=person.name, password=PASSWORD)
   assert (answer.status, answer.header("Location")) == (303, "/sign-in?done=deleted")
@@ -1023,7 +1023,7 @@ def test_a_day_with_the_dashboard(browser, site, person):
   done = subprocess.run(["bash", "-c", command.replace("curl", "curl -sS")], capture_output=True, text=True)
   assert json.loads(done.stdout)["mode"] == "live", done
   browser.driver.refresh()
-  browser.wait(".verdict", "had been sent already")
+  browser.wait(".verdict", "was already sent")
   assert browser.text.count(key[:16]) == 1 and key not in browser.text
 
   assert draw(site, key, "in a browser").status == 200

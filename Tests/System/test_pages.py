@@ -147,7 +147,7 @@ def test_a_hash_that_was_noted_is_compared(browser, server):
   assert "good" not in dict(steps(browser)).values()
   assert "Committed, not revealed yet" in verdict(f" {noted.upper()} ")
   assert steps(browser) == [("The hash that you noted", "good"), ("The server seed's hash", ""), ("The values", "")]
-  assert "The hash that you noted is not the draw's" in verdict("0" * 64)
+  assert "The hash that you noted is not the hash of the draw" in verdict("0" * 64)
   assert steps(browser) == [("The hash that you noted", "bad"), ("The server seed's hash", ""), ("The values", "")]
   assert "A server hash is 64 hex digits" in verdict("abc")
 
@@ -155,7 +155,7 @@ def test_a_hash_that_was_noted_is_compared(browser, server):
   assert "The seed has the hash that you noted" in verdict(noted)
   assert [state for _, state in steps(browser)] == ["good"] * 6
   words = verdict("0" * 64)
-  assert "Not verified" in words and "the hash that you noted fails" in words.lower()
+  assert "Not verified" in words and "the noted hash is wrong" in words.lower()
   assert [state for _, state in steps(browser)] == ["bad", "", "", "", "", ""]
 
 
@@ -189,16 +189,16 @@ def test_the_step_that_fails_is_named(browser):
   case = next(case for case in VECTORS if case["endpoint"] == "ints")
   wrong = ("0" if case["serverSeed"][0] != "0" else "1") + case["serverSeed"][1:]
 
-  assert "The server seed's hash fails" in paste(browser, case, serverSeed=wrong)
+  assert "The hash of the server seed is wrong" in paste(browser, case, serverSeed=wrong)
   assert [state for _, state in steps(browser)] == ["bad", "", "", "bad"], "nothing that rests on a wrong seed is good"
 
   words = paste(browser, case, outcome=[*case["expected"][:-1], case["expected"][-1] + 1])
-  assert "The values fail" in words and "hash" not in words
+  assert "The values are wrong" in words and "hash" not in words
   assert dict(steps(browser)) == {
     "The server seed's hash": "good", "Blocks of bytes": "good", "Numbers from the bytes": "good", "The values": "bad"}
 
   words = paste(browser, case, nonce=case["nonce"] + 1)
-  assert "The values fail" in words
+  assert "The values are wrong" in words
 
   assert "The inputs fail: serverSeed must be 64 hex digits" in paste(browser, case, serverSeed="abc")
   assert steps(browser) == [("The inputs", "bad")]
@@ -223,7 +223,7 @@ def test_the_only_possible_seed_is_a_step_of_its_own(browser, verifier):
   assert step()[0] is None, "a record without a proof has no such step"
   state, words = step(seedProof=proof)
   assert state == "good" and "Verified" in words
-  assert "The key is the one that the record names" in browser.text and one["publicKey"] in browser.text
+  assert "The record names this key" in browser.text and one["publicKey"] in browser.text
   for changed, says in (
     ({"epoch": 3}, "it is for epoch 2, and the record says 3"), ({"era": 2}, "it is for era 1, and the record says 2"),
     ({"scope": "anonymous"}, "it is for scope account:1, and the record says anonymous"), ({"epoch": 99}, "one of those five is wrong"),
@@ -231,9 +231,9 @@ def test_the_only_possible_seed_is_a_step_of_its_own(browser, verifier):
     ({"suite": "x"}, "seedProof.suite must be vrf-r255"),
   ):
     state, words = step(seedProof={**proof, **changed})
-    assert state == "bad" and "Not verified" in words and "The seed's proof fails: " in words and says in words, words
+    assert state == "bad" and "Not verified" in words and "The seed proof is wrong: " in words and says in words, words
 
-  for key, expected, says in ((one["publicKey"].upper(), "good", "The key is the one that you noted"), (other["publicKey"], "bad", "another key than the one that you noted")):
+  for key, expected, says in ((one["publicKey"].upper(), "good", "This is the key that you noted"), (other["publicKey"], "bad", "not with the key that you noted")):
     paste(browser, case, seedProof=proof)
     browser.fill("#seedKey", key)
     browser.click("#by-seeds button")
@@ -609,14 +609,14 @@ def test_a_page_says_what_it_proves_and_what_not(server, client_seed):
     page = server.get(f"/o/{outcome['shortId']}").body.decode()
     return html.unescape(re.search(r'id="proven".*?</section>', page, re.S)[0])
   outcome = drawn(server, client_seed=client_seed)
-  assert "has committed itself" in proven(outcome) and "to the last bit" not in proven(outcome)
+  assert "is committed to its seed" in proven(outcome) and "to the last bit" not in proven(outcome)
   revealed(server, client_seed)
   assert "to the last bit" in proven(outcome) and "the only one that this chain could have had" in proven(outcome)
   page = server.get(f"/o/{outcome['shortId']}").body.decode()
   assert "for <code>anonymous</code>, era 0, epoch 0" in page and server.get("/api/keys").json()["vrf"]["publicKey"] in page
   commit_id = server.post("/api/commit").json()["commitId"]
   told = server.post("/api/reveal", {"commitId": commit_id, "clientSeed": client_seed, "endpoint": "ints"}).json()
-  assert "before it was given the client seed" in proven(told) and "the only one" not in proven(told)
+  assert "before it got the client seed" in proven(told) and "the only one" not in proven(told)
   rehearsed = drawn(server, client_seed=client_seed, key=server.key(None, "test"))
   assert "Anything" in proven(rehearsed) and "to the last bit" not in proven(rehearsed)
 
@@ -634,7 +634,7 @@ def test_an_outcomes_page_changes_when_its_seed_is_revealed(server):
 def test_a_test_keys_draw_says_that_it_is_a_rehearsal(server, test_key):
   draw = server.get("/api/ints", {"clientSeed": unique("rehearsal")}, key=test_key).json()
   text = server.get(f"/o/{draw['shortId']}").body.decode()
-  assert "A rehearsal" in text and "Verify in this browser" not in text and "/transparency?" not in text
+  assert "A test draw" in text and "Verify in this browser" not in text and "/transparency?" not in text
 
 
 def test_preview_pictures(server):

@@ -23,7 +23,7 @@ async function drawing(shortId) {
 function revealStep(seed, drawn) {
   const button = element("button", { class: "plain", type: "button" }, "Reveal the server seed");
   const item = step("Reveal", "",
-    element("p", {}, "The server publishes the seed and goes on with a new one. Then the draw can be computed again."), button);
+    element("p", {}, "The server publishes the server seed and continues with a new one. Then anyone can recompute the draw."), button);
   button.addEventListener("click", async () => {
     button.disabled = true;
     const answer = await ask("/api/rotate", { clientSeed: seed });
@@ -51,15 +51,15 @@ form.addEventListener("submit", async (event) => {
     const commitment = await ask("/api/seed?" + new URLSearchParams({ clientSeed: seed }));
     if (!commitment.ok) throw new Error(reason(commitment));
     steps.append(step("Committed", "good",
-      element("p", {}, "For ", shown(seed), " the server has fixed a seed with the hash ", hex(commitment.body.serverHash)),
-      quiet(`The next draw is number ${commitment.body.nonce}.`)));
+      element("p", {}, "For ", shown(seed), " the server has fixed a server seed with the hash ", hex(commitment.body.serverHash)),
+      quiet(`The next draw has nonce ${commitment.body.nonce}.`)));
     const answer = await ask(`/api/${endpoint.value}`, { ...params, clientSeed: seed });
     if (!answer.ok) throw new Error(reason(answer));
     const drawn = answer.body;
     const kept = drawn.serverHash === commitment.body.serverHash;
     steps.append(step("Drawn", kept ? "good" : "bad",
       (await drawing(drawn.shortId)) ?? element("p", {}, hex(JSON.stringify(drawn.outcome))),
-      element("p", {}, kept ? "Drawn under the same hash. " : "The seed was rotated between the two requests. ",
+      element("p", {}, kept ? "Drawn under the same hash. " : "The chain was rotated between the two requests. ",
         "Its page is ", element("a", { href: `${base}/o/${drawn.shortId}` }, `/o/${drawn.shortId}`))));
     steps.append(revealStep(seed, drawn));
     result.replaceChildren(steps);

@@ -33,7 +33,7 @@ for (const form of document.querySelectorAll("form.run")) {
         element("pre", { class: "folded status" }, shown(head.split("\n")[0]), "\n" + head.split("\n").slice(1).join("\n")),
         element("pre", { class: "folded body", tabindex: "0" }, shown(long ? text.slice(0, LONGEST) : text), long ? "…" : ""));
     } catch (error) {
-      answer.replaceChildren(element("p", { class: "bad-text" }, `No answer: ${error.message}`));
+      answer.replaceChildren(element("p", { class: "bad-text" }, `No response: ${error.message}`));
     } finally {
       button.disabled = false;
     }

@@ -24,7 +24,7 @@ async function isSigned(root) {
 function signatureWords(signed) {
   if (signed === null) return element("span", { class: "quiet" }, "not checked: the server names no key");
   return signed ? element("span", { class: "good-text" }, "✓ the signature is the server’s")
-    : element("span", { class: "bad-text" }, "✗ the signature does not fit");
+    : element("span", { class: "bad-text" }, "✗ the signature is wrong");
 }
 
 // A day's signature is checked when the day is opened.
@@ -54,8 +54,8 @@ async function check(proof, noted) {
   const report = await checkProof(proof, { root, trace });
   const failed = report.checks.filter((one) => !one.ok);
   const fails = (pattern) => failed.filter((one) => pattern.test(one.name));
-  const tell = (checks) => checks.map((one) => element("p", { class: "bad-text" }, `${one.name} does not fit: it should be `,
-    element("code", {}, shown(typeof one.expected === "string" ? one.expected : JSON.stringify(one.expected))), ", and is ",
+  const tell = (checks) => checks.map((one) => element("p", { class: "bad-text" }, `${one.name} is wrong: it should be `,
+    element("code", {}, shown(typeof one.expected === "string" ? one.expected : JSON.stringify(one.expected))), ", but is ",
     element("code", {}, shown(JSON.stringify(one.actual) ?? "missing"))));
   const leaf = trace.find((made) => made.step === "leaf");
   const nodes = trace.filter((made) => made.step === "node");
@@ -71,7 +71,7 @@ async function check(proof, noted) {
   const rootFails = fails(/root/i);
   steps.add("The root", rootFails.length || !root ? (rootFails.length ? "bad" : "") : "good",
     element("p", {}, "The path leads to ", hex(nodes.at(-1)?.hash ?? leaf?.hash ?? "nothing")),
-    root ? element("p", {}, noted ? "The root that you gave is " : "The published root is ", hex(root)) : quiet("There is no published root to compare it with."),
+    root ? element("p", {}, noted ? "The root that you entered is " : "The published root is ", hex(root)) : quiet("There is no published root to compare it with."),
     tell(rootFails));
   if (published?.ok) {
     const signed = await isSigned(published.body);
@@ -80,13 +80,13 @@ async function check(proof, noted) {
   }
   if (failed.length) show(verdict("bad", "Not included", shown(`This fails: ${[...new Set(failed.map((one) => one.name))].join(", ")}.`)), steps.list);
   else if (root) show(verdict("good", "Included", "The draw is a leaf of the tree with this root."), steps.list);
-  else show(verdict("", "The proof is whole", "It leads to the root it names. Compare that with a root from elsewhere."), steps.list);
+  else show(verdict("", "The proof is valid", "It leads to the root that it names. Compare this root with one from another source."), steps.list);
 }
 
 async function byDraw() {
   const name = field("shortId").value.trim().replace(/^.*\/o\//, "");
   const answer = await ask(`/api/merkle/${encodeURIComponent(field("date").value.trim())}/proof/${encodeURIComponent(name)}`);
-  if (!answer.ok) return show(verdict("", "No proof to be had", shown(reason(answer))));
+  if (!answer.ok) return show(verdict("", "No proof found", shown(reason(answer))));
   await check(answer.body);
 }
 

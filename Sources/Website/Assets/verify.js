@@ -44,10 +44,10 @@ function numbers(steps, { endpoint, params }) {
     switch (made.step) {
       case "word": rows.push([hex(made.bytes), String(made.word), ""]); break;
       case "float32": add(`÷ 2³² = ${made.value}`); break;
-      case "below": add(`× ${made.n} ÷ 2³², without the fraction = ${made.value}` + (offset ? `, + ${offset} = ${offset + made.value}` : "")); break;
+      case "below": add(`× ${made.n} ÷ 2³², rounded down = ${made.value}` + (offset ? `, + ${offset} = ${offset + made.value}` : "")); break;
       case "rejected": add(`dropped, so that all ${made.n} results are equally likely`); break;
       case "float53": rows.push([hex(made.bytes), "", `>> 11, ÷ 2⁵³ = ${made.value}`]); break;
-      case "bytes": rows.push([hex(made.bytes), "", "as they are"]); break;
+      case "bytes": rows.push([hex(made.bytes), "", "unchanged"]); break;
       case "swap": add(`swap places ${made.i + 1} and ${made.j + 1}`); break;
       case "weighted": add(`× ${made.total}, the sum of the weights = ${made.x}`); break;
       case "polar": add(`u = ${made.u}, v = ${made.v}, q = u² + v² = ${made.q}: ${made.accepted ? "two samples" : "dropped"}`); break;
@@ -105,36 +105,36 @@ async function check(outcome, serverSeed, { params, noted = "", seedKey } = {}) 
     list.add("The server seed's hash", hashFails ? "bad" : knowsHash ? "good" : "",
       element("p", {}, "SHA-256 of ", hex(serverSeed), " is ", hex(computedHash)),
       element("p", {}, !knowsHash ? "No hash was given to compare it with."
-        : hashFails ? ["The draw's hash is another one: ", hex(String(outcome.serverHash)), ". This is not the seed that the server had committed to."]
-        : noted ? "That is the draw's hash." : "That is the draw's hash. If it is also the one that you were shown before the draw, the seed was fixed by then."));
+        : hashFails ? ["The draw has another hash: ", hex(String(outcome.serverHash)), ". The server was not committed to this seed."]
+        : noted ? "This is the hash of the draw." : "This is the hash of the draw. If it is also the hash that you saw before the draw, the seed was fixed by then."));
   }
   const proofFault = proofChecks.length > 0 && addProof(list, outcome, proofChecks, steps, seedKey);
   if (valued) {
     list.add("Blocks of bytes", "good",
-      element("p", {}, "HMAC-SHA256 with the server seed as its key. The message is client seed, nonce and block number; the first byte is number ",
+      element("p", {}, "HMAC-SHA256 with the server seed as the key. The message is client seed, nonce and block number. The first byte used is byte ",
         String(outcome.cursor % 32), " of block ", String(Math.floor(outcome.cursor / 32)), "."),
       table(["message", "32 bytes"], blocks.map((made) => [shown(made.message), hex(made.digest)])));
     list.add("Numbers from the bytes", "good", table(["bytes", "word", "gives"], numbers(steps, { endpoint: outcome.endpoint, params: params ?? outcome })));
     const value = outcome.endpoint === "pick" ? valued.value.outcome : valued.value;
     list.add("The values", !knowsOutcome ? "" : differs.length ? "bad" : "good", json(value),
-      differs.length > 0 && element("p", {}, "The draw's record says something else for ", differs.map((one) => one.name).join(", "), ":"),
+      differs.length > 0 && element("p", {}, "The record of the draw has other values for ", differs.map((one) => one.name).join(", "), ":"),
       differs.map((one) => json(one.actual)),
       !knowsOutcome && quiet("No outcome was given to compare them with."),
-      knowsOutcome && !differs.length && element("p", {}, "They are the recorded ones."));
+      knowsOutcome && !differs.length && element("p", {}, "They are the recorded values."));
   }
   const wrong = [
     unreadable && `the inputs fail: ${unreadable.name} must be ${unreadable.expected}`,
-    notedFails && "the hash that you noted fails: the draw is recorded with another one",
-    hashFails && "the server seed's hash fails: this seed is not the one that was committed to",
-    proofFault && `the seed's proof fails: ${proofFault}`,
-    differs.length > 0 && "the values fail: these seeds give others than the recorded ones",
+    notedFails && "the noted hash is wrong: the draw is recorded with another hash",
+    hashFails && "the hash of the server seed is wrong: the server was not committed to this seed",
+    proofFault && `the seed proof is wrong: ${proofFault}`,
+    differs.length > 0 && "the values are wrong: these seeds do not give the recorded values",
   ].filter(Boolean);
   const words = wrong.map((text) => text[0].toUpperCase() + text.slice(1) + ".");
   if (wrong.length) show(verdict("bad", "Not verified", ...words.map(shown)), list.list);
   else if (missing) show(verdict("", "Cannot be checked", shown(`${missing.name} must be ${missing.expected}.`)), list.list);
-  else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", noted ? "The seed has the hash that you noted, and gives the recorded values." : "The seed has the draw's hash, and gives the recorded values."), list.list);
-  else show(verdict("", "Computed", "These are the values of these seeds. " + (knowsHash ? "" : "Compare the hash with the one that was published before the draw. ")
-    + (knowsOutcome ? "" : "Compare the values with the ones that were drawn.")), list.list);
+  else if (knowsHash && knowsOutcome) show(verdict("good", "Verified", noted ? "The seed has the hash that you noted and gives the recorded values." : "The seed has the hash of the draw and gives the recorded values."), list.list);
+  else show(verdict("", "Computed", "These seeds give these values. " + (knowsHash ? "" : "Compare the hash with the hash that was published before the draw. ")
+    + (knowsOutcome ? "" : "Compare the values with the values of the draw.")), list.list);
 }
 
 const isOfProof = ({ name }) => name === "seedKey" || /^seedProof(\.|$)/.test(name);
@@ -148,16 +148,16 @@ function addProof(list, { seedProof, clientSeed }, checks, steps, seedKey) {
     ["epoch", String(seedProof.epoch)], ["client seed", shown(clientSeed)], ["output", hex(made.output)]];
   list.add("The only possible seed", fault ? "bad" : "good", rows && table(["input", "is"], rows),
     element("p", {}, fault ? shown(`${words[0].toUpperCase()}${words.slice(1)}.`)
-      : "For this key and these inputs there is one server seed, the first half of the output, and the proof shows that it is this one."),
-    !fault && quiet(seedKey ? "The key is the one that you noted."
-      : "The key is the one that the record names. Compare it with the one that you noted before the draw."));
+      : "For this key and these inputs there is exactly one server seed: the first half of the output. The proof shows that it is this seed."),
+    !fault && quiet(seedKey ? "This is the key that you noted."
+      : "The record names this key. Compare it with the key that you noted before the draw."));
   return words;
 }
 
 function proofFault({ name, expected, actual }) {
   const member = name.replace("seedProof.", "");
   if (name === "seedProof" && typeof actual === "string") return `it proves another server seed, ${expected}`;
-  if (member === "publicKey" && /^[0-9a-f]{64}$/.test(expected)) return `it is of another key than the one that you noted, ${actual}`;
+  if (member === "publicKey" && /^[0-9a-f]{64}$/.test(expected)) return `it was made with another key, ${actual}, not with the key that you noted`;
   if (["scope", "era", "epoch"].includes(member) && !/ /.test(expected)) return `it is for ${member} ${expected}, and the record says ${actual}`;
   return `${name} must be ${expected}`;
 }
@@ -165,8 +165,8 @@ function proofFault({ name, expected, actual }) {
 /** The step that compares the hash somebody noted with the draw's; returns whether they differ. */
 function addNoted(list, noted, serverHash) {
   const fails = noted !== serverHash;
-  list.add("The hash that you noted", fails ? "bad" : "good", element("p", {}, "You noted ", hex(noted), fails ? [", but the draw's hash is ", hex(String(serverHash)), "."]
-    : ", and that is the draw's hash. The server seed was fixed when you were shown it."));
+  list.add("The hash that you noted", fails ? "bad" : "good", element("p", {}, "You noted ", hex(noted), fails ? [", but the hash of the draw is ", hex(String(serverHash)), "."]
+    : ", and this is the hash of the draw. The server seed was already fixed when you saw the hash."));
   return fails;
 }
 
@@ -177,7 +177,7 @@ function addNoted(list, noted, serverHash) {
 const LOG_STEPS = [
   ["The files", /^(proof|extra|outcome|checkpoint)$/, () => []],
   ["The logged text", /^(text|count|mode|items|clientSeed)(\.|$)/, (checks) => [
-    element("p", {}, "The text says what the draw’s JSON says, line by line."),
+    element("p", {}, "The text has the same values as the draw’s JSON, line by line."),
     ...table(["line", "says"], checks.filter((one) => one.name.startsWith("text.")).map(({ name, actual, detail }) =>
       [name.slice(5), detail ? [hex(actual), ` ${detail}`] : actual.length > 100 ? element("pre", { class: "folded" }, shown(actual)) : element("code", {}, shown(actual))])),
   ]],
@@ -194,7 +194,7 @@ const LOG_STEPS = [
 
 function logFault({ name, expected, actual }) {
   const said = (value) => element("code", {}, shown(typeof value === "string" ? value : JSON.stringify(value) ?? "nothing"));
-  return element("p", { class: "bad-text" }, shown(name.replace("text.", "")), " should be ", said(expected), ", and is ", said(actual));
+  return element("p", { class: "bad-text" }, shown(name.replace("text.", "")), " should be ", said(expected), ", but is ", said(actual));
 }
 
 async function byProof() {
@@ -213,9 +213,9 @@ async function byProof() {
   }
   const failed = report.checks.filter((one) => one.ok === false).map((one) => one.name.replace("text.", ""));
   const missing = report.checks.find((one) => one.ok === null);
-  const words = asked ? "The key is the one that this server names. Compare it with the one that you noted."
-    : text("logKey") ? "The key is the one that you gave." : "The policy names the key.";
-  if (failed.length) show(verdict("bad", "Not verified", shown(`What fails: ${failed.join(", ")}.`)), list.list);
+  const words = asked ? "This server named the key. Compare it with the key that you noted."
+    : text("logKey") ? "You gave the key." : "The policy names the key.";
+  if (failed.length) show(verdict("bad", "Not verified", shown(`These checks fail: ${failed.join(", ")}.`)), list.list);
   else if (missing) show(verdict("", "Cannot be checked", shown(`${missing.name} must be ${missing.expected}.`)), list.list);
   else show(verdict("good", "In the log", "The draw is in the log, as its JSON says. " + words), list.list);
 }
@@ -231,9 +231,9 @@ for (const input of document.querySelectorAll("input[data-fills]")) {
 
 async function byId(text, typed) {
   const shortId = text.trim().replace(/^.*\/o\//, "").replace(/[/?#].*$/, "");
-  if (!/^[0-9A-Za-z]{10}$/.test(shortId)) return show(verdict("bad", "No short id", "A short id is ten letters and digits, such as 47mTrBbSIF."));
+  if (!/^[0-9A-Za-z]{10}$/.test(shortId)) return show(verdict("bad", "Not a short id", "A short id is ten letters and digits, such as 47mTrBbSIF."));
   const noted = typed.trim().toLowerCase();
-  if (noted && !/^[0-9a-f]{64}$/.test(noted)) return show(verdict("bad", "No hash", "A server hash is 64 hex digits."));
+  if (noted && !/^[0-9a-f]{64}$/.test(noted)) return show(verdict("bad", "Not a hash", "A server hash is 64 hex digits."));
   const answer = await ask("/api/verifyShortId?" + new URLSearchParams({ shortId }));
   if (!answer.ok || !answer.body) return show(verdict("bad", "Not found", shown(reason(answer))));
   const draw = answer.body;
@@ -244,25 +244,25 @@ async function byId(text, typed) {
   }
   const list = listOfSteps();
   const fails = noted && addNoted(list, noted, draw.serverHash);
-  list.add("The server seed's hash", "", element("p", {}, "The draw's record has the hash ", hex(draw.serverHash)),
-    draw.verified && element("p", {}, "The server says that its seed is still secret and unchanged. Only the revealed seed can show that."),
-    !noted && element("p", {}, "Compare the hash with the one that you were shown before the draw."));
-  list.add("The values", "", element("p", {}, "They can be computed again as soon as the server seed is revealed."));
-  const words = [shown(draw.reason ?? ""), fails && "The hash that you noted is not the draw's."].filter(Boolean);
+  list.add("The server seed's hash", "", element("p", {}, "The record of the draw has the hash ", hex(draw.serverHash)),
+    draw.verified && element("p", {}, "The server says that the seed is still secret and unchanged. Only the revealed seed can prove this."),
+    !noted && element("p", {}, "Compare the hash with the hash that you saw before the draw."));
+  list.add("The values", "", element("p", {}, "You can recompute them as soon as the server seed is revealed."));
+  const words = [shown(draw.reason ?? ""), fails && "The hash that you noted is not the hash of the draw."].filter(Boolean);
   show(verdict(fails ? "bad" : "", fails ? "Not verified" : draw.verified ? "Committed, not revealed yet" : "Cannot be verified", ...words), list.list, page);
 }
 
 async function byHash(clientSeed, serverHash) {
   const answer = await ask("/api/verifyServerHash?" + new URLSearchParams({ clientSeed, serverHash: serverHash.trim().toLowerCase() }));
-  if (!answer.ok) return show(verdict("bad", "Not looked up", shown(reason(answer))));
+  if (!answer.ok) return show(verdict("bad", "Look-up failed", shown(reason(answer))));
   if (answer.body !== true) {
-    return show(verdict("bad", "Unknown", element("span", {}, "No chain of ", shown(clientSeed), " carries this hash, and no draw of it used it.")));
+    return show(verdict("bad", "Unknown", element("span", {}, "No chain of ", shown(clientSeed), " has this hash, and no draw with this client seed used it.")));
   }
   show(verdict("good", "Known", element("span", {}, "The server has committed to this hash for ", shown(clientSeed), ".")));
   const listed = await ask("/api/listOutcomes?" + new URLSearchParams({ clientSeed, limit: "100" }));
   const drawn = (Array.isArray(listed.body) ? listed.body : []).filter((one) => one.serverHash === serverHash.trim().toLowerCase());
   if (!drawn.length) return;
-  result.append(element("h3", {}, "Draws made with it, without a key"), element("ul", {}, drawn.map((one) =>
+  result.append(element("h3", {}, "Draws made with it by callers without a key"), element("ul", {}, drawn.map((one) =>
     element("li", {}, element("a", { href: `${base}/verify?shortId=${one.shortId}` }, one.shortId), ` ${one.endpoint}, nonce ${one.nonce}`))));
 }
 
@@ -284,7 +284,7 @@ async function bySeeds() {
 
 function fillIn(text) {
   const record = JSON.parse(text);
-  if (typeof record !== "object" || record === null || Array.isArray(record)) throw new Error("This is no JSON object.");
+  if (typeof record !== "object" || record === null || Array.isArray(record)) throw new Error("This is not a JSON object.");
   const draw = unwrapped(record);
   const set = (id, value) => value !== undefined && value !== null && (field(id).value = typeof value === "object" ? JSON.stringify(value) : value);
   set("serverSeed", draw.serverSeed);

@@ -57,7 +57,7 @@ extension Dashboard {
 
   @Sendable func deleteAccount(_ incoming: DashboardRequest) async throws -> Response {
     guard incoming.form.trimmed("name").utf8.elementsEqual(incoming.account.name.utf8) else {
-      return deletePage(incoming, FormProblem("This is not the account's name, letter for letter."))
+      return deletePage(incoming, FormProblem("This is not the exact name of the account."))
     }
     if let problem = try await sessionGuard.challenge(
       incoming.account.id, password: incoming.form.text("password"), incoming.context)

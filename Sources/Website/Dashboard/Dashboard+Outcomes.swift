@@ -18,7 +18,7 @@ extension Dashboard {
     guard prefix.utf8.count <= 256 else {
       return page(
         incoming, "outcomes", "Outcomes", section: Self.section, values: values,
-        problem: FormProblem("A client seed has 256 bytes at the most."))
+        problem: FormProblem("A client seed has at most 256 bytes."))
     }
     let after = try incoming.query["after"].map { _ in try Self.clientSeed(incoming, "after") }
     let chains = try await incoming.asking {
@@ -49,7 +49,7 @@ extension Dashboard {
     if renderer.shortIDs.decode(shortID.utf8) != nil { return sessionGuard.redirect(to: "/o/\(shortID)") }
     return page(
       incoming, "outcomes", "Outcomes", section: Self.section, values: ["shortId": text],
-      problem: FormProblem("This is no short id: one is ten letters and digits.", status: 404))
+      problem: FormProblem("This is not a short id: a short id is ten letters and digits.", status: 404))
   }
 
   private static func address(of chain: ChainReport, page: String = "chain") -> String {
@@ -76,7 +76,7 @@ extension Dashboard {
     do { return try ClientSeed(incoming.query.text(name)) } catch { throw noChain }
   }
 
-  private static let noChain = Refusal(404, "You have no chain of this client seed.")
+  private static let noChain = Refusal(404, "You have no chain with this client seed.")
 
   private func values(_ chain: ChainReport) -> [String: Any] {
     let hash = hex(chain.serverHash.bytes)
@@ -154,7 +154,7 @@ extension Dashboard {
     } else {
       return page(
         incoming, "rotate", "Rotate a chain", section: Self.section, values: values(chain),
-        problem: FormProblem("The chain has been rotated since this page was opened. Nothing was done.", status: 409))
+        problem: FormProblem("The chain was rotated after you opened this page. Nothing was changed.", status: 409))
     }
     guard let rotation = reply.rotation else {
       let sentence = reply.refusal?.error ?? "The chain could not be rotated."

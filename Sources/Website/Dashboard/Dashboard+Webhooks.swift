@@ -79,12 +79,12 @@ extension Dashboard {
       return webhookForm(
         incoming,
         FormProblem(
-          "This is no URL for a webhook: http or https, \(WebhookURL.longest) characters at the most, no user, password or fragment."
+          "This URL is not valid for a webhook. Use http or https, at most \(WebhookURL.longest) characters, and no user, password or fragment."
         ))
     }
     if !parts.allowsPrivateWebhooks, NetworkAddress(url.host).map({ !AddressGuard.isPublic($0) }) ?? false {
       return webhookForm(
-        incoming, FormProblem("\(url.host) is a private address. This server reports to public addresses only."))
+        incoming, FormProblem("\(url.host) is a private address. This server sends events only to public addresses."))
     }
     // Which also keeps a form that is sent again from making a second one.
     let existing = try await incoming.asking { try await accounts.webhooks(of: incoming.account.id) }

@@ -128,15 +128,15 @@ struct Dashboard: Routes {
 
   /// What a page says was done just before, by the word in its address.
   private static let notices = [
-    "revoked": "The key is revoked. Every server turns it away within a second.",
+    "revoked": "The key is revoked. Every server rejects it within a second.",
     "sent-before":
-      "That form had been sent already, and it made one key. A key is shown once; if you do not have it, revoke it and make another.",
+      "This form was already sent, and it created one key. A key is shown once. If you do not have it, revoke it and create another.",
     "deleted": "The webhook is deleted.",
     "enabled": "The webhook is enabled.",
-    "disabled": "The webhook is disabled. Draws made from now on are not reported to it, also not later.",
-    "tested": "A test event is on its way. What comes of it is shown below in a moment: reload the page.",
-    "resent": "The delivery is due. What comes of it is shown below in a moment: reload the page.",
-    "password": "The password is changed. Every other browser that was signed in is not any more.",
+    "disabled": "The webhook is disabled. Draws made from now on are never reported to it.",
+    "tested": "A test event is on its way. Reload the page in a moment to see the result below.",
+    "resent": "The delivery is due. Reload the page in a moment to see the result below.",
+    "password": "The password is changed. All other sessions were signed out.",
   ]
 
   // MARK: Forms that may arrive twice
@@ -151,7 +151,7 @@ struct Dashboard: Routes {
   /// - Throws: a 400 if the form has no number.
   func secret(for incoming: DashboardRequest, _ purpose: String, _ content: [String]) throws(Refusal) -> [UInt8] {
     guard let id = SessionToken(incoming.form.text("form")) else {
-      throw .badRequest("The form is not whole. Open its page again.")
+      throw .badRequest("The form is incomplete. Open its page again.")
     }
     var code = HMAC<SHA256>(key: parts.formSecret)
     // Each part with its length, so that no two different forms run together.

@@ -74,7 +74,7 @@ package struct UsageChart {
     let span = Double(ticks.last ?? 1)
     func y(_ value: Int) -> Double { Self.base - Double(value) / span * (Self.base - Self.top) }
     let label =
-      "Draws on each of \(days.count) days, \(days.first?.day.description ?? "") to \(days.last?.day.description ?? ""): \(total) in all, \(greatest) at the most on one day. The table below has every number."
+      "Draws on each of \(days.count) days, \(days.first?.day.description ?? "") to \(days.last?.day.description ?? ""): \(total) in all, at most \(greatest) on one day. The table below has every number."
     var out =
       "<svg class=\"chart\" width=\"100%\" height=\"\(Plot.round(Self.height))\" role=\"img\" aria-label=\"\(HTML.escape(label))\">"
     out += "<defs>" + endpoints.map(Self.pattern).joined() + "</defs>"

@@ -12,13 +12,13 @@ struct GuidePages: Sendable {
       name: "verifying", summary: "Check a draw: on this site, in a terminal, or in your own program.",
       source: PackageResources.verifying_md),
     Guide(
-      name: "idempotency", summary: "One draw for each key, however often you ask.",
+      name: "idempotency", summary: "How to retry a request without drawing twice.",
       source: PackageResources.idempotency_md),
     Guide(
       name: "batches", summary: "Up to fifty draws in one request, and what a partial failure means.",
       source: PackageResources.batches_md),
     Guide(
-      name: "webhooks", summary: "Be told of every draw: events, signatures, retries.",
+      name: "webhooks", summary: "Get an event for every draw: signatures, retries.",
       source: PackageResources.webhooks_md),
     Guide(
       name: "dashboard", summary: "For account holders: keys, usage, outcomes and webhooks in the browser.",
@@ -27,18 +27,20 @@ struct GuidePages: Sendable {
       name: "transparency", summary: "The daily log: a root, a signature, proofs, and how to audit a day.",
       source: PackageResources.transparency_md),
     Guide(
-      name: "derivation", summary: "The mathematics, complete: how values follow from seeds.",
+      name: "derivation", summary: "The complete mathematics: how values follow from seeds.",
       source: PackageResources.derivation_md),
     Guide(
-      name: "seeds", summary: "The one possible server seed of a chain, and the proof of it.",
+      name: "seeds", summary: "Why a chain has only one possible server seed, and how a proof shows it.",
       source: PackageResources.seeds_md),
     Guide(
-      name: "verifiers", summary: "The two small programs that compute a draw again.",
+      name: "verifiers", summary: "Two small programs that recompute a draw.",
       source: PackageResources.verifiers_md),
     Guide(
-      name: "api", summary: "The reference in prose: keys, errors, limits, every field.",
+      name: "api", summary: "The reference: endpoints, fields, errors, limits.",
       source: PackageResources.api_md),
-    Guide(name: "operations", summary: "For whoever runs a server.", source: PackageResources.operations_md),
+    Guide(
+      name: "operations", summary: "How to install, configure, back up and watch a server.",
+      source: PackageResources.operations_md),
   ]
 
   /// The pages by address: `/docs` and one for each guide.

@@ -64,35 +64,37 @@ struct PermalinkPage {
 
   /// What follows from what is known of an outcome now, and what does not.
   private static func proof(_ outcome: Outcome, _ verdict: Verdict) -> [String: Any] {
-    let noted = "That you were told this server hash before the draw: only you know. Note the next one."
+    let noted = "That you knew this server hash before the draw: only you can tell. Note the next hash."
     let ownSeed =
-      "That nobody knew the values ahead of time: who has the server’s key and knew the client seed could compute them."
+      "That nobody knew the values in advance: anyone with the server’s secret key and the client seed could compute them."
     var (shown, open): ([String], [String])
     switch verdict.code {
     case .notRevealed:
-      shown = ["The server has committed itself: no other seed has this server hash."]
+      shown = ["The server is committed to its seed: no other seed has this server hash."]
       open = ["That the values follow from the seed. Anyone can check that once the chain is rotated.", noted, ownSeed]
     case .revealed where verdict.seedProof != nil:
       shown = [
         "The values follow from both seeds, to the last bit.",
         "The server seed is the only one that this chain could have had, for the server’s public key.",
       ]
-      open = ["That the public key is the one of before: compare it with the one you noted.", noted, ownSeed]
+      open = [
+        "That the public key was the same before the draw: compare it with the key that you noted.", noted, ownSeed,
+      ]
     case .revealed:
       shown = [
         "The values follow from both seeds, to the last bit.",
-        "The server had fixed its seed, by the hash, before it was given the client seed.",
+        "The server fixed its seed, by the hash, before it got the client seed.",
       ]
-      open = ["That it made no other commitment whose outcome it kept back.", noted]
+      open = ["That the server made no other commitment whose outcome it hid.", noted]
     case .rehearsal:
       shown = []
-      open = ["Anything: test keys are for trying things out. Their seeds stay secret, and nothing is at stake."]
+      open = ["Anything: test keys are only for trying things out, and their seeds stay secret."]
     case .hashMismatch, .outcomeMismatch, .badParameters:
-      shown = ["Something was changed: what is recorded does not fit its own proof."]
-      open = ["That the values were drawn fairly. Ask whoever runs this server."]
+      shown = ["The record was changed: it does not match its own proof."]
+      open = ["That the values were drawn fairly. Ask the operator of this server."]
     }
     if outcome.mode == .live, verdict.isVerified, verdict.next != nil {
-      open.append("That nothing was left out: count the nonces of this client seed, 0, 1, 2 and so on.")
+      open.append("That no draw was left out: check that the nonces of this client seed run 0, 1, 2 and so on.")
     }
     func list(_ texts: [String]) -> [[String: String]] { texts.map { ["text": HTML.escape($0)] } }
     return ["hasShown": !shown.isEmpty, "shown": list(shown), "open": list(open)]
@@ -111,7 +113,7 @@ struct PermalinkPage {
     switch verdict.code {
     case .revealed: "Verified"
     case .notRevealed: "Committed, not revealed yet"
-    case .rehearsal: "A rehearsal, drawn with a test key"
+    case .rehearsal: "A test draw, made with a test key"
     case .hashMismatch, .outcomeMismatch, .badParameters: "Not verified"
     }
   }

@@ -29,7 +29,7 @@ struct SeedPage {
     return layout.html(
       .init(
         title: "Draws from one seed – Fairdraw",
-        description: "Every draw made from one client seed and one server seed, with what is missing.",
+        description: "Every draw made from one client seed and one server seed, with the missing nonces.",
         body: layout.templates.render("seed", values)))
   }
 

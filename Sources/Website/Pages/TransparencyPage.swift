@@ -16,7 +16,7 @@ struct TransparencyPage {
     return layout.html(
       .init(
         title: "Transparency – Fairdraw",
-        description: "Each day's draws under one published root, and proofs that a draw is among them.",
+        description: "The published root of each day's draws, and proofs that a draw is among them.",
         body: layout.templates.render("transparency", values), script: "transparency.js", section: "/transparency"))
   }
 

@@ -8,13 +8,13 @@ extension AdministrationError {
     case .emailTaken: FormProblem("Another account has this email address.", status: 409)
     case .tooManyKeys:
       FormProblem(
-        "There are \(maximumKeys) keys that are not revoked, the most an account may have. Revoke one first.",
+        "This account has \(maximumKeys) keys that are not revoked, the maximum. Revoke one first.",
         status: 409)
     case .tooManyWebhooks:
       FormProblem(
-        "There are \(maximumWebhooks) webhooks, the most an account may have. Delete one first.", status: 409)
+        "This account has \(maximumWebhooks) webhooks, the maximum. Delete one first.", status: 409)
     case .webhookDisabled: FormProblem("This webhook is disabled. Enable it first.", status: 409)
-    case .unknownAccount, .noAccount: FormProblem("This account is not there any more.", status: 404)
+    case .unknownAccount, .noAccount: FormProblem("This account no longer exists.", status: 404)
     case .unknownKey, .ambiguousPrefix: FormProblem("There is no such key.", status: 404)
     case .unknownWebhook: FormProblem("There is no such webhook.", status: 404)
     case .unknownDelivery: FormProblem("There is no such delivery.", status: 404)

@@ -21,10 +21,10 @@ package struct FormGuard: Sendable {
   func check(_ request: Request, _ context: FairdrawContext, token: SessionToken?, sent: String) throws(Refusal) {
     let fetchSite = request.headers[.secFetchSite]
     guard Self.isOwn(origin: context.origin, site: fetchSite, allowed: [site.origin, own(request)]) else {
-      throw Refusal(403, "This form was not sent from a page of this site, so nothing was done.")
+      throw Refusal(403, "This form was not sent from a page of this site. Nothing was done.")
     }
     guard let token, SymmetricKey(data: Array(token.formToken.utf8)) == SymmetricKey(data: Array(sent.utf8)) else {
-      throw Refusal(403, "This form is too old, or is another browser's: nothing was done. Open its page again.")
+      throw Refusal(403, "This form is too old, or belongs to another browser. Nothing was done. Open its page again.")
     }
   }
 

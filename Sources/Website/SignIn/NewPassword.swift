@@ -10,10 +10,10 @@ enum NewPassword {
     guard lengths.contains(password.utf8.count) else {
       return FormProblem(
         password.utf8.count < lengths.lowerBound
-          ? "A password has \(lengths.lowerBound) characters or more."
-          : "A password has \(lengths.upperBound) bytes at the most.")
+          ? "A password must have at least \(lengths.lowerBound) characters."
+          : "A password must have at most \(lengths.upperBound) bytes.")
     }
-    guard password.utf8.elementsEqual(again.utf8) else { return FormProblem("The two passwords are not the same.") }
+    guard password.utf8.elementsEqual(again.utf8) else { return FormProblem("The two passwords differ.") }
     return nil
   }
 }

@@ -75,7 +75,7 @@ struct SessionGuard: Sendable {
     do {
       let signIn = try await context.asking { try await accounts.signIn(of: account) }
       guard try await passwords.check(password, against: signIn?.password ?? .nobodys) else {
-        return FormProblem("This is not your password.")
+        return FormProblem("The password is wrong.")
       }
     } catch {
       throttle.withdraw(subjects)

@@ -82,7 +82,7 @@ struct SignInPages: Routes {
 
   private func signUpPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     if try await sessionGuard.visitor(request, context) != nil { return sessionGuard.redirect(to: "/dashboard") }
-    return form("sign-up", "Make an account", request, values: [:])
+    return form("sign-up", "Create an account", request, values: [:])
   }
 
   private func signUp(_ request: Request, _ context: FairdrawContext) async throws -> Response {
@@ -92,10 +92,12 @@ struct SignInPages: Routes {
     let name = fields.trimmed("name")
     func again(_ problem: FormProblem) -> Response {
       form(
-        "sign-up", "Make an account", request, values: ["name": name, "email": fields.text("email")], problem)
+        "sign-up", "Create an account", request, values: ["name": name, "email": fields.text("email")], problem)
     }
     guard AccountName.isValid(name) else { return again(FormProblem("A name is one line of 1 to 100 characters.")) }
-    guard let email = EmailAddress(fields.text("email")) else { return again(FormProblem("This is no email address.")) }
+    guard let email = EmailAddress(fields.text("email")) else {
+      return again(FormProblem("This is not an email address."))
+    }
     if let problem = NewPassword.problem(about: fields.text("password"), again: fields.text("again")) {
       return again(problem)
     }
