@@ -39,15 +39,15 @@ struct Refused: Error {
     400, "clientSeed has no seed chain yet: draw from it, or ask for its seed, first")
   static let nothingToRotate = Refused(
     404, "clientSeed has no outcome yet, so there is no server seed to reveal.")
-  static let unknownCommitment = Refused(404, "There is no commitment of this commitId.", "unknown_commitment")
+  static let unknownCommitment = Refused(404, "There is no commitment with this commitId.", "unknown_commitment")
   static let foreignCommitment = Refused(
-    403, "The commitment belongs to another caller: reveal it with a key of the account and mode it was made with.",
+    403, "The commitment belongs to another caller: reveal it with a key of the account and mode that made it.",
     "commitment_not_yours")
   static let expiredCommitment = Refused(410, "The commitment has expired; make a new one.", "commitment_expired")
 
   static func usedCommitment(_ shortID: String) -> Refused {
     Refused(
-      409, "The commitment has been revealed already; it is good for one outcome.", "commitment_used",
+      409, "The commitment is already revealed; it gives only one outcome.", "commitment_used",
       more: ",\"shortId\":\"\(shortID)\",\"permalink\":\"https://draw.example/o/\(shortID)\"")
   }
 
