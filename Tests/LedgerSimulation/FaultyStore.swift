@@ -20,6 +20,8 @@ package final class FaultyStore: LedgerStore {
     case startingOver
     /// Hangs before anything is asked, and when the group is stored, until it is released.
     case hanging, hangingAfterCommit
+
+    var isFault: Bool { [.failing, .failingWholly, .failingInside, .failingAfterCommit].contains(self) }
   }
 
   package struct Content: Sendable {
@@ -44,6 +46,8 @@ package final class FaultyStore: LedgerStore {
     package var decided: Milliseconds?
     /// What would have been answered to groups that were stored and failed, by the failures.
     package var lost: [String: [Reply]] = [:]
+    /// The failures that the moods have brought about.
+    package var failures: Set<String> = []
     /// Every mood that a group met.
     package var moods: Set<Mood> = []
   }
@@ -67,7 +71,9 @@ package final class FaultyStore: LedgerStore {
   package func release() { gate.signal() }
 
   /// Waits until a group hangs; once for each.
-  package func awaitHang() { hung.wait() }
+  package func awaitHang() throws {
+    try check(hung.wait(timeout: .now() + 300) == .success, "no group came in five minutes")
+  }
 
   package func refuse(_ refusal: @escaping @Sendable (Needs) -> StoreFailure?) {
     content.withLock { $0.refusal = refusal }
@@ -86,6 +92,17 @@ package final class FaultyStore: LedgerStore {
       content.moods.insert(mood)
       return (mood, content.random.int(100...3000))
     }
+    do throws(StoreFailure) {
+      return try commit(needs, in: mood, pause: UInt32(pause), deciding: decide)
+    } catch {
+      if mood.isFault { content.withLock { _ = $0.failures.insert(error.description) } }
+      throw error
+    }
+  }
+
+  private func commit(
+    _ needs: Needs, in mood: Mood, pause: UInt32, deciding decide: (Snapshot) -> Decision
+  ) throws(StoreFailure) -> Decision {
     if let refusal = content.withLock({ $0.refusal })(needs) { throw refusal }
     switch mood {
     case .hanging: hang()
@@ -99,7 +116,7 @@ package final class FaultyStore: LedgerStore {
         let snapshot = noted(snapshot, needs)
         if mood == .startingOver { _ = decide(snapshot) }
         var decision = decide(snapshot)
-        if mood == .slow { usleep(UInt32(pause)) }
+        if mood == .slow { usleep(pause) }
         if mood == .failingInside { decision.changes.usedCommitments.append(Self.nobodys) }
         return decision
       }

@@ -38,8 +38,6 @@ final class SimulatedServer {
     }
   }
 
-  deinit { if let folder { try? FileManager.default.removeItem(at: folder) } }
-
   private static func open(
     _ ledger: MemoryLedger, _ random: SplitMix64, _ file: URL?, _ clock: SimulatedClock
   ) throws -> (FaultyStore, LedgerWriter) {
@@ -99,7 +97,11 @@ final class SimulatedServer {
   /// Every mood that a group met.
   var moods: Set<FaultyStore.Mood> { store.content.withLock { $0.moods }.union(earlierMoods) }
 
-  func close() async { await writer.drain() }
+  /// Finishes what was accepted.
+  func drain() async { await writer.drain() }
+
+  /// Deletes the file; nothing is asked afterwards.
+  func deleteFile() { if let folder { try? FileManager.default.removeItem(at: folder) } }
 
   // MARK: The operator
 
@@ -158,19 +160,19 @@ final class SimulatedServer {
     }
     let all = [Submission(caller: .anonymous, operation: .refuse(.badRequest("nothing")))] + submissions + later
     submit(all, 0..<1)
-    store.awaitHang()
+    try store.awaitHang()
     submit(all, 1..<(submissions.count + 1))
     if !later.isEmpty {
       store.content.withLock { $0.nextMood = .hangingAfterCommit }
       store.release()
-      store.awaitHang()
+      try store.awaitHang()
       submit(all, (submissions.count + 1)..<all.count)
     }
     store.release()
-    let answered = answers.take(all.count)
-    var lost = store.content.withLock { content in
-      defer { content.lost = [:] }
-      return content.lost
+    let answered = try answers.take(all.count)
+    var (lost, failures) = store.content.withLock { content in
+      defer { (content.lost, content.failures) = ([:], []) }
+      return (content.lost, content.failures)
     }
     let decided = store.content.withLock { $0.decided } ?? 0
     try expect(decided == now, "groups to be decided at \(now)", "\(decided)")
@@ -183,7 +185,11 @@ final class SimulatedServer {
           lost[failure.description]?.removeFirst()
           return (all[place], .stored(reply, isHeard: false))
         }
-        return (all[place], failure.kind == .damaged ? .stored(Reply(Refusal(failure)), isHeard: true) : .failed)
+        if damage != nil, failure.kind == .damaged {
+          return (all[place], .stored(Reply(Refusal(failure)), isHeard: true))
+        }
+        try expect(failures.contains(failure.description), "no failure but \(failures)", "\(failure)")
+        return (all[place], .failed)
       case .failure(let failure): throw Divergence(expected: "an answer", came: "\(failure)")
       }
     }
@@ -275,8 +281,10 @@ private final class Answers: Sendable {
   }
 
   /// Waits for so many and takes them.
-  func take(_ count: Int) -> [(place: Int, result: Result<Reply, LedgerUnavailable>)] {
-    for _ in 0..<count { more.wait() }
+  func take(_ count: Int) throws -> [(place: Int, result: Result<Reply, LedgerUnavailable>)] {
+    for got in 0..<count {
+      try check(more.wait(timeout: .now() + 300) == .success, "only \(got) of \(count) were answered in five minutes")
+    }
     return content.withLock { content in
       defer { content = [] }
       return content

@@ -49,7 +49,7 @@ package struct Simulation {
     do {
       while submissions < count { try await step() }
     } catch {
-      throw await ended(by: error)
+      throw ended(by: error)
     }
   }
 
@@ -61,13 +61,14 @@ package struct Simulation {
       try await checkCounts()
       try await checkLookUps()
     } catch {
-      throw await ended(by: error)
+      throw ended(by: error)
     }
-    await server.close()
+    await server.drain()
+    server.deleteFile()
   }
 
-  private func ended(by error: any Error) async -> Divergence {
-    await server.close()
+  private func ended(by error: any Error) -> Divergence {
+    server.deleteFile()
     return Divergence(description: "step \(steps), submission \(submissions)\n\(error)")
   }
 
@@ -129,10 +130,29 @@ package struct Simulation {
     case ..<2.7:
       moment -= Int64(random.int(1...10_000_000))
       model.seen.insert(.setBack)
+    case ..<4.7:
+      guard let (end, due) = boundary() else { return }
+      moment = end
+      unanswered.append(due)
     default: moment += Int64(random.int(0...240_000))
     }
     server.moveClock(to: moment)
     if Day(of: server.now) != Day(of: before) { model.seen.insert(.midnight) }
+  }
+
+  /// When a commitment or an idempotency key expires, or a millisecond before, with a submission that depends on it.
+  private mutating func boundary() -> (moment: Milliseconds, due: Submission)? {
+    let (now, early) = (server.now, Milliseconds(random.int(0...1)))
+    if random.chance(50) {
+      let open = commitments.filter { model.promises[$0.id].map { $0.outcome == nil && $0.expires > now } ?? false }
+      guard let (id, caller) = open.randomElement(using: &random), let promise = model.promises[id] else { return nil }
+      let reveal = Ledger.Operation.reveal(id, random.drawRequest(Self.clientSeeds))
+      return (promise.expires - early, Submission(caller: caller, operation: reveal))
+    }
+    guard let again = recent.randomElement(using: &random), let scope = again.claim?.scope,
+      let kept = model.kept[scope], kept.at + day > now
+    else { return nil }
+    return (kept.at + day - early, again)
   }
 
   private mutating func replaceKey() async throws {
@@ -175,7 +195,8 @@ package struct Simulation {
     for _ in 0..<(random.chance(30) ? 1 : random.int(1...25)) {
       let submission: Submission
       switch random.int(1...100) {
-      case ...12 where !unanswered.isEmpty: submission = unanswered.removeLast()
+      case _ where group.isEmpty && !unanswered.isEmpty, ...12 where !unanswered.isEmpty:
+        submission = unanswered.removeLast()
       case ...22 where !recent.isEmpty: submission = random.pick(recent)
       case ...27 where !old.isEmpty: submission = random.pick(old)
       case ...33 where !recent.isEmpty: submission = contradiction(of: random.pick(recent))
@@ -363,6 +384,11 @@ extension Submission {
       case .reveal(let id, let request): "reveal \(id): \(request.generator.kind) with \(request.clientSeed)"
       default: "\(operation)"
       }
-    return "\(caller)\(claim.map { ", key \(text($0.scope.key))" } ?? ""): \(what)"
+    let who =
+      switch caller {
+      case .key(let key, let account, let mode): "key \(key.rawValue) of account \(account.rawValue), \(mode)"
+      default: "\(caller)"
+      }
+    return "\(who)\(claim.map { ", under \(text($0.scope.key))" } ?? ""): \(what)"
   }
 }

@@ -7,7 +7,7 @@ import LedgerSimulation
 /// next seed, over dictionaries and over a file in turn. The exit status is 1 where ledger and model differ.
 @main
 enum Simulate {
-  private static let perRun = 50_000
+  private static let perRun = 20_000
   private static let isTerminal = isatty(STDERR_FILENO) == 1
 
   static func main() async throws {
@@ -36,7 +36,7 @@ enum Simulate {
         try await simulation.finish()
       } catch {
         if isTerminal { show("") }
-        say("seed \(runSeed), \(kind): \(error)\nagain: bin/simulate \(count) \(runSeed) \(kind)")
+        say("seed \(runSeed), \(kind): \(error)\nagain: bin/simulate \(simulation.submissions) \(runSeed) \(kind)")
         exit(1)
       }
       done += simulation.submissions
