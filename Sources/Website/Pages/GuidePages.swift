@@ -18,13 +18,13 @@ struct GuidePages: Sendable {
       name: "batches", summary: "Up to fifty draws in one request, and what a partial failure means.",
       source: PackageResources.batches_md),
     Guide(
-      name: "webhooks", summary: "Get an event for every draw: signatures, retries.",
+      name: "webhooks", summary: "Get an event for every draw, with signatures and retries.",
       source: PackageResources.webhooks_md),
     Guide(
       name: "dashboard", summary: "For account holders: keys, usage, outcomes and webhooks in the browser.",
       source: PackageResources.dashboard_md),
     Guide(
-      name: "transparency", summary: "The daily log: a root, a signature, proofs, and how to audit a day.",
+      name: "transparency", summary: "A signed root for each day, proofs, and how to audit a day.",
       source: PackageResources.transparency_md),
     Guide(
       name: "derivation", summary: "The complete mathematics: how values follow from seeds.",
