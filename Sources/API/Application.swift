@@ -38,12 +38,14 @@ public struct ServerParts: Sendable {
   public let log: LineLog
   public let lifecycle: Lifecycle
   public let merkle: MerkleParts
+  public let transparencyLog: LogParts
   public let metrics: Metrics
   public let keyActivity: KeyActivityLog
 
   public init(
     store: any LedgerStore, writer: LedgerWriter, gate: LedgerGate, renderer: OutcomeRenderer,
-    verifier: OutcomeVerifier, log: LineLog, lifecycle: Lifecycle, merkle: MerkleParts, metrics: Metrics = Metrics(),
+    verifier: OutcomeVerifier, log: LineLog, lifecycle: Lifecycle, merkle: MerkleParts,
+    transparencyLog: LogParts, metrics: Metrics = Metrics(),
     keyActivity: KeyActivityLog = KeyActivityLog()
   ) {
     self.store = store
@@ -54,6 +56,7 @@ public struct ServerParts: Sendable {
     self.log = log
     self.lifecycle = lifecycle
     self.merkle = merkle
+    self.transparencyLog = transparencyLog
     self.metrics = metrics
     self.keyActivity = keyActivity
   }
@@ -87,7 +90,10 @@ public func buildApplication(
     StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, registry: streams),
     VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
     MerkleRoutes(parts: parts.merkle),
-    KeyRoutes(seedKey: parts.store.seeds.publicKey, rootKey: parts.merkle.publicKey),
+    LogRoutes(parts: parts.transparencyLog, outcomes: parts.store, shortIDs: parts.renderer.shortIDs),
+    KeyRoutes(
+      seedKey: parts.store.seeds.publicKey, rootKey: parts.merkle.publicKey, log: parts.transparencyLog,
+      publicURL: parts.renderer.publicURL),
     SystemRoutes(
       store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle,
       document: openAPIDocument(servedAt: configuration.publicURL)),

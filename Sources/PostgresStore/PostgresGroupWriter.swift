@@ -152,6 +152,13 @@ final class PostgresGroupWriter: Sendable {
     }
     if !changes.records.isEmpty { queries.append(Self.insert(changes.records)) }
     if !changes.usage.isEmpty { queries.append(Self.add(changes.usage)) }
+    if !changes.log.isEmpty {
+      queries.append(
+        Query(.insertLog) {
+          $0.bind(changes.outcomes.first?.created)
+          $0.bind(changes.log.bytes)
+        })
+    }
     return queries
   }
 

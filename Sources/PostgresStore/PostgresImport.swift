@@ -122,7 +122,7 @@ public final class PostgresImport {
       try session.transaction { connection in
         _ = try connection.run(
           PostgresStatement.finishCounters.map { Query($0) }
-            + [Query(.finishRuns), Query(.finishDeliveries), Query(.unmarkImport)],
+            + [Query(.finishRuns), Query(.finishDeliveries), Query(.finishQueue), Query(.unmarkImport)],
           timeout: .seconds(3600))
       }
       try session.use { _ = try $0.run([Query("ANALYZE")], timeout: .seconds(3600)) }
@@ -163,6 +163,10 @@ extension PostgresStatement {
 
   fileprivate static let finishDeliveries: PostgresStatement = """
     SELECT setval(pg_get_serial_sequence('deliveries', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM deliveries
+    """
+
+  fileprivate static let finishQueue: PostgresStatement = """
+    SELECT setval(pg_get_serial_sequence('log_queue', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM log_queue
     """
 
   fileprivate static let finishCounters = [

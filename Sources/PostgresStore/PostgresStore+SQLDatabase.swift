@@ -39,6 +39,16 @@ extension PostgresStore: SQLDatabase {
       throw StoreFailure(error)
     }
   }
+
+  public func queryBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result {
+    do {
+      return try caring.withSession { session in
+        try session.use { try body(PostgresConnection(connection: $0, clock: clock)) }
+      }
+    } catch {
+      throw StoreFailure(error)
+    }
+  }
 }
 
 /// What `body` returns or, apart from failures of the database, what it refuses.

@@ -182,6 +182,9 @@ extension PostgresStatement {
   static let insertRun: PostgresStatement =
     "INSERT INTO outcome_runs (created, first, last) VALUES ($1::bigint, $2::bigint, $3::bigint)"
 
+  static let insertLog: PostgresStatement =
+    "INSERT INTO log_queue (drawn, entries) VALUES ($1::bigint, $2::bytea)"
+
   /// Due at once.
   static let insertDeliveries: PostgresStatement = """
     INSERT INTO deliveries (endpoint_id, outcome_id, created, due)

@@ -97,6 +97,23 @@ public struct LedgerTable: Sendable {
       columns: ["day": .integer, "level": .integer, "number": .integer, "hashes": .bytes]),
     LedgerTable("merkle_leaves", by: "outcome_id", columns: ["outcome_id": .integer, "leaf": .integer]),
     LedgerTable(
+      "logs", by: "era",
+      columns: [
+        "era": .integer, "origin": .text, "size": .integer, "signed_size": .integer, "checkpoint": .text,
+        "keeper": .bytes, "kept_until": .integer,
+      ]),
+    LedgerTable(
+      "log_queue", by: "id",
+      columns: ["id": .integer, "drawn": .integer, "entries": .bytes]),
+    LedgerTable(
+      "log_tiles", by: "era", "level", "number",
+      columns: ["era": .integer, "level": .integer, "number": .integer, "hashes": .bytes]),
+    LedgerTable(
+      "log_bundles", by: "era", "number",
+      columns: [
+        "era": .integer, "number": .integer, "first_drawn": .integer, "last_drawn": .integer, "entries": .bytes,
+      ]),
+    LedgerTable(
       "webhook_endpoints", by: "id",
       columns: [
         "id": .integer, "account_id": .integer, "url": .text, "sealed_secret": .bytes, "sealed_old_secret": .bytes,

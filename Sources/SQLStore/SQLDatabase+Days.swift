@@ -99,6 +99,9 @@ extension SQLDayDraft {
         WHERE day = \(day.number) AND published IS NULL
         """)
       guard published == 1 else { throw StoreFailure("\(day) was not sealed") }
+      var entry = LogEntries()
+      entry.append(.root(date: day.description, root: made.root, leafCount: made.leafCount))
+      _ = try connection.execute("INSERT INTO log_queue (entries) VALUES (\(entry.bytes))")
       return made
     }
   }

@@ -2,7 +2,7 @@ import Ledger
 
 /// A relational database that holds the ledger. What is said to all of them in the same words is said in extensions of this
 /// protocol; a store adds its driver, its schema and the statements of the hot path.
-public protocol SQLDatabase: LedgerStore, AccountStore, DeliveryStore, TransparencyStore {
+public protocol SQLDatabase: LedgerStore, AccountStore, DeliveryStore, TransparencyStore, LogStore {
   var vault: Vault { get }
 
   /// Reads, beside whoever writes.
@@ -26,6 +26,9 @@ public protocol SQLDatabase: LedgerStore, AccountStore, DeliveryStore, Transpare
   /// Reads and writes in one transaction that groups are not decided from, for a thread that has nothing else to do: it
   /// blocks.
   func transactBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result
+
+  /// Reads, beside whoever writes, for a thread that has nothing else to do: it blocks.
+  func queryBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result
 }
 
 extension SQLDatabase {

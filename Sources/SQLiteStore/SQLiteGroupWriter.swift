@@ -15,7 +15,7 @@ final class SQLiteGroupWriter {
 
   private let loader: SQLiteGroupLoader
   private let file: DatabaseFile
-  private let begin, commit, rollback, insertDelivery: SQLiteStatement
+  private let begin, commit, rollback, insertDelivery, insertLog: SQLiteStatement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: SQLiteStatement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: SQLiteStatement
@@ -32,6 +32,7 @@ final class SQLiteGroupWriter {
     (self.connection, self.file, self.vault, self.clock) = (connection, file, vault, clock)
     (begin, commit, rollback) = (try prepare("BEGIN IMMEDIATE"), try prepare("COMMIT"), try prepare("ROLLBACK"))
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
+    insertLog = try prepare("INSERT INTO log_queue (drawn, entries) VALUES (?, ?)")
     insertChain = try prepare(
       """
       INSERT INTO chains (id, owner_id, client_seed, era, epoch, server_hash, cursor, nonce, trail, created)
@@ -199,6 +200,12 @@ final class SQLiteGroupWriter {
         $0.bind(record.scope.digest, record.scope.account.rawValue, Int64(record.scope.mode.rawValue), record.scope.key)
         $0.bind(record.fingerprint, record.reply.status, record.reply.shortID)
         $0.bind(body.rest, body.parts, record.created)
+      }
+    }
+    if !changes.log.isEmpty {
+      try insertLog.run {
+        $0.bind(changes.outcomes.first?.created)
+        $0.bind(changes.log.bytes)
       }
     }
     for (key, count) in changes.usage {

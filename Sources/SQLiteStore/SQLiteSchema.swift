@@ -267,6 +267,47 @@ enum SQLiteSchema {
           CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, id);
           """)
     }
+    migrator.registerMigration("6") { db in
+      try db.execute(
+        sql: """
+          -- The continuous log: see LogStore. checkpoint says what is in the first signed_size of the size entries.
+          CREATE TABLE logs (
+            era INTEGER PRIMARY KEY,
+            origin TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            signed_size INTEGER NOT NULL,
+            checkpoint TEXT,
+            keeper BLOB,
+            kept_until INTEGER NOT NULL
+          ) STRICT;
+
+          -- What groups have to add, a row each, with the time of their outcomes.
+          CREATE TABLE log_queue (
+            id INTEGER PRIMARY KEY,
+            drawn INTEGER,
+            entries BLOB NOT NULL
+          ) STRICT;
+
+          CREATE TABLE log_tiles (
+            era INTEGER NOT NULL,
+            level INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            hashes BLOB NOT NULL,
+            PRIMARY KEY (era, level, number)
+          ) STRICT;
+
+          -- 256 entries each: see LogEntries. An outcome's entry is found by the time when it was drawn.
+          CREATE TABLE log_bundles (
+            era INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            first_drawn INTEGER,
+            last_drawn INTEGER,
+            entries BLOB NOT NULL,
+            PRIMARY KEY (era, number)
+          ) STRICT;
+          CREATE INDEX log_bundles_by_time ON log_bundles (era, last_drawn, first_drawn) WHERE last_drawn IS NOT NULL;
+          """)
+    }
     return migrator
   }
 }

@@ -128,7 +128,7 @@ extension [UInt8]: Bindable {
   }
 }
 
-extension [UInt8]?: Bindable {
+extension Optional: Bindable where Wrapped: Bindable {
   func bind(_ handle: OpaquePointer, _ place: Int32) -> Int32 {
     self?.bind(handle, place) ?? sqlite3_bind_null(handle, place)
   }

@@ -32,6 +32,10 @@ extension SQLiteStore: SQLDatabase {
     try failing { try pool.write { try body(SQLiteConnection(db: $0, clock: clock)) } }
   }
 
+  public func queryBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result {
+    try failing { try pool.read { try body(SQLiteConnection(db: $0, clock: clock)) } }
+  }
+
   func failing<Result>(_ body: () throws -> Result) throws(StoreFailure) -> Result {
     do {
       return try body()

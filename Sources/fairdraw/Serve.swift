@@ -139,7 +139,8 @@ struct Serve: AsyncParsableCommand {
     for exposure in exposures { logger.warning("\(exposure)") }
     let decider = Decider(
       masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
-      anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL))
+      anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL),
+      isLogged: ProcessInfo.processInfo.environment["FAIRDRAW_BENCH_WITHOUT_LOG"] == nil)
     let shortIDs = ShortIDs(masterKey: masterKey)
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
@@ -158,9 +159,20 @@ struct Serve: AsyncParsableCommand {
         accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
         allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
     let merkle = MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey)
+    let identity = try LogIdentity(masterKey: masterKey, store: store, era: store.seeds.era, publicURL: url)
+    let keeper = LogKeeper(
+      store: store, identity: identity,
+      first: .keys(era: UInt64(store.seeds.era), vrf: store.seeds.publicKey.bytes, daily: signer.publicKey),
+      logger: Logger(label: "log"))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
-      lifecycle: lifecycle, merkle: merkle)
+      lifecycle: lifecycle, merkle: merkle,
+      transparencyLog: LogParts(store: store, era: identity.era, key: identity.verifierKey))
+    parts.metrics.show(
+      "fairdraw_log_size", "Entries of the continuous log in the last checkpoint that this server signed."
+    ) {
+      keeper.size
+    }
     warnOfUnreachable(url)
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: logger
@@ -170,7 +182,7 @@ struct Serve: AsyncParsableCommand {
     let housekeeping = Self.housekeeping(store, parts)
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
-      housekeeping, Together(services: [DailyLog(publisher: publisher), worker, application]),
+      housekeeping, Together(services: [Logs(publisher: publisher, keeper: keeper), worker, application]),
     ]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {
@@ -313,12 +325,18 @@ private struct Together: Service {
   }
 }
 
-/// Publishes each day's root until the server stops. What it cannot finish then is done after the next start.
-private struct DailyLog: Service {
+/// Publishes each day's root and continues the log until the server stops. What it cannot finish then is done after the
+/// next start.
+private struct Logs: Service {
   let publisher: MerklePublisher
+  let keeper: LogKeeper
 
   func run() async throws {
-    await cancelWhenGracefulShutdown { await publisher.run() }
+    await cancelWhenGracefulShutdown {
+      async let published: Void = publisher.run()
+      await keeper.run()
+      await published
+    }
   }
 }
 

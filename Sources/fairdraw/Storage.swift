@@ -5,7 +5,7 @@ import PostgresStore
 import SQLiteStore
 
 /// All that a database does.
-typealias Store = LedgerStore & AccountStore & DeliveryStore & TransparencyStore
+typealias Store = LedgerStore & AccountStore & DeliveryStore & TransparencyStore & LogStore
 
 /// Where the data is: the options every command has.
 struct StorageOptions: ParsableArguments {

@@ -27,6 +27,10 @@ import Testing
     try await check.run { try open($0) }
   }
 
+  @Test(arguments: StoreConformance.logChecks) func conformsAsAContinuousLog(_ check: StoreCheck) async throws {
+    try await check.run { try open($0) }
+  }
+
   @Test(arguments: StoreConformance.damageChecks) func isDamagedInOnePlace(_ check: StoreCheck) async throws {
     try await check.run {
       try open($0)

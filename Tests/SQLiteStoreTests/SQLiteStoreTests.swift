@@ -40,6 +40,13 @@ import Transparency
     }
   }
 
+  @Test(arguments: StoreConformance.logChecks) func conformsAsAContinuousLog(_ check: StoreCheck) async throws {
+    let file = file
+    try await check.run {
+      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
+    }
+  }
+
   @Test(arguments: StoreConformance.damageChecks) func isDamagedInOnePlace(_ check: StoreCheck) async throws {
     let file = file
     try await check.run {

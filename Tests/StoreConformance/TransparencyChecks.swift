@@ -344,7 +344,7 @@ private final class Flag: Sendable {
   func set() { state.withLock { $0 = true } }
 }
 
-private let newYearsDay = Day(of: newYear)
+let newYearsDay = Day(of: newYear)
 
 extension Outcome {
   fileprivate var leaf: LogLeaf {
@@ -364,7 +364,7 @@ extension StoreUnderTest {
 
   /// Publishes up to a day; the day as it can then be read.
   @discardableResult
-  fileprivate func publish(_ day: Day) throws -> PublishedDay {
+  func publish(_ day: Day) throws -> PublishedDay {
     var last: PublishedDay?
     try publisher.publish(through: day) { last = $0 }
     if let last, last.day == day { return last }

@@ -6,7 +6,7 @@ import re
 import jsonschema
 import pytest
 
-from harness import DRAWS, REPOSITORY, REQUIRED, Server, unique
+from harness import DRAWS, REPOSITORY, REQUIRED, Server, unique, wait_until
 
 SAFE = 2**53 - 1
 
@@ -19,13 +19,15 @@ KNOWN_PATHS = [
   *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
   *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "keys", "merkle/key", "merkle/{date}")),
   *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcome}", "proof", "other")),
-  *(f"/api/{name}" for name in ("stream", "health", "public-metrics")),
+  *(f"/api/{name}" for name in ("stream", "health", "public-metrics", "proof", "proof/{shortId}")),
+  *(f"/log/{{era}}{rest}" for rest in ("", "/checkpoint", "/tile", "/tile/{level}", "/tile/{level}/{tile}", "/tile/{level}/{tile}/{width}")),
   *("/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
 
 
 # What stands for the braces of a path in a request.
-SEGMENTS = {"date": "2026-01-01", "outcome": "round-1:0:7"}
+SEGMENTS = {
+  "date": "2026-01-01", "outcome": "round-1:0:7", "shortId": "0123456789", "era": "0", "level": "0", "tile": "000.p", "width": "1"}
 
 
 def address(path, **segments):
@@ -63,7 +65,9 @@ def conforms(response, path, method):
     content = promised["content"]
     media = response.header("Content-Type").split(";")[0]
     assert media in content
-    validator(content[media]["schema"]).validate(response.json() if media == "application/json" else response.body.decode())
+    encoding = "latin-1" if media == "application/octet-stream" else "utf-8"  # where each byte is a character
+    value = response.body.decode(encoding)
+    validator(content[media]["schema"]).validate(json.loads(value) if media == "application/json" else value)
   for name, header in promised.get("headers", {}).items():
     header, value = resolve(header), response.header(name)
     if value is None:
@@ -276,6 +280,30 @@ def test_system(server, path):
   assert conforms(response, path, "get")
 
 
+def test_the_log(server, live_key):
+  assert conforms(server.get("/api/keys"), "/api/keys", "get")
+  for _ in range(6):  # more than one tile
+    drawn = server.post("/api/batch", {"draws": [{"endpoint": "ints", "params": {}}] * 50}, key=live_key).json()
+  path, short_id = "/api/proof/{shortId}", drawn["results"][-1]["outcome"]["shortId"]
+
+  def proof():
+    response = server.get(address(path, shortId=short_id))
+    assert conforms(response, path, "get")
+    return response.status == 200
+
+  wait_until(proof, "the last draw is in the log")
+  for path in (path for path in DOCUMENT["paths"] if path.startswith("/log")):
+    tile = "000.p" if "width" in path else "000"
+    for level in ("0", "entries"):
+      for method in ("get", "head"):
+        response = server.request(method.upper(), address(path, level=level, tile=tile))
+        assert response.status == 200, response
+        assert conforms(response, path, method)
+    if "tile" in path:
+      response = server.get(address(path, tile=f"x001/{tile}"))
+      assert response.status == 404 and conforms(response, path, "get")
+
+
 # Errors
 
 
@@ -297,7 +325,7 @@ def sample(path, method):
     parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
-  if path.startswith("/api/merkle") or path == "/api/keys":
+  if path.startswith(("/api/merkle", "/api/proof", "/log")) or path == "/api/keys":
     parameters = {}
   return (None, parameters) if method == "post" else (parameters, None)
 

@@ -1,12 +1,15 @@
 import Fairness
 import Hummingbird
 import JSON
+import Ledger
 
 /// The public keys that proofs are checked against, in one place.
 struct KeyRoutes: Routes {
   let seedKey: SeedPublicKey
   /// Of the Ed25519 key that signs daily roots, 32 bytes.
   let rootKey: [UInt8]
+  let log: LogParts
+  let publicURL: String
 
   var routes: [Route] { [.withoutParameters("/api/keys", .get, handler: keys)] }
 
@@ -18,7 +21,13 @@ struct KeyRoutes: Routes {
     body.append(hex: seedKey.bytes)
     body.append(json: "\"},\"daily\":{\"algorithm\":\"Ed25519\",\"publicKey\":\"")
     body.append(base64: rootKey)
-    body.append(json: "\"}}")
+    body.append(json: "\"},\"log\":{\"origin\":")
+    body.append(jsonString: log.key.name)
+    body.append(json: ",\"prefix\":")
+    body.append(jsonString: "\(publicURL)/log/\(log.era)")
+    body.append(json: ",\"vkey\":")
+    body.append(jsonString: log.key.description)
+    body.append(json: "},\"witnesses\":[]}")
     return .json(body)
   }
 }

@@ -70,10 +70,21 @@ extension Response {
   static func json(
     _ body: [UInt8], holding reservation: MemoryBudget.Reservation, _ context: FairdrawContext
   ) -> Response {
-    guard body.count > ResponsePieces.size else { return .json(body) }
-    reservation.shrink(to: body.count)
+    .held(body, "application/json", by: reservation, context)
+  }
+
+  /// A body whose memory stays reserved until it is sent; not to be kept by any cache.
+  static func held(
+    _ body: [UInt8], _ contentType: String, by reservation: MemoryBudget.Reservation, _ context: FairdrawContext
+  ) -> Response {
     let buffer = ByteBuffer(bytes: body)
-    return .stream("application/json", length: buffer.readableBytes, context) { writer in
+    guard body.count > ResponsePieces.size else {
+      return Response(
+        status: .ok, headers: [.contentType: contentType, .cacheControl: "no-store"],
+        body: ResponseBody(byteBuffer: buffer))
+    }
+    reservation.shrink(to: body.count)
+    return .stream(contentType, length: buffer.readableBytes, context) { writer in
       try await writer.write(inPieces: buffer)
       withExtendedLifetime(reservation) {}
     }

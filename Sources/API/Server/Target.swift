@@ -34,7 +34,9 @@ package struct Target: Sendable {
   package var query: ArraySlice<UInt8> { bytes[pathEnd...].dropFirst() }
 
   /// Whether it is the API's, which speaks JSON to everyone and may be called from any origin.
-  var isAPI: Bool { path == "/api" || path.hasPrefix("/api/") || path == "/openapi.json" }
+  var isAPI: Bool {
+    path == "/api" || path.hasPrefix("/api/") || path == "/openapi.json" || path.hasPrefix("/log/")
+  }
 
   /// Decodes what need not be encoded (RFC 3986, section 6.2.2.2), writes other percent-encoded bytes with capital letters,
   /// and drops empty segments. Nil for a path with a `%` that encodes nothing: what stands behind it might come to.

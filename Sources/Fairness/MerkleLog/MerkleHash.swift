@@ -11,6 +11,9 @@ public struct MerkleHash: Hashable, Sendable, CustomStringConvertible {
   /// The size of a hash, in bytes.
   public static let size = 32
 
+  /// The hash that some bytes begin with.
+  init(first bytes: [UInt8]) { self.bytes = Array(bytes[..<Self.size]) }
+
   private init(_ digest: SHA256Digest) {
     bytes = digest.withUnsafeBytes { Array($0) }
   }

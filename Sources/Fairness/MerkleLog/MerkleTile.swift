@@ -39,6 +39,27 @@ public struct MerkleTile: Sendable, Equatable {
 
   public var count: Int { bytes.count / MerkleHash.size }
 
+  /// The node above a full tile.
+  ///
+  /// - Precondition: there are 256 hashes.
+  public var root: MerkleHash {
+    precondition(count == Self.width)
+    var nodes = bytes
+    var pair = [UInt8](repeating: 1, count: 1 + 2 * MerkleHash.size)
+    var width = Self.width
+    while width > 1 {
+      for node in 0..<(width / 2) {
+        nodes.withUnsafeMutableBytes { nodes in
+          let children = nodes[(node * 2 * MerkleHash.size)..<((node + 1) * 2 * MerkleHash.size)]
+          pair.withUnsafeMutableBytes { $0[1...].copyBytes(from: children) }
+          LogDigest(of: pair).store(to: nodes, at: node * MerkleHash.size)
+        }
+      }
+      width /= 2
+    }
+    return MerkleHash(first: nodes)
+  }
+
   /// The hashes, from the left.
   public var hashes: [MerkleHash] {
     (0..<count).compactMap { try? MerkleHash(bytes: bytes[($0 * MerkleHash.size)..<(($0 + 1) * MerkleHash.size)]) }

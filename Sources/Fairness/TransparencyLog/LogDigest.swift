@@ -5,15 +5,22 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
   private let words: (UInt64, UInt64, UInt64, UInt64)
 
   /// The digest of a text.
-  public init(of text: [UInt8]) {
+  public init(of text: [UInt8]) { self = text.withUnsafeBytes { LogDigest(of: $0) } }
+
+  /// The digest of some bytes.
+  public init(of bytes: UnsafeRawBufferPointer) {
     var hash = SHA256()
-    text.withUnsafeBytes { hash.update(bufferPointer: $0) }
-    words = hash.finalize().withUnsafeBytes(Self.words)
+    hash.update(bufferPointer: bytes)
+    // A digest is its 32 bytes and nothing else. Its own accessors are generic, and take longer than the hashing.
+    precondition(MemoryLayout<SHA256Digest>.size == 32)
+    words = withUnsafeBytes(of: hash.finalize(), Self.words)
   }
 
   /// - Throws: ``InvalidHash`` unless there are 32 bytes.
-  public init(bytes: some Collection<UInt8>) throws(InvalidHash) {
-    let bytes = Array(bytes.prefix(33))
+  public init(bytes: [UInt8]) throws(InvalidHash) { try self.init(bytes: bytes[...]) }
+
+  /// - Throws: ``InvalidHash`` unless there are 32 bytes.
+  public init(bytes: ArraySlice<UInt8>) throws(InvalidHash) {
     guard bytes.count == 32 else { throw InvalidHash() }
     words = bytes.withUnsafeBytes(Self.words)
   }
@@ -33,6 +40,18 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
 
   /// The digest's 32 bytes.
   public var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+
+  /// Appends the digest's 32 bytes.
+  public func append(to bytes: inout [UInt8]) {
+    withUnsafeBytes(of: words) { bytes.append(contentsOf: $0) }
+  }
+
+  /// Writes the digest's 32 bytes over others.
+  func store(to bytes: UnsafeMutableRawBufferPointer, at place: Int) {
+    withUnsafeBytes(of: words) {
+      UnsafeMutableRawBufferPointer(rebasing: bytes[place..<(place + 32)]).copyMemory(from: $0)
+    }
+  }
 
   /// Appends 64 lowercase hexadecimal digits.
   func appendHex(to text: inout [UInt8]) {
@@ -54,9 +73,14 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
 extension [UInt8] {
   /// Appends two lowercase digits for each byte.
   mutating func append(hex bytes: UnsafeRawBufferPointer) {
-    for byte in bytes {
-      append(Hex.digit(byte >> 4))
-      append(Hex.digit(byte & 15))
+    var place = count
+    append(contentsOf: repeatElement(0, count: 2 * bytes.count))
+    withUnsafeMutableBufferPointer { text in
+      for byte in bytes {
+        text[place] = Hex.digit(byte >> 4)
+        text[place + 1] = Hex.digit(byte & 15)
+        place += 2
+      }
     }
   }
 }

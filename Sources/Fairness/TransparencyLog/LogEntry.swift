@@ -20,6 +20,12 @@ public enum LogEntry: Hashable, Sendable {
   public var bytes: [UInt8] {
     var line: [UInt8] = []
     line.reserveCapacity(72)
+    append(to: &line)
+    return line
+  }
+
+  /// Appends ``bytes``.
+  public func append(to line: inout [UInt8]) {
     switch self {
     case .keys(let era, let vrf, let daily):
       line.append(contentsOf: "keys era=\(era) vrf=".utf8)
@@ -40,7 +46,6 @@ public enum LogEntry: Hashable, Sendable {
       if let root { root.bytes.withUnsafeBytes { line.append(hex: $0) } } else { line.append(UInt8(ascii: "-")) }
       line.append(contentsOf: " \(leafCount)".utf8)
     }
-    return line
   }
 
   /// - Returns: nil for a line that ``bytes`` does not write.

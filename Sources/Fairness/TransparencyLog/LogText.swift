@@ -19,11 +19,11 @@ public enum LogText {
   ) -> [UInt8] {
     var text = begin("fairdraw/outcome/v1", capacity: 320 + parameters.count + value.count)
     text.append(line: shortID)
-    text.append(line: String(created).utf8)
+    text.append(line: created)
     text.append(line: endpoint.utf8)
     text.append(hexLine: serverHash.bytes)
-    text.append(line: String(cursor).utf8)
-    text.append(line: String(nonce).utf8)
+    text.append(line: cursor)
+    text.append(line: nonce)
     text.append(digestLine: clientSeed.bytes)
     if let items { text.append(digestLine: items) } else { text.append(line: EmptyCollection()) }
     text.append(line: parameters)
@@ -42,8 +42,8 @@ public enum LogText {
     var text = begin("fairdraw/commitment/v1", capacity: 192)
     text.append(line: commitID)
     text.append(hexLine: serverHash.bytes)
-    text.append(line: String(created).utf8)
-    text.append(line: String(expiresAt).utf8)
+    text.append(line: created)
+    text.append(line: expiresAt)
     return text
   }
 
@@ -60,9 +60,9 @@ public enum LogText {
     text.append(hexLine: serverHash.bytes)
     text.append(line: serverSeed.ascii)
     text.append(digestLine: clientSeed.bytes)
-    text.append(line: String(cursor).utf8)
-    text.append(line: String(nonce).utf8)
-    text.append(line: String(revealed).utf8)
+    text.append(line: cursor)
+    text.append(line: nonce)
+    text.append(line: revealed)
     return text
   }
 
@@ -77,6 +77,21 @@ public enum LogText {
 extension [UInt8] {
   fileprivate mutating func append(line: some Collection<UInt8>) {
     append(contentsOf: line)
+    append(UInt8(ascii: "\n"))
+  }
+
+  fileprivate mutating func append(line integer: Int64) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+      var start = digits.count
+      var rest = integer.magnitude
+      repeat {
+        start -= 1
+        digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+      } while rest > 0
+      if integer < 0 { append(UInt8(ascii: "-")) }
+      append(contentsOf: digits[start...])
+    }
     append(UInt8(ascii: "\n"))
   }
 

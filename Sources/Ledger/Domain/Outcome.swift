@@ -110,11 +110,14 @@ public struct RevealedCommitment: Sendable, Equatable {
 /// Writes outcomes the one way they are ever written: when drawn, when looked up, when replayed.
 public struct OutcomeRenderer: Sendable {
   public let shortIDs: ShortIDs
+  /// Where clients reach the server, without a slash at its end.
+  public let publicURL: String
   private let permalinkPrefix: [UInt8]
 
   /// - Parameter publicURL: where clients reach the server, without a slash at its end.
   public init(shortIDs: ShortIDs, publicURL: String) {
     self.shortIDs = shortIDs
+    self.publicURL = publicURL
     var prefix: [UInt8] = []
     prefix.append(jsonString: publicURL + "/o/")
     prefix.removeLast()  // the closing quote comes after the short id

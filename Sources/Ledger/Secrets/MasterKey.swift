@@ -29,6 +29,10 @@ public struct MasterKey: Sendable {
   /// The secret half of the Ed25519 key that signs daily roots, 32 bytes: the same on every server of an installation.
   public var rootSigningSecret: SymmetricKey { subkey("root-signing") }
 
+  /// The secret half of the Ed25519 key that signs the continuous log, 32 bytes: the same on every server of an
+  /// installation, and another than the daily roots'.
+  public var logSigningSecret: SymmetricKey { subkey("log-signing") }
+
   /// The key that the server seeds of chains follow from, the same on every server of an installation.
   ///
   /// - Throws: ``InvalidSeedKey`` with a probability of 2^-252.

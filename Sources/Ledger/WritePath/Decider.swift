@@ -16,11 +16,14 @@ public struct Decider: Sendable {
   public let seeds: ChainSeeds
   /// How long a commitment may wait to be revealed.
   public let commitmentLifetime: Milliseconds
+  /// Whether what is decided goes into the continuous log. Only a benchmark leaves it out.
+  public let isLogged: Bool
 
   public init(
     masterKey: MasterKey, seeds: ChainSeeds, publicURL: String, defaultDailyQuota: Int, anonymousDailyQuota: Int? = nil,
-    commitmentLifetime: Milliseconds = 600_000
+    commitmentLifetime: Milliseconds = 600_000, isLogged: Bool = true
   ) {
+    self.isLogged = isLogged
     self.defaultDailyQuota = defaultDailyQuota
     self.anonymousDailyQuota = anonymousDailyQuota
     self.commitmentLifetime = commitmentLifetime
@@ -37,7 +40,7 @@ public struct Decider: Sendable {
   public func decide(
     _ group: [Submission], snapshot: Snapshot, entropy: inout some RandomNumberGenerator
   ) -> Decision {
-    var draft = Draft(snapshot: snapshot, seeds: seeds)
+    var draft = Draft(snapshot: snapshot, seeds: seeds, isLogged: isLogged)
     let replies = group.map { submission in
       do throws(Refusal) {
         return try settle(submission, in: &draft, entropy: &entropy)
@@ -98,7 +101,7 @@ public struct Decider: Sendable {
   ) throws(Refusal) -> Reply {
     switch operation {
     case .draw(let request):
-      return reply(try draw(request, by: caller, in: &draft))
+      return reply(try draw(request, by: caller, in: &draft), in: &draft)
     case .batch(let entries):
       return batch(entries, by: caller, in: &draft)
     case .seed(let clientSeed):
@@ -133,14 +136,23 @@ public struct Decider: Sendable {
     }
   }
 
-  private func reply(_ outcome: Outcome) -> Reply {
+  private func reply(_ outcome: Outcome, in draft: inout Draft) -> Reply {
     var body: [UInt8] = []
     body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
-    let shortID = renderer.append(outcome, to: &body)
+    let shortID = render(outcome, to: &body, in: &draft)
     let reference = BodyReference(outcome, at: 0)
     return Reply(
       .outcome(cursor: outcome.cursor, nonce: outcome.nonce), body: body, shortID: shortID,
       references: reference.map { [$0] } ?? [])
+  }
+
+  /// Appends what is answered of an outcome, and logs it.
+  ///
+  /// - Returns: the outcome's short id.
+  private func render(_ outcome: Outcome, to body: inout [UInt8], in draft: inout Draft) -> [UInt8] {
+    let shortID = renderer.append(outcome, to: &body)
+    if outcome.mode == .live { draft.log { .draw(LogDigest(of: outcome.logText(shortID))) } }
+    return shortID
   }
 
   private func batch(
@@ -161,7 +173,7 @@ public struct Decider: Sendable {
           let outcome = try draw(request, by: caller, in: &draft)
           body.append(json: "{\"ok\":true,\"outcome\":")
           if let reference = BodyReference(outcome, at: body.count) { references.append(reference) }
-          renderer.append(outcome, to: &body)
+          _ = render(outcome, to: &body, in: &draft)
           body.append(json: "}")
           continue
         } catch {
@@ -311,21 +323,25 @@ public struct Decider: Sendable {
     guard !commitment.isExpired(at: draft.snapshot.now) else { return Reply(.expiredCommitment) }
     if let refusal = quotaRefusal(for: caller, in: draft) { return Reply(refusal) }
 
-    var outcome: Outcome
+    let told = RevealedCommitment(id: commitment.id, seed: commitment.active.seed)
     switch caller.mode {
     case .live:
       var chain = commitment.chain(clientSeed: request.clientSeed)
-      outcome = self.outcome(of: request, from: chain, in: &draft)
+      var outcome = outcome(of: request, from: chain, in: &draft)
       chain.nonce += 1
-      draft.add(chain)
       draft.record(outcome, for: caller.account)
+      draft.use(commitment, for: outcome)
+      outcome.commitment = told
+      let reply = reply(outcome, in: &draft)
+      draft.add(chain)
+      return reply
     case .test:
       let id = TestDrawID(account: caller.account, commitment: commitment.id)
-      outcome = testOutcome(of: request, id, from: commitment.active, in: &draft)
+      var outcome = testOutcome(of: request, id, from: commitment.active, in: &draft)
+      draft.use(commitment, for: outcome)
+      outcome.commitment = told
+      return reply(outcome, in: &draft)
     }
-    draft.use(commitment, for: outcome)
-    outcome.commitment = RevealedCommitment(id: commitment.id, seed: commitment.active.seed)
-    return reply(outcome)
   }
 
   /// The refusal of a commitment that was revealed before; it names the outcome that came of it.

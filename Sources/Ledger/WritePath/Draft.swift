@@ -14,8 +14,11 @@ struct Draft {
   private var newChains: [Int] = []
   private let seeds: ChainSeeds
   private let day: Day
+  private let isLogged: Bool
 
-  init(snapshot: Snapshot, seeds: ChainSeeds) {
+  /// - Parameter isLogged: whether it goes into the continuous log.
+  init(snapshot: Snapshot, seeds: ChainSeeds, isLogged: Bool) {
+    self.isLogged = isLogged
     self.snapshot = snapshot
     self.seeds = seeds
     day = Day(of: snapshot.now)
@@ -59,6 +62,8 @@ struct Draft {
   mutating func rotate(_ index: Int) -> RevealedSeed {
     let revealed = RevealedSeed(chains[index], at: snapshot.now)
     changes.revealedSeeds.append(revealed)
+    let clientSeed = chains[index].key.clientSeed
+    log { .reveal(revealed.logDigest(clientSeed)) }
     chains[index].rotate(with: seeds)
     rotated.insert(index)
     writes += 1
@@ -75,6 +80,8 @@ struct Draft {
     snapshot.nextChain += 1
     snapshot.commitments[id] = commitment
     changes.newCommitments.append(commitment)
+    // What test keys do is not in the log.
+    if owner.rawValue >= 0 { log { .commit(commitment.logDigest) } }
     writes += 1
     return commitment
   }
@@ -90,7 +97,14 @@ struct Draft {
   mutating func add(_ chain: SeedChain) {
     newChains.append(chains.count)
     _ = append(chain)
-    changes.revealedSeeds.append(RevealedSeed(chain, at: snapshot.now))
+    let revealed = RevealedSeed(chain, at: snapshot.now)
+    changes.revealedSeeds.append(revealed)
+    log { .reveal(revealed.logDigest(chain.key.clientSeed)) }
+  }
+
+  /// Adds to what the continuous log is told.
+  mutating func log(_ entry: () -> LogEntry) {
+    if isLogged { changes.log.append(entry()) }
   }
 
   mutating func takeOutcomeID() -> Int64 {

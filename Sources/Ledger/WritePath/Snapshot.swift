@@ -162,6 +162,8 @@ public struct Changes: Sendable {
   public var usage: [UsageKey: Int] = [:]
   /// Webhook events, in the order of their outcomes.
   public var deliveries: [NewDelivery] = []
+  /// What the continuous log is told of all this.
+  public var log = LogEntries()
 
   public init() {}
 

@@ -24,7 +24,8 @@ struct GuidePages: Sendable {
       name: "dashboard", summary: "For account holders: keys, usage, outcomes and webhooks in the browser.",
       source: PackageResources.dashboard_md),
     Guide(
-      name: "transparency", summary: "A signed root for each day, proofs, and how to audit a day.",
+      name: "transparency",
+      summary: "The continuous and the daily log: entries, signatures, proofs, and how to check them.",
       source: PackageResources.transparency_md),
     Guide(
       name: "derivation", summary: "The complete mathematics: how values follow from seeds.",

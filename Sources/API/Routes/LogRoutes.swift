@@ -1,0 +1,138 @@
+import Fairness
+import Foundation
+import Hummingbird
+import JSON
+import Ledger
+import NIOCore
+
+/// What the continuous log is read from.
+public struct LogParts: Sendable {
+  public let store: any LogStore
+  /// The era whose log goes on.
+  public let era: Int64
+  /// What that log is signed with; it has the log's name.
+  public let key: LogVerifierKey
+
+  public init(store: any LogStore, era: Int64, key: LogVerifierKey) {
+    self.store = store
+    self.era = era
+    self.key = key
+  }
+}
+
+/// The continuous log, as tiled logs are read (<https://c2sp.org/tlog-tiles>), and the proof of an outcome in it
+/// (<https://c2sp.org/tlog-proof>).
+struct LogRoutes: Routes {
+  let parts: LogParts
+  let outcomes: any LedgerStore
+  let shortIDs: ShortIDs
+
+  private var store: any LogStore { parts.store }
+
+  /// An outcome that is older than this, in milliseconds, is in the log, or something is wrong.
+  private static let patience: Milliseconds = 60_000
+
+  var routes: [Route] {
+    // A tile's path has a part more for each thousand times as many tiles, and one for a tile that is not full.
+    let tiles = (2...9).map { parts in
+      let path = "/log/{era}/tile" + (1...parts).map { "/{\($0)}" }.joined()
+      return Route.withoutParameters(path, .get, readsKey: false) { request, context in
+        try await tile(context, (1...parts).compactMap { context.captures[String($0)] })
+      }
+    }
+    return tiles + [
+      .withoutParameters("/log/{era}/checkpoint", .get, readsKey: false, handler: checkpoint),
+      .withoutParameters("/api/proof/{shortId}", .get, handler: proof),
+    ]
+  }
+
+  private static func nothingHere() -> Refusal { Refusal(404, "There is nothing at this address.") }
+
+  private func era(_ context: FairdrawContext) throws(Refusal) -> Int64 {
+    let text = context.captures["era"] ?? ""
+    guard let era = Int64(text), era >= 0, String(era) == text else { throw Self.nothingHere() }
+    return era
+  }
+
+  // MARK: The log
+
+  @Sendable private func checkpoint(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let era = try era(context)
+    let found = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
+    guard let found else { throw Self.nothingHere() }
+    return Response(
+      status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "public, max-age=1"],
+      body: ResponseBody(byteBuffer: ByteBuffer(string: found.text)))
+  }
+
+  private func tile(_ context: FairdrawContext, _ segments: [Substring]) async throws -> Response {
+    let era = try era(context)
+    guard let path = LogTilePath("tile/" + segments.joined(separator: "/")) else { throw Self.nothingHere() }
+    // Only what a checkpoint covers is shown: the rest might yet be signed by nobody.
+    let checkpoint = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
+    guard let checkpoint else { throw Self.nothingHere() }
+    let body: [UInt8]
+    switch path.kind {
+    case .entries:
+      guard path.isCovered(by: checkpoint.size, level: 0) else { throw Self.nothingHere() }
+      let entries = try await context.reading { () throws(StoreFailure) in
+        try await store.logEntries(path.number, of: era)
+      }
+      var lines: [[UInt8]] = []
+      try entries.forEachEntry { lines.append($0.bytes) }
+      guard lines.count >= path.width else { throw lacking(path, context) }
+      body = try LogEntryBundle.encode(Array(lines.prefix(path.width)))
+    case .hashes(let level):
+      guard path.isCovered(by: checkpoint.size, level: level) else { throw Self.nothingHere() }
+      let place = MerkleTile.Place(level: level * MerkleTile.depth, number: path.number)
+      let hashes = try await context.reading { () throws(StoreFailure) in try await store.logTile(at: place, of: era) }
+      guard hashes.count >= path.width * MerkleHash.size else { throw lacking(path, context) }
+      body = Array(hashes.prefix(path.width * MerkleHash.size))
+    }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "application/octet-stream", .cacheControl: "public, max-age=31536000, immutable",
+      ], body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+
+  private func lacking(_ path: LogTilePath, _ context: FairdrawContext) -> Refusal {
+    context.record.refusal(for: .damaged("\(path) of the log is not whole"))
+  }
+
+  // MARK: A proof
+
+  @Sendable private func proof(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    guard let id = shortIDs.decode(try QueryString.segment(context.captures["shortId"] ?? "", called: "the shortId"))
+    else {
+      throw Refusal.badRequest("the shortId must be ten letters and digits of ASCII")
+    }
+    let reservation = try await context.reserveMemory()
+    let record = try await context.reading { () throws(StoreFailure) in try await outcomes.recordedOutcome(id: id) }
+    guard let outcome = record?.outcome else { throw Refusal(404, "There is no outcome of this shortId.") }
+    guard outcome.mode == .live else {
+      throw Refusal(404, "Outcomes of test keys are not in the log.", code: "test_mode_forbidden")
+    }
+    let text = outcome.logText(shortIDs.encode(id))
+    let place = try await context.reading { () throws(StoreFailure) in
+      try await store.place(of: LogDigest(of: text), drawn: outcome.created)
+    }
+    guard case .proven(let index, let path, let checkpoint) = place else {
+      guard outcome.created > Milliseconds(Date().timeIntervalSince1970 * 1000) - Self.patience else {
+        throw context.record.refusal(for: .damaged("outcome \(id) is not in the log as it is recorded"))
+      }
+      throw Refusal(
+        404, "This outcome is not in the log yet; it takes a second or two.", code: "not_logged_yet", retryAfter: 1)
+    }
+    let proof = LogProof(extra: text, index: index, path: path, checkpoint: try SignedNote(checkpoint.text))
+    return .held(Array(proof.description.utf8), "text/plain; charset=utf-8", by: reservation, context)
+  }
+}
+
+extension LogTilePath {
+  /// Whether a log of so many entries has these hashes or entries.
+  fileprivate func isCovered(by size: Int, level: Int) -> Bool {
+    let nodes = level * MerkleTile.depth < Int.bitWidth ? size >> (level * MerkleTile.depth) : 0
+    return number <= nodes / MerkleTile.width && number * MerkleTile.width + width <= nodes
+  }
+}

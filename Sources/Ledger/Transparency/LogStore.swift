@@ -1,0 +1,159 @@
+import Fairness
+
+/// Where the continuous log lives: beside the ledger, in the same database.
+///
+/// How an entry gets into the log:
+///
+/// 1. The group that it is of queues it in its own transaction.
+/// 2. A keeper, one over all servers, moves what is queued into the tree, in order, and removes it from the queue in the
+///    same transaction: ``grow(_:)``.
+/// 3. It signs what is durable, and nothing else: ``keep(checkpoint:ofSize:era:)``.
+///
+/// The tree of an era only ever grows, from the size that the database has. So whatever is cut short, by anyone, is done
+/// again from there, and there is one root for a size.
+public protocol LogStore: Sendable {
+  // MARK: Keeping. These methods block, and are called from a thread that has nothing else to do.
+
+  /// Begins the log of an era, unless it has begun.
+  ///
+  /// - Parameter origin: the name that its checkpoints shall have.
+  /// - Returns: the name that they have, which is the one that the log began with.
+  func beginLog(of era: Int64, origin: String) throws(StoreFailure) -> String
+
+  /// Holds the log for some time, or holds it on.
+  ///
+  /// - Parameter keeper: a name that no other keeper has.
+  /// - Returns: whether it is held; not while another keeper holds it.
+  func holdLog(of era: Int64, by keeper: [UInt8], for time: Milliseconds) throws(StoreFailure) -> Bool
+
+  /// How far the log of an era has come; nil if it was not begun.
+  func log(of era: Int64) throws(StoreFailure) -> LogState?
+
+  /// What is queued, the oldest first: a group or more, and some 1.5 MB at the most.
+  func queuedEntries() throws(StoreFailure) -> [QueuedEntries]
+
+  /// Adds to the tree and removes from the queue what was added: all of it, or nothing.
+  ///
+  /// - Returns: whether it was done; not if the log is not held by the keeper, or not of the size that the growth is from.
+  func grow(_ growth: LogGrowth) throws(StoreFailure) -> Bool
+
+  /// Keeps a signed checkpoint, unless there is one of that size or a larger one.
+  func keep(checkpoint: String, ofSize size: Int, era: Int64) throws(StoreFailure)
+
+  // MARK: Reading. From anywhere, at any time.
+
+  /// The newest checkpoint of an era's log; nil if there is none.
+  func checkpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint?
+
+  /// The hashes of a tile as far as they are there; none if there is no such tile.
+  func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8]
+
+  /// Up to 256 entries, numbers 256 × `number` and on, as far as they are there.
+  func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries
+
+  /// Where in the log an outcome's entry is, and what proves that under the newest checkpoint.
+  ///
+  /// - Parameters:
+  ///   - digest: what its entry has to be.
+  ///   - drawn: when it was drawn.
+  func place(of digest: LogDigest, drawn: Milliseconds) async throws(StoreFailure) -> LogPlace
+}
+
+/// How far a log has come.
+public struct LogState: Sendable {
+  public let origin: String
+  /// How many entries it has.
+  public let size: Int
+  /// How many of them the newest checkpoint has.
+  public let signedSize: Int
+  /// The tiles at its right edge that are not full, by their levels.
+  public let edge: [Int: MerkleTile]
+  /// The entries after the last full 256.
+  public let bundle: LogBundle
+
+  public init(origin: String, size: Int, signedSize: Int, edge: [Int: MerkleTile], bundle: LogBundle) {
+    self.origin = origin
+    self.size = size
+    self.signedSize = signedSize
+    self.edge = edge
+    self.bundle = bundle
+  }
+}
+
+/// Up to 256 entries that are neighbours in a log.
+public struct LogBundle: Sendable, Equatable {
+  public static let width = 256
+
+  /// Its first entry's number is 256 times this.
+  public let number: Int
+  public var entries: LogEntries
+  /// When the outcomes among them were drawn; nil if there are none.
+  public var drawn: ClosedRange<Milliseconds>?
+
+  public init(number: Int, entries: LogEntries = LogEntries(), drawn: ClosedRange<Milliseconds>? = nil) {
+    self.number = number
+    self.entries = entries
+    self.drawn = drawn
+  }
+}
+
+/// What a group has queued.
+public struct QueuedEntries: Sendable {
+  public let id: Int64
+  /// When the outcomes among them were drawn; nil if there are none.
+  public let drawn: Milliseconds?
+  public let entries: LogEntries
+
+  public init(id: Int64, drawn: Milliseconds?, entries: LogEntries) {
+    self.id = id
+    self.drawn = drawn
+    self.entries = entries
+  }
+}
+
+/// A step in which a log grows.
+public struct LogGrowth: Sendable {
+  public let era: Int64
+  public let keeper: [UInt8]
+  public let from: Int
+  public let to: Int
+  /// Full ones, and those at the right edge as far as they go.
+  public let tiles: [MerkleTile]
+  public let bundles: [LogBundle]
+  /// What was queued and is in the tree now.
+  public let queued: [Int64]
+
+  public init(
+    era: Int64, keeper: [UInt8], from: Int, to: Int, tiles: [MerkleTile], bundles: [LogBundle], queued: [Int64]
+  ) {
+    self.era = era
+    self.keeper = keeper
+    self.from = from
+    self.to = to
+    self.tiles = tiles
+    self.bundles = bundles
+    self.queued = queued
+  }
+}
+
+/// A signed statement of what a log has.
+public struct LogCheckpoint: Sendable, Equatable {
+  public let era: Int64
+  public let size: Int
+  /// A signed note: see ``SignedNote``.
+  public let text: String
+
+  public init(era: Int64, size: Int, text: String) {
+    self.era = era
+    self.size = size
+    self.text = text
+  }
+}
+
+/// What is found of an outcome in the log.
+public enum LogPlace: Sendable {
+  /// Its entry has this number and is in the tree of the checkpoint.
+  case proven(index: Int, path: [MerkleHash], checkpoint: LogCheckpoint)
+  /// It is not in the tree of the newest checkpoint.
+  case missing
+}

@@ -1,0 +1,214 @@
+import Fairness
+import Ledger
+
+extension SQLDatabase {
+  // MARK: Keeping
+
+  public func beginLog(of era: Int64, origin: String) throws(StoreFailure) -> String {
+    try transactBlocking { connection in
+      _ = try connection.execute(
+        """
+        INSERT INTO logs (era, origin, size, signed_size, checkpoint, keeper, kept_until)
+        VALUES (\(era), \(origin), 0, 0, NULL, NULL, 0) ON CONFLICT (era) DO NOTHING
+        """)
+      guard let row = try connection.row("SELECT origin FROM logs WHERE era = \(era)") else {
+        throw StoreFailure("the log was not begun")
+      }
+      return try row.text("origin")
+    }
+  }
+
+  public func holdLog(of era: Int64, by keeper: [UInt8], for time: Milliseconds) throws(StoreFailure) -> Bool {
+    try transactBlocking { connection in
+      let now = try connection.now()
+      return try connection.execute(
+        """
+        UPDATE logs SET keeper = \(keeper), kept_until = \(now + time)
+        WHERE era = \(era) AND (kept_until <= \(now) OR keeper = \(keeper))
+        """) == 1
+    }
+  }
+
+  public func log(of era: Int64) throws(StoreFailure) -> LogState? {
+    try queryBlocking { connection in
+      guard let row = try connection.row("SELECT origin, size, signed_size FROM logs WHERE era = \(era)") else {
+        return nil
+      }
+      let size = try row.count("size")
+      var edge: [Int: MerkleTile] = [:]
+      for level in stride(from: 0, to: Int.bitWidth - MerkleTile.depth, by: MerkleTile.depth) {
+        let nodes = size >> level
+        guard nodes > 0 else { break }
+        guard nodes % MerkleTile.width > 0 else { continue }
+        let place = MerkleTile.Place(level: level, number: nodes / MerkleTile.width)
+        edge[level] = try connection.tile(at: place, of: era, width: nodes % MerkleTile.width)
+      }
+      let number = size / LogBundle.width
+      let bundle = try connection.bundle(number, of: era)
+      guard bundle.entries.count == size % LogBundle.width else {
+        throw StoreFailure.damaged("the log of era \(era) lacks entries: \(size) were recorded")
+      }
+      return LogState(
+        origin: try row.text("origin"), size: size, signedSize: try row.count("signed_size"), edge: edge, bundle: bundle
+      )
+    }
+  }
+
+  public func queuedEntries() throws(StoreFailure) -> [QueuedEntries] {
+    try queryBlocking { connection in
+      // The lengths are read first, so that one read is bounded however large the groups are.
+      let lengths = try connection.rows("SELECT id, length(entries) AS bytes FROM log_queue ORDER BY id LIMIT 2000")
+      var last: Int64?
+      var bytes = 0
+      for row in lengths {
+        bytes += try row.count("bytes")
+        if last != nil, bytes > 1_500_000 { break }
+        last = try row.integer("id")
+      }
+      guard let last else { return [] }
+      return try connection.rows(
+        "SELECT id, drawn, entries FROM log_queue WHERE id <= \(last) ORDER BY id LIMIT 2000"
+      ).map { row in
+        QueuedEntries(
+          id: try row.integer("id"), drawn: try row.optionalInteger("drawn"),
+          entries: try LogEntries(bytes: row.bytes("entries")))
+      }
+    }
+  }
+
+  public func grow(_ growth: LogGrowth) throws(StoreFailure) -> Bool {
+    let era = growth.era
+    let first: SQLStatement = """
+      UPDATE logs SET size = \(growth.to) WHERE era = \(era) AND size = \(growth.from) AND keeper = \(growth.keeper)
+      """
+    var statements = growth.tiles.map { tile -> SQLStatement in
+      """
+      INSERT INTO log_tiles (era, level, number, hashes)
+      VALUES (\(era), \(tile.place.level), \(tile.place.number), \(tile.bytes))
+      ON CONFLICT (era, level, number) DO UPDATE SET hashes = excluded.hashes
+      """
+    }
+    statements += growth.bundles.map { bundle in
+      """
+      INSERT INTO log_bundles (era, number, first_drawn, last_drawn, entries)
+      VALUES (\(era), \(bundle.number), \(bundle.drawn?.lowerBound), \(bundle.drawn?.upperBound),
+        \(bundle.entries.bytes))
+      ON CONFLICT (era, number) DO UPDATE SET first_drawn = excluded.first_drawn,
+        last_drawn = excluded.last_drawn, entries = excluded.entries
+      """
+    }
+    statements += growth.queued.map { "DELETE FROM log_queue WHERE id = \($0)" }
+    return try transactBlocking { [statements] connection in
+      guard try connection.execute(first) == 1 else { return false }
+      let results = try connection.run(statements)
+      guard results.suffix(growth.queued.count).allSatisfy({ $0.changed == 1 }) else {
+        throw StoreFailure("entries of the log were taken from the queue by somebody else")
+      }
+      return true
+    }
+  }
+
+  public func keep(checkpoint: String, ofSize size: Int, era: Int64) throws(StoreFailure) {
+    try transactBlocking {
+      _ = try $0.execute(
+        """
+        UPDATE logs SET signed_size = \(size), checkpoint = \(checkpoint)
+        WHERE era = \(era) AND size >= \(size) AND (signed_size < \(size) OR checkpoint IS NULL)
+        """)
+    }
+  }
+
+  // MARK: Reading
+
+  public func checkpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? {
+    try await read { try $0.checkpoint(of: era) }
+  }
+
+  public func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8] {
+    try await read {
+      try $0.row(
+        """
+        SELECT hashes FROM log_tiles WHERE era = \(era) AND level = \(place.level) AND number = \(place.number)
+        """)?.bytes("hashes") ?? []
+    }
+  }
+
+  public func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries {
+    try await read { try $0.bundle(number, of: era).entries }
+  }
+
+  public func place(of digest: LogDigest, drawn: Milliseconds) async throws(StoreFailure) -> LogPlace {
+    try await read { connection in
+      for era in try connection.rows("SELECT era FROM logs ORDER BY era DESC").map({ try $0.integer("era") }) {
+        guard let checkpoint = try connection.checkpoint(of: era),
+          let index = try connection.index(of: digest, drawn: drawn, era: era), index < checkpoint.size
+        else { continue }
+        let path = try LogTree.inclusionProof(index: index, size: checkpoint.size) { place in
+          try connection.tile(at: place, of: era, width: 1).hashes
+        }
+        return .proven(index: index, path: path, checkpoint: checkpoint)
+      }
+      return .missing
+    }
+  }
+}
+
+extension SQLRow {
+  fileprivate func drawn() throws -> ClosedRange<Milliseconds>? {
+    guard let first = try optionalInteger("first_drawn"), let last = try optionalInteger("last_drawn") else {
+      return nil
+    }
+    guard first <= last else { throw StoreFailure.damaged("entries of the log are said to be of no time") }
+    return first...last
+  }
+}
+
+extension SQLConnection {
+  fileprivate func checkpoint(of era: Int64) throws -> LogCheckpoint? {
+    let row = try row("SELECT signed_size, checkpoint FROM logs WHERE era = \(era) AND checkpoint IS NOT NULL")
+    return try row.map { LogCheckpoint(era: era, size: try $0.count("signed_size"), text: try $0.text("checkpoint")) }
+  }
+
+  /// A tile of at least `width` hashes.
+  fileprivate func tile(at place: MerkleTile.Place, of era: Int64, width: Int) throws -> MerkleTile {
+    let row = try row(
+      "SELECT hashes FROM log_tiles WHERE era = \(era) AND level = \(place.level) AND number = \(place.number)")
+    guard let bytes = try row?.bytes("hashes"), MerkleTile.isWhole(bytes), bytes.count >= width * MerkleHash.size else {
+      throw StoreFailure.damaged("tile \(place.number) of level \(place.level) of the log is missing or damaged")
+    }
+    return MerkleTile(place: place, bytes: bytes)
+  }
+
+  /// The entries of a bundle as far as they are there.
+  fileprivate func bundle(_ number: Int, of era: Int64) throws -> LogBundle {
+    let row = try row(
+      "SELECT first_drawn, last_drawn, entries FROM log_bundles WHERE era = \(era) AND number = \(number)")
+    guard let row else { return LogBundle(number: number) }
+    return LogBundle(number: number, entries: try LogEntries(bytes: row.bytes("entries")), drawn: try row.drawn())
+  }
+
+  /// The number of an outcome's entry.
+  ///
+  /// Bundles are in the order of time but for groups that were decided at the same time, so those that may have it are
+  /// neighbours. After a server that hung between deciding a group and storing it they need not be.
+  fileprivate func index(of digest: LogDigest, drawn: Milliseconds, era: Int64) throws -> Int? {
+    let near: SQLStatement = """
+      SELECT number, entries FROM (
+        SELECT number, first_drawn, entries FROM log_bundles WHERE era = \(era) AND last_drawn >= \(drawn)
+        ORDER BY last_drawn LIMIT 256) AS near
+      WHERE first_drawn <= \(drawn)
+      """
+    let anywhere: SQLStatement = """
+      SELECT number, entries FROM log_bundles WHERE era = \(era) AND last_drawn >= \(drawn) AND first_drawn <= \(drawn)
+      ORDER BY last_drawn LIMIT 256
+      """
+    for bundles in [near, anywhere] {
+      for row in try rows(bundles) {
+        if let found = try LogEntries(bytes: row.bytes("entries")).firstIndex(ofDraw: digest) {
+          return try row.count("number") * LogBundle.width + found
+        }
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,132 @@
+import Fairness
+import Foundation
+import Ledger
+import Logging
+import Synchronization
+
+/// Moves what is queued into the continuous log and signs checkpoints; see ``LogStore``.
+///
+/// Every server has one. The one that holds the log works. The others look twice a second whether there is something that
+/// nobody does.
+public final class LogKeeper: Sendable {
+  private let store: any LogStore
+  private let identity: LogIdentity
+  private let first: LogEntry
+  private let logger: Logger
+  private let name = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+  private let state = Mutex(State())
+  private let wake = DispatchSemaphore(value: 0)
+
+  private struct State {
+    var isStopped = false
+    var size = 0
+  }
+
+  /// So long a keeper holds the log from its last step on, in milliseconds; then another may.
+  private static let holding: Milliseconds = 3_000
+  /// How long it waits between two steps if nothing is left over.
+  private static let pause = Duration.milliseconds(500)
+
+  /// - Parameter first: the log's first entry: the keys of its era.
+  public init(store: any LogStore, identity: LogIdentity, first: LogEntry, logger: Logger) {
+    self.store = store
+    self.identity = identity
+    self.first = first
+    self.logger = logger
+  }
+
+  /// How many entries the newest checkpoint had when this server last signed one.
+  public var size: Int { state.withLock { $0.size } }
+
+  /// Keeps the log until it is cancelled. A failure is logged and tried again after a while.
+  public func run() async {
+    await withTaskCancellationHandler {
+      // It hashes and blocks, and the threads that tasks run on have others to serve.
+      await withCheckedContinuation { continuation in
+        let thread = Thread { [self] in
+          keep()
+          continuation.resume()
+        }
+        thread.name = "log-keeper"
+        thread.start()
+      }
+    } onCancel: {
+      state.withLock { $0.isStopped = true }
+      wake.signal()
+    }
+  }
+
+  private func keep() {
+    var failures = 0
+    var work: Work?
+    while !state.withLock({ $0.isStopped }) {
+      do {
+        let isMore = try step(&work)
+        failures = 0
+        if !isMore { wait(Self.pause) }
+      } catch {
+        work = nil
+        failures += 1
+        let pause = Duration.seconds(min(1 << min(failures - 1, 4), 10))
+        logger.error(
+          "The log could not be continued; it will be tried again.",
+          metadata: ["fault": "\(error)", "retryAfter": "\(pause)"])
+        wait(pause)
+      }
+    }
+    guard work != nil else { return }
+    do {
+      _ = try store.holdLog(of: identity.era, by: name, for: 0)
+    } catch {
+      logger.warning("The log is held on for a moment by a server that has stopped.", metadata: ["fault": "\(error)"])
+    }
+  }
+
+  private func wait(_ time: Duration) { _ = wake.wait(timeout: .now() + time / .seconds(1)) }
+
+  /// The log as this keeper left it.
+  package struct Work {
+    var tiler: LogTiler
+    var signedSize: Int
+  }
+
+  /// Moves some of what is queued into the log, and signs it.
+  ///
+  /// - Parameter work: what the step before left; nil at first, and after a failure.
+  /// - Returns: whether there may be more.
+  package func step(_ work: inout Work?) throws -> Bool {
+    let queued = try store.queuedEntries()
+    if let work, queued.isEmpty, work.signedSize == work.tiler.size { return false }
+    guard try store.holdLog(of: identity.era, by: name, for: Self.holding), var current = try work ?? resume() else {
+      work = nil  // somebody else goes on with it
+      return false
+    }
+    work = nil
+    let from = current.tiler.size
+    if from == 0 { current.tiler.append(first, drawn: nil) }
+    for group in queued { try group.entries.forEachEntry { current.tiler.append($0, drawn: group.drawn) } }
+    if current.tiler.size > from {
+      let (tiles, bundles) = current.tiler.take()
+      let growth = LogGrowth(
+        era: identity.era, keeper: name, from: from, to: current.tiler.size, tiles: tiles, bundles: bundles,
+        queued: queued.map(\.id))
+      guard try store.grow(growth) else { return true }
+    }
+    // What is signed is durable: another root for this size is not possible any more.
+    if current.signedSize < current.tiler.size {
+      let checkpoint = Checkpoint(origin: identity.origin, size: current.tiler.size, root: try current.tiler.root())
+      let note = SignedNote(text: checkpoint.text, signatures: [identity.signer.sign(checkpoint.text)])
+      try store.keep(checkpoint: note.description, ofSize: checkpoint.size, era: identity.era)
+      current.signedSize = checkpoint.size
+    }
+    state.withLock { $0.size = current.signedSize }
+    work = current
+    return current.tiler.size - from > 10_000
+  }
+
+  /// The log as the database has it.
+  private func resume() throws -> Work? {
+    guard let log = try store.log(of: identity.era) else { throw StoreFailure("the log was not begun") }
+    return Work(tiler: LogTiler(log), signedSize: log.signedSize)
+  }
+}

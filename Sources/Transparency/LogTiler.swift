@@ -1,0 +1,90 @@
+import Fairness
+import Ledger
+
+/// The right edge of a log: what is needed to go on with it, and the tiles and bundles that fill up on the way.
+package struct LogTiler {
+  private(set) var size: Int
+  /// The hashes of the tile being filled at each of the levels 0, 8, 16, …
+  private var filling: [[UInt8]]
+  private var bundle: LogBundle
+  private var tiles: [MerkleTile] = []
+  private var bundles: [LogBundle] = []
+  /// Whether the tile being filled at each of the levels has more hashes than when it was last taken.
+  private var isChanged: [Bool]
+  /// A zero and the entry's line, which is what a leaf is the hash of.
+  private var leaf: [UInt8] = []
+
+  package init(_ state: LogState) {
+    size = state.size
+    let levels = (state.edge.keys.max() ?? 0) / MerkleTile.depth + 1
+    filling = (0..<levels).map { state.edge[$0 * MerkleTile.depth]?.bytes ?? [] }
+    isChanged = filling.map { _ in false }
+    bundle = state.bundle
+  }
+
+  /// - Parameter drawn: when the entry's outcome was drawn, if it is of one.
+  package mutating func append(_ entry: LogEntry, drawn: Milliseconds?) {
+    bundle.entries.append(entry)
+    if let drawn {
+      let known = bundle.drawn ?? drawn...drawn
+      bundle.drawn = min(known.lowerBound, drawn)...max(known.upperBound, drawn)
+    }
+    size += 1
+    if bundle.entries.count == LogBundle.width {
+      bundles.append(bundle)
+      bundle = LogBundle(number: bundle.number + 1)
+    }
+    leaf.removeAll(keepingCapacity: true)
+    leaf.append(0)
+    entry.append(to: &leaf)
+    LogDigest(of: leaf).append(to: &filling[0])
+    added(at: 0, nodes: size)
+  }
+
+  /// Completes the tile that a node was added to, if it is full with it.
+  ///
+  /// - Parameter nodes: how many of that level there are with this one.
+  private mutating func added(at slot: Int, nodes: Int) {
+    guard nodes % MerkleTile.width == 0 else {
+      isChanged[slot] = true
+      return
+    }
+    let number = nodes / MerkleTile.width - 1
+    let tile = MerkleTile(place: .init(level: slot * MerkleTile.depth, number: number), bytes: filling[slot])
+    tiles.append(tile)
+    filling[slot] = []
+    isChanged[slot] = false
+    if slot + 1 == filling.count {
+      filling.append([])
+      isChanged.append(false)
+    }
+    filling[slot + 1].append(contentsOf: tile.root.bytes)
+    added(at: slot + 1, nodes: number + 1)
+  }
+
+  /// Hands over what has filled up since it was last called, and the edge as far as it goes.
+  package mutating func take() -> (tiles: [MerkleTile], bundles: [LogBundle]) {
+    defer {
+      tiles = []
+      bundles = []
+      for slot in isChanged.indices { isChanged[slot] = false }
+    }
+    let edge = isChanged.indices.filter { isChanged[$0] }.map { slot in
+      let level = slot * MerkleTile.depth
+      return MerkleTile(
+        place: .init(level: level, number: (size >> level) / MerkleTile.width), bytes: filling[slot])
+    }
+    return (tiles + edge, bundle.entries.isEmpty ? bundles : bundles + [bundle])
+  }
+
+  /// The root of all that was appended.
+  ///
+  /// - Throws: what cannot happen: the edge has all that a root is made from.
+  package func root() throws -> MerkleHash {
+    try LogTree.root(size: size) { place in
+      let slot = place.level / MerkleTile.depth
+      guard filling.indices.contains(slot), place.number == (size >> place.level) / MerkleTile.width else { return [] }
+      return MerkleTile(place: place, bytes: filling[slot]).hashes
+    }
+  }
+}

@@ -1,0 +1,297 @@
+import Fairness
+import Foundation
+import Ledger
+import Logging
+import Testing
+import Transparency
+
+extension StoreConformance {
+  /// What every ``LogStore`` has to do.
+  public static let logChecks = [
+    StoreCheck("what groups do is in the log, in the order in which it was done") { test in
+      var expected = [test.firstEntry.bytes]
+      for request in try DrawRequest.each("test") {
+        let settled = try test.settle(Submission(caller: test.alice, operation: .draw(request)))
+        expected += settled.draws(test)
+        test.now += 1
+      }
+      let batch = Submission(
+        caller: test.alice, operation: .batch(try DrawRequest.each("test").map { .draw($0) } + [.refused("no")]))
+      expected += try test.settle(draw(.anonymous), batch, move(test.alice), draw(test.bob, "new")).draws(test)
+      let committed = try test.settle(commit(test.bob), commit(test.aliceTest))
+      let commitments = committed.changes.newCommitments
+      expected += [LogEntry.commit(commitments[0].expectedDigest).bytes]
+      let revealed = try test.settle(reveal(test.bob, commitments[0].id), reveal(test.aliceTest, commitments[1].id))
+      expected += revealed.draws(test)
+      expected += revealed.changes.revealedSeeds.map { LogEntry.reveal($0.expectedDigest(of: "test")).bytes }
+      let rotated = try test.settle(rotate(test.alice), draw(test.alice))
+      expected += rotated.changes.revealedSeeds.map { LogEntry.reveal($0.expectedDigest(of: "test")).bytes }
+      expected += rotated.draws(test)
+      // What changes nothing that the log tells, or was refused, or is a test key's, is not in it.
+      try test.settle(draw(test.aliceTest), commitment(test.alice, "other"), reveal(test.bob, commitments[0].id))
+
+      try test.keepLog()
+      #expect(try await test.logged() == expected)
+      try await test.expectLog(holds: expected)
+    },
+
+    StoreCheck("every outcome is proven, as soon as it is in a checkpoint and for ever") { test in
+      var outcomes = try test.settle(draw(test.alice), draw(.anonymous)).changes.outcomes
+      guard case .missing = try await test.place(of: outcomes[0]) else {
+        Issue.record("there is no checkpoint yet")
+        return
+      }
+      for round in 0..<6 {
+        try test.keepLog()
+        let more = try test.settle((0..<(40 * round)).map { draw(test.alice, "seed \($0)") }).changes.outcomes
+        for outcome in outcomes.filter({ $0.id % 7 == 0 }) + [outcomes[0], outcomes[outcomes.count - 1]] {
+          try await test.expectProven(outcome)
+        }
+        if let first = more.first, case .proven = try await test.place(of: first) {
+          Issue.record("not in a checkpoint")
+        }
+        outcomes += more
+      }
+    },
+
+    StoreCheck("a log grows by whoever keeps it, from where it is") { test in
+      var expected = [test.firstEntry.bytes]
+      var keeper = try test.keeper
+      var work: LogKeeper.Work?
+      var checkpoints: [LogCheckpoint] = []
+      for (round, count) in [3, 250, 1, 600, 257, 255, 1, 0, 1030].enumerated() {
+        if count > 0 {
+          expected += try test.settle((0..<count).map { draw(test.alice, "\(round) \($0 % 50)") }).draws(test)
+        }
+        if round % 3 == 2 {
+          // As after a kill: nothing of what it knew is left, and it holds the log until its time is over.
+          work = nil
+          keeper = try test.keeper
+          test.now += 3_000
+        }
+        while try keeper.step(&work) {}
+        checkpoints.append(try #require(try await test.logStore.checkpoint(of: 0)))
+        #expect(checkpoints.last?.size == expected.count)
+      }
+      try await test.reopen()
+      try await test.expectLog(holds: expected)
+      for checkpoint in checkpoints {
+        #expect(try test.root(in: checkpoint) == naiveRoot(expected[..<checkpoint.size].map { .leaf($0) }[...]))
+      }
+    },
+
+    StoreCheck("one keeper holds the log at a time") { test in
+      let store = test.logStore
+      #expect(try store.beginLog(of: 0, origin: "first") == "first")
+      #expect(try store.beginLog(of: 0, origin: "second") == "first")
+      #expect(try store.log(of: 0)?.origin == "first")
+      #expect(try store.log(of: 1) == nil && store.holdLog(of: 1, by: [1], for: 1_000) == false)
+      #expect(try store.holdLog(of: 0, by: [1], for: 1_000))
+      #expect(try store.holdLog(of: 0, by: [2], for: 1_000) == false)
+      test.now += 999
+      #expect(try store.holdLog(of: 0, by: [2], for: 1_000) == false)
+      #expect(try store.holdLog(of: 0, by: [1], for: 1_000))
+      test.now += 1_000
+      #expect(try store.holdLog(of: 0, by: [2], for: 1_000))
+
+      // Who lost it does not go on with it.
+      try test.settle(draw(test.alice))
+      let queued = try store.queuedEntries()
+      let growth = test.growth(by: [1], from: 0, queued)
+      #expect(try store.grow(growth) == false)
+      #expect(try store.grow(test.growth(by: [2], from: 1, queued)) == false)
+      #expect(try store.log(of: 0)?.size == 0 && store.queuedEntries().count == 1)
+      #expect(try store.grow(test.growth(by: [2], from: 0, queued)))
+      #expect(try store.log(of: 0)?.size == 1 && store.queuedEntries().isEmpty)
+      // What is gone from the queue cannot be added again.
+      #expect(throws: StoreFailure.self) { try store.grow(test.growth(by: [2], from: 1, queued)) }
+      #expect(try store.log(of: 0)?.size == 1)
+    },
+
+    StoreCheck("a checkpoint is of what is there, and does not go back") { test in
+      let store = test.logStore
+      try test.settle(draw(test.alice))
+      try test.keepLog()
+      let newest = try #require(try await store.checkpoint(of: 0))
+      #expect(newest.size == 2)
+      for size in [0, 1, 2, 3] { try store.keep(checkpoint: "other", ofSize: size, era: 0) }
+      #expect(try await store.checkpoint(of: 0) == newest)
+      #expect(try await store.checkpoint(of: 1) == nil)
+    },
+
+    StoreCheck("a published day is an entry") { test in
+      let outcomes = try test.settle(draw(test.alice), draw(test.bob)).changes.outcomes
+      test.now = newYear + day
+      let published = try test.publish(newYearsDay)
+      test.now += day
+      let empty = try test.publish(newYearsDay.next)
+      try test.keepLog()
+      let root = LogEntry.root(date: "\(newYearsDay)", root: published.root, leafCount: 2)
+      let none = LogEntry.root(date: "\(empty.day)", root: nil, leafCount: 0)
+      #expect(
+        try await test.logged()
+          == [test.firstEntry.bytes] + outcomes.map { LogEntry.draw($0.expectedDigest(test)).bytes }
+          + [root, none].map(\.bytes))
+    },
+
+    StoreCheck("a failed group leaves nothing in the queue") { test in
+      do {
+        _ = try test.store.commit(Needs(of: [draw(test.alice)])) { snapshot in
+          var entropy = SystemRandomNumberGenerator()
+          var decision = test.decider.decide([draw(test.alice)], snapshot: snapshot, entropy: &entropy)
+          decision.changes.outcomes += decision.changes.outcomes
+          return decision
+        }
+        Issue.record("an outcome was stored twice")
+      } catch {}
+      let queued = try test.logStore.queuedEntries()
+      #expect(queued.isEmpty)
+    },
+  ]
+}
+
+/// The root of RFC 6962, section 2.1, word for word.
+private func naiveRoot(_ leaves: ArraySlice<MerkleHash>) -> MerkleHash {
+  guard leaves.count > 1 else { return leaves.first ?? LogTree.emptyRoot }
+  var half = 1
+  while 2 * half < leaves.count { half *= 2 }
+  let middle = leaves.startIndex + half
+  return .node(naiveRoot(leaves[..<middle]), naiveRoot(leaves[middle...]))
+}
+
+extension Settled {
+  /// The entries of its draws.
+  fileprivate func draws(_ test: StoreUnderTest) -> [[UInt8]] {
+    changes.outcomes.map { LogEntry.draw($0.expectedDigest(test)).bytes }
+  }
+}
+
+extension Outcome {
+  /// From what was answered, not from what is stored.
+  fileprivate func expectedDigest(_ test: StoreUnderTest) -> LogDigest {
+    let common: Set<String> = [
+      "outcome", "shortId", "permalink", "serverHash", "clientSeed", "cursor", "nonce", "endpoint", "count", "created",
+      "mode",
+    ]
+    var body: [UInt8] = []
+    let shortID = test.decider.renderer.append(self, to: &body)
+    // Every member of the answer is "name":value, and no value here has a comma or a colon but in brackets.
+    let members = String(decoding: fields, as: UTF8.self).replacing(/"count":[0-9]+,?/, with: "")
+    let parameters = members.hasSuffix(",") ? String(members.dropLast()) : members
+    #expect(common.allSatisfy { String(decoding: body, as: UTF8.self).contains("\"\($0)\":") })
+    let lines =
+      [
+        "fairdraw/outcome/v1", String(decoding: shortID, as: UTF8.self), "\(created)", endpoint.name,
+        serverHash.description, "\(cursor)", "\(nonce)", hexDigest(clientSeed.bytes),
+        items.map { hexDigest(Array("[".utf8) + $0 + Array("]".utf8)) } ?? "", "{\(parameters)}",
+        String(decoding: value, as: UTF8.self),
+      ]
+    return LogDigest(of: Array(lines.map { $0 + "\n" }.joined().utf8))
+  }
+}
+
+extension Commitment {
+  fileprivate var expectedDigest: LogDigest {
+    LogDigest(of: Array("fairdraw/commitment/v1\n\(id)\n\(active.hash)\n\(created)\n\(expires)\n".utf8))
+  }
+}
+
+extension RevealedSeed {
+  fileprivate func expectedDigest(of clientSeed: String) -> LogDigest {
+    let seed = String(decoding: self.seed.ascii, as: UTF8.self)
+    let client = hexDigest(Array(clientSeed.utf8))
+    return LogDigest(
+      of: Array("fairdraw/reveal/v1\n\(hash)\n\(seed)\n\(client)\n\(cursor)\n\(nonce)\n\(revealed)\n".utf8))
+  }
+}
+
+private func hexDigest(_ bytes: [UInt8]) -> String { LogDigest(of: bytes).description }
+
+extension StoreUnderTest {
+  var logStore: any LogStore {
+    guard let store = store as? any LogStore else { preconditionFailure("the store is no log's") }
+    return store
+  }
+
+  fileprivate var firstEntry: LogEntry {
+    .keys(era: 0, vrf: Self.seeds.publicKey.bytes, daily: Array(repeating: 7, count: 32))
+  }
+
+  private var identity: LogIdentity {
+    get throws {
+      try LogIdentity(masterKey: Self.masterKey, store: logStore, era: 0, publicURL: "https://draw.example")
+    }
+  }
+
+  fileprivate var keeper: LogKeeper {
+    get throws { LogKeeper(store: logStore, identity: try identity, first: firstEntry, logger: Logger(label: "test")) }
+  }
+
+  /// Brings all that is queued into the log, and signs it.
+  func keepLog() throws {
+    let keeper = try keeper
+    var work: LogKeeper.Work?
+    while try keeper.step(&work) {}
+    now += 3_000  // it lets go
+  }
+
+  /// The lines of the log's entries.
+  fileprivate func logged() async throws -> [[UInt8]] {
+    let size = try logStore.log(of: 0)?.size ?? 0
+    var lines: [[UInt8]] = []
+    for number in 0..<((size + 255) / 256) {
+      try await logStore.logEntries(number, of: 0).forEachEntry { lines.append($0.bytes) }
+    }
+    return lines
+  }
+
+  /// The root that a checkpoint states; checks that it is the log's, signed.
+  fileprivate func root(in checkpoint: LogCheckpoint) throws -> MerkleHash {
+    let note = try SignedNote(checkpoint.text)
+    let stated = try Checkpoint(text: note.text)
+    let key = try identity.verifierKey
+    #expect(stated.origin == "draw.example/log/0" && stated.size == checkpoint.size)
+    #expect(note.signatures.count == 1 && note.signatures.allSatisfy { key.accepts($0, of: note.text) })
+    return stated.root
+  }
+
+  fileprivate func expectLog(holds lines: [[UInt8]]) async throws {
+    let checkpoint = try #require(try await logStore.checkpoint(of: 0))
+    #expect(checkpoint.size == lines.count)
+    let leaves = lines.map { MerkleHash.leaf($0) }
+    #expect(try root(in: checkpoint) == naiveRoot(leaves[...]))
+    #expect(try await logged() == lines)
+    var nodes = leaves
+    for level in stride(from: 0, to: 24, by: 8) where !nodes.isEmpty {
+      for number in 0..<((nodes.count + 255) / 256) {
+        let tile = try await logStore.logTile(at: .init(level: level, number: number), of: 0)
+        #expect(tile == nodes[(256 * number)..<min(256 * (number + 1), nodes.count)].flatMap(\.bytes))
+      }
+      nodes = (0..<(nodes.count / 256)).map { naiveRoot(nodes[(256 * $0)..<(256 * ($0 + 1))]) }
+    }
+  }
+
+  fileprivate func place(of outcome: Outcome) async throws -> LogPlace {
+    try await logStore.place(of: outcome.expectedDigest(self), drawn: outcome.created)
+  }
+
+  fileprivate func expectProven(_ outcome: Outcome) async throws {
+    guard case .proven(let index, let path, let checkpoint) = try await place(of: outcome) else {
+      Issue.record("outcome \(outcome.id) is not in the log")
+      return
+    }
+    let entry = LogEntry.draw(outcome.expectedDigest(self)).bytes
+    #expect(
+      LogTree.verifyInclusion(
+        leaf: .leaf(entry), index: index, size: checkpoint.size, path: path, root: try root(in: checkpoint)))
+  }
+
+  /// A growth of as many entries as are queued; its tiles do not matter.
+  fileprivate func growth(by keeper: [UInt8], from: Int, _ queued: [QueuedEntries]) -> LogGrowth {
+    LogGrowth(
+      era: 0, keeper: keeper, from: from, to: from + queued.reduce(0) { $0 + $1.entries.count },
+      tiles: [MerkleTile(place: .init(level: 0, number: 0), bytes: Array(repeating: 1, count: 32))],
+      bundles: [LogBundle(number: 0, entries: queued[0].entries, drawn: queued[0].drawn.map { $0...$0 })],
+      queued: queued.map(\.id))
+  }
+}
