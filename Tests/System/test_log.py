@@ -386,6 +386,17 @@ def test_headers(told, path):
     assert refused.status == 405 and refused.header("Allow") == options.header("Allow"), (method, refused)
 
 
+def test_reading_is_not_limited(serve):
+  """Readers fetch thousands of tiles, most of them from caches; proofs are looked up, and count."""
+  server = serve(FAIRDRAW_RATE_LIMIT_PER_MINUTE=1)
+  log = Log(server)
+  log.grown_to(1)
+  for path in ("checkpoint", "tile/entries/000.p/1", "tile/0/000.p/1") * 5:
+    assert server.get(f"{log.prefix}/{path}").status == 200
+  assert {server.get("/api/proof/0000000000").status for _ in range(4)} >= {429}
+  assert server.get(f"{log.prefix}/checkpoint").status == 200
+
+
 # Damage
 
 
