@@ -13,7 +13,7 @@ public final class LogKeeper: Sendable {
   private let identity: LogIdentity
   private let first: LogEntry
   private let logger: Logger
-  private let name = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+  private let name: [UInt8]
   private let state = Mutex(State())
   private let wake = DispatchSemaphore(value: 0)
 
@@ -27,13 +27,22 @@ public final class LogKeeper: Sendable {
   /// How long it waits between two steps if nothing is left over.
   private static let pause = Duration.milliseconds(500)
 
-  /// - Parameter first: the log's first entry: the keys of its era.
-  public init(store: any LogStore, identity: LogIdentity, first: LogEntry, logger: Logger) {
+  /// - Parameters:
+  ///   - name: what no other keeper of the database is called. Where there can be no other, one that is always the same lets
+  ///     a server go on at once with what it held before it was killed.
+  ///   - first: the log's first entry: the keys of its era.
+  public init(
+    store: any LogStore, identity: LogIdentity, name: [UInt8] = newName(), first: LogEntry, logger: Logger
+  ) {
+    self.name = name
     self.store = store
     self.identity = identity
     self.first = first
     self.logger = logger
   }
+
+  /// A name that no other keeper has.
+  public static func newName() -> [UInt8] { (0..<16).map { _ in .random(in: .min ... .max) } }
 
   /// How many entries the newest checkpoint had when this server last signed one.
   public var size: Int { state.withLock { $0.size } }
