@@ -49,7 +49,7 @@ import Testing
       ])
     #expect(statuses == [500, 500, 500, 500, 200, 200, 200, 200, 200])
     #expect(try code(replies[0]) == "damaged")
-    #expect(!text(replies[0].body).contains("17") && !text(replies[0].body).contains("try again"))
+    #expect(!text(replies[0].body).contains("17") && !text(replies[0].body).contains("retry"))
     #expect(changes.outcomes.map(\.nonce) == [0, 0, 0, 1, 2])
     // A retry after the repair may run; the others' answers are kept.
     #expect(changes.records.map { text($0.scope.key) } == ["b"])
@@ -92,7 +92,7 @@ import Testing
     let refusals = StoreFailure.Kind.allCases.map { Refusal(StoreFailure("secret reason", kind: $0)) }
     #expect(refusals.map(\.status) == [503, 503, 500])
     #expect(refusals.map(\.code) == ["unavailable", "storage_failed", "damaged"])
-    #expect(refusals.map { $0.error.contains("try again") } == [true, false, false])
+    #expect(refusals.map { $0.error.contains("retry") } == [true, false, false])
     #expect(refusals.map(\.retryAfter) == [1, nil, nil])
     #expect(refusals.allSatisfy { !text($0.body()).contains("secret reason") })
   }

@@ -129,8 +129,8 @@ import Testing
     func hint(_ members: [(name: String, json: String)], _ name: String, _ json: String) throws -> String? {
       try report(changed(members, name, json), looksAround: true).hint
     }
-    #expect(try hint(ints, "nonce", "9") == "The outcome is what this seed gives at nonce 7.")
-    #expect(try hint(ints, "cursor", "40") == "The outcome is what this seed gives at cursor 3.")
+    #expect(try hint(ints, "nonce", "9") == "This seed gives the outcome at nonce 7.")
+    #expect(try hint(ints, "cursor", "40") == "This seed gives the outcome at cursor 3.")
     let coin = try answer(DrawRequest(clientSeed: seed("test"), generator: .ints(count: 1, min: 0, max: 1)))
     for nonce in 8..<40 { #expect(try hint(coin, "nonce", "\(nonce)") == nil) }
 

@@ -59,7 +59,7 @@ def test_a_damaged_chain_fails_its_own_requests_alone(serve):
     for number, answer in enumerate(together(16, ask)):
       if number % 4 == 0:
         assert (answer.status, answer.code) == (500, "damaged"), (damage, answer)
-        assert "try again" not in answer.error and not answer.header("Retry-After"), answer
+        assert "retry" not in answer.error and not answer.header("Retry-After"), answer
       else:
         assert answer.status == 200, (damage, answer)
     assert server.get("/api/health").status == 200, damage
@@ -192,7 +192,7 @@ def test_a_database_that_is_taken_away_acknowledges_nothing(serve, tmp_path, fre
       shutil.copy2(tmp_path / "copy.db", server.database)
   answer = server.draw("ints", {"clientSeed": "x"})
   assert (answer.status, answer.code) == (503, "storage_failed"), answer
-  assert "try again" not in answer.error
+  assert "retry" not in answer.error
   wait_until(lambda: server.get("/api/health").json()["status"] == "degraded", "the server says so without being asked to draw")
   assert server.get("/api/health").status == 503
   wait_until(lambda: any("deleted, moved or replaced" in line["message"] for line in server.log_lines()), "the log says so")

@@ -110,7 +110,7 @@ private func faults(
     var audit = DayAudit(DayClaim(published))
     for leaf in leaves.dropLast() { audit.add(leaf) }
     let findings = audit.findings(previous: .unknown, publicKey: signer.publicKey)
-    #expect(findings.first { $0.name == "leafCount" }?.fault == "the day claims 10, and its leaves give 9")
+    #expect(findings.first { $0.name == "leafCount" }?.fault == "the day claims 10, but its leaves give 9")
     let root = try #require(findings.first { $0.name == "root" }?.fault)
     #expect(root.contains(published.root!.description))
   }

@@ -51,7 +51,7 @@ import Website
     let chart = UsageChart(
       Endpoint.allCases.map { DailyUsage(day: Day(number: 120), endpoint: $0, count: 10) }, days: days
     ).svg
-    #expect(chart.contains("80 in all, 80 at the most on one day"))
+    #expect(chart.contains("80 in all, at most 80 on one day"))
     #expect(chart.contains("<title>1970-05-01: 80 (floats 10, ints 10, shuffle 10"))
     for endpoint in Endpoint.allCases {
       #expect(chart.contains("<pattern id=\"fill-\(endpoint.name)\""))
