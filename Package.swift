@@ -86,7 +86,8 @@ let package = Package(
     .target(
       name: "PostgresStore", dependencies: ["CPQ", "SQLStore", "Ledger", "Fairness"], swiftSettings: settings),
 
-    // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day.
+    // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day. What a
+    // witness of logs cosigns.
     .target(
       name: "Transparency",
       dependencies: [

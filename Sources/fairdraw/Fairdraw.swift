@@ -25,7 +25,8 @@ struct Fairdraw: AsyncParsableCommand {
     version: version,
     subcommands: [
       Serve.self, AccountCommand.self, KeyCommand.self, ChainCommand.self, OutcomesCommand.self, WebhookCommand.self,
-      VerifyCommand.self, MerkleCommand.self, AuditCommand.self, MigrateCommand.self, EraCommand.self,
+      VerifyCommand.self, MerkleCommand.self, AuditCommand.self, WitnessCommand.self, MigrateCommand.self,
+      EraCommand.self,
     ])
 }
 

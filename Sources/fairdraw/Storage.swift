@@ -57,7 +57,8 @@ struct StorageOptions: ParsableArguments {
     }
   }
 
-  private static func make(_ folder: URL) throws {
+  /// Makes a folder that is its owner's alone, unless it is there.
+  static func make(_ folder: URL) throws {
     do {
       try FileManager.default.createDirectory(
         at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -172,7 +173,11 @@ struct StorageOptions: ParsableArguments {
   }
 
   private func folder() -> URL {
-    if let folder = Settings.text("data", dataFolder) { return URL(fileURLWithPath: folder, isDirectory: true) }
+    Settings.text("data", dataFolder).map { URL(fileURLWithPath: $0, isDirectory: true) } ?? Self.defaultFolder()
+  }
+
+  /// Where data is kept unless somebody says otherwise.
+  static func defaultFolder() -> URL {
     let environment = ProcessInfo.processInfo.environment
     func absolute(_ variable: String) -> URL? {
       environment[variable].flatMap { $0.hasPrefix("/") ? URL(fileURLWithPath: $0, isDirectory: true) : nil }

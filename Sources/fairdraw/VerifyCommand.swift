@@ -16,7 +16,7 @@ struct VerifyCommand: AsyncParsableCommand {
 
       With --proof and --key it checks that the outcome stands in a server's log: that the text in the proof says what the \
       outcome says, line by line, that its digest is an entry of the log's tree, and who signed that. The server seed \
-      need not be told then.
+      need not be revealed then.
 
       It says for each outcome what was checked, and, where that is wrong, what it should be. The exit status is 0 if \
       every outcome is verified, 1 if any is wrong, and 2 if none is wrong but the items of a shuffle or a pick are missing.
@@ -223,7 +223,8 @@ struct VerifyCommand: AsyncParsableCommand {
     }
   }
 
-  private static func readLogKey(_ text: String) throws -> LogVerifierKey {
+  /// A key that is given on the command line.
+  static func readLogKey(_ text: String) throws -> LogVerifierKey {
     do throws(LogVerifierKey.Failure) {
       return try LogVerifierKey(text)
     } catch {

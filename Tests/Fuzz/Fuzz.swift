@@ -30,7 +30,7 @@ enum Fuzz {
   private static let subjects: [any Subject] = [
     JSONSubject(), QuerySubject(), DiceSubject(), AddressSubject(), RefererSubject(), TargetSubject(), ReplySubject(),
     TrailSubject(), IdempotencySubject(), RequestSubject(), ConnectionSubject(), NoteSubject(), ProofSubject(),
-    PolicySubject(), TilePathSubject(), EntryBundleSubject(),
+    PolicySubject(), TilePathSubject(), EntryBundleSubject(), AddCheckpointSubject(),
   ]
 
   private struct Run {

@@ -84,3 +84,16 @@ struct EntryBundleSubject: Subject {
     return true
   }
 }
+
+/// What a log sends to a witness: what is read is written the same way, and nothing unsigned is cosigned.
+struct AddCheckpointSubject: Subject {
+  let name = "add-checkpoint"
+  let tokens = ["old ", "\n", "\n\n", "0", "9223372036854775807", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"]
+
+  func check(_ input: [UInt8]) throws -> Bool {
+    guard let request = try? AddCheckpoint(input) else { return false }
+    try expect(Array(request.description.utf8) == input, "the request is written another way")
+    try expect(request.oldSize >= 0 && request.path.count <= AddCheckpoint.longestPath, "the request is out of bounds")
+    return true
+  }
+}

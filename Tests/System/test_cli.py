@@ -38,6 +38,8 @@ def failed(done, status=1, mentions=()):
   (["chain"], ["list", "rotate"]),
   (["chain", "rotate"], ["--account", "--client-seed"]),
   (["era", "begin"], ["--reason"]),
+  (["verify"], ["--server-seed", "--items", "--seed-key", "--proof", "--key", "--policy"]),
+  (["witness"], ["--log", "--data", "--host", "127.0.0.1", "--port", "8082", "--name"]),
   (["outcomes", "list"], ["--account", "--mode", "--client-seed", "--limit"]),
   (["account", "list"], ["--database"]),
   (["key"], ["create", "list", "revoke"]),

@@ -3,11 +3,11 @@ public enum LogEntry: Hashable, Sendable {
   /// The first entry of an era: the public key of the server seeds' function, and the Ed25519 key that signs the daily
   /// roots; 32 bytes each.
   case keys(era: UInt64, vrf: [UInt8], daily: [UInt8])
-  /// A commitment was made: the digest of ``LogText/commitment(commitID:serverHash:created:expiresAt:)``.
+  /// A commitment was created: the digest of ``LogText/commitment(commitID:serverHash:created:expiresAt:)``.
   case commit(LogDigest)
   /// An outcome was drawn: the digest of its text.
   case draw(LogDigest)
-  /// A server seed was told: the digest of its text.
+  /// A server seed was revealed: the digest of its text.
   case reveal(LogDigest)
   /// A day's root was published: the UTC date as `YYYY-MM-DD`, the root and the number of leaves; nil and 0 for a day
   /// without outcomes.

@@ -47,11 +47,11 @@ public enum LogText {
     return text
   }
 
-  /// What the entry of a server seed that was told stands for.
+  /// What the entry of a revealed server seed stands for.
   ///
   /// - Parameters:
   ///   - cursor: the place of the seed's last outcome, as `nonce` is.
-  ///   - revealed: when it was told, in milliseconds since 1970 UTC.
+  ///   - revealed: when it was revealed, in milliseconds since 1970 UTC.
   public static func reveal(
     serverHash: ServerHash, serverSeed: ServerSeed, clientSeed: ClientSeed, cursor: Int64, nonce: Int64,
     revealed: Int64

@@ -61,7 +61,7 @@ extension OutcomeReport {
   // MARK: The tree
 
   private mutating func checkTree(_ proof: LogProof, entry: [UInt8]) {
-    guard let checkpoint = try? Checkpoint(text: proof.checkpoint.text) else { return }  // which is told below
+    guard let checkpoint = try? Checkpoint(text: proof.checkpoint.text) else { return }  // which is reported below
     guard proof.index < checkpoint.size else {
       return fail("index", "must be below the number of the log's entries, \(checkpoint.size)", String(proof.index))
     }
