@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import test_log_proofs
-from harness import BINARY, DRAWS, REPOSITORY, REQUIRED, TIMEOUT, Server, cli, environment, node, sha256_hex, unique
+from harness import BINARY, DRAWS, REPOSITORY, REQUIRED, TIMEOUT, Server, cli, environment, node, sha256_hex, unique, wait_until
 from test_log_proofs import LOG_VKEY, ORIGIN, OTHER_VKEY, SIMPLE, SIMPLE_TEXT, WITNESS_VKEYS, canonical_text, drawn, log_proof, policy
 
 __all__ = ["drawn"]  # a fixture
@@ -623,3 +623,19 @@ def test_a_proof_beside_other_options(tmp_path, logged):
   assert "names no log" in verify(*paths, "--policy", tmp_path / "policy").stderr
   (tmp_path / "two.json").write_text("[%s,%s]" % (SIMPLE, SIMPLE))
   assert "one outcome's" in verify(tmp_path / "two.json", *paths[1:], "--key", LOG_VKEY).stderr
+
+
+def test_a_servers_own_proofs_are_verified(tmp_path):
+  """Of every generator: the outcome as it was answered, the proof that the server gives, the key that it names."""
+  with Server(tmp_path / "data") as server:
+    answers = [server.draw(endpoint, {"clientSeed": "logged", **PARAMETERS.get(endpoint, {})}, "POST") for endpoint in DRAWS]
+    key = ok(server.get("/api/keys"))["log"]["vkey"]
+    for answer in answers:
+      path = "/api/proof/" + ok(answer)["shortId"]
+      proof = wait_until(lambda path=path: (found := server.get(path)).status == 200 and found, "the proof of a draw")
+      for name, text in {"outcome.json": answer.body, "draw.tlog-proof": proof.body}.items():
+        (tmp_path / name).write_bytes(text)
+      paths = [tmp_path / "outcome.json", "--proof", tmp_path / "draw.tlog-proof"]
+      said = verify(*paths, "--key", key)
+      assert said.returncode == 0 and said.stdout.splitlines()[-1] == "verified", (answer, said)
+      assert verify(*paths, "--key", OTHER_VKEY).returncode == 1

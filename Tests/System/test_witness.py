@@ -13,7 +13,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from harness import BINARY, TIMEOUT, environment, wait_until
+from harness import BINARY, TIMEOUT, Server, environment, wait_until
 from test_log_proofs import LOG_VKEY, ORIGIN, OTHER_LOG, OTHER_VKEY, SERVED, SERVED_LOG, checkpoint_body, in_base64, log_line, tree_head, vkey
 
 SIZE = "text/x.tlog.size"
@@ -190,6 +190,36 @@ def test_logs_do_not_meet(tmp_path):
     # A checkpoint that a log of certificates served in 2026, with signatures of others.
     assert witness.request("POST", "/add-checkpoint", ("old 0\n\n" + SERVED).encode())[0] == 200
     assert witness.request("POST", "/add-checkpoint", ("old 0\n\n" + SERVED).encode()) == (409, SIZE, "1432088532\n")
+
+
+def test_a_servers_own_log_is_cosigned_as_it_grows(tmp_path):
+  with Server(tmp_path / "data") as server:
+    told = server.get("/api/keys").json()["log"]
+
+    def checkpoint(above):
+      """A checkpoint of more entries than that, and the entries."""
+      def newest():
+        text = server.get("/log/0/checkpoint").body.decode()
+        return int(text.split("\n")[1]) > above and text
+
+      text = wait_until(newest, "a checkpoint of more than %d entries" % above)
+      size = int(text.split("\n")[1])
+      rest, found = server.get("/log/0/tile/entries/000.p/%d" % size).body, []
+      while rest:
+        length = int.from_bytes(rest[:2], "big")
+        found, rest = [*found, rest[2 : 2 + length]], rest[2 + length :]
+      assert len(found) == size and in_base64(tree_head(found)) == text.split("\n")[2]
+      return text, found
+
+    with Witness(tmp_path / "witness", logs=[told["vkey"]]) as witness:
+      old = 0
+      for _ in range(3):
+        assert server.draw("ints", {"clientSeed": "logged"}).status == 200
+        text, found = checkpoint(old)
+        path = "".join(in_base64(node) + "\n" for node in consistency(old, found)) if old else ""
+        body = "old %d\n%s\n%s" % (old, path, text)
+        witness.check(witness.request("POST", "/add-checkpoint", body.encode()), found, origin=told["origin"])
+        old = len(found)
 
 
 def test_kill_9_forgets_nothing_that_was_cosigned(tmp_path):
