@@ -162,7 +162,8 @@ struct Serve: AsyncParsableCommand {
     let identity = try LogIdentity(masterKey: masterKey, store: store, era: store.seeds.era, publicURL: url)
     // A file is one server's.
     let keeper = LogKeeper(
-      store: store, identity: identity, name: place.hasPrefix("sqlite:") ? Array("the server".utf8) : LogKeeper.newName(),
+      store: store, identity: identity,
+      name: place.hasPrefix("sqlite:") ? Array("the server".utf8) : LogKeeper.newName(),
       first: .keys(era: UInt64(store.seeds.era), vrf: store.seeds.publicKey.bytes, daily: signer.publicKey),
       logger: Logger(label: "log"))
     let parts = ServerParts(
