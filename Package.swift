@@ -166,6 +166,7 @@ let package = Package(
       name: "LedgerSimulation",
       dependencies: [
         "SQLiteStore", "SQLStore", "Ledger", "Fairness", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
       path: "Tests/LedgerSimulation", swiftSettings: settings),
     .executableTarget(
@@ -224,8 +225,8 @@ let package = Package(
     .testTarget(
       name: "SQLiteStoreTests",
       dependencies: [
-        "SQLiteStore", "StoreConformance", "Transparency", "Ledger", "Fairness",
-        .product(name: "GRDBSQLite", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
+        "SQLiteStore", "StoreConformance", "LedgerSimulation", "Transparency", "Ledger", "Fairness",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     .testTarget(
       name: "PostgresStoreTests", dependencies: ["PostgresStore", "StoreConformance", "Ledger", "Fairness"]),

@@ -14,6 +14,8 @@ package final class FaultyStore: LedgerStore {
     case failingWholly
     /// Fails when the group was decided and nearly stored.
     case failingInside
+    /// Fails when the group is to be made durable.
+    case failingToSync
     /// Fails when the group was stored.
     case failingAfterCommit
     /// Has the group decided twice, as a database does that makes a transaction start over.
@@ -21,7 +23,9 @@ package final class FaultyStore: LedgerStore {
     /// Hangs before anything is asked, and when the group is stored, until it is released.
     case hanging, hangingAfterCommit
 
-    var isFault: Bool { [.failing, .failingWholly, .failingInside, .failingAfterCommit].contains(self) }
+    var isFault: Bool {
+      [.failing, .failingWholly, .failingInside, .failingToSync, .failingAfterCommit].contains(self)
+    }
   }
 
   package struct Content: Sendable {
@@ -57,13 +61,18 @@ package final class FaultyStore: LedgerStore {
   package let content: Mutex<Content>
   /// What stores the groups, if it is not the ``MemoryLedger``.
   package let base: (any LedgerStore)?
+  private let log: String?
   private let transaction = Mutex(())
   private let gate = DispatchSemaphore(value: 0)
   private let hung = DispatchSemaphore(value: 0)
 
-  package init(ledger: MemoryLedger, base: (any LedgerStore)? = nil, concurrentGroups: Int = 1) {
+  /// - Parameter log: the write-ahead log of `base`, if it has one.
+  package init(
+    ledger: MemoryLedger, base: (any LedgerStore)? = nil, log: String? = nil, concurrentGroups: Int = 1
+  ) {
     self.concurrentGroups = concurrentGroups
     self.base = base
+    self.log = log
     content = Mutex(Content(ledger: ledger))
   }
 
@@ -112,7 +121,7 @@ package final class FaultyStore: LedgerStore {
     }
     // One transaction at a time, and nothing of it to be seen before its end.
     let (decision, number) = try transaction.withLock { _ throws(StoreFailure) in
-      let decision = try store(needs) { snapshot in
+      let decision = try store(needs, failingToSync: mood == .failingToSync) { snapshot in
         let snapshot = noted(snapshot, needs)
         if mood == .startingOver { _ = decide(snapshot) }
         var decision = decide(snapshot)
@@ -150,8 +159,18 @@ package final class FaultyStore: LedgerStore {
     gate.wait()
   }
 
-  private func store(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
-    if let base { return try base.commit(needs, deciding: decide) }
+  private func store(
+    _ needs: Needs, failingToSync: Bool = false, deciding decide: (Snapshot) -> Decision
+  ) throws(StoreFailure) -> Decision {
+    if let base {
+      guard failingToSync, let log else { return try base.commit(needs, deciding: decide) }
+      Disk.refuseSyncs(of: log, true)
+      let result = Result { () throws(StoreFailure) in try base.commit(needs, deciding: decide) }
+      Disk.refuseSyncs(of: log, false)
+      // What did not reach the disk may still be in the log, until something else is written there.
+      try base.probe()
+      return try result.get()
+    }
     let snapshot = content.withLock { content in
       content.ledger.snapshot(needs, now: content.now ?? Milliseconds(Date().timeIntervalSince1970 * 1000))
     }
@@ -159,6 +178,7 @@ package final class FaultyStore: LedgerStore {
     if decision.changes.usedCommitments.contains(where: { $0.id == Self.nobodys.id }) {
       throw StoreFailure("there is no such commitment")
     }
+    if failingToSync { throw StoreFailure("the disk does not answer") }
     content.withLock { $0.ledger.apply(decision.changes) }
     return decision
   }

@@ -59,6 +59,8 @@ struct Model {
   private(set) var kept: [IdempotencyScope: (fingerprint: [UInt8], answer: Answer, at: Milliseconds)] = [:]
   /// The JSON of each outcome as a look-up gives it, by row number.
   private(set) var recorded: [Int64: String] = [:]
+  /// Where outcomes were drawn from chains, by row number.
+  private(set) var places: [Int64: (chain: ChainKey, cursor: Int64, nonce: Int64)] = [:]
   /// Test outcomes, by account and parameters.
   private var rehearsals: [[UInt8]: (json: String, shortID: String)] = [:]
   /// What was committed to by the last submission.
@@ -173,8 +175,10 @@ struct Model {
     try checkQuota(caller, now)
     let chain = try chain(caller, request.clientSeed, now)
     seen.insert(chain.epoch > 0 ? .drawnAfterRotation : .drawn)
-    chains[ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed)]?.nonce += 1
+    let key = ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed)
+    chains[key]?.nonce += 1
     count(caller, now)
+    places[outcomes + 1] = (key, chain.cursor, chain.nonce)
     return try record(request, chain.seed, chain.cursor, chain.nonce, .live, now)
   }
 

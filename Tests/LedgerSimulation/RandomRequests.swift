@@ -31,7 +31,8 @@ extension SplitMix64 {
       return DrawRequest(clientSeed: clientSeed, generator: sample)
     default:
       let distribution: Distribution = pick([
-        .normal(mean: -1.5, stddev: 1e3), .exponential(lambda: 0.25), .poisson(lambda: 4),
+        .normal(mean: -1.5, stddev: 1e3), .normal(mean: 1e25, stddev: 1e22), .exponential(lambda: 0.25),
+        .poisson(lambda: 4),
       ])
       return DrawRequest(clientSeed: clientSeed, generator: .gaussian(count: count, distribution))
     }

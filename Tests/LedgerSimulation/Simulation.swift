@@ -359,6 +359,10 @@ package struct Simulation {
       if let outcome { renderer.append(outcome, to: &body) }
       let expected = Array((model.recorded[number] ?? "").utf8)
       if body != expected { throw Divergence(expected, body) }
+      guard let (chain, cursor, nonce) = model.places[number] else { continue }
+      let caller: Caller = chain.owner == .anonymous ? .anonymous : .holder(AccountID(chain.owner.rawValue))
+      let found = try await file.outcome(of: caller, clientSeed: chain.clientSeed, cursor: cursor, nonce: nonce)?.id
+      try expect(found == number, "outcome \(number) at \(cursor):\(nonce) of \(chain)", "\(found ?? 0)")
     }
   }
 }

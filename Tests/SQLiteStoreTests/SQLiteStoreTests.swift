@@ -7,6 +7,8 @@ import StoreConformance
 import Testing
 import Transparency
 
+import enum LedgerSimulation.Disk
+
 @Suite(.serialized, .timeLimit(.minutes(1))) struct SQLiteStoreTests {
   private let folder = try! TemporaryFolder()
 

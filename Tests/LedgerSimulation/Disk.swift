@@ -5,15 +5,15 @@ import Synchronization
 ///
 /// `synchronous` is a setting of a connection that no other connection can be asked for; what it does is what counts.
 /// SQLite's default file system is replaced by one that differs in `xSync` alone. It stays for the life of the process.
-enum Disk {
+package enum Disk {
   /// Has the connections that are opened from now on watched.
-  static func watch() { _ = installed }
+  package static func watch() { _ = installed }
 
   /// How often the file at `path` was written through to the disk, or should have been.
-  static func syncs(of path: String) -> Int { watched.withLock { $0.syncs[path, default: 0] } }
+  package static func syncs(of path: String) -> Int { watched.withLock { $0.syncs[path, default: 0] } }
 
   /// From now on the disk refuses to write the file at `path` through, or does it again.
-  static func refuseSyncs(of path: String, _ refuses: Bool) {
+  package static func refuseSyncs(of path: String, _ refuses: Bool) {
     watched.withLock { watched in
       if refuses { watched.refused.insert(path) } else { watched.refused.remove(path) }
     }
