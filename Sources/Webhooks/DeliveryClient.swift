@@ -59,8 +59,8 @@ public final class DeliveryClient: Sendable {
   ) async throws -> Answer {
     let deadline = NIODeadline.now() + TimeAmount(timeout)
     let address = try await checkedAddress(of: url.host, attempt: attempt)
-    let route = Route(host: url.host, address: address)
-    let client = clients.withLock { $0.take(route) }
+    let destination = Destination(host: url.host, address: address)
+    let client = clients.withLock { $0.take(destination) }
     let result: Result<Answer, any Error>
     do {
       result = .success(try await send(body, to: url, headers: headers, client: client, deadline: deadline))
@@ -68,7 +68,7 @@ public final class DeliveryClient: Sendable {
       result = .failure(DeliveryFailure(error, host: url.host))
     }
     // A client that lost its place while it was in use goes now.
-    if let idle = clients.withLock({ $0.give(back: client, of: route) }) { try? await idle.shutdown() }
+    if let idle = clients.withLock({ $0.give(back: client, of: destination) }) { try? await idle.shutdown() }
     return try result.get()
   }
 
@@ -162,7 +162,7 @@ private final class LookUp: Sendable {
 }
 
 /// A host at one of its addresses.
-private struct Route: Hashable {
+private struct Destination: Hashable {
   let host: String
   let address: NetworkAddress
 }
@@ -177,28 +177,28 @@ private struct Clients: ~Copyable {
   }
 
   private let capacity: Int
-  private var entries: [Route: Entry] = [:]
+  private var entries: [Destination: Entry] = [:]
   /// Clients that lost their place while they were in use, by how many still use them.
   private var evicted: [ObjectIdentifier: (client: HTTPClient, users: Int)] = [:]
   private var uses = 0
 
   init(capacity: Int) { self.capacity = capacity }
 
-  mutating func take(_ route: Route) -> HTTPClient {
+  mutating func take(_ destination: Destination) -> HTTPClient {
     uses += 1
-    if entries[route] == nil { makeRoom() }
-    var entry = entries[route] ?? Entry(client: Self.client(for: route))
+    if entries[destination] == nil { makeRoom() }
+    var entry = entries[destination] ?? Entry(client: Self.client(for: destination))
     entry.users += 1
     entry.lastUse = uses
-    entries[route] = entry
+    entries[destination] = entry
     return entry.client
   }
 
   /// - Returns: a client that nobody will use any more, for the caller to shut down.
-  mutating func give(back client: HTTPClient, of route: Route) -> HTTPClient? {
-    if var entry = entries[route], entry.client === client {
+  mutating func give(back client: HTTPClient, of destination: Destination) -> HTTPClient? {
+    if var entry = entries[destination], entry.client === client {
       entry.users -= 1
-      entries[route] = entry
+      entries[destination] = entry
       return nil
     }
     guard var gone = evicted[ObjectIdentifier(client)] else { return nil }
@@ -228,7 +228,7 @@ private struct Clients: ~Copyable {
     return entries.values.map(\.client) + evicted.values.map(\.client)
   }
 
-  private static func client(for route: Route) -> HTTPClient {
+  private static func client(for destination: Destination) -> HTTPClient {
     var configuration = HTTPClient.Configuration(
       redirectConfiguration: .disallow,
       timeout: .init(connect: .seconds(5)),
@@ -237,7 +237,9 @@ private struct Clients: ~Copyable {
     configuration.connectionPool.retryConnectionEstablishment = false
     // Several webhooks may be of one host, and one of them may hang; the queue bounds what is under way, not the pool.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1024
-    if NetworkAddress(route.host) == nil { configuration.dnsOverride = [route.host: route.address.description] }
+    if NetworkAddress(destination.host) == nil {
+      configuration.dnsOverride = [destination.host: destination.address.description]
+    }
     return HTTPClient(
       eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
   }

@@ -159,22 +159,12 @@ struct Serve: AsyncParsableCommand {
         accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
         allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
     let merkle = MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey)
-    let identity = try LogIdentity(masterKey: masterKey, store: store, era: store.seeds.era, publicURL: url)
     // A file is one server's.
-    let keeper = LogKeeper(
-      store: store, identity: identity,
-      name: place.hasPrefix("sqlite:") ? Array("the server".utf8) : LogKeeper.newName(),
-      first: .keys(era: UInt64(store.seeds.era), vrf: store.seeds.publicKey.bytes, daily: signer.publicKey),
-      logger: Logger(label: "log"))
+    let (keeper, transparencyLog) = try Self.continuousLog(
+      store, masterKey, rootKey: signer.publicKey, url: url, isOnlyServer: place.hasPrefix("sqlite:"))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
-      lifecycle: lifecycle, merkle: merkle,
-      transparencyLog: LogParts(store: store, era: identity.era, key: identity.verifierKey))
-    parts.metrics.show(
-      "fairdraw_log_size", "Entries of the continuous log in the last checkpoint that this server signed."
-    ) {
-      keeper.size
-    }
+      lifecycle: lifecycle, merkle: merkle, transparencyLog: transparencyLog)
     warnOfUnreachable(url)
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: logger
@@ -200,6 +190,18 @@ struct Serve: AsyncParsableCommand {
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
     try result.mapError { CommandFailure("the server cannot listen on \(places): \(reason(for: $0))") }.get()
+  }
+
+  /// The log of the store's era: what keeps it, and what it is read from.
+  private static func continuousLog(
+    _ store: any Store, _ masterKey: MasterKey, rootKey: [UInt8], url: String, isOnlyServer: Bool
+  ) throws -> (LogKeeper, LogParts) {
+    let era = store.seeds.era
+    let identity = try LogIdentity(masterKey: masterKey, store: store, era: era, publicURL: url)
+    let keeper = LogKeeper(
+      store: store, identity: identity, name: isOnlyServer ? Array("the server".utf8) : LogKeeper.newName(),
+      first: .keys(era: UInt64(era), vrf: store.seeds.publicKey.bytes, daily: rootKey), logger: Logger(label: "log"))
+    return (keeper, LogParts(store: store, era: era, key: identity.verifierKey, size: { keeper.size }))
   }
 
   private static func housekeeping(_ store: any Store, _ parts: ServerParts) -> AccountHousekeeping {

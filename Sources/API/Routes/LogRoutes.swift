@@ -12,8 +12,11 @@ public struct LogParts: Sendable {
   public let era: Int64
   /// What that log is signed with; it has the log's name.
   public let key: LogVerifierKey
+  /// How many entries the last checkpoint had that this server signed.
+  public let size: @Sendable () -> Int
 
-  public init(store: any LogStore, era: Int64, key: LogVerifierKey) {
+  public init(store: any LogStore, era: Int64, key: LogVerifierKey, size: @escaping @Sendable () -> Int) {
+    self.size = size
     self.store = store
     self.era = era
     self.key = key
