@@ -158,19 +158,16 @@ struct Serve: AsyncParsableCommand {
       dashboard: DashboardParts(
         accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
         allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
-    let merkle = MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey)
-    // A file is one server's.
     let (keeper, transparencyLog) = try Self.continuousLog(
       store, masterKey, rootKey: signer.publicKey, url: url, isOnlyServer: place.hasPrefix("sqlite:"))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
-      lifecycle: lifecycle, merkle: merkle, transparencyLog: transparencyLog)
+      lifecycle: lifecycle, merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey),
+      transparencyLog: transparencyLog)
     warnOfUnreachable(url)
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: logger
-    ) { address in
-      greet(address, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log)
-    }
+    ) { greet($0, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log) }
     let housekeeping = Self.housekeeping(store, parts)
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
@@ -193,6 +190,8 @@ struct Serve: AsyncParsableCommand {
   }
 
   /// The log of the store's era: what keeps it, and what it is read from.
+  ///
+  /// - Parameter isOnlyServer: whether no other server can use the database, as with a file.
   private static func continuousLog(
     _ store: any Store, _ masterKey: MasterKey, rootKey: [UInt8], url: String, isOnlyServer: Bool
   ) throws -> (LogKeeper, LogParts) {
