@@ -114,6 +114,7 @@ final class SQLiteGroupWriter {
   /// Deletes expired records and commitments, `limit` of each at the most; returns whether there may be more.
   func sweepExpired(limit: Int) throws -> Bool {
     try transaction {
+      memory = try recall()
       try sweep.run { $0.bind(limit, now() - IdempotencyRecord.lifetime) }
       let records = sqlite3_changes64(connection)
       try sweepCommitments.run { $0.bind(now() - Commitment.afterlife, limit) }
@@ -134,6 +135,7 @@ final class SQLiteGroupWriter {
   /// - Throws: ``DayNotOver``; a failure of SQLite's.
   func seal(_ day: Day) throws {
     try transaction {
+      memory = try recall()
       guard now() >= day.end else { throw DayNotOver(day) }
       try SQLiteStatement(connection, "INSERT INTO merkle_days (day) VALUES (?) ON CONFLICT DO NOTHING").run {
         $0.bind(day.number)
@@ -156,7 +158,7 @@ final class SQLiteGroupWriter {
   }
 
   /// The time, which does not go back over restarts and for other processes either: whoever finds the database changed
-  /// reads, under the write lock, how far its time has come (``recall()``).
+  /// reads, under the write lock, how far its time has come. So ``recall()`` comes before it in every transaction.
   private func now() -> Milliseconds { time.reach(clock()) }
 
   private func load(_ needs: Needs) throws -> Snapshot {

@@ -98,7 +98,9 @@ package struct Simulation {
     // While the first are being stored, some of them come again.
     let later = random.chance(10) ? group.filter { _ in random.chance(50) } + nextGroup() : []
     if !later.isEmpty { model.seen.insert(.slow) }
-    let damage = random.chance(3) ? need(of: random.pick(group)) : nil
+    // Batches are few, and have the most that can be damaged.
+    let batch = random.chance(50) ? group.first { if case .batch = $0.operation { true } else { false } } : nil
+    let damage = random.chance(4) ? need(of: batch ?? random.pick(group)) : nil
     model.damage = damage.map { [$0] } ?? []
 
     let now = server.now

@@ -148,6 +148,17 @@ import enum LedgerSimulation.Disk
 
   // MARK: Company
 
+  @Test func aSweepAfterARestartGoesByTheRecordedTime() async throws {
+    let test = try await storeUnderTest()
+    let commitment = try test.settle(commit(test.alice)).changes.newCommitments[0]
+    test.now = commitment.expires + Commitment.afterlife
+    try test.settle(draw(test.alice))
+    test.now -= 2 * hour
+    try await test.reopen()
+    #expect(try test.store.sweepExpiredRecords() == false)
+    #expect(try test.settle(reveal(test.alice, commitment.id)).reply.status == 404)
+  }
+
   /// As the command line is to the server: what it does holds for the next group.
   @Test func anotherConnectionIsHeeded() async throws {
     let test = try await storeUnderTest()
