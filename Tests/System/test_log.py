@@ -24,7 +24,7 @@ from log_reader import (
   WIDTH, Checkpoint, Log, Proof, Roots, check_inclusion, commitment_text, entry_of, leaf_of, outcome_text, outcomes_in, reveal_text,
   tile_path)
 from test_merkle import day_of, into_the_past, published
-from test_postgres import Load, cluster, fleet
+from test_postgres import Load, cluster, fleet, kill_at_random
 
 __all__ = ["cluster", "fleet"]  # fixtures
 
@@ -544,25 +544,12 @@ def check_log(server, answers, watcher, recorded):
   print(f"{len(entries)} entries, {len(texts)} acknowledged, {watcher.check(log, entries)} checkpoints")
 
 
-def kill_at_random(servers, rng):
-  kills = 0
-  deadline = time.monotonic() + SECONDS
-  while time.monotonic() < deadline:
-    time.sleep(rng.uniform(0.1, 1.2))
-    victim = rng.choice(servers)
-    victim.kill()
-    kills += 1
-    time.sleep(rng.uniform(0, 0.2))
-    victim.start()
-  return kills
-
-
 def test_kill_9_at_random_moments(serve, rng):
   server = serve()
   keys = [server.key(server.account("--daily-quota", 10**9)) for _ in range(2)]
   with Watcher([server]) as watcher:
     with Load([server], keys, clients=12, seed=rng.random()) as load:
-      kills = kill_at_random([server], rng)
+      kills = kill_at_random([server], rng, SECONDS, longest=1.2)
     print(f"{kills} kills, {len(load.answers)} answers")
     assert kills > 3 and len(load.answers) > 100
     check_log(server, load.answers, watcher, lambda: server.sql("SELECT count(*) FROM outcomes")[0][0])
@@ -574,7 +561,7 @@ def test_kill_9_of_servers_over_one_database(fleet, rng):
   keys = [fleet.key(fleet.account("--daily-quota", str(10**9))) for _ in range(2)]
   with Watcher(servers) as watcher:
     with Load(servers, keys, clients=12, seed=rng.random()) as load:
-      kills = kill_at_random(servers, rng)
+      kills = kill_at_random(servers, rng, SECONDS, longest=1.2)
     print(f"{kills} kills, {len(load.answers)} answers")
     assert kills > 3 and len(load.answers) > 100
     check_log(servers[0], load.answers, watcher, lambda: fleet.number("SELECT count(*) FROM outcomes"))

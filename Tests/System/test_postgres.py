@@ -263,21 +263,27 @@ def check_ledger(fleet, answers=()):
 # Killing
 
 
+def kill_at_random(servers, rng, seconds, longest):
+  """Kills and starts servers for some seconds, `longest` of them apart at the most; how often it did."""
+  kills = 0
+  deadline = time.monotonic() + seconds
+  while time.monotonic() < deadline:
+    time.sleep(rng.uniform(0.1, longest))
+    victim = rng.choice(servers)
+    victim.kill()
+    kills += 1
+    time.sleep(rng.uniform(0, 0.2))
+    victim.start()
+  return kills
+
+
 def test_servers_killed_at_random_moments(fleet, rng):
   servers = fleet.start(3)
   account = fleet.account()
   limited = fleet.account("--daily-quota", "500")
   keys = [fleet.key(account), fleet.key(account), fleet.key(), fleet.key(limited)]
-  kills = 0
   with Load(servers, keys, seed=rng.random()) as load:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-      time.sleep(rng.uniform(0.1, 0.8))
-      victim = rng.choice(servers)
-      victim.kill()
-      kills += 1
-      time.sleep(rng.uniform(0, 0.2))
-      victim.start()
+    kills = kill_at_random(servers, rng, SECONDS, longest=0.8)
   print(f"{kills} kills, {len(load.answers)} answers")
   assert kills > 3 and len(load.answers) > 100
   check_ledger(fleet, load.answers)
