@@ -307,6 +307,8 @@ def arguments():
             help="where the fresh data folder is made: on the disk to be measured (.build/bench)")
   parser.add_argument("--log", type=Path, default=Path("/dev/null"), metavar="FILE",
             help="where the server's log goes; it is written at the default level either way (/dev/null)")
+  parser.add_argument("--without-log", action="store_true",
+            help="leave outcomes out of the continuous log, to find out what it costs")
   return parser.parse_args()
 
 
@@ -324,6 +326,8 @@ def main():
     settings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
     settings.update(
       FAIRDRAW_DATA=str(data), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0", FAIRDRAW_DAILY_QUOTA="1000000000")
+    if options.without_log:
+      settings["FAIRDRAW_BENCH_WITHOUT_LOG"] = "1"
     host = machine(data)
 
     bare = Server([RELEASE / "bare-route", "0"], settings, log)

@@ -140,7 +140,7 @@ struct Serve: AsyncParsableCommand {
     let decider = Decider(
       masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
       anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL),
-      isLogged: ProcessInfo.processInfo.environment["FAIRDRAW_BENCH_WITHOUT_LOG"] == nil)
+      isLogged: Self.isLogged(logger))
     let shortIDs = ShortIDs(masterKey: masterKey)
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
@@ -187,6 +187,14 @@ struct Serve: AsyncParsableCommand {
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
     try result.mapError { CommandFailure("the server cannot listen on \(places): \(reason(for: $0))") }.get()
+  }
+
+  /// Whether outcomes go into the continuous log. They do, but for a benchmark of what that costs.
+  private static func isLogged(_ logger: Logger) -> Bool {
+    let setting = "FAIRDRAW_BENCH_WITHOUT_LOG"
+    guard ProcessInfo.processInfo.environment[setting] != nil else { return true }
+    logger.warning("\(setting) is set: outcomes are not put into the continuous log, and have no proofs")
+    return false
   }
 
   /// The log of the store's era: what keeps it, and what it is read from.
