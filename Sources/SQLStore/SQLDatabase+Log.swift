@@ -31,7 +31,7 @@ extension SQLDatabase {
 
   public func log(of era: Int64) throws(StoreFailure) -> LogState? {
     try queryBlocking { connection in
-      guard let row = try connection.row("SELECT origin, size, signed_size FROM logs WHERE era = \(era)") else {
+      guard let row = try connection.row("SELECT size, signed_size FROM logs WHERE era = \(era)") else {
         return nil
       }
       let size = try row.count("size")
@@ -48,31 +48,32 @@ extension SQLDatabase {
       guard bundle.entries.count == size % LogBundle.width else {
         throw StoreFailure.damaged("the log of era \(era) lacks entries: \(size) were recorded")
       }
-      return LogState(
-        origin: try row.text("origin"), size: size, signedSize: try row.count("signed_size"), edge: edge, bundle: bundle
-      )
+      return LogState(size: size, signedSize: try row.count("signed_size"), edge: edge, bundle: bundle)
     }
   }
 
-  public func queuedEntries() throws(StoreFailure) -> [QueuedEntries] {
+  public func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool) {
     try queryBlocking { connection in
       // The lengths are read first, so that one read is bounded however large the groups are.
-      let lengths = try connection.rows("SELECT id, length(entries) AS bytes FROM log_queue ORDER BY id LIMIT 2000")
+      let lengths = try connection.rows("SELECT id, length(entries) AS bytes FROM log_queue ORDER BY id LIMIT 2001")
       var last: Int64?
+      var count = 0
       var bytes = 0
-      for row in lengths {
+      for row in lengths.prefix(2000) {
         bytes += try row.count("bytes")
         if last != nil, bytes > 1_500_000 { break }
         last = try row.integer("id")
+        count += 1
       }
-      guard let last else { return [] }
-      return try connection.rows(
-        "SELECT id, drawn, entries FROM log_queue WHERE id <= \(last) ORDER BY id LIMIT 2000"
+      guard let last else { return ([], false) }
+      let groups = try connection.rows(
+        "SELECT id, drawn, entries FROM log_queue WHERE id <= \(last) ORDER BY id LIMIT \(count)"
       ).map { row in
         QueuedEntries(
           id: try row.integer("id"), drawn: try row.optionalInteger("drawn"),
           entries: try LogEntries(bytes: row.bytes("entries")))
       }
+      return (groups, lengths.count > count)
     }
   }
 

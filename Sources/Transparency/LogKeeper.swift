@@ -104,12 +104,13 @@ public final class LogKeeper: Sendable {
   /// - Parameter work: what the step before left; nil at first, and after a failure.
   /// - Returns: whether there may be more.
   package func step(_ work: inout Work?) throws -> Bool {
-    let queued = try store.queuedEntries()
+    let (queued, hasMore) = try store.queuedEntries()
     if let work, queued.isEmpty, work.signedSize == work.tiler.size { return false }
-    guard try store.holdLog(of: identity.era, by: name, for: Self.holding), var current = try work ?? resume() else {
+    guard try store.holdLog(of: identity.era, by: name, for: Self.holding) else {
       work = nil  // somebody else goes on with it
       return false
     }
+    var current = try work ?? resume()
     work = nil
     let from = current.tiler.size
     if from == 0 { current.tiler.append(first, drawn: nil) }
@@ -130,11 +131,11 @@ public final class LogKeeper: Sendable {
     }
     state.withLock { $0.size = current.signedSize }
     work = current
-    return current.tiler.size - from > 10_000
+    return hasMore
   }
 
   /// The log as the database has it.
-  private func resume() throws -> Work? {
+  private func resume() throws -> Work {
     guard let log = try store.log(of: identity.era) else { throw StoreFailure("the log was not begun") }
     return Work(tiler: LogTiler(log), signedSize: log.signedSize)
   }

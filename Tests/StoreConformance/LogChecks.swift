@@ -80,11 +80,23 @@ extension StoreConformance {
       }
     },
 
+    StoreCheck("what waits is read in parts, each of which says whether there is more") { test in
+      for number in 0..<2_001 { try test.settle(draw(.anonymous, "seed \(number % 7)")) }
+      let part = try test.logStore.queuedEntries()
+      #expect(part.groups.count == 2_000 && part.hasMore)
+      var work: LogKeeper.Work?
+      let keeper = try test.keeper
+      #expect(try keeper.step(&work))
+      #expect(try keeper.step(&work) == false)
+      #expect(try test.logStore.log(of: 0)?.size == 2_002)
+      #expect(try test.logStore.queuedEntries().hasMore == false)
+    },
+
     StoreCheck("one keeper holds the log at a time") { test in
       let store = test.logStore
       #expect(try store.beginLog(of: 0, origin: "first") == "first")
       #expect(try store.beginLog(of: 0, origin: "second") == "first")
-      #expect(try store.log(of: 0)?.origin == "first")
+      #expect(try store.log(of: 0)?.size == 0)
       #expect(try store.log(of: 1) == nil && store.holdLog(of: 1, by: [1], for: 1_000) == false)
       #expect(try store.holdLog(of: 0, by: [1], for: 1_000))
       #expect(try store.holdLog(of: 0, by: [2], for: 1_000) == false)
@@ -96,13 +108,13 @@ extension StoreConformance {
 
       // Who lost it does not go on with it.
       try test.settle(draw(test.alice))
-      let queued = try store.queuedEntries()
+      let queued = try store.queuedEntries().groups
       let growth = test.growth(by: [1], from: 0, queued)
       #expect(try store.grow(growth) == false)
       #expect(try store.grow(test.growth(by: [2], from: 1, queued)) == false)
-      #expect(try store.log(of: 0)?.size == 0 && store.queuedEntries().count == 1)
+      #expect(try store.log(of: 0)?.size == 0 && store.queuedEntries().groups.count == 1)
       #expect(try store.grow(test.growth(by: [2], from: 0, queued)))
-      #expect(try store.log(of: 0)?.size == 1 && store.queuedEntries().isEmpty)
+      #expect(try store.log(of: 0)?.size == 1 && store.queuedEntries().groups.isEmpty)
       // What is gone from the queue cannot be added again.
       #expect(throws: StoreFailure.self) { try store.grow(test.growth(by: [2], from: 1, queued)) }
       #expect(try store.log(of: 0)?.size == 1)
@@ -144,7 +156,7 @@ extension StoreConformance {
         }
         Issue.record("an outcome was stored twice")
       } catch {}
-      let queued = try test.logStore.queuedEntries()
+      let queued = try test.logStore.queuedEntries().groups
       #expect(queued.isEmpty)
     },
   ]

@@ -54,19 +54,21 @@ private final class FaultyLogStore: LogStore {
 
   func log(of era: Int64) throws(StoreFailure) -> LogState? {
     try call { state in
-      guard let origin = state.origin else { return nil }
+      guard state.origin != nil else { return nil }
       var edge: [Int: MerkleTile] = [:]
       for level in stride(from: 0, to: 24, by: 8) where (state.size >> level) % 256 > 0 {
         edge[level] = state.tiles[.init(level: level, number: (state.size >> level) / 256)]
       }
       let number = state.size / 256
       return LogState(
-        origin: origin, size: state.size, signedSize: state.checkpoints.last?.size ?? 0, edge: edge,
+        size: state.size, signedSize: state.checkpoints.last?.size ?? 0, edge: edge,
         bundle: state.bundles[number] ?? LogBundle(number: number))
     }
   }
 
-  func queuedEntries() throws(StoreFailure) -> [QueuedEntries] { try call { Array($0.queue.prefix(3)) } }
+  func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool) {
+    try call { (Array($0.queue.prefix(3)), $0.queue.count > 3) }
+  }
 
   func grow(_ growth: LogGrowth) throws(StoreFailure) -> Bool {
     try call { state in
@@ -181,7 +183,7 @@ private final class FaultyLogStore: LogStore {
       do {
         let keeper = try keeper()
         var work: LogKeeper.Work?
-        while try keeper.step(&work) || store.state.withLock({ !$0.queue.isEmpty }) {}
+        while try keeper.step(&work) {}
         store.state.withLock { $0.now += 3_000 }
         return
       } catch is StoreFailure {
@@ -224,7 +226,7 @@ private final class FaultyLogStore: LogStore {
     var tiles: [MerkleTile.Place: MerkleTile] = [:]
     var leaves: [MerkleHash] = []
     var tiler = LogTiler(
-      LogState(origin: "x", size: 0, signedSize: 0, edge: [:], bundle: LogBundle(number: 0)))
+      LogState(size: 0, signedSize: 0, edge: [:], bundle: LogBundle(number: 0)))
     // Past the first full tile of the second level.
     while leaves.count < 66_000 {
       for _ in 0..<Int.random(in: 1...2_000, using: &generator) {

@@ -1,5 +1,4 @@
 import Fairness
-import Foundation
 import Hummingbird
 import JSON
 import Ledger
@@ -33,7 +32,7 @@ struct LogRoutes: Routes {
   private var store: any LogStore { parts.store }
 
   /// An outcome that is older than this, in milliseconds, is in the log, or something is wrong.
-  private static let patience: Milliseconds = 60_000
+  private static let longestDelay: Milliseconds = 60_000
 
   var routes: [Route] {
     // A tile's path has a part more for each thousand times as many tiles, and one for a tile that is not full.
@@ -121,7 +120,7 @@ struct LogRoutes: Routes {
       try await store.place(of: LogDigest(of: text), drawn: outcome.created)
     }
     guard case .proven(let index, let path, let checkpoint) = place else {
-      guard outcome.created > Milliseconds(Date().timeIntervalSince1970 * 1000) - Self.patience else {
+      guard outcome.created > LedgerWriter.wallClock() - Self.longestDelay else {
         throw context.record.refusal(for: .damaged("outcome \(id) is not in the log as it is recorded"))
       }
       throw Refusal(

@@ -1,5 +1,4 @@
 import Fairness
-import JSON
 
 /// Entries of the continuous log as stores hold them, one after the other.
 ///

@@ -29,8 +29,10 @@ public protocol LogStore: Sendable {
   /// How far the log of an era has come; nil if it was not begun.
   func log(of era: Int64) throws(StoreFailure) -> LogState?
 
-  /// What is queued, the oldest first: a group or more, and some 1.5 MB at the most.
-  func queuedEntries() throws(StoreFailure) -> [QueuedEntries]
+  /// What is queued, the oldest first: up to 2000 groups, and some 1.5 MB at the most if it is more than one.
+  ///
+  /// - Returns: `hasMore` is whether there are others behind them.
+  func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool)
 
   /// Adds to the tree and removes from the queue what was added: all of it, or nothing.
   ///
@@ -61,7 +63,6 @@ public protocol LogStore: Sendable {
 
 /// How far a log has come.
 public struct LogState: Sendable {
-  public let origin: String
   /// How many entries it has.
   public let size: Int
   /// How many of them the newest checkpoint has.
@@ -71,8 +72,7 @@ public struct LogState: Sendable {
   /// The entries after the last full 256.
   public let bundle: LogBundle
 
-  public init(origin: String, size: Int, signedSize: Int, edge: [Int: MerkleTile], bundle: LogBundle) {
-    self.origin = origin
+  public init(size: Int, signedSize: Int, edge: [Int: MerkleTile], bundle: LogBundle) {
     self.size = size
     self.signedSize = signedSize
     self.edge = edge
@@ -82,7 +82,7 @@ public struct LogState: Sendable {
 
 /// Up to 256 entries that are neighbours in a log.
 public struct LogBundle: Sendable, Equatable {
-  public static let width = 256
+  public static let width = MerkleTile.width
 
   /// Its first entry's number is 256 times this.
   public let number: Int

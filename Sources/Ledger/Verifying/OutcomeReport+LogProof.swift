@@ -167,21 +167,24 @@ private struct SpelledOutcome {
     ]
   }
 
-  private var endpoint: String? { self["endpoint"]?.string.map { String(decoding: $0, as: UTF8.self) } }
+  /// The shape of its values; nil for a generator that this program does not know.
+  private var shape: Values.Shape? {
+    self["endpoint"]?.string.flatMap { Endpoint(name: String(decoding: $0, as: UTF8.self)) }?.kind.shape
+  }
 
-  private var hasItems: Bool { endpoint == "shuffle" || endpoint == "pick" }
+  private var hasItems: Bool { shape == .permutation || shape == .index }
 
   /// How many values there are.
   var valueCount: Int? {
     let value = self["outcome"]
-    switch endpoint {
-    case "pick": return 1
-    case "bytes":
+    switch shape {
+    case .index: return 1
+    case .bytes:
       guard let text = value?.string else { return nil }
       if self["encoding"]?.string == Array("hex".utf8) { return text.count / 2 }
       return text.count / 4 * 3 - text.suffix(2).count { $0 == UInt8(ascii: "=") }
-    case "dice": return value?["rolls"]?.elements()?.count
-    default: return value?.elements()?.count
+    case .rolls: return value?["rolls"]?.elements()?.count
+    case .numbers, .permutation, nil: return value?.elements()?.count
     }
   }
 }
