@@ -137,6 +137,11 @@ final class PostgresGroupLoader: Sendable {
   private func chain(
     _ key: ChainKey, _ row: ChainRow, _ known: KnownChain?, _ evidence: Evidence?
   ) throws(StoreFailure) -> StoredChain {
+    if let known, known.isAhead(of: row) {
+      throw .damaged(
+        "chain \(row.id) was set back, alone or with the whole database: it stands at epoch \(row.epoch), nonce "
+          + "\(row.nonce), and this server left it at epoch \(known.epoch), nonce \(known.nonce)")
+    }
     let isUnmoved = known?.stands(at: row) == true
     if evidence != nil || !isUnmoved { try row.check(newest: evidence?.newest, revealed: evidence?.revealed) }
     let chain = try row.chain(key, seeds)
@@ -191,6 +196,9 @@ private struct KnownChain {
 
   /// Whether what is recorded of it should be asked for together with the chain.
   var isDoubtful: Bool { isShared || checked + .seconds(1) < .now }
+
+  /// Whether the row was set back: nobody moves a chain backwards.
+  func isAhead(of row: ChainRow) -> Bool { (epoch, nonce) > (row.epoch, row.nonce) }
 
   func stands(at row: ChainRow) -> Bool {
     epoch == row.epoch && cursor == row.cursor && nonce == row.nonce && trail == row.trail

@@ -55,14 +55,14 @@ public final class PostgresStore: Sendable {
         try PostgresSchema.migrate(session)
         try Self.check(masterKey, session)
         guard try session.use({ try $0.run([Query(.importMark)])[0].count == 0 }) else { throw UnfinishedImport() }
-        return try session.use { try $0.run([Query("SELECT coalesce(max(number), 0) FROM eras")])[0].integer(0, 0) }
+        return try Self.reachEra(session)
       } catch let error as UnfinishedImport {
         throw StoreFailure(error)
       } catch let error as PostgresFailure {
         throw StoreFailure(error)
       }
     }
-    seeds = ChainSeeds(key: try masterKey.seedKey(), era: try Era.checked(era))
+    seeds = ChainSeeds(key: try masterKey.seedKey(), era: era)
     groups = PostgresGroupWriter(vault: vault, seeds: seeds, clock: clock)
   }
 
@@ -111,6 +111,25 @@ public final class PostgresStore: Sendable {
   static func prepareWriter(_ connection: Connection) throws {
     try prepare(connection)
     try connection.run([Query("SELECT set_config('lock_timeout', '1s', false)")])
+  }
+
+  /// The newest era, in which rows are numbered behind those of the eras before.
+  private static func reachEra(_ session: PostgresSession) throws -> Int64 {
+    try session.transaction { connection in
+      let era = try Era.checked(
+        try connection.run([Query("SELECT coalesce(max(number), 0) FROM eras")])[0].integer(0, 0))
+      let first = Era.lastNumber(before: era) + 1
+      try connection.run([
+        Query("UPDATE counters SET next = $1::bigint WHERE next < $1::bigint") { $0.bind(first) },
+        Query(
+          """
+          SELECT setval('deliveries_id_seq', $1::bigint, false)
+          WHERE $1::bigint > (SELECT last_value FROM deliveries_id_seq)
+          """
+        ) { $0.bind(first) },
+      ])
+      return era
+    }
   }
 
   static func checkEncoding(_ session: PostgresSession) throws {

@@ -12,10 +12,10 @@ extension SQLDatabase {
     }
   }
 
-  public func beginEra(reason: String) async throws -> Era {
+  public func beginEra(reason: String, after known: Int64) async throws -> Era {
     try await transact(concernsGroups: true) { connection in
       let last = try connection.row("SELECT coalesce(max(number), 0) AS last FROM eras")?.integer("last") ?? 0
-      let era = Era(number: try Era.checked(last + 1), begun: try connection.now(), reason: reason)
+      let era = Era(number: try Era.checked(max(last, known) + 1), begun: try connection.now(), reason: reason)
       try connection.execute(
         "INSERT INTO eras (number, begun, reason) VALUES (\(era.number), \(era.begun), \(era.reason))")
       return era
@@ -26,15 +26,24 @@ extension SQLDatabase {
     of account: AccountID, prefix: [UInt8], after: ClientSeed?, limit: Int
   ) async throws -> [ChainReport] {
     let end: SQLStatement = ClientSeed.end(ofPrefix: prefix).map { "client_seed < \($0)" } ?? "true"
-    return try await query { connection in
+    return try await query { [seeds] connection in
       try connection.rows(
         """
-        SELECT client_seed, server_hash, cursor, nonce, created FROM chains
+        SELECT client_seed, era, epoch, server_hash, cursor, nonce, created FROM chains
         WHERE owner_id = \(account.rawValue) AND client_seed >= \(prefix) AND \(end)
           AND client_seed > \(after?.bytes ?? []) AND \(SQLStatement.exists(account))
         ORDER BY client_seed LIMIT \(limit)
         """
-      ).map(ChainReport.init(row:))
+      ).map { row in
+        let clientSeed = try ClientSeed(row.bytes("client_seed"))
+        let next = seeds.nextDraw(
+          of: ChainKey(owner: ChainOwner(account, .live), clientSeed: clientSeed), era: try row.integer("era"),
+          epoch: try row.count("epoch"), serverHash: try ServerHash(bytes: row.bytes("server_hash")),
+          cursor: try row.integer("cursor"), nonce: try row.integer("nonce"))
+        return ChainReport(
+          clientSeed: clientSeed, serverHash: next.serverHash, cursor: next.cursor, nonce: next.nonce,
+          created: try row.integer("created"))
+      }
     }
   }
 
@@ -115,13 +124,5 @@ extension SQLStatement {
   /// Whether the account is there, and was not deleted.
   fileprivate static func exists(_ account: AccountID) -> SQLStatement {
     "EXISTS (SELECT 1 FROM accounts WHERE id = \(account.rawValue) AND deleted IS NULL)"
-  }
-}
-
-extension ChainReport {
-  fileprivate init(row: SQLRow) throws {
-    self.init(
-      clientSeed: try ClientSeed(row.bytes("client_seed")), serverHash: try ServerHash(bytes: row.bytes("server_hash")),
-      cursor: try row.integer("cursor"), nonce: try row.integer("nonce"), created: try row.integer("created"))
   }
 }

@@ -98,17 +98,18 @@ extension SQLDatabase {
   }
 
   public func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? {
-    try await read { connection in
+    try await read { [seeds] connection in
       let dialect = connection.dialect
       let live = try connection.row(
         """
         SELECT o.id AS outcome_id, \(dialect.outcomeColumns), r.server_seed, r.server_hash AS revealed_hash,
           r.cursor AS revealed_cursor, r.nonce AS revealed_nonce, r.revealed, r.era, c.owner_id,
-          c.server_hash AS next_hash, c.cursor AS next_cursor, c.nonce AS next_nonce
+          c.era AS next_era, c.epoch AS next_epoch, c.server_hash AS next_hash, c.cursor AS next_cursor,
+          c.nonce AS next_nonce
         FROM outcomes o LEFT JOIN \(dialect.chainOfOutcome) LEFT JOIN revealed_seeds r ON \(dialect.isSeedOfOutcome)
         WHERE o.id = \(id)
         """)
-      if let live { return try RecordedOutcome(row: live) }
+      if let live { return try RecordedOutcome(row: live, seeds) }
       let test = try connection.row(
         """
         SELECT o.id AS outcome_id, \(SQLStatement.testOutcomeColumns), o.account_id, o.digest FROM test_outcomes o
@@ -310,15 +311,16 @@ extension RevealedCommitment {
 
 extension RecordedOutcome {
   /// From the row of a live outcome with the columns of its revealed seed.
-  fileprivate init(row: SQLRow) throws {
+  fileprivate init(row: SQLRow, _ seeds: ChainSeeds) throws {
     let outcome = try Outcome(row: row, mode: .live)
     let owner = ChainOwner(try row.integer("owner_id"))
     let next =
       try owner.isNobody
       ? nil
-      : NextDraw(
-        serverHash: ServerHash(bytes: row.bytes("next_hash")), cursor: row.integer("next_cursor"),
-        nonce: row.integer("next_nonce"))
+      : seeds.nextDraw(
+        of: ChainKey(owner: owner, clientSeed: outcome.clientSeed), era: row.integer("next_era"),
+        epoch: row.count("next_epoch"), serverHash: ServerHash(bytes: row.bytes("next_hash")),
+        cursor: row.integer("next_cursor"), nonce: row.integer("next_nonce"))
     guard let seed = try row.optionalBytes("server_seed") else {
       self.init(outcome: outcome, state: .inUse(outcome.serverHash), next: next)
       return

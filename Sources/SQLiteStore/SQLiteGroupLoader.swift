@@ -80,9 +80,10 @@ final class SQLiteGroupLoader {
 
   /// Nothing yet, but the last numbers in use.
   func memory(version: Int64, day: Day) throws -> GroupMemory {
-    GroupMemory(
-      dataVersion: version, lastOutcome: try selectLastOutcome.first { $0.integer(0) } ?? 0,
-      lastChain: try selectLastChain.first { $0.integer(0) } ?? 0, day: day)
+    let earlier = Era.lastNumber(before: seeds.era)
+    return GroupMemory(
+      dataVersion: version, lastOutcome: max(earlier, try selectLastOutcome.first { $0.integer(0) } ?? 0),
+      lastChain: max(earlier, try selectLastChain.first { $0.integer(0) } ?? 0), day: day)
   }
 
   func load(_ needs: Needs, at now: Milliseconds, _ memory: inout GroupMemory) throws -> Snapshot {

@@ -1,7 +1,25 @@
 import GRDB
+import Ledger
 
 /// The database's tables, version by version. A migration that has shipped is never edited.
 enum SQLiteSchema {
+  /// The newest era.
+  static func era(_ db: Database) throws -> Int64 {
+    try Era.checked(try Int64.fetchOne(db, sql: "SELECT max(number) FROM eras") ?? 0)
+  }
+
+  /// The newest era, in which deliveries are numbered behind those of the eras before. Other rows are as they are made.
+  static func reachEra(_ db: Database) throws -> Int64 {
+    let era = try era(db)
+    let last = Era.lastNumber(before: era)
+    let known = try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'")
+    if known.map({ $0 < last }) ?? (last > 0) {
+      try db.execute(sql: "DELETE FROM sqlite_sequence WHERE name = 'deliveries'")
+      try db.execute(sql: "INSERT INTO sqlite_sequence (name, seq) VALUES ('deliveries', ?)", arguments: [last])
+    }
+    return era
+  }
+
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1") { db in
@@ -201,7 +219,8 @@ enum SQLiteSchema {
           -- One event for one endpoint; what it says is in the outcome. outcome_id is NULL for a test event, state
           -- 1 pending, 2 delivered, 3 dead. While pending, due is when it may be claimed: a claim moves it to its own end.
           CREATE TABLE deliveries (
-            id INTEGER PRIMARY KEY,
+            -- No number is given out again after its row was swept.
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             endpoint_id INTEGER NOT NULL,
             outcome_id INTEGER,
             created INTEGER NOT NULL,

@@ -66,7 +66,8 @@ struct SQLiteConnection: SQLConnection {
 
   /// Rows of these tables are never deleted, and there is one writer.
   func nextNumber(in table: NumberedTable) throws -> Int64 {
-    try Int64.fetchOne(db, sql: "SELECT coalesce(max(id), 0) + 1 FROM \(table.rawValue)") ?? 1
+    let last = try Int64.fetchOne(db, sql: "SELECT max(id) FROM \(table.rawValue)") ?? 0
+    return max(last, Era.lastNumber(before: try SQLiteSchema.era(db))) + 1
   }
 
   func run(_ statements: [SQLStatement]) throws -> [SQLResult] {

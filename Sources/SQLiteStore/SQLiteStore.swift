@@ -55,8 +55,7 @@ public final class SQLiteStore: Sendable {
     }
     try Self.check(masterKey, in: pool)
     if !mayHaveMoved { try pool.read { try LedgerHasMoved.check($0) } }
-    let era = try pool.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(number), 0) FROM eras") ?? 0 }
-    let seeds = ChainSeeds(key: try masterKey.seedKey(), era: try Era.checked(era))
+    let seeds = ChainSeeds(key: try masterKey.seedKey(), era: try pool.write { try SQLiteSchema.reachEra($0) })
     self.seeds = seeds
     let file = try DatabaseFile(path: path)
     self.file = file

@@ -5,37 +5,66 @@ import Testing
 /// Server seeds over their lives: rotated chains, and commitments from being made to being swept.
 extension StoreConformance {
   static let seedChecks = [
-    StoreCheck("in a new era chains that are new or rotated have other seeds, and the others go on") { test in
+    StoreCheck("in a new era nothing is used that lost time may have used") { test in
       let carol = try await test.carol()
-      try test.settle(draw(test.alice), draw(test.alice, "kept"))
-      let before = try test.snapshot(draw(test.alice), draw(test.alice, "kept"))
-      let lost = try test.settle(rotate(test.alice), draw(test.alice, "new")).changes
+      let old = try test.settle(
+        draw(test.alice), draw(test.alice, "kept"), commitment(test.alice, "told"), commit(test.alice))
+      let open = old.changes.newCommitments[0]
+      // What an earlier copy of the database would not have.
+      let lost = try test.settle(
+        rotate(test.alice), draw(test.alice, "new"), draw(test.alice, "kept"), draw(test.alice, "told")
+      ).changes
       #expect(try await test.accounts.eras().isEmpty)
-      for number in [1, 2] as [Int64] {
-        let era = try await test.accounts.beginEra(reason: "restored \(number)")
+      for (known, number) in [(0, 1), (3, 4)] as [(Int64, Int64)] {
+        let era = try await test.accounts.beginEra(reason: "restored \(number)", after: known)
         #expect(era == Era(number: number, begun: test.now, reason: "restored \(number)"))
       }
       try await test.reopen()
-      #expect(try await test.accounts.eras().map(\.number) == [1, 2] && test.store.seeds.era == 2)
+      #expect(try await test.accounts.eras().map(\.number) == [1, 4] && test.store.seeds.era == 4)
       let decider = Decider(
         masterKey: StoreUnderTest.masterKey, seeds: test.store.seeds, publicURL: "", defaultDailyQuota: 1000)
-      func settle(_ group: Submission...) throws -> Changes {
+      func settle(_ group: Submission...) throws -> Decision {
         var entropy = SystemRandomNumberGenerator()
         return try test.store.commit(Needs(of: group)) { decider.decide(group, snapshot: $0, entropy: &entropy) }
-          .changes
       }
-      let kept = try #require(try settle(draw(test.alice, "kept")).movedChains.first)
-      #expect(kept.active.seed == before.chains[kept.key]?.active.seed && (kept.era, kept.epoch) == (0, 0))
-      let made = try #require(try settle(draw(carol, "new")).newChains.first)
-      let rotated = try #require(try settle(rotate(test.alice)).rotatedChains.first)
-      #expect((made.era, made.epoch) == (2, 0) && (rotated.era, rotated.epoch) == (2, 2))
-      let used = before.chains.values.map(\.active.hash) + (lost.rotatedChains + lost.newChains).map(\.active.hash)
-      #expect(!used.contains(rotated.active.hash) && !used.contains(made.active.hash))
-      // What is told in the new era is proven for the era it began in.
-      let told = try #require(try settle(rotate(test.alice)).revealedSeeds.first)
-      #expect(told.era == 2 && test.store.seeds.proof(of: told, clientSeed: seed("test"))?.era == 2)
+      let used = Set((old.changes.newChains + lost.newChains + lost.rotatedChains).map(\.active.hash))
+
+      // Beforehand it is told what is going to be drawn from.
+      let told = try #require(
+        try await test.accounts.chains(of: test.alice.account, prefix: [], after: nil, limit: 10).first {
+          $0.clientSeed == seed("kept")
+        })
+      let next = try #require(try await test.store.recordedOutcome(id: old.changes.outcomes[1].id)?.next)
+      #expect(next == NextDraw(serverHash: told.serverHash, cursor: told.cursor, nonce: told.nonce))
+
+      let drawn = try settle(draw(test.alice, "kept"), draw(test.alice, "kept"), move(test.alice, "told")).changes
+      let kept = try #require(drawn.rotatedChains.first { $0.key.clientSeed == seed("kept") })
+      #expect((kept.era, kept.epoch, kept.active.hash) == (4, 1, told.serverHash) && !used.contains(kept.active.hash))
+      #expect(drawn.outcomes.map(\.nonce) == [2, 3] && drawn.outcomes.map(\.cursor) == [4_000_000, 4_000_000])
+      #expect(told.cursor == 4_000_000 && told.nonce == 2)
+      // The seed before is revealed, so what was drawn from it can be checked, and proven for the era it is of.
+      #expect(drawn.revealedSeeds.map(\.hash).contains(old.changes.newChains[1].active.hash))
+      #expect(drawn.revealedSeeds.map(\.era) == [0, 0])
+      #expect(drawn.rotatedChains.first { $0.key.clientSeed == seed("told") }?.cursor == 4_000_001)
+
+      let made = try #require(try settle(draw(carol, "new")).changes.newChains.first)
+      let rotated = try settle(rotate(test.alice)).changes
+      #expect((made.era, made.epoch, made.cursor) == (4, 0, 4_000_000) && !used.contains(made.active.hash))
+      #expect(rotated.rotatedChains.map(\.epoch) == [2] && rotated.revealedSeeds.map(\.epoch) == [1])
+      #expect(rotated.rotatedChains.allSatisfy { !used.contains($0.active.hash) && $0.era == 4 })
+      let revealed = try #require(try settle(rotate(test.alice)).changes.revealedSeeds.first)
+      #expect(revealed.era == 4 && test.store.seeds.proof(of: revealed, clientSeed: seed("test"))?.era == 4)
+
+      // Numbers, and with them short ids, are others.
+      let committed = try #require(try settle(commit(test.alice)).changes.newCommitments.first)
+      for number in [drawn.outcomes[0].id, made.id, committed.chain, try await test.carol("dave").account.rawValue] {
+        #expect(number > 4_000_000_000_000)
+      }
+      #expect(try settle(reveal(test.alice, open.id)).replies[0].status == 410)
+      #expect(try settle(reveal(test.alice, committed.id)).replies[0].status == 200)
+
       try await test.reopen()
-      #expect(try settle(draw(test.alice)).outcomes.first?.epoch == 3)
+      #expect(try settle(draw(test.alice, "kept")).changes.outcomes.map(\.epoch) == [1])
     },
 
     StoreCheck("a rotated chain goes on with a new seed, and its outcomes keep their hashes") { test in

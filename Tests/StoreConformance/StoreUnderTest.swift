@@ -63,9 +63,9 @@ package final class StoreUnderTest: Sendable {
     current.withLock { $0 = store }
   }
 
-  /// A live key of a new account `carol`, who has the server's quota.
-  package func carol() async throws -> Caller {
-    let account = try await accounts.createAccount(name: "carol", dailyQuota: nil, signIn: nil).id
+  /// A live key of a new account, who has the server's quota.
+  package func carol(_ name: String = "carol") async throws -> Caller {
+    let account = try await accounts.createAccount(name: name, dailyQuota: nil, signIn: nil).id
     return .key(try await accounts.createKey(NewAPIKey(mode: .live), of: account).id, account, .live)
   }
 

@@ -62,8 +62,10 @@ public protocol AccountStore: Sendable {
 
   /// In the order they began; the one before the first is not among them.
   func eras() async throws -> [Era]
-  /// Begins the next era. Servers that run stay in the one they started in.
-  func beginEra(reason: String) async throws -> Era
+  /// Begins an era. Servers that run are told to stop by their ``LogHistory``.
+  ///
+  /// - Parameter known: the newest era that is known of otherwise; the database may have lost it.
+  func beginEra(reason: String, after known: Int64) async throws -> Era
 
   // MARK: Draws
 

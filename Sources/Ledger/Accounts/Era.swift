@@ -1,5 +1,11 @@
-/// A span of an installation's life. A new one begins when the database was put back to an earlier state: from then on no
-/// chain draws from a server seed that may have been told in what was lost. See ``ChainSeeds/era``.
+/// A span of an installation's life. A new one begins when the database was put back to an earlier state. Whatever was drawn
+/// or told in the time that was lost, nothing of it is used again:
+///
+/// - The server seeds of an era follow from its number, so no chain draws from a seed that the lost time may have had. A
+///   chain from before is given its next seed when it is first asked for, and the one before is revealed.
+/// - Its numbers, and with them short ids, are behind all that the eras before can have given out.
+/// - Coordinates go on at other cursors.
+/// - Commitments from before have expired, and the continuous log is another.
 public struct Era: Sendable, Equatable {
   /// 1 or more; era 0 is the time before the first of them.
   public let number: Int64
@@ -13,9 +19,18 @@ public struct Era: Sendable, Equatable {
     self.reason = reason
   }
 
+  /// How many numbers an era has for rows of each kind.
+  private static let rows: Int64 = 1_000_000_000_000
+  /// Where chains begin that are made in this era. A chain from before is moved on as far as that is from where its own
+  /// era's began: further than anybody moves it in time that is lost.
+  public static func firstCursor(of era: Int64) -> Int64 { era * 1_000_000 }
+
+  /// The last number that rows of the eras before this one can have.
+  public static func lastNumber(before era: Int64) -> Int64 { era * rows }
+
   /// - Throws: a ``StoreFailure`` if `number` is none that this program wrote.
   public static func checked(_ number: Int64) throws(StoreFailure) -> Int64 {
-    guard (0...SeedChain.largestCoordinate).contains(number) else {
+    guard (0...SeedChain.largestCoordinate / rows).contains(number) else {
       throw StoreFailure("the table of eras is damaged: \(number) is no era", kind: .permanent)
     }
     return number

@@ -73,6 +73,16 @@ public final class ChainSeeds: Sendable {
     }
   }
 
+  /// What is told of the next draw of a chain that stands where its row says. See ``Era`` for one of an earlier era.
+  public func nextDraw(
+    of chain: ChainKey, era: Int64, epoch: Int, serverHash: ServerHash, cursor: Int64, nonce: Int64
+  ) -> NextDraw {
+    guard era < self.era else { return NextDraw(serverHash: serverHash, cursor: cursor, nonce: nonce) }
+    let next = seed(of: chain, era: self.era, epoch: epoch + 1)
+    let moved = Era.firstCursor(of: self.era) - Era.firstCursor(of: max(era, 0))
+    return NextDraw(serverHash: next.hash, cursor: min(cursor, SeedChain.largestCoordinate) + moved, nonce: nonce)
+  }
+
   /// The proof that a revealed seed is the only one its chain could have had in that era and epoch; nil for a commitment's,
   /// which was drawn at random.
   public func proof(of revealed: RevealedSeed, clientSeed: ClientSeed) -> SeedProof? {

@@ -267,10 +267,10 @@ public struct Decider: Sendable {
   ) throws(Refusal) -> Reply {
     guard caller.mode == .live else { return Reply(.testModeForbidden) }
     let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
-    // Nonces are not skipped, so a chain has as many outcomes as its nonce says.
-    guard let index = try draft.existingChain(key), draft.chains[index].nonce > 0 else {
-      return Reply(.nothingToRotate)
-    }
+    // Nonces are not skipped, so a chain has as many outcomes as its nonce says. In time that was lost it may have had more.
+    guard let index = try draft.existingChain(key, isRotation: true),
+      draft.chains[index].nonce > 0 || draft.chains[index].era < seeds.era
+    else { return Reply(.nothingToRotate) }
     let revealed = draft.rotate(index)
     let chain = draft.chains[index]
     var body: [UInt8] = []
@@ -320,7 +320,9 @@ public struct Decider: Sendable {
     guard let commitment = draft.snapshot.commitments[id] else { return Reply(.unknownCommitment) }
     guard commitment.owner == caller.chainOwner else { return Reply(.foreignCommitment) }
     if let use = commitment.use { return usedCommitment(use) }
-    guard !commitment.isExpired(at: draft.snapshot.now) else { return Reply(.expiredCommitment) }
+    guard !commitment.isExpired(at: draft.snapshot.now), commitment.chain > Era.lastNumber(before: seeds.era) else {
+      return Reply(.expiredCommitment)
+    }
     if let refusal = quotaRefusal(for: caller, in: draft) { return Reply(refusal) }
 
     let told = RevealedCommitment(id: commitment.id, seed: commitment.active.seed)

@@ -30,14 +30,18 @@ struct Draft {
     throw Refusal(failure)
   }
 
-  /// Where the chain stands in `chains`, if it exists.
-  mutating func existingChain(_ key: ChainKey) throws(Refusal) -> Int? {
+  /// Where the chain stands in `chains`, if it exists. One of an earlier ``Era`` is rotated first.
+  ///
+  /// - Parameter isRotation: whether it is about to be rotated anyway.
+  mutating func existingChain(_ key: ChainKey, isRotation: Bool = false) throws(Refusal) -> Int? {
     if let index = chainIndex[key] { return index }
     guard let chain = snapshot.chains[key] else {
       try check(.chain(key))
       return nil
     }
-    return append(chain)
+    let index = append(chain)
+    if chain.era < seeds.era, !isRotation { _ = rotate(index) }
+    return index
   }
 
   /// Where the chain stands in `chains`; made if it does not exist.
@@ -45,7 +49,8 @@ struct Draft {
     if let index = try existingChain(key) { return index }
     let chain = SeedChain(
       id: snapshot.nextChain, key: key, era: seeds.era, epoch: 0,
-      active: seeds.seed(of: key, era: seeds.era, epoch: 0), cursor: 0, nonce: 0, created: snapshot.now)
+      active: seeds.seed(of: key, era: seeds.era, epoch: 0),
+      cursor: Era.firstCursor(of: seeds.era), nonce: 0, created: snapshot.now)
     snapshot.nextChain += 1
     writes += 1
     newChains.append(chains.count)
