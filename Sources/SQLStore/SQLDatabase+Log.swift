@@ -29,6 +29,30 @@ extension SQLDatabase {
     }
   }
 
+  public func installation() throws(StoreFailure) -> [UInt8] {
+    try transactBlocking { connection in
+      let random = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+      _ = try connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('installation', \(random)) ON CONFLICT (name) DO NOTHING")
+      guard let row = try connection.row("SELECT value FROM meta WHERE name = 'installation'") else {
+        throw StoreFailure("the database does not say which installation's it is")
+      }
+      return try row.bytes("value")
+    }
+  }
+
+  public func history(
+    of era: Int64, rootAt size: Int
+  ) throws(StoreFailure) -> (newestEra: Int64, checkpoint: LogCheckpoint?, root: MerkleHash?) {
+    try queryBlocking { connection in
+      let newest = try connection.row("SELECT coalesce(max(number), 0) AS newest FROM eras")?.integer("newest") ?? 0
+      let checkpoint = try connection.checkpoint(of: era)
+      guard let checkpoint, checkpoint.size >= size else { return (newest, checkpoint, nil) }
+      let root = try LogTree.root(size: size) { try connection.tile(at: $0, of: era, width: 1).hashes }
+      return (newest, checkpoint, root)
+    }
+  }
+
   public func log(of era: Int64) throws(StoreFailure) -> LogState? {
     try queryBlocking { connection in
       guard let row = try connection.row("SELECT size, signed_size FROM logs WHERE era = \(era)") else {

@@ -20,5 +20,11 @@ public struct LogIdentity: Sendable {
       name: origin, seed: masterKey.logSigningSecret.withUnsafeBytes { Array($0) }, algorithm: .ed25519)
   }
 
+  /// A signed checkpoint of all that the log has.
+  func checkpoint(of log: LogTiler) throws -> SignedNote {
+    let text = Checkpoint(origin: origin, size: log.size, root: try log.root()).text
+    return SignedNote(text: text, signatures: [signer.sign(text)])
+  }
+
   public var verifierKey: LogVerifierKey { signer.verifierKey }
 }

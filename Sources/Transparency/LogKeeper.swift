@@ -14,6 +14,7 @@ public final class LogKeeper: Sendable {
   private let first: LogEntry
   private let logger: Logger
   private let name: [UInt8]
+  private let history: LogHistory?
   private let state = Mutex(State())
   private let wake = DispatchSemaphore(value: 0)
 
@@ -31,10 +32,13 @@ public final class LogKeeper: Sendable {
   ///   - name: what no other keeper of the database is called. Where there can be no other, one that is always the same lets
   ///     a server go on at once with what it held before it was killed.
   ///   - first: the log's first entry: the keys of its era.
+  ///   - history: what may keep the log from growing.
   public init(
-    store: any LogStore, identity: LogIdentity, name: [UInt8] = newName(), first: LogEntry, logger: Logger
+    store: any LogStore, identity: LogIdentity, name: [UInt8] = newName(), first: LogEntry, history: LogHistory? = nil,
+    logger: Logger
   ) {
     self.name = name
+    self.history = history
     self.store = store
     self.identity = identity
     self.first = first
@@ -104,6 +108,7 @@ public final class LogKeeper: Sendable {
   /// - Parameter work: what the step before left; nil at first, and after a failure.
   /// - Returns: whether there may be more.
   package func step(_ work: inout Work?) throws -> Bool {
+    guard history?.failure == nil else { return false }
     let (queued, hasMore) = try store.queuedEntries()
     if let work, queued.isEmpty, work.signedSize == work.tiler.size { return false }
     guard try store.holdLog(of: identity.era, by: name, for: Self.holding) else {
@@ -124,10 +129,9 @@ public final class LogKeeper: Sendable {
     }
     // What is signed is durable: another root for this size is not possible any more.
     if current.signedSize < current.tiler.size {
-      let checkpoint = Checkpoint(origin: identity.origin, size: current.tiler.size, root: try current.tiler.root())
-      let note = SignedNote(text: checkpoint.text, signatures: [identity.signer.sign(checkpoint.text)])
-      try store.keep(checkpoint: note.description, ofSize: checkpoint.size, era: identity.era)
-      current.signedSize = checkpoint.size
+      let checkpoint = try identity.checkpoint(of: current.tiler)
+      try store.keep(checkpoint: checkpoint.description, ofSize: current.tiler.size, era: identity.era)
+      current.signedSize = current.tiler.size
     }
     state.withLock { $0.size = current.signedSize }
     work = current
@@ -138,5 +142,13 @@ public final class LogKeeper: Sendable {
   private func resume() throws -> Work {
     guard let log = try store.log(of: identity.era) else { throw StoreFailure("the log was not begun") }
     return Work(tiler: LogTiler(log), signedSize: log.signedSize)
+  }
+
+  /// Signs what the log of an earlier era has beyond its last checkpoint: a copy of a database may be of a moment between
+  /// growing and signing.
+  public static func finish(_ identity: LogIdentity, in store: any LogStore) throws {
+    guard let log = try store.log(of: identity.era), log.signedSize < log.size else { return }
+    let checkpoint = try identity.checkpoint(of: LogTiler(log))
+    try store.keep(checkpoint: checkpoint.description, ofSize: log.size, era: identity.era)
   }
 }

@@ -8,6 +8,7 @@ import Synchronization
 public final class MerklePublisher: Sendable {
   private let store: any TransparencyStore
   private let signer: RootSigner
+  private let history: LogHistory?
   private let logger: Logger
   private let clock: @Sendable () -> Milliseconds
   private let sleep: @Sendable (Duration) async throws -> Void
@@ -27,15 +28,17 @@ public final class MerklePublisher: Sendable {
   private static let longestSleep = Duration.seconds(15)
 
   /// - Parameters:
+  ///   - history: what may keep days from being published.
   ///   - clock: the time; replaced in tests.
   ///   - sleep: waits for so long, or throws when it is cancelled; replaced in tests.
   public init(
-    store: any TransparencyStore, signer: RootSigner, logger: Logger,
+    store: any TransparencyStore, signer: RootSigner, history: LogHistory? = nil, logger: Logger,
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) },
     sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
   ) {
     self.store = store
     self.signer = signer
+    self.history = history
     self.logger = logger
     self.clock = clock
     self.sleep = sleep
@@ -98,7 +101,7 @@ public final class MerklePublisher: Sendable {
   /// - Returns: how long it may be until there is something to do.
   /// - Throws: ``StoreFailure``, `CancellationError`.
   func publishDue() throws -> Duration {
-    while let day = try nextDay() {
+    while history?.failure == nil, let day = try nextDay() {
       let left = day.end - clock()
       guard left <= 0 else { return min(.milliseconds(left), Self.longestSleep) }
       do {

@@ -9,11 +9,13 @@ struct EraCommand: AsyncParsableCommand {
 
   struct Begin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "From the next start on, draw from server seeds that nobody can know.",
+      abstract: "Use nothing again that was drawn or told in lost time.",
       discussion: """
-        After a restore from a backup, seeds that were revealed in the lost time would be used again. In a new era, every \
-        new chain and every rotated chain has a seed that was never used. Stop all servers first: a running server stays \
-        in the era that it was started in.
+        After a restore from a backup, what was drawn in the lost time would be drawn again. In a new era every chain \
+        continues with a server seed that was never used, its coordinates and all short ids are new, open commitments \
+        have expired, and the continuous log is another. Stop all servers first; then start them again.
+
+        With the embedded database, `fairdraw restore` does this and more.
         """)
 
     @Option(help: ArgumentHelp("The reason, shown by `fairdraw era list`: one line.", valueName: "text"))
@@ -28,8 +30,11 @@ struct EraCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-      let era = try await administering(storage) { try await $0.beginEra(reason: reason) }
-      print("Era \(era.number) has begun. Rotate the chains that were in use before anything is drawn from them.")
+      let folder = try storage.fileFolder()
+      let era = try await administering(storage) { store in
+        try await store.beginEra(reason: reason, after: try LogHistory.newestEra(of: store, in: folder) ?? 0)
+      }
+      print("Era \(era.number) has begun. Start the servers again.")
     }
   }
 

@@ -26,7 +26,7 @@ struct Fairdraw: AsyncParsableCommand {
     subcommands: [
       Serve.self, AccountCommand.self, KeyCommand.self, ChainCommand.self, OutcomesCommand.self, WebhookCommand.self,
       VerifyCommand.self, MerkleCommand.self, AuditCommand.self, WitnessCommand.self, MigrateCommand.self,
-      EraCommand.self,
+      BackupCommand.self, RestoreCommand.self, EraCommand.self,
     ])
 }
 

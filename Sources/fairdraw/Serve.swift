@@ -145,21 +145,22 @@ struct Serve: AsyncParsableCommand {
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
       renderer: EventRenderer(shortIDs: shortIDs), logger: Logger(label: "webhooks"))
+    let history = try Self.history(of: store, in: storage.fileFolder(), logger)
     let writer = LedgerWriter(
-      store: store, decider: decider, onTrouble: { Logger(label: "store").warning("\($0)") },
+      store: store, decider: decider, history: history, onTrouble: { Logger(label: "store").warning("\($0)") },
       onDeliveries: { worker.notify() })
     let gate = LedgerGate(writer: writer)
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey, seeds: store.seeds)
     let signer = try RootSigner(masterKey: masterKey)
-    let publisher = MerklePublisher(store: store, signer: signer, logger: Logger(label: "merkle"))
+    let publisher = MerklePublisher(store: store, signer: signer, history: history, logger: Logger(label: "merkle"))
     let website = try Website(
       store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url,
       dashboard: DashboardParts(
         accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
         allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
     let (keeper, transparencyLog) = try Self.continuousLog(
-      store, masterKey, rootKey: signer.publicKey, url: url, isOnlyServer: place.hasPrefix("sqlite:"))
+      store, masterKey, history, rootKey: signer.publicKey, url: url, isOnlyServer: place.hasPrefix("sqlite:"))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
       lifecycle: lifecycle, merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey),
@@ -197,17 +198,33 @@ struct Serve: AsyncParsableCommand {
     return false
   }
 
+  /// Finds out, before anything is drawn, whether the database has gone back.
+  private static func history(of store: any Store, in folder: URL, _ logger: Logger) throws -> LogHistory {
+    let history = try LogHistory(store: store, era: store.seeds.era, folder: folder)
+    do throws(StoreFailure) {
+      try history.check()
+    } catch {
+      logger.error("\(error)")
+    }
+    return history
+  }
+
   /// The log of the store's era: what keeps it, and what it is read from.
   ///
   /// - Parameter isOnlyServer: whether no other server can use the database, as with a file.
   private static func continuousLog(
-    _ store: any Store, _ masterKey: MasterKey, rootKey: [UInt8], url: String, isOnlyServer: Bool
+    _ store: any Store, _ masterKey: MasterKey, _ history: LogHistory, rootKey: [UInt8], url: String, isOnlyServer: Bool
   ) throws -> (LogKeeper, LogParts) {
     let era = store.seeds.era
+    for earlier in 0..<era where try history.failure == nil && store.log(of: earlier) != nil {
+      try LogKeeper.finish(
+        LogIdentity(masterKey: masterKey, store: store, era: earlier, publicURL: url), in: store)
+    }
     let identity = try LogIdentity(masterKey: masterKey, store: store, era: era, publicURL: url)
     let keeper = LogKeeper(
       store: store, identity: identity, name: isOnlyServer ? Array("the server".utf8) : LogKeeper.newName(),
-      first: .keys(era: UInt64(era), vrf: store.seeds.publicKey.bytes, daily: rootKey), logger: Logger(label: "log"))
+      first: .keys(era: UInt64(era), vrf: store.seeds.publicKey.bytes, daily: rootKey), history: history,
+      logger: Logger(label: "log"))
     return (keeper, LogParts(store: store, era: era, key: identity.verifierKey, size: { keeper.size }))
   }
 

@@ -40,11 +40,7 @@ struct StorageOptions: ParsableArguments {
     store: any Store, masterKey: MasterKey, place: String
   ) {
     let database = try databaseSetting()
-    let folder =
-      switch database {
-      case .sqlite(let path): path.deletingLastPathComponent()
-      case .postgres: self.folder()
-      }
+    let folder = try fileFolder()
     try Self.make(folder)
     return try FolderLock.holding(folder) {
       switch database {
@@ -132,8 +128,8 @@ struct StorageOptions: ParsableArguments {
   /// The master key: the one in the file that was named, else in `folder`.
   ///
   /// - Parameter mayMake: throws if a new key must not be made; asked when there is none.
-  private func masterKey(
-    in folder: URL, _ warn: (String) -> Void, mayMake: (_ keyFile: URL) throws -> Void
+  func masterKey(
+    in folder: URL, _ warn: (String) -> Void = { _ in }, mayMake: (_ keyFile: URL) throws -> Void
   ) throws -> (key: MasterKey, file: URL) {
     let file = namedKeyFile ?? folder.appendingPathComponent("master.key")
     if namedKeyFile == nil, !FileManager.default.fileExists(atPath: file.path) {
@@ -170,6 +166,24 @@ struct StorageOptions: ParsableArguments {
       throw ValidationError("--database (FAIRDRAW_DATABASE) must be sqlite:PATH or postgres://….")
     }
     return .sqlite(URL(fileURLWithPath: String(url.dropFirst("sqlite:".count))))
+  }
+
+  /// Where the files beside the database are: in its own folder, or with PostgreSQL in the data folder.
+  func fileFolder() throws -> URL {
+    switch try databaseSetting() {
+    case .sqlite(let path): path.deletingLastPathComponent()
+    case .postgres: folder()
+    }
+  }
+
+  /// The file of the embedded database.
+  ///
+  /// - Parameter advice: what to do with PostgreSQL instead.
+  func embeddedFile(advice: String) throws -> URL {
+    guard case .sqlite(let path) = try databaseSetting() else {
+      throw CommandFailure("this command is for the embedded database; with PostgreSQL, \(advice)")
+    }
+    return path
   }
 
   private func folder() -> URL {

@@ -69,10 +69,7 @@ struct WitnessFolder {
     }
     close(descriptor)
     guard rename(draft, file.path) == 0 else { throw Self.failure("\(draft) cannot be renamed") }
-    let parent = open(folder.path, O_RDONLY | O_CLOEXEC)
-    guard parent >= 0 else { throw Self.failure("the folder \(folder.path) cannot be opened") }
-    defer { close(parent) }
-    guard fsync(parent) == 0 else { throw Self.failure("the folder \(folder.path) cannot be synced") }
+    try syncFile(folder)
   }
 
   private static let suffix = ".checkpoint"

@@ -92,6 +92,46 @@ extension StoreConformance {
       #expect(try test.logStore.queuedEntries().hasMore == false)
     },
 
+    StoreCheck("the log's history is read as it was") { test in
+      let store = test.logStore
+      let installation = try store.installation()
+      #expect(installation.count == 16)
+      var roots: [Int: MerkleHash] = [:]
+      for count in [0, 5, 300, 255, 600] {
+        if count > 0 { try test.settle((0..<count).map { draw(test.alice, "\($0 % 20)") }) }
+        try test.keepLog()
+        let checkpoint = try #require(try store.history(of: 0, rootAt: 0).checkpoint)
+        roots[checkpoint.size] = try test.root(in: checkpoint)
+        for (size, root) in roots { #expect(try store.history(of: 0, rootAt: size).root == root) }
+        #expect(try store.history(of: 0, rootAt: checkpoint.size + 1).root == nil)
+      }
+      #expect(try store.history(of: 0, rootAt: 0).newestEra == 0 && store.history(of: 7, rootAt: 0).checkpoint == nil)
+      _ = try await test.accounts.beginEra(reason: "again", after: 0)
+      #expect(try store.history(of: 0, rootAt: 0).newestEra == 1)
+      try await test.reopen()
+      #expect(try test.logStore.installation() == installation)
+    },
+
+    StoreCheck("what an earlier era's log has beyond its last checkpoint is signed") { test in
+      try test.settle(draw(test.alice), draw(test.alice))
+      let identity = try test.identity
+      let queued = try test.logStore.queuedEntries().groups
+      var tiler = LogTiler(try #require(try test.logStore.log(of: 0)))
+      for group in queued { try group.entries.forEachEntry { tiler.append($0, drawn: group.drawn) } }
+      let (tiles, bundles) = tiler.take()
+      #expect(try test.logStore.holdLog(of: 0, by: [1], for: 1_000))
+      #expect(
+        try test.logStore.grow(
+          LogGrowth(
+            era: 0, keeper: [1], from: 0, to: tiler.size, tiles: tiles, bundles: bundles, queued: queued.map(\.id))))
+      #expect(try await test.logStore.checkpoint(of: 0) == nil)
+      for _ in 0..<2 {
+        try LogKeeper.finish(identity, in: test.logStore)
+        let checkpoint = try #require(try await test.logStore.checkpoint(of: 0))
+        #expect(try checkpoint.size == 2 && test.root(in: checkpoint) == tiler.root())
+      }
+    },
+
     StoreCheck("one keeper holds the log at a time") { test in
       let store = test.logStore
       #expect(try store.beginLog(of: 0, origin: "first") == "first")
@@ -229,7 +269,7 @@ extension StoreUnderTest {
     .keys(era: 0, vrf: Self.seeds.publicKey.bytes, daily: Array(repeating: 7, count: 32))
   }
 
-  private var identity: LogIdentity {
+  fileprivate var identity: LogIdentity {
     get throws {
       try LogIdentity(masterKey: Self.masterKey, store: logStore, era: 0, publicURL: "https://draw.example")
     }

@@ -125,14 +125,14 @@ def tile_path(level, number, width=WIDTH):
 
 
 class Log:
-  """The log of era 0 as a server shows it."""
+  """The log of an era as a server shows it."""
 
-  def __init__(self, server):
+  def __init__(self, server, era=0):
     self.server = server
     self.keys = server.get("/api/keys").json()
     self.key = VerifierKey.parse(self.keys["log"]["vkey"])
     assert self.keys["log"]["origin"] == self.key.name
-    self.prefix = "/log/0"
+    self.prefix = f"/log/{era}"
     assert self.keys["log"]["prefix"].endswith(self.prefix)
 
   def note(self):

@@ -140,7 +140,8 @@ def outcomes_of(response):
 class Load:
   """Clients that draw under idempotency keys until they are told to stop, and keep what they were answered."""
 
-  def __init__(self, servers, keys, clients=32, seed=0):
+  def __init__(self, servers, keys, clients=32, seed=0, name=""):
+    self.name = name  # that its idempotency keys begin with
     self.servers = servers
     self.keys = keys
     self.clients = clients
@@ -171,7 +172,7 @@ class Load:
       while not self.stopping.is_set():
         count += 1
         key = rng.choice(self.keys)
-        claim = f"{number}-{count}"
+        claim = f"{self.name}{number}-{count}"
         if rng.random() < 0.2:
           draws = [{"endpoint": "ints", "params": {"clientSeed": f"seed-{rng.randrange(12)}", "max": 10**9}}
                    for _ in range(rng.randint(1, 8))]

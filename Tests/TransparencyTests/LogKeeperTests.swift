@@ -66,6 +66,12 @@ private final class FaultyLogStore: LogStore {
     }
   }
 
+  func installation() throws(StoreFailure) -> [UInt8] { Array(repeating: 5, count: 16) }
+
+  func history(
+    of era: Int64, rootAt size: Int
+  ) throws(StoreFailure) -> (newestEra: Int64, checkpoint: LogCheckpoint?, root: MerkleHash?) { (0, nil, nil) }
+
   func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool) {
     try call { (Array($0.queue.prefix(3)), $0.queue.count > 3) }
   }

@@ -130,6 +130,9 @@ public struct LedgerGate: Sendable {
     }
   }
 
+  /// Whether nothing is recorded until the server's operator acts.
+  package var isStopped: Bool { writer.stopped != nil }
+
   /// Takes account of something that an account has stored besides what it draws.
   ///
   /// - Throws: a 429 if there was too much of that lately.

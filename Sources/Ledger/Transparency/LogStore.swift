@@ -26,6 +26,16 @@ public protocol LogStore: Sendable {
   /// - Returns: whether it is held; not while another keeper holds it.
   func holdLog(of era: Int64, by keeper: [UInt8], for time: Milliseconds) throws(StoreFailure) -> Bool
 
+  /// What tells this installation's database from all others, copies of it excepted: 16 bytes that were drawn at random
+  /// when they were first asked for.
+  func installation() throws(StoreFailure) -> [UInt8]
+
+  /// The newest era, the newest checkpoint of an era's log, and the root that its first `size` entries have; nil if there
+  /// are fewer.
+  func history(
+    of era: Int64, rootAt size: Int
+  ) throws(StoreFailure) -> (newestEra: Int64, checkpoint: LogCheckpoint?, root: MerkleHash?)
+
   /// How far the log of an era has come; nil if it was not begun.
   func log(of era: Int64) throws(StoreFailure) -> LogState?
 

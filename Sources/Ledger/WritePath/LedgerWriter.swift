@@ -40,6 +40,7 @@ public final class LedgerWriter: Sendable {
   private let stopHousekeeping = DispatchSemaphore(value: 0)
   private let statistics = Mutex(Statistics())
   private let health: StoreHealth
+  private let history: LogHistory?
 
   private struct State {
     var queue: SubmissionQueue<Ticket>
@@ -65,10 +66,11 @@ public final class LedgerWriter: Sendable {
   }
 
   /// - Parameters:
+  ///   - history: what may keep everything from being recorded.
   ///   - onTrouble: told, for the log, what begins to ail the store, and when it is over.
   ///   - onDeliveries: called, on a writer's thread, when webhook events have become durable.
   public init(
-    store: any LedgerStore, decider: Decider, limits: Limits = Limits(),
+    store: any LedgerStore, decider: Decider, limits: Limits = Limits(), history: LogHistory? = nil,
     onTrouble: @escaping @Sendable (String) -> Void = { _ in },
     onDeliveries: @escaping @Sendable () -> Void = {}
   ) {
@@ -77,7 +79,8 @@ public final class LedgerWriter: Sendable {
     self.limits = limits
     self.onDeliveries = onDeliveries
     state = Mutex(State(queue: SubmissionQueue(limits: limits)))
-    health = StoreHealth(store: store, onTrouble: onTrouble)
+    self.history = history
+    health = StoreHealth(store: store, history: history, onTrouble: onTrouble)
     replays = ReplayCache(capacity: limits.replayCacheBytes)
     for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
@@ -107,6 +110,9 @@ public final class LedgerWriter: Sendable {
     report.store = health.report
     return report
   }
+
+  /// Why nothing is recorded until the operator acts; nil if there is no such reason.
+  public var stopped: StoreFailure? { history?.failure }
 
   /// What waits for a group.
   public var queued: (draws: Int, bytes: Int) { state.withLock { ($0.queue.draws, $0.queue.bytes) } }
@@ -231,6 +237,7 @@ public final class LedgerWriter: Sendable {
 
   /// Makes a group durable and answers it.
   private func store(_ tickets: [Ticket]) throws(StoreFailure) {
+    if let failure = history?.failure { throw failure }
     let group = tickets.map(\.submission)
     var entropy = SystemRandomNumberGenerator()
     var now: Milliseconds = 0

@@ -5,6 +5,8 @@ public struct StoreFailure: Error, Sendable, Equatable, CustomStringConvertible 
     case passing
     /// The whole store stays as it is until its operator acts: the disk is full, the file is gone.
     case permanent
+    /// The database has gone back to an earlier state: see ``LogHistory``. Nothing may be recorded.
+    case rolledBack
     /// What was asked for is damaged, and every retry finds it so. Everything else is served.
     case damaged
   }
@@ -21,7 +23,7 @@ public struct StoreFailure: Error, Sendable, Equatable, CustomStringConvertible 
   ) {
     self.description = description
     self.kind = kind
-    self.isOfWholeStore = isOfWholeStore || kind == .permanent
+    self.isOfWholeStore = isOfWholeStore || kind == .permanent || kind == .rolledBack
     self.mayBeStored = mayBeStored
   }
 
@@ -47,6 +49,12 @@ extension Refusal {
       self.init(
         503, "The server's storage has failed; its operator must repair it. Earlier responses are not affected.",
         code: "storage_failed", fault: failure)
+    case .rolledBack:
+      self.init(
+        503,
+        "The server's database has gone back to an earlier state. Nothing is drawn until its operator has begun a new era. "
+          + "Earlier responses are not affected.",
+        code: "log_rolled_back", fault: failure)
     case .damaged:
       self.init(
         500, "A stored record that this request needs is damaged. Only the server's operator can repair it.",

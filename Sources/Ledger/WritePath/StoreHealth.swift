@@ -26,11 +26,13 @@ public final class StoreHealth: Sendable {
   private static let tolerance: Milliseconds = 10_000
 
   private let store: any LedgerStore
+  private let history: LogHistory?
   private let onTrouble: @Sendable (String) -> Void
   private let state = Mutex(State())
 
-  init(store: any LedgerStore, onTrouble: @escaping @Sendable (String) -> Void) {
+  init(store: any LedgerStore, history: LogHistory?, onTrouble: @escaping @Sendable (String) -> Void) {
     self.store = store
+    self.history = history
     self.onTrouble = onTrouble
   }
 
@@ -62,7 +64,7 @@ public final class StoreHealth: Sendable {
       failure: ahead > Self.tolerance
         ? "recorded time is \(ahead / 1000) s ahead of this machine's clock; outcomes are dated by it until the clock has "
           + "caught up" : nil)
-    var failure: StoreFailure?
+    var failure = checkHistory()
     do throws(StoreFailure) {
       try store.checkPlace()
       if isSuspect || report.isFailing { try store.probe() }
@@ -75,6 +77,21 @@ public final class StoreHealth: Sendable {
       if failure != nil { $0.report.failedProbes += 1 }
     }
     note("store", failure: failure.map { "nothing can be stored: \($0.logged)" })
+  }
+
+  /// - Returns: why nothing may be recorded, if the database has gone back. That it cannot be read is found out elsewhere.
+  private func checkHistory() -> StoreFailure? {
+    var failure: StoreFailure?
+    do throws(StoreFailure) {
+      try history?.check()
+    } catch {
+      failure = error
+    }
+    let isRolledBack = failure?.kind == .rolledBack
+    note(
+      "history",
+      failure: isRolledBack ? nil : failure.map { "whether the database has gone back cannot be told: \($0.logged)" })
+    return isRolledBack ? failure : nil
   }
 
   /// Deletes what has expired, until nothing is left or `isOver`. A sweep that fails is tried again in a minute.

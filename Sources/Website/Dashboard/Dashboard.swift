@@ -117,7 +117,7 @@ struct Dashboard: Routes {
         "sections": Self.sections.map { address, name in
           ["address": address, "name": name, "current": address == section] as [String: Any]
         },
-        "page": layout.templates.render(template, values),
+        "page": layout.templates.render(template, values), "isStopped": parts.gate.isStopped,
       ])
     let html = layout.html(
       .init(
