@@ -42,15 +42,15 @@ extension Refusal {
     case .passing:
       self.init(
         503, "The database could not be used; retry, with the same Idempotency-Key if there was one.",
-        code: "unavailable", retryAfter: 1, fault: failure)
+        code: .unavailable, retryAfter: 1, fault: failure)
     case .permanent:
       self.init(
         503, "The server's storage has failed; its operator must repair it. Earlier responses are not affected.",
-        code: "storage_failed", fault: failure)
+        code: .storageFailed, fault: failure)
     case .damaged:
       self.init(
         500, "A stored record that this request needs is damaged. Only the server's operator can repair it.",
-        code: "damaged", fault: failure)
+        code: .damaged, fault: failure)
     }
   }
 }
