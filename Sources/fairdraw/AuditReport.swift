@@ -24,7 +24,8 @@ struct AuditReport {
 
   private func line(_ mark: String, _ name: String, _ text: String) throws {
     let padded = name.padding(toLength: max(12, name.count), withPad: " ", startingAt: 0)
-    try StandardOutput.print("\(mark)\(padded)  \(Terminal.printable(text))")
+    let lines = text.split(separator: "\n").map { Terminal.printable(String($0)) }
+    try StandardOutput.print("\(mark)\(padded)  \(lines.joined(separator: "\n       "))")
   }
 
   /// Prints the result, and exits as it says: 0 if all holds, 1 if something fails, 2 if something cannot be checked.
