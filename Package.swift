@@ -144,6 +144,7 @@ let package = Package(
         "API", "Website", "Webhooks", "Transparency", "Ledger", "SQLStore", "SQLiteStore", "PostgresStore", "Fairness",
         "JSON", "CMalloc",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),

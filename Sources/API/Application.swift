@@ -102,6 +102,7 @@ public func buildApplication(
       store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle,
       document: openAPIDocument(servedAt: configuration.publicURL)),
   ]
+  let problems = ProblemDetails(publicURL: parts.renderer.publicURL)
   let admission = Admission(
     keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
     proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
@@ -110,13 +111,16 @@ public func buildApplication(
     isSecure: configuration.publicURL?.hasPrefix("https:") == true)
   let root = RootResponder(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
-    admission: admission, completion: completion, memory: memory, errorPage: errorPage)
+    admission: admission, completion: completion, memory: memory, problems: problems,
+    errorPage: errorPage)
   let connections = Connections(
     limits: Connections.Limits(
       total: configuration.maximumConnections, perAddress: configuration.maximumConnectionsPerAddress),
     unlimited: configuration.trustedProxies)
   var settings = ConnectionSettings(connections: connections, limits: configuration.connectionLimits)
-  settings.service = LedgerService(routes: ledgerRoutes, admission: admission, gate: gate, completion: completion)
+  settings.service = LedgerService(
+    routes: ledgerRoutes, admission: admission, gate: gate, completion: completion,
+    problems: problems)
   parts.metrics.show("fairdraw_connections_open", "Connections that are open.") { connections.count }
   parts.metrics.show("fairdraw_connections_turned_away", "Connections that found no place.") { connections.turnedAway }
   parts.metrics.show("fairdraw_unread_answer_bytes", "Bytes of large answers that wait to be read.") {

@@ -61,6 +61,15 @@ extension Dialect {
     """
   }
 
+  /// What ``RecordedOutcome/init(row:)`` reads besides: what has become of the server seed of an outcome.
+  var revealedSeedColumns: SQLStatement {
+    """
+    r.server_seed, r.server_hash AS revealed_hash, r.cursor AS revealed_cursor, r.nonce AS revealed_nonce, r.revealed,
+      r.era, c.owner_id, c.era AS next_era, c.epoch AS next_epoch, c.server_hash AS next_hash, c.cursor AS next_cursor,
+      c.nonce AS next_nonce
+    """
+  }
+
   /// What ``LogLeaf/init(row:)`` reads.
   package var leafColumns: SQLStatement { "o.id, c.client_seed, o.cursor, o.nonce, o.created, \(serverHash)" }
 

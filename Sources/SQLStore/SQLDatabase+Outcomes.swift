@@ -102,10 +102,7 @@ extension SQLDatabase {
       let dialect = connection.dialect
       let live = try connection.row(
         """
-        SELECT o.id AS outcome_id, \(dialect.outcomeColumns), r.server_seed, r.server_hash AS revealed_hash,
-          r.cursor AS revealed_cursor, r.nonce AS revealed_nonce, r.revealed, r.era, c.owner_id,
-          c.era AS next_era, c.epoch AS next_epoch, c.server_hash AS next_hash, c.cursor AS next_cursor,
-          c.nonce AS next_nonce
+        SELECT o.id AS outcome_id, \(dialect.outcomeColumns), \(dialect.revealedSeedColumns)
         FROM outcomes o LEFT JOIN \(dialect.chainOfOutcome) LEFT JOIN revealed_seeds r ON \(dialect.isSeedOfOutcome)
         WHERE o.id = \(id)
         """)
@@ -310,19 +307,21 @@ extension RevealedCommitment {
 }
 
 extension RecordedOutcome {
-  /// From the row of a live outcome with the columns of its revealed seed.
-  fileprivate init(row: SQLRow, _ seeds: ChainSeeds) throws {
+  /// From the row of a live outcome with ``Dialect/revealedSeedColumns``.
+  ///
+  /// - Parameter seeds: to tell of the chain's next draw; nil leaves that out.
+  init(row: SQLRow, _ seeds: ChainSeeds? = nil) throws {
     let outcome = try Outcome(row: row, mode: .live)
     let owner = ChainOwner(try row.integer("owner_id"))
     let next =
       try owner.isNobody
       ? nil
-      : seeds.nextDraw(
+      : seeds?.nextDraw(
         of: ChainKey(owner: owner, clientSeed: outcome.clientSeed), era: row.integer("next_era"),
         epoch: row.count("next_epoch"), serverHash: ServerHash(bytes: row.bytes("next_hash")),
         cursor: row.integer("next_cursor"), nonce: row.integer("next_nonce"))
     guard let seed = try row.optionalBytes("server_seed") else {
-      self.init(outcome: outcome, state: .inUse(outcome.serverHash), next: next)
+      self.init(outcome: outcome, state: .inUse(outcome.serverHash), next: next, owner: owner)
       return
     }
     let revealed = RevealedSeed(
@@ -330,6 +329,6 @@ extension RecordedOutcome {
       epoch: outcome.epoch, seed: try ServerSeed(hex: seed),
       hash: try ServerHash(bytes: row.bytes("revealed_hash")), cursor: try row.integer("revealed_cursor"),
       nonce: try row.integer("revealed_nonce"), revealed: try row.integer("revealed"))
-    self.init(outcome: outcome, state: .revealed(revealed), next: next)
+    self.init(outcome: outcome, state: .revealed(revealed), next: next, owner: owner)
   }
 }

@@ -3,7 +3,7 @@ import Ledger
 
 /// The right edge of a log: what is needed to go on with it, and the tiles and bundles that fill up on the way.
 package struct LogTiler {
-  private(set) var size: Int
+  package private(set) var size: Int
   /// The hashes of the tile being filled at each of the levels 0, 8, 16, …
   private var filling: [[UInt8]]
   private var bundle: LogBundle

@@ -79,7 +79,7 @@ public struct Website: Routes {
   // MARK: Files
 
   @Sendable private func asset(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    guard let name = context.captures["name"], let asset = Assets.files[String(name)] else { throw Self.nothingHere }
+    guard let name = context.captures["name"], let asset = Assets.files[String(name)] else { throw Refusal.nothingHere }
     // A page of another release, from another server or an old tab, gets today's file, but not for good.
     let isCurrent = context.captures["hash"].map { $0 == assets.hash } == true
     return PageResponses.response(
@@ -185,7 +185,6 @@ public struct Website: Routes {
     return (record, reservation)
   }
 
-  private static let nothingHere = Refusal(404, "There is nothing at this address.")
   private static let noSuchDraw = Refusal(
     404, "No draw has this short id. A short id is ten letters and digits, and capital letters matter.")
 

@@ -29,9 +29,9 @@ struct BackupCommand: AsyncParsableCommand {
     do {
       try removeIfThere(draft)
       try copyLedger(database, to: draft, checks: false, "copying")
-      try syncFile(draft)
+      try DurableFile.sync(draft)
       try FileManager.default.moveItem(at: draft, to: copy)
-      try syncFile(copy.deletingLastPathComponent())
+      try DurableFile.sync(copy.deletingLastPathComponent())
     } catch let failure as CommandFailure {
       throw failure
     } catch {

@@ -75,6 +75,6 @@ enum Main {
 
   private static func fail(_ failure: CommandFailure) -> Never {
     print("fairdraw: \(failure)", to: &Terminal.error)
-    exit(1)
+    exit(failure.status)
   }
 }

@@ -1,18 +1,29 @@
+import AsyncHTTPClient
 import Foundation
 import JSON
-import Synchronization
-
-#if canImport(FoundationNetworking)
-  import FoundationNetworking
-#endif
+import NIOCore
+import NIOPosix
+import Webhooks
 
 /// GET requests to one server, for commands that ask it something.
 struct HTTPFetch: Sendable {
   private let base: String
+  private let failureStatus: Int32
 
-  /// - Parameter base: its address, with or without a slash at its end.
-  init(base: String) {
+  /// Lives as long as the process.
+  private static let client = {
+    var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(10), read: .seconds(60)))
+    configuration.connectionPool.retryConnectionEstablishment = false
+    return HTTPClient(
+      eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+  }()
+
+  /// - Parameters:
+  ///   - base: its address, with or without a slash at its end.
+  ///   - failureStatus: the exit status of a command that gets no answer.
+  init(base: String, failureStatus: Int32 = 1) {
     self.base = base.hasSuffix("/") ? String(base.dropLast()) : base
+    self.failureStatus = failureStatus
   }
 
   struct Answer: Sendable {
@@ -30,86 +41,44 @@ struct HTTPFetch: Sendable {
 
   /// - Throws: ``CommandFailure`` if there is no answer.
   func get(_ path: String) async throws -> Answer {
-    let collected = Mutex<[UInt8]>([])
-    let status = try await transfer(path) { piece in
-      try collected.withLock {
-        $0 += piece
-        guard $0.count <= 1 << 20 else { throw CommandFailure("\(base)\(path) answered more than a mebibyte") }
-      }
+    let response = try await request(path)
+    do {
+      let body = try await response.body.collect(upTo: 1 << 20)
+      return Answer(status: Int(response.status.code), body: Array(body.readableBytesView))
+    } catch is NIOTooManyBytesError {
+      throw failure("\(base)\(path) answered more than a mebibyte")
+    } catch {
+      throw noAnswer(path, error)
     }
-    return Answer(status: status, body: collected.withLock { $0 })
   }
 
   /// Hands an answer's body over piece by piece.
   ///
   /// - Throws: ``CommandFailure`` for no answer, or one that is not a success; what `body` throws.
-  func stream(_ path: String, _ body: @escaping @Sendable (Data) throws -> Void) async throws {
-    let status = try await transfer(path, onlySuccess: true, body)
-    guard status == 200 else { throw CommandFailure("\(base)\(path) answered \(status)") }
-  }
-
-  private func transfer(
-    _ path: String, onlySuccess: Bool = false, _ body: @escaping @Sendable (Data) throws -> Void
-  ) async throws -> Int {
-    guard let url = URL(string: base + path) else { throw CommandFailure("\(base) is no address") }
-    return try await withCheckedThrowingContinuation { continuation in
-      let transfer = Transfer(url: url, onlySuccess: onlySuccess, body: body, continuation: continuation)
-      let session = URLSession(configuration: .ephemeral, delegate: transfer, delegateQueue: nil)
-      session.dataTask(with: url).resume()
-      session.finishTasksAndInvalidate()
+  func stream(_ path: String, _ body: (ByteBufferView) throws -> Void) async throws {
+    let response = try await request(path)
+    guard response.status == .ok else { throw failure("\(base)\(path) answered \(response.status.code)") }
+    var pieces = response.body.makeAsyncIterator()
+    while true {
+      let piece: ByteBuffer?
+      do { piece = try await pieces.next() } catch { throw noAnswer(path, error) }
+      guard let piece else { return }
+      try body(piece.readableBytesView)
     }
   }
-}
 
-/// One transfer: passes the pieces on and says how it ended, once.
-private final class Transfer: NSObject, URLSessionDataDelegate, Sendable {
-  private let url: URL
-  private let onlySuccess: Bool
-  private let body: @Sendable (Data) throws -> Void
-  private let state: Mutex<State>
-
-  private struct State {
-    var continuation: CheckedContinuation<Int, any Error>?
-    var status = 0
-  }
-
-  init(
-    url: URL, onlySuccess: Bool, body: @escaping @Sendable (Data) throws -> Void,
-    continuation: CheckedContinuation<Int, any Error>
-  ) {
-    self.url = url
-    self.onlySuccess = onlySuccess
-    self.body = body
-    state = Mutex(State(continuation: continuation))
-  }
-
-  func urlSession(
-    _ session: URLSession, dataTask: URLSessionDataTask, didReceive response: URLResponse,
-    completionHandler: @escaping (URLSession.ResponseDisposition) -> Void
-  ) {
-    state.withLock { $0.status = (response as? HTTPURLResponse)?.statusCode ?? 0 }
-    completionHandler(.allow)
-  }
-
-  func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
-    guard !onlySuccess || state.withLock({ $0.status == 200 && $0.continuation != nil }) else { return }
+  private func request(_ path: String) async throws(CommandFailure) -> HTTPClientResponse {
     do {
-      try body(data)
+      return try await Self.client.execute(HTTPClientRequest(url: base + path), deadline: .now() + .seconds(60))
     } catch {
-      finish(.failure(error))
-      dataTask.cancel()
+      throw noAnswer(path, error)
     }
   }
 
-  func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
-    if let error {
-      finish(.failure(CommandFailure("\(url.absoluteString) did not answer to the end: \(reason(for: error))")))
-    } else {
-      finish(.success(state.withLock { $0.status }))
-    }
-  }
+  private func failure(_ text: String) -> CommandFailure { CommandFailure(text, status: failureStatus) }
 
-  private func finish(_ result: Result<Int, any Error>) {
-    state.withLock { $0.continuation.take() }?.resume(with: result)
+  private func noAnswer(_ path: String, _ error: any Error) -> CommandFailure {
+    failure(
+      "\(base)\(path) did not answer to the end: \(DeliveryFailure(error, host: URL(string: base)?.host ?? base))")
   }
 }

@@ -16,6 +16,45 @@ enum InputFile {
     }
     return bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
   }
+
+  /// The longest line that is read, in bytes.
+  static let longestLine = 64 << 20
+
+  /// Hands over the file's lines, or standard input's for `-`, one at a time, without their line breaks.
+  ///
+  /// - Throws: ``CommandFailure``, and what `body` throws.
+  static func forEachLine(of path: String, _ body: ([UInt8]) throws -> Void) throws {
+    let file: FileHandle
+    do {
+      file = path == "-" ? .standardInput : try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+    } catch {
+      throw CommandFailure("\(path) cannot be read: \(reason(for: error))")
+    }
+    defer { if path != "-" { try? file.close() } }
+    var rest: [UInt8] = []
+    var isFirst = true
+    func line(_ bytes: [UInt8]) throws {
+      defer { isFirst = false }
+      try body(isFirst && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes)
+    }
+    while true {
+      let piece: Data
+      do { piece = try file.read(upToCount: 1 << 18) ?? Data() } catch {
+        throw CommandFailure("\(path) cannot be read: \(reason(for: error))")
+      }
+      if piece.isEmpty { break }
+      var parts = piece.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)[...]
+      rest.append(contentsOf: parts.removeFirst())
+      for part in parts {
+        try line(rest)
+        rest = Array(part)
+      }
+      guard rest.count <= longestLine else {
+        throw CommandFailure("\(path) has a line of more than \(longestLine >> 20) MiB")
+      }
+    }
+    if !rest.isEmpty { try line(rest) }
+  }
 }
 
 /// Why something failed, in words for people: what the system says where a library wraps that in its own types.

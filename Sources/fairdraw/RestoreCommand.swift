@@ -88,7 +88,7 @@ struct RestoreCommand: AsyncParsableCommand {
       reason: statedReason, after: max(known, try LogHistory.newestEra(of: store, in: folder) ?? 0))
     try store.finish()
     for suffix in ["-wal", "-shm"] { try removeIfThere(URL(fileURLWithPath: draft.path + suffix)) }
-    try syncFile(draft)
+    try DurableFile.sync(draft)
     return era
   }
 
@@ -105,7 +105,7 @@ struct RestoreCommand: AsyncParsableCommand {
       isThere = true
     }
     try manager.moveItem(at: draft, to: database)
-    try syncFile(database.deletingLastPathComponent())
+    try DurableFile.sync(database.deletingLastPathComponent())
     return isThere ? aside : nil
   }
 

@@ -5,7 +5,7 @@ import PostgresStore
 import SQLiteStore
 
 /// All that a database does.
-typealias Store = LedgerStore & AccountStore & DeliveryStore & TransparencyStore & LogStore
+typealias Store = LedgerStore & AccountStore & DeliveryStore & TransparencyStore & LogStore & AuditStore
 
 /// Where the data is: the options every command has.
 struct StorageOptions: ParsableArguments {
@@ -204,8 +204,13 @@ struct StorageOptions: ParsableArguments {
   }
 }
 
-/// A command that could not do what it was asked: one sentence on standard error, exit status 1.
+/// A command that could not do what it was asked: one sentence on standard error, and its exit status.
 struct CommandFailure: Error, CustomStringConvertible {
   let description: String
-  init(_ description: String) { self.description = description }
+  let status: Int32
+
+  init(_ description: String, status: Int32 = 1) {
+    self.description = description
+    self.status = status
+  }
 }

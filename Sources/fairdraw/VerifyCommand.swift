@@ -235,21 +235,28 @@ struct VerifyCommand: AsyncParsableCommand {
   /// The proof's file, and whom to believe.
   private func readLogProof() throws -> (file: [UInt8], policy: LogPolicy)? {
     guard let proof else { return nil }
+    return (try InputFile.read(proof), try Self.policy(key: key, file: policy))
+  }
+
+  /// Whom to believe: the log of a key, or those of a policy's file.
+  ///
+  /// - Parameter key: the one log that is believed; nil for the policy's.
+  static func policy(key: LogVerifierKey?, file: String?) throws -> LogPolicy {
     var rules = key.map { LogPolicy(log: $0) }
-    if let policy {
-      let file = try InputFile.read(policy)
+    if let file {
+      let bytes = try InputFile.read(file)
       let read: LogPolicy
       do throws(LogPolicy.Failure) {
-        read = try LogPolicy(bytes: file)
+        read = try LogPolicy(bytes: bytes)
       } catch {
-        throw CommandFailure("\(policy) is no policy: \(error)")
+        throw CommandFailure("\(file) is no policy: \(error)")
       }
       rules = key.map { read.trusting($0) } ?? read
     }
     guard let rules, !rules.logs.isEmpty else {
-      throw CommandFailure("\(policy ?? "the policy") names no log, so give its --key")
+      throw CommandFailure("\(file ?? "the policy") names no log, so give its --key")
     }
-    return (try InputFile.read(proof), rules)
+    return rules
   }
 
   // MARK: Writing

@@ -57,19 +57,7 @@ struct WitnessFolder {
 
   /// Keeps a checkpoint as the last of its origin. When it returns, the disk has it.
   func keep(_ checkpoint: Checkpoint) throws(CommandFailure) {
-    let file = file(of: checkpoint.origin)
-    let draft = file.path + ".new"
-    let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Self.failure("\(draft) cannot be created") }
-    let text = Array(checkpoint.text.utf8)
-    let written = write(descriptor, text, text.count) == text.count && fsync(descriptor) == 0
-    guard written else {
-      defer { close(descriptor) }
-      throw Self.failure("\(draft) cannot be written")
-    }
-    close(descriptor)
-    guard rename(draft, file.path) == 0 else { throw Self.failure("\(draft) cannot be renamed") }
-    try syncFile(folder)
+    try DurableFile.write(Array(checkpoint.text.utf8), to: file(of: checkpoint.origin).path)
   }
 
   private static let suffix = ".checkpoint"

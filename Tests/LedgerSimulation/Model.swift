@@ -39,7 +39,7 @@ struct Model {
     case drawn, rehearsed, replayed, conflict, quotaRefused, quotaRefusedInBatch, revoked, expired, told
     case noChain, seeded, moved, fullBatch, rotated, nothingToRotate, drawnAfterRotation, committed, revealed
     case revealedInTestMode, unknownCommitment, foreignCommitment, usedCommitment, expiredCommitment
-    case quotaRefusedReveal, damaged, damagedInBatch
+    case quotaRefusedReveal, damaged, damagedInBatch, allDrawn, aborted, abortedAtQuota, abortedByDamage
     // What the simulation sees to.
     case midnight, setBack, sameGroupTwice, lost, slow, reopened, swept
   }
@@ -117,7 +117,18 @@ struct Model {
     case .draw(let request):
       let outcome = try draw(request, caller, now)
       return Answer(body: outcome.json, shortID: outcome.shortID)
-    case .batch(let entries): return try batch(entries, caller, now)
+    case .batch(let entries, let isAtomic):
+      let before = self
+      let (answer, failures) = try batch(entries, caller, now)
+      guard isAtomic else { return answer }
+      guard failures.contains(where: { $0 != nil }) else {
+        seen.insert(.allDrawn)
+        return answer
+      }
+      let seen = seen
+      self = before
+      self.seen = seen
+      return try aborted(entries, failures)
     case .seed(let clientSeed):
       seen.insert(.seeded)
       guard caller.mode == .live else {
@@ -141,29 +152,53 @@ struct Model {
     case .rotate(let clientSeed): return try rotate(clientSeed, caller, now)
     case .commit: return try commit(caller, now, heard)
     case .reveal(let id, let request): return try reveal(id, request, caller, now, heard)
-    case .refuse(let refusal): throw Refused(refusal.status, refusal.error)
+    case .refuse(let refusal): throw Refused(refusal)
     }
   }
 
-  private mutating func batch(_ entries: [BatchEntry], _ caller: Caller, _ now: Milliseconds) throws -> Answer {
+  private mutating func batch(
+    _ entries: [BatchEntry], _ caller: Caller, _ now: Milliseconds
+  ) throws -> (Answer, failures: [Refused?]) {
     if entries.count == 50 { seen.insert(.fullBatch) }
     var results: [String] = []
+    var failures: [Refused?] = []
     for entry in entries {
       do {
         switch entry {
-        case .draw(let request):
-          results.append("{\"ok\":true,\"outcome\":\(try draw(request, caller, now).json)}")
-        case .refused(let error):
+        case .draw(let request, _):
+          results.append("{\"ok\":true,\(id(entry))\"outcome\":\(try draw(request, caller, now).json)}")
+          failures.append(nil)
+        case .refused(let refusal, _):
           try checkQuota(caller, now)
-          throw Refused(400, error)
+          throw Refused(refusal)
         }
       } catch let refused as Refused {
         if refused.status == 429 { seen.insert(.quotaRefusedInBatch) }
         if refused.isFault { seen.insert(.damagedInBatch) }
-        results.append("{\"ok\":false,\(refused.members)}")
+        results.append("{\"ok\":false,\(id(entry))\(refused.members)}")
+        failures.append(refused)
       }
     }
+    return (Answer(body: "{\"results\":[\(results.joined(separator: ","))]}"), failures)
+  }
+
+  /// The answer to a batch of which nothing was drawn.
+  private mutating func aborted(_ entries: [BatchEntry], _ failures: [Refused?]) throws -> Answer {
+    if let fault = failures.compactMap({ $0 }).first(where: \.isFault) {
+      seen.insert(.abortedByDamage)
+      throw fault
+    }
+    seen.insert(failures.contains { $0?.status == 429 } ? .abortedAtQuota : .aborted)
+    let results = zip(entries, failures).map { entry, failure in
+      "{\"ok\":false,\(id(entry))\((failure ?? .aborted).members)}"
+    }
     return Answer(body: "{\"results\":[\(results.joined(separator: ","))]}")
+  }
+
+  private func id(_ entry: BatchEntry) -> String {
+    switch entry {
+    case .draw(_, let id), .refused(_, let id): id.map { "\"id\":\(quoted($0))," } ?? ""
+    }
   }
 
   // MARK: Drawing

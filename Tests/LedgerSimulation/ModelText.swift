@@ -10,18 +10,33 @@ struct Refused: Error {
   let status: Int
   let error: String
   let code: String?
+  let parameter: String?
   let retryAfter: Int?
   /// Further members.
   let more: String
 
-  init(_ status: Int, _ error: String, _ code: String? = nil, retryAfter: Int? = nil, more: String = "") {
-    (self.status, self.error, self.code, self.retryAfter, self.more) = (status, error, code, retryAfter, more)
+  init(
+    _ status: Int, _ error: String, _ code: String? = nil, parameter: String? = nil, retryAfter: Int? = nil,
+    more: String = ""
+  ) {
+    (self.status, self.error, self.code, self.parameter) = (status, error, code, parameter)
+    (self.retryAfter, self.more) = (retryAfter, more)
+  }
+
+  /// What was found bad before it got to the ledger.
+  init(_ refusal: Refusal) {
+    self.init(
+      refusal.status, refusal.error, refusal.code?.rawValue, parameter: refusal.parameter,
+      retryAfter: refusal.retryAfter)
   }
 
   /// Whether the server is at fault and not the request.
   var isFault: Bool { status >= 500 }
 
-  var members: String { "\"error\":\(quoted(Array(error.utf8)))" + (code.map { ",\"code\":\"\($0)\"" } ?? "") }
+  var members: String {
+    "\"error\":\(quoted(Array(error.utf8)))" + (code.map { ",\"code\":\"\($0)\"" } ?? "")
+      + (parameter.map { ",\"parameter\":\(quoted(Array($0.utf8)))" } ?? "")
+  }
 
   var answer: Model.Answer {
     let wait = retryAfter.map { ",\"retryAfter\":\($0)" } ?? ""
@@ -36,9 +51,11 @@ struct Refused: Error {
   static let testMode = Refused(
     403, "A test key has no seed chain to change; use a live key.", "test_mode_forbidden")
   static let noChain = Refused(
-    400, "clientSeed has no seed chain yet: draw from it, or ask for its seed, first")
+    400, "clientSeed has no seed chain yet: draw from it, or ask for its seed, first", "invalid_parameter",
+    parameter: "clientSeed")
   static let nothingToRotate = Refused(
-    404, "clientSeed has no outcome yet, so there is no server seed to reveal.")
+    404, "clientSeed has no outcome yet, so there is no server seed to reveal.", "nothing_to_rotate")
+  static let aborted = Refused(400, "Nothing was drawn: another draw of this atomic batch failed.", "aborted")
   static let unknownCommitment = Refused(404, "There is no commitment with this commitId.", "unknown_commitment")
   static let foreignCommitment = Refused(
     403, "The commitment belongs to another caller: reveal it with a key of the account and mode that made it.",

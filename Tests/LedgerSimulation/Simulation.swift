@@ -183,8 +183,8 @@ package struct Simulation {
     }
     switch submission.operation {
     case .draw(let request): addChain(request.clientSeed)
-    case .batch(let entries):
-      for case .draw(let request) in entries { addChain(request.clientSeed) }
+    case .batch(let entries, _):
+      for case .draw(let request, _) in entries { addChain(request.clientSeed) }
     case .seed(let clientSeed), .incrementCursor(let clientSeed), .rotate(let clientSeed): addChain(clientSeed)
     case .reveal(let id, _): needs.append(.commitment(id))
     case .commit, .refuse: break
@@ -246,8 +246,10 @@ package struct Simulation {
       let count = random.chance(2) ? maximumBatchSize : random.int(1...6)
       return .batch(
         (0..<count).map { _ in
-          random.chance(15) ? .refused("items required") : .draw(random.drawRequest(Self.clientSeeds))
-        })
+          let id = random.chance(30) ? random.pick(["a", "é\"\n", ""]).utf8.map { $0 } : nil
+          return random.chance(15)
+            ? .refused(.invalid("items", "required"), id: id) : .draw(random.drawRequest(Self.clientSeeds), id: id)
+        }, isAtomic: random.chance(30))
     case ...74: return .seed(random.pick(Self.clientSeeds))
     case ...80: return .incrementCursor(random.chance(10) ? seed("nobody's") : random.pick(Self.clientSeeds))
     case ...84: return .rotate(random.chance(10) ? seed("nobody's") : random.pick(Self.clientSeeds))
@@ -386,7 +388,7 @@ extension Submission {
     let what =
       switch operation {
       case .draw(let request): "draw \(request.generator.kind) from \(request.clientSeed)"
-      case .batch(let entries): "batch of \(entries.count)"
+      case .batch(let entries, let isAtomic): "\(isAtomic ? "atomic " : "")batch of \(entries.count)"
       case .reveal(let id, let request): "reveal \(id): \(request.generator.kind) with \(request.clientSeed)"
       default: "\(operation)"
       }

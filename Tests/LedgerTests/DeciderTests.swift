@@ -6,30 +6,6 @@ import Testing
 
 /// The rules one by one; ``SimulationTests`` has them all at once.
 @Suite struct DeciderTests {
-  /// A ledger that is decided on and stored, group by group.
-  private struct Server {
-    var ledger = MemoryLedger()
-    var now = newYear
-    var entropy = SplitMix64(state: 1)
-
-    init() {
-      ledger.addAccount(1, dailyQuota: 3)
-      ledger.addKey(1, account: 1)
-      ledger.addKey(2, account: 1)
-      ledger.addKey(3, account: 1)
-      ledger.addAccount(2, dailyQuota: 3)
-      ledger.addKey(4, account: 2)
-    }
-
-    mutating func decide(_ group: Submission...) -> (replies: [Reply], changes: Changes) {
-      let decision = decider.decide(group, snapshot: ledger.snapshot(Needs(of: group), now: now), entropy: &entropy)
-      ledger.apply(decision.changes)
-      return (decision.replies, decision.changes)
-    }
-
-    mutating func answer(_ submission: Submission) -> Reply { decide(submission).replies[0] }
-  }
-
   private var server = Server()
   private let live = Caller.live(1, account: 1)
   private let test = Caller.test(3, account: 1)
@@ -82,7 +58,7 @@ import Testing
 
   @Test mutating func aChainThatIsNotThereHasNoCursor() throws {
     let (replies, changes) = server.decide(Submission(caller: live, operation: .incrementCursor(seed("test"))))
-    #expect(try refusal(replies[0]) == "400 -")
+    #expect(try refusal(replies[0]) == "400 invalid_parameter")
     #expect(changes.isEmpty)
   }
 
@@ -93,11 +69,11 @@ import Testing
   }
 
   @Test mutating func whatHasNoOutcomeIsNotRotated() throws {
-    #expect(try refusal(server.answer(rotate(live))) == "404 -")
+    #expect(try refusal(server.answer(rotate(live))) == "404 nothing_to_rotate")
     _ = server.answer(Submission(caller: live, operation: .seed(seed("test"))))
     _ = server.answer(Submission(caller: live, operation: .incrementCursor(seed("test"))))
     let (replies, changes) = server.decide(rotate(live), rotate(test), rotate(.live(2, account: 1)))
-    #expect(try replies.map(refusal) == ["404 -", "403 test_mode_forbidden", "404 -"])
+    #expect(try replies.map(refusal) == ["404 nothing_to_rotate", "403 test_mode_forbidden", "404 nothing_to_rotate"])
     #expect(changes.isEmpty)
   }
 
@@ -233,14 +209,16 @@ import Testing
     let batch = Submission(
       caller: live, claim: live.claim("a"),
       operation: .batch(
-        [.refused("items required")] + (0..<4).map { _ in .draw(.ints("test")) } + [.refused("items required")]))
+        [.refused(.badRequest("items required"))] + (0..<4).map { _ in .draw(.ints("test")) } + [
+          .refused(.badRequest("items required"))
+        ]))
     let (replies, changes) = server.decide(batch)
     let results = try #require(object(replies[0].body)["results"]?.elements())
     let codes = try results.map { result in
       let members = try object(Array(result.raw))
       return members["ok"].map { text($0.raw) }! + (members["code"]?.string.map { " " + text($0) } ?? "")
     }
-    #expect(codes == ["false", "true", "true", "true", "false quota_exceeded", "false quota_exceeded"])
+    #expect(codes == ["false invalid_request", "true", "true", "true", "false quota_exceeded", "false quota_exceeded"])
     #expect(changes.outcomes.map(\.nonce) == [0, 1, 2])
     #expect(changes.usage == [UsageKey(account: AccountID(1), day: Day(of: newYear), endpoint: .ints): 3])
     // The whole answer is kept, failures included, and is no new draw tomorrow morning.
@@ -273,7 +251,7 @@ import Testing
   @Test mutating func withoutAKeyNothingChangesWhereThatIsOff() throws {
     let id = try #require(CommitID("3f2b8c1e-6a0d-4e7b-9c55-0d1f6a2e8b47"))
     let operations: [Operation] = [
-      .draw(.ints("test")), .batch([.draw(.ints("test")), .refused("no")]), .seed(seed("test")),
+      .draw(.ints("test")), .batch([.draw(.ints("test")), .refused(.badRequest("no"))]), .seed(seed("test")),
       .incrementCursor(seed("test")), .rotate(seed("test")), .commit, .reveal(id, .ints("test")),
     ]
     let decision = decide(operations.map { Submission(caller: .anonymous, operation: $0) }, anonymousQuota: 0)
@@ -284,7 +262,7 @@ import Testing
 
   @Test mutating func withoutAKeyThereIsAQuotaForAll() throws {
     let batch = Submission(
-      caller: .anonymous, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("c"))]))
+      caller: .anonymous, operation: .batch([.draw(.ints("b")), .refused(.badRequest("no")), .draw(.ints("c"))]))
     #expect(
       decide([draw(.anonymous), draw(live), draw(.anonymous, "other")], anonymousQuota: 3).changes.outcomes.count == 3)
     let decision = decide([batch, draw(.anonymous), draw(live)], anonymousQuota: 3)
@@ -316,9 +294,11 @@ import Testing
       writes(live, .refuse(.badRequest("no")), live.claim("a"))
         && !writes(live, .refuse(.badRequest("no")), live.claim("a")))
     #expect(writes(live, .rotate(seed("none")), live.claim("b")))
-    #expect(writes(live, .batch([.refused("no")]), live.claim("c")) && !writes(live, .batch([.refused("no")])))
+    #expect(
+      writes(live, .batch([.refused(.badRequest("no"))]), live.claim("c"))
+        && !writes(live, .batch([.refused(.badRequest("no"))])))
     // A draw pays for what is stored with it.
-    #expect(!writes(live, .batch([.refused("no"), .draw(.ints("test"))]), live.claim("d")))
+    #expect(!writes(live, .batch([.refused(.badRequest("no")), .draw(.ints("test"))]), live.claim("d")))
     // Now the quota is spent: a refused draw is not kept, a batch is.
     #expect(!writes(live, .draw(.ints("test")), live.claim("e")))
     #expect(writes(live, .batch([.draw(.ints("test"))]), live.claim("f")))
@@ -355,7 +335,7 @@ import Testing
     let bad = Submission(caller: live, claim: live.claim("bad"), operation: .refuse(.badRequest("items required")))
     #expect(server.answer(bad).isReplay == false)
     let again = server.answer(bad)
-    #expect(again.isReplay && text(again.body) == #"{"error":"items required"}"#)
+    #expect(again.isReplay && text(again.body) == #"{"error":"items required","code":"invalid_request"}"#)
     // 429: not kept; tomorrow it runs.
     for _ in 0..<3 { _ = server.answer(draw(live)) }
     let late = draw(live, "test", live.claim("late"))
@@ -437,7 +417,7 @@ import Testing
   @Test func needsNameWhatAGroupTouches() {
     let needs = Needs(of: [
       draw(.anonymous, "a"), draw(live, "a", live.claim("k")), draw(test, "a", test.claim("k")),
-      Submission(caller: live, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("b"))])),
+      Submission(caller: live, operation: .batch([.draw(.ints("b")), .refused(.badRequest("no")), .draw(.ints("b"))])),
       Submission(caller: live, operation: .seed(seed("c"))),
       Submission(caller: test, operation: .seed(seed("d"))),
       Submission(caller: .live(2, account: 1), operation: .incrementCursor(seed("e"))),

@@ -65,7 +65,7 @@ import Testing
     let pick = DrawRequest(
       clientSeed: seed("test"), generator: .pick(items: 3, weights: nil), items: items(3, 2000))
     let entries: [BatchEntry] = [
-      .draw(.ints("a")), .draw(shuffle(items(50, 100))), .refused("no"), .draw(pick), .draw(.ints("b")),
+      .draw(.ints("a")), .draw(shuffle(items(50, 100))), .refused(.badRequest("no")), .draw(pick), .draw(.ints("b")),
       .draw(DrawRequest(clientSeed: seed("c"), generator: .bytes(count: 1024))),
     ]
     let (reply, changes) = decide(Submission(caller: live, claim: live.claim("k"), operation: .batch(entries)))

@@ -19,7 +19,8 @@ extension StoreConformance {
         commitment(test.alice, "new"))
       #expect(settled.changes.deliveries.count == 4)
       try test.settle(
-        Submission(caller: test.bob, operation: .batch([.draw(.ints("b")), .refused("no"), .draw(.ints("b"))])))
+        Submission(
+          caller: test.bob, operation: .batch([.draw(.ints("b")), .refused(.badRequest("no")), .draw(.ints("b"))])))
       let claimed = try await test.claim()
       #expect(
         Dictionary(grouping: claimed, by: \.target.endpoint).mapValues(\.count) == [first: 2, second: 2, bobs: 2])

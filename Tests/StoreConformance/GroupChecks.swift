@@ -26,7 +26,7 @@ extension StoreConformance {
       }
       let batch = Submission(
         caller: test.alice,
-        operation: .batch(try DrawRequest.each("test").map { .draw($0) } + [.refused("no")]))
+        operation: .batch(try DrawRequest.each("test").map { .draw($0) } + [.refused(.badRequest("no"))]))
       drawn += try test.settle(batch).changes.outcomes
       #expect(try await test.outcomes(test.alice) == drawn.reversed())
       #expect(drawn.map(\.nonce) == Array(0..<Int64(drawn.count)))

@@ -8,7 +8,7 @@ extension StoreConformance {
         draw(test.alice, claim: "single"),
         Submission(
           caller: test.alice, claim: test.alice.claim("batch"),
-          operation: .batch([.draw(.ints("test")), .refused("é \"quoted\"\n")])),
+          operation: .batch([.draw(.ints("test")), .refused(.badRequest("é \"quoted\"\n"))])),
         Submission(
           caller: test.alice, claim: test.alice.claim("bad"),
           operation: .refuse(.badRequest("items required"))),
@@ -32,7 +32,8 @@ extension StoreConformance {
     StoreCheck("large answers are put together from their outcomes, byte for byte") { test in
       let large = DrawRequest.large("large", bytes: 100_000)
       let mixed: [BatchEntry] = [
-        .draw(.ints("test")), .draw(large), .refused("é \"quoted\"\n"), .draw(.large("other", bytes: 5000)),
+        .draw(.ints("test")), .draw(large), .refused(.badRequest("é \"quoted\"\n")),
+        .draw(.large("other", bytes: 5000)),
         .draw(.ints("test")), .draw(large),
       ]
       let commitments = try [test.alice, test.aliceTest].map { try test.settle(commit($0)).changes.newCommitments[0] }

@@ -16,7 +16,8 @@ extension StoreConformance {
         test.now += 1
       }
       let batch = Submission(
-        caller: test.alice, operation: .batch(try DrawRequest.each("test").map { .draw($0) } + [.refused("no")]))
+        caller: test.alice,
+        operation: .batch(try DrawRequest.each("test").map { .draw($0) } + [.refused(.badRequest("no"))]))
       expected += try test.settle(draw(.anonymous), batch, move(test.alice), draw(test.bob, "new")).draws(test)
       let committed = try test.settle(commit(test.bob), commit(test.aliceTest))
       let commitments = committed.changes.newCommitments

@@ -47,7 +47,7 @@ extension StoreConformance {
           draw(test.bob, claim: "a"),
           Submission(
             caller: test.bob, claim: test.bob.claim("b"), operation: .refuse(.badRequest("no"))),
-          Submission(caller: test.bob, operation: .batch([.refused("no"), .refused("no")])),
+          Submission(caller: test.bob, operation: .batch([.refused(.badRequest("no")), .refused(.badRequest("no"))])),
           commitment(test.bob),
           move(test.bob))
       }

@@ -16,7 +16,7 @@ def refused(response, status=400, naming=None):
   assert response.header("Content-Type").split(";")[0] == "application/json"
   assert response.header("X-Request-Id")
   body = response.json()
-  assert set(body) <= {"error", "code", "requestId", "retryAfter"}
+  assert set(body) <= {"error", "code", "parameter", "requestId", "retryAfter"}
   assert body["error"]
   if naming:
     assert naming in body["error"], f"{body['error']!r} does not name {naming}"

@@ -18,7 +18,7 @@ OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for met
 KNOWN_PATHS = [
   *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
   *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "keys", "merkle/key", "merkle/{date}")),
-  *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcome}", "proof", "other")),
+  *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcomeId}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics", "proof", "proof/{shortId}")),
   *(f"/log/{{era}}{rest}" for rest in ("", "/checkpoint", "/tile", "/tile/{level}", "/tile/{level}/{tile}", "/tile/{level}/{tile}/{width}")),
   *("/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
@@ -27,7 +27,7 @@ KNOWN_PATHS = [
 
 # What stands for the braces of a path in a request.
 SEGMENTS = {
-  "date": "2026-01-01", "outcome": "round-1:0:7", "shortId": "0123456789", "era": "0", "level": "0", "tile": "000.p", "width": "1"}
+  "date": "2026-01-01", "outcomeId": "round-1:0:7", "shortId": "0123456789", "era": "0", "level": "0", "tile": "000.p", "width": "1"}
 
 
 def address(path, **segments):
@@ -604,10 +604,10 @@ def test_a_documented_reveal(server):
 def test_a_documented_batch(server):
   schema = validator(resolve({"$ref": "#/components/schemas/BatchRequest"}))
   draw = {"endpoint": "ints", "params": {}}
-  for entry in (draw, {"endpoint": "ints"}, {**draw, "count": 3}, {"endpoint": "coin"}, {"params": {}}, {**draw, "params": []}, 5, None):
+  for entry in (draw, {"endpoint": "ints"}, {**draw, "count": 3}, {"endpoint": "coin"}, {"params": {}}, {**draw, "params": []}, 5, None, {**draw, "id": "x" * 64}, {**draw, "id": "x" * 65}, {**draw, "id": 1}):
     (result,) = server.post("/api/batch", {"draws": [entry]}).json()["results"]
     assert result["ok"] == schema.is_valid({"draws": [entry]}), entry
-  for body in ({"draws": []}, {"draws": [draw] * 51}, {"draws": draw}, {}, {"draws": [draw], "atomic": True}, []):
+  for body in ({"draws": []}, {"draws": [draw] * 51}, {"draws": draw}, {}, {"draws": [draw], "atomic": 1}, {"draws": [draw], "atom": True}, []):
     assert not schema.is_valid(body) and server.post("/api/batch", body).status == 400, body
 
 

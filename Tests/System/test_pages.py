@@ -16,7 +16,7 @@ from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_
 from test_log_proofs import LOG_VKEY, OTHER_VKEY, WITNESS_VKEYS, canonical_text, log_proof
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
-GUIDES = ["verifying", "idempotency", "batches", "webhooks", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
+GUIDES = ["verifying", "idempotency", "batches", "webhooks", "errors", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
 FIXED = ["/", "/verify", "/seed", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -68,7 +68,7 @@ def test_a_parameter_beside_a_body(server, unchanged):
 @pytest.mark.parametrize("path", READING)
 def test_the_reading_endpoints(server, live_key, path):
   response = server.get(path, {**READING[path], "unique": "true"}, key=live_key)
-  assert f"of {path}".replace(DAY, "{date}").replace("0000000000", "{outcome}") in refused(response, "unique")
+  assert f"of {path}".replace(DAY, "{date}").replace("0000000000", "{outcomeId}") in refused(response, "unique")
   ignored = server.get(path, {**READING[path], "_": "1", "toolMeta": "x"}, key=live_key)
   assert ignored.status == server.get(path, READING[path], key=live_key).status, ignored
 
@@ -118,7 +118,7 @@ def test_an_entry_fails_in_the_endpoints_own_words(server, client_seed):
 
 
 @pytest.mark.parametrize("beside, meant", [
-  ({"count": 3}, None), ({"clientSeed": "x"}, None), ({"param": {}}, "params"), ({"Endpoint": "ints"}, "endpoint"), ({"id": "chest-1"}, None),
+  ({"count": 3}, None), ({"clientSeed": "x"}, None), ({"param": {}}, "params"), ({"Endpoint": "ints"}, "endpoint"), ({"Id": "chest-1"}, "id"),
 ])
 def test_members_beside_params_make_an_entry_fail(server, client_seed, beside, meant):
   good = {"endpoint": "ints", "params": {"clientSeed": client_seed}}
@@ -130,7 +130,7 @@ def test_members_beside_params_make_an_entry_fail(server, client_seed, beside, m
   assert server.nonce(client_seed) == 2
 
 
-@pytest.mark.parametrize("beside", ["atomic", "clientSeed", "endpoint"])
+@pytest.mark.parametrize("beside", ["unique", "clientSeed", "endpoint"])
 def test_members_beside_draws_make_a_batch_fail(server, unchanged, beside):
   refused(server.post("/api/batch", {"draws": [{"endpoint": "ints"}], beside: True}), beside)
 
@@ -138,7 +138,8 @@ def test_members_beside_draws_make_a_batch_fail(server, unchanged, beside):
 def test_an_entry_may_do_without_params(server):
   outcome = results(server, {"endpoint": "ints"})[0]["outcome"]
   assert (outcome["clientSeed"], outcome["count"], outcome["min"], outcome["max"]) == ("test", 1, 1, 100)
-  assert results(server, {"endpoint": "pick"}) == [{"ok": False, "error": "items required"}]
+  assert results(server, {"endpoint": "pick"}) == [
+    {"ok": False, "error": "items required", "code": "invalid_parameter", "parameter": "items"}]
 
 
 # Streams

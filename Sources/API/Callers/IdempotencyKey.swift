@@ -10,7 +10,7 @@ package enum IdempotencyKey {
   package static func read(_ headers: [String]) throws(Refusal) -> [UInt8]? {
     guard let key = headers.first.map({ Array($0.utf8) }) else { return nil }
     guard headers.count == 1, lengths.contains(key.count), key.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-      throw .badRequest("Idempotency-Key must be given once and be 1 to 255 visible ASCII characters")
+      throw .invalid("Idempotency-Key", "must be given once and be 1 to 255 visible ASCII characters")
     }
     return key
   }

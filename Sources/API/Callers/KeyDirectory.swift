@@ -73,12 +73,12 @@ final class KnownKey: Sendable {
     // A restriction that does not parse allows nobody: the lists are compared with what was asked for, not what was understood.
     if !record.allowedNetworks.isEmpty {
       guard let address, networks.contains(where: { $0.contains(address) }) else {
-        throw Refusal(403, "This API key may not be used from this address.", code: "ip_not_allowed")
+        throw Refusal(403, "This API key may not be used from this address.", code: .ipNotAllowed)
       }
     }
     if !record.allowedReferers.isEmpty {
       guard let referer = referer(), referers.contains(where: { $0.allows(referer) }) else {
-        throw Refusal(403, "This API key may not be used from this origin.", code: "referer_not_allowed")
+        throw Refusal(403, "This API key may not be used from this origin.", code: .refererNotAllowed)
       }
     }
   }

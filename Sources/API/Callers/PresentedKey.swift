@@ -55,5 +55,5 @@ package enum PresentedKey: Equatable {
 extension Refusal {
   /// The request carries a key in a way that is not read. Ignoring it would draw anonymously.
   static let misplacedKey = Refusal(
-    401, "Send the API key once, as \"x-api-key: KEY\" or as \"Authorization: Bearer KEY\".", code: "invalid_api_key")
+    401, "Send the API key once, as \"x-api-key: KEY\" or as \"Authorization: Bearer KEY\".", code: .invalidAPIKey)
 }

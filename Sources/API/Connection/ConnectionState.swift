@@ -201,7 +201,7 @@ package struct ConnectionState {
 
 extension Refusal {
   package static let requestTimeout = Refusal(
-    408, "The whole request did not arrive in time; nothing was done.", code: "request_timeout")
+    408, "The whole request did not arrive in time; nothing was done.", code: .requestTimeout)
   package static let stopping = Refusal(
-    503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
+    503, "The server is shutting down; nothing was drawn.", code: .shuttingDown, retryAfter: 1)
 }

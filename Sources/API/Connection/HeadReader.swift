@@ -22,10 +22,10 @@ struct HeadReader {
     while try field() {}
     let isOld = version == .http1_0
     if hosts > 1 || hosts == 0 && !isOld {
-      throw Refusal(400, "An HTTP/1.1 request must have one Host header.")
+      throw .badRequest("An HTTP/1.1 request must have one Host header.")
     }
     if let expectation, !isOld, expectation != "100-continue" {
-      throw Refusal(417, "This server supports no Expect other than 100-continue.")
+      throw Refusal(417, "This server supports no Expect other than 100-continue.", code: .expectationFailed)
     }
     if isChunked, isOld || length != nil { throw .badFraming }
     return RequestParser.Head(
@@ -90,14 +90,14 @@ struct HeadReader {
     guard fields.count < RequestParser.maximumFields else { throw .headTooLong }
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex,
       line[..<colon].allSatisfy(isToken)
-    else { throw Refusal(400, "This is not an HTTP/1.1 request: a header is not a name, a colon and a value.") }
+    else { throw .badRequest("This is not an HTTP/1.1 request: a header is not a name, a colon and a value.") }
     var start = colon + 1
     var end = line.endIndex
     while start < end, Self.isBlank(bytes[start]) { start += 1 }
     while start < end, Self.isBlank(bytes[end - 1]) { end -= 1 }
     let value = bytes[start..<end]
     guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
-      throw Refusal(400, "This is not an HTTP/1.1 request: a header has control characters in its value.")
+      throw .badRequest("This is not an HTTP/1.1 request: a header has control characters in its value.")
     }
     let name = line[..<colon]
     try interpret(name, value)
@@ -113,7 +113,7 @@ struct HeadReader {
     switch name.count {
     case 4 where name.elementsEqual("host".utf8, by: Self.isSame):
       hosts += 1
-      guard value.allSatisfy(Self.isHost) else { throw Refusal(400, "The Host header is not a host.") }
+      guard value.allSatisfy(Self.isHost) else { throw .badRequest("The Host header is not a host.") }
     case 6 where name.elementsEqual("expect".utf8, by: Self.isSame):
       expectation = String(decoding: value, as: UTF8.self).lowercased()
     case 10 where name.elementsEqual("connection".utf8, by: Self.isSame):
@@ -129,7 +129,7 @@ struct HeadReader {
     case 17 where name.elementsEqual("transfer-encoding".utf8, by: Self.isSame):
       guard !isChunked else { throw .badFraming }
       guard value.elementsEqual("chunked".utf8, by: Self.isSame) else {
-        throw Refusal(501, "This server supports no transfer coding other than chunked.")
+        throw Refusal(501, "This server supports no transfer coding other than chunked.", code: .notImplemented)
       }
       isChunked = true
     default: break
@@ -171,5 +171,5 @@ struct HeadReader {
 }
 
 extension Refusal {
-  fileprivate static let badFraming = Refusal(400, "The request does not state the length of its body clearly.")
+  fileprivate static let badFraming = Refusal.badRequest("The request does not state the length of its body clearly.")
 }

@@ -50,5 +50,6 @@ struct IncomingRequest {
 }
 
 extension Refusal {
-  static let bodyTooLong = Refusal(413, "The request's body is longer than \(BodyReader.maximumBody) bytes.")
+  static let bodyTooLong = Refusal(
+    413, "The request's body is longer than \(BodyReader.maximumBody) bytes.", code: .bodyTooLong)
 }

@@ -353,7 +353,7 @@ package final class LedgerConnection: ChannelDuplexHandler {
     switch state.phase {
     case .idle:
       if input.readableBytes == 0 { close(context) }
-    case .head, .body: refuse(Refusal(400, "The request's body ended too early."), context)
+    case .head, .body: refuse(.badRequest("The request's body ended too early."), context)
     case .discarding: close(context)
     case .lingering: context.close(promise: nil)
     case .answering, .closing: break

@@ -9,12 +9,16 @@ struct LedgerService: Sendable {
   private let admission: Admission
   private let gate: LedgerGate
   private let completion: Completion
+  private let problems: ProblemDetails
 
-  init(routes: [LedgerRoute], admission: Admission, gate: LedgerGate, completion: Completion) {
+  init(
+    routes: [LedgerRoute], admission: Admission, gate: LedgerGate, completion: Completion, problems: ProblemDetails
+  ) {
     self.routes = Dictionary(uniqueKeysWithValues: routes.map { ($0.path, $0) })
     self.admission = admission
     self.gate = gate
     self.completion = completion
+    self.problems = problems
   }
 
   /// A request to a route of the ledger's.
@@ -119,25 +123,27 @@ struct LedgerService: Sendable {
     case .success(let success): reply = success
     case .failure(let refusal): reply = Reply(refusal, requestID: record.id)
     }
-    return answer(
-      reply, method: candidate.method.rawValue, isCrossOrigin: candidate.headers.origin != nil, record)
+    return answer(reply, method: candidate.method.rawValue, candidate.headers, record)
   }
 
   private func answer(
-    _ reply: Reply, method: String?, isCrossOrigin: Bool, _ record: RequestRecord
+    _ reply: Reply, method: String?, _ requestHeaders: RequestHeaders?, _ record: RequestRecord
   ) -> Answer {
+    let isProblem = reply.status >= 400 && requestHeaders?.acceptsProblems == true
+    let body = isProblem ? problems.body(of: reply.body, status: reply.status) : reply.body
     var headers = HTTPHeaders()
     headers.reserveCapacity(12)
-    headers.append(.contentType, "application/json")
+    headers.append(.contentType, isProblem ? ProblemDetails.mediaType : "application/json")
     headers.append(.cacheControl, "no-store")
-    headers.append(.contentLength, String(reply.body.count))
+    headers.append(.contentLength, String(body.count))
     headers.append(.date, DateHeader.shared.text)
     reply.addHeaders(to: &headers)
     completion.finish(
-      &headers, status: reply.status, method: method, isAPI: true, isCrossOrigin: isCrossOrigin, record: record)
+      &headers, status: reply.status, method: method, isAPI: true,
+      isCrossOrigin: requestHeaders.map { $0.origin != nil } ?? true, record: record)
     return Answer(
       head: HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: reply.status), headers: headers),
-      body: method == "HEAD" ? [] : reply.body)
+      body: method == "HEAD" ? [] : body)
   }
 
   /// The answer to a request that is refused before it is routed: JSON, logged and counted like every other answer. The
@@ -148,9 +154,7 @@ struct LedgerService: Sendable {
     let record = RequestRecord()
     let headers = head.map { RequestHeaders($0.headers) }
     record.note { $0.address = admission.proxies.client(headers ?? RequestHeaders(), peer: peer) }
-    return answer(
-      Reply(refusal, requestID: record.id), method: head?.method.rawValue,
-      isCrossOrigin: headers.map { $0.origin != nil } ?? true, record)
+    return answer(Reply(refusal, requestID: record.id), method: head?.method.rawValue, headers, record)
   }
 
   /// Takes the rate-limit slots of a request that did not come whole: it costs what it would have cost.

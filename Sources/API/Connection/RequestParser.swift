@@ -200,7 +200,7 @@ func isToken(_ byte: UInt8) -> Bool {
 }
 
 extension Refusal {
-  static let notHTTP = Refusal(400, "This is not an HTTP/1.1 request.")
-  static let badChunk = Refusal(400, "The request's body is not valid chunked coding.")
-  static let headTooLong = Refusal(431, "The request's headers are too long.")
+  static let notHTTP = Refusal.badRequest("This is not an HTTP/1.1 request.")
+  static let badChunk = Refusal.badRequest("The request's body is not valid chunked coding.")
+  static let headTooLong = Refusal(431, "The request's headers are too long.", code: .headersTooLong)
 }

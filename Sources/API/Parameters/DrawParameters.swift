@@ -26,7 +26,7 @@ extension Parameters {
     do throws(InvalidParameter) {
       return try Endpoint(parameter: name)
     } catch {
-      throw Self.failure(error)
+      throw .invalid(error.name, error.reason, code: .unknownEndpoint)
     }
   }
 }
@@ -34,11 +34,11 @@ extension Parameters {
 extension Parameters: ParameterSource {
   package static let isRecord = false
 
-  package static func failure(_ invalid: InvalidParameter) -> Refusal { .badRequest(invalid.message) }
+  package static func failure(_ invalid: InvalidParameter) -> Refusal { .invalid(invalid.name, invalid.reason) }
 
   package func notation(_ name: StaticString) throws(Refusal) -> [UInt8] {
     switch try value(name) {
-    case nil: throw .badRequest("\(name) required")
+    case nil: throw .invalid(name, "required")
     case .text(let bytes): return Self.restoringPlus(bytes)
     case .json: return try text(name) ?? []
     }
@@ -64,7 +64,7 @@ extension Parameters: ParameterSource {
     // One more than is allowed is enough to know that there are too many.
     let items: ItemList
     switch try list(name, limit: limit + 1) {
-    case nil, .texts([]): throw .badRequest("\(name) required")
+    case nil, .texts([]): throw .invalid(name, "required")
     case .values(let values): items = ItemList(values) { $0.appendCompact(to: &$1) }
     case .texts(let texts): items = ItemList(texts) { $1.append(jsonString: $0) }
     }
@@ -81,10 +81,10 @@ extension Parameters: ParameterSource {
     case .values(let list): values = list.map(Value.json)
     case .texts(let list): values = list.map(Value.text)
     }
-    guard !values.isEmpty else { throw .badRequest("\(name) must be a list of one number for each of the items") }
+    guard !values.isEmpty else { throw .invalid(name, "must be a list of one number for each of the items") }
     var weights: [Double] = []
     for value in values {
-      guard let number = Self.number(value) else { throw .badRequest("\(name) must be finite numbers") }
+      guard let number = Self.number(value) else { throw .invalid(name, "must be finite numbers") }
       weights.append(number)
     }
     return weights
@@ -101,7 +101,7 @@ extension Parameters: ParameterSource {
     switch first {
     case .json:
       guard case .json(let json)? = try value(name), let elements = json.elements(limit: limit) else {
-        throw .badRequest("\(name) must be an array")
+        throw .invalid(name, "must be an array")
       }
       return .values(elements)
     case .text(let text) where values.count == 1:
@@ -113,12 +113,12 @@ extension Parameters: ParameterSource {
       do throws(JSONSyntaxError) {
         return .values(try JSONText(text).root.elements(limit: limit) ?? [])
       } catch {
-        throw .badRequest("\(name) begins with [ but is not a JSON array: \(error.reason)")
+        throw .invalid(name, "begins with [ but is not a JSON array: \(error.reason)")
       }
     case .text:
       return .texts(
         try values.prefix(limit).map { value throws(Refusal) in
-          guard case .text(let text) = value else { throw .badRequest("\(name) must be given once") }
+          guard case .text(let text) = value else { throw .invalid(name, "must be given once") }
           return text
         })
     }

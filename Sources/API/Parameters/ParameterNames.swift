@@ -29,10 +29,10 @@ package struct ParameterNames: Sendable {
   func refusal(of name: ArraySlice<UInt8>) -> Refusal {
     let shown = String(decoding: name.prefix(Self.longestShown), as: UTF8.self)
     if let meant = names.closest(to: name) {
-      return .badRequest("\"\(shown)\" is not a parameter of \(place); did you mean \(meant)?")
+      return .badRequest("\"\(shown)\" is not a parameter of \(place); did you mean \(meant)?", parameter: shown)
     }
     let taken = names.isEmpty ? "none" : names.map(String.init(describing:)).joined(separator: ", ")
-    return .badRequest("\"\(shown)\" is not a parameter of \(place), which takes \(taken)")
+    return .badRequest("\"\(shown)\" is not a parameter of \(place), which takes \(taken)", parameter: shown)
   }
 
   private static let longestShown = 64

@@ -22,9 +22,12 @@ package struct Parameters {
     entries = query.map { ($0.name, .text(Array($0.value))) }
   }
 
-  /// - Throws: a 400 unless `json` is an object; `what` is what to call it in the refusal.
-  package init(json: JSONValue, what: String) throws(Refusal) {
-    guard let members = json.members else { throw .badRequest("\(what) must be a JSON object") }
+  /// - Parameters:
+  ///   - what: what to call it in the refusal.
+  ///   - parameter: the parameter that it is, or is part of.
+  /// - Throws: a 400 unless `json` is an object.
+  package init(json: JSONValue, what: String, parameter: String? = nil) throws(Refusal) {
+    guard let members = json.members else { throw .badRequest("\(what) must be a JSON object", parameter: parameter) }
     entries = members.map { ($0.name, .json($0.value)) }
   }
 
@@ -50,7 +53,7 @@ package struct Parameters {
     guard length <= longestLists else {
       throw Refusal(
         413, "items and weights take \(length) bytes; without an API key they may take \(longestLists) in one draw",
-        code: "items_too_large")
+        code: .itemsTooLarge, parameter: "items")
     }
   }
 
@@ -62,7 +65,7 @@ package struct Parameters {
   func value(_ name: StaticString) throws(Refusal) -> Value? {
     var found: Value?
     for entry in entries where name.isSpelled(entry.name) {
-      guard found == nil else { throw .badRequest("\(name) must be given once") }
+      guard found == nil else { throw .invalid(name, "must be given once") }
       found = entry.value
     }
     return found
@@ -74,9 +77,9 @@ package struct Parameters {
   func object(_ name: StaticString) throws(Refusal) -> Parameters? {
     switch try value(name) {
     case nil: return nil
-    case .text: throw .badRequest("\(name) must be a JSON object")
+    case .text: throw .invalid(name, "must be a JSON object")
     case .json(let json):
-      var members = try Parameters(json: json, what: String(describing: name))
+      var members = try Parameters(json: json, what: "\(name)", parameter: "\(name)")
       members.longestLists = longestLists
       return members
     }
@@ -88,11 +91,26 @@ package struct Parameters {
     case nil: return nil
     case .text(let bytes): return bytes
     case .json(let json):
-      guard json.kind == .string else { throw .badRequest("\(name) must be a string") }
+      guard json.kind == .string else { throw .invalid(name, "must be a string") }
       guard let bytes = json.string else {
-        throw .badRequest("\(name) has an unpaired surrogate, which is not valid UTF-8")
+        throw .invalid(name, "has an unpaired surrogate, which is not valid UTF-8")
       }
       return bytes
+    }
+  }
+
+  /// `true` or `false`, from a query or in JSON; nil if the parameter is not there.
+  func boolean(_ name: StaticString) throws(Refusal) -> Bool? {
+    let text: [UInt8]
+    switch try value(name) {
+    case nil: return nil
+    case .text(let bytes): text = bytes
+    case .json(let json): text = Array(json.raw)
+    }
+    switch String(decoding: text, as: UTF8.self) {
+    case "true": return true
+    case "false": return false
+    default: throw .invalid(name, "must be true or false")
     }
   }
 
@@ -100,7 +118,7 @@ package struct Parameters {
     do {
       return try ClientSeed(try text("clientSeed") ?? Array("test".utf8))
     } catch let invalid as InvalidParameter {
-      throw .badRequest(invalid.message)
+      throw Self.failure(invalid)
     } catch let refusal as Refusal {
       throw refusal
     } catch {
@@ -116,7 +134,7 @@ package struct Parameters {
   package func integer(_ name: StaticString, in range: ClosedRange<Int64>) throws(Refusal) -> Int64? {
     guard let value = try value(name) else { return nil }
     guard let whole = Self.numberText(value).flatMap(Self.wholeNumber), range.contains(whole) else {
-      throw .badRequest(InvalidParameter.wholeNumber(String(describing: name), in: range).message)
+      throw Self.failure(.wholeNumber("\(name)", in: range))
     }
     return whole
   }
@@ -124,7 +142,7 @@ package struct Parameters {
   /// A finite number, of the same kinds.
   package func number(_ name: StaticString, default: Double) throws(Refusal) -> Double {
     guard let value = try value(name) else { return `default` }
-    guard let number = Self.number(value) else { throw .badRequest("\(name) must be a finite number") }
+    guard let number = Self.number(value) else { throw .invalid(name, "must be a finite number") }
     return number
   }
 

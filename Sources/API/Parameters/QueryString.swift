@@ -48,22 +48,22 @@ package enum QueryString {
       case UInt8(ascii: "+") where plusIsSpace: bytes.append(UInt8(ascii: " "))
       case UInt8(ascii: "%"):
         guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
-          throw .badRequest("\(label(name)) has a % that is not followed by two hexadecimal digits")
+          throw invalid(name, "has a % that is not followed by two hexadecimal digits")
         }
         bytes.append(high << 4 | low)
       default: bytes.append(byte)
       }
     }
-    guard !bytes.contains(0) else { throw .badRequest("\(label(name)) must not contain NUL") }
+    guard !bytes.contains(0) else { throw invalid(name, "must not contain NUL") }
     guard UTF8Check.isValid(bytes) else {
-      throw .badRequest("\(label(name)) is not valid UTF-8")
+      throw invalid(name, "is not valid UTF-8")
     }
     return bytes[...]
   }
 
-  private static func label(_ name: ArraySlice<UInt8>?) -> String {
-    guard let name, !name.isEmpty else { return "the query" }
-    return String(decoding: name.prefix(64), as: UTF8.self)
+  private static func invalid(_ name: ArraySlice<UInt8>?, _ reason: String) -> Refusal {
+    guard let name, !name.isEmpty else { return .badRequest("the query \(reason)") }
+    return .invalid(String(decoding: name.prefix(64), as: UTF8.self), reason)
   }
 
   private static func hexDigit(_ byte: UInt8) -> UInt8? {

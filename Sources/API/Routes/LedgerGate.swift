@@ -36,8 +36,8 @@ public struct LedgerGate: Sendable {
     let incoming = try await Incoming(request, context)
     let keys = idempotent ? context.headers.idempotencyKeys : []
     switch try prepare(incoming, idempotencyKeys: keys, record: context.record, parse: parse) {
-    case .answered(let reply): return Response(reply)
-    case .submission(let submission): return Response(try await reply(to: submission, context))
+    case .answered(let reply): return context.response(to: reply)
+    case .submission(let submission): return context.response(to: try await reply(to: submission, context))
     }
   }
 
@@ -143,7 +143,7 @@ public struct LedgerGate: Sendable {
   private static func tooMuch(retryAfter seconds: Int) -> Refusal {
     Refusal(
       429, "This account has made too many requests that cost no quota. Wait before the next one.",
-      code: "rate_limited", retryAfter: seconds)
+      code: .rateLimited, retryAfter: seconds)
   }
 
   /// Why a caller may draw nothing at all, for those who must know before they begin; nil if there is no such reason.
@@ -154,16 +154,16 @@ public struct LedgerGate: Sendable {
     case .overloaded:
       .overloaded("The server is overloaded; nothing was drawn.", retryAfter: 1)
     case .shuttingDown:
-      Refusal(503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
+      Refusal(503, "The server is shutting down; nothing was drawn.", code: .shuttingDown, retryAfter: 1)
     case .storeFailed(let failure):
       Refusal(failure)
     case .timedOut where isIdempotent:
       Refusal(
         503, "The request with this Idempotency-Key is still running; retry to get its response.",
-        code: "idempotency_in_flight", retryAfter: 1)
+        code: .idempotencyInFlight, retryAfter: 1)
     case .timedOut:
       Refusal(
-        503, "There was no response in time; the draw may have been recorded.", code: "timed_out", retryAfter: 1)
+        503, "There was no response in time; the draw may have been recorded.", code: .timedOut, retryAfter: 1)
     }
   }
 

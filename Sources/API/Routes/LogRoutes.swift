@@ -48,11 +48,9 @@ struct LogRoutes: Routes {
     ]
   }
 
-  private static func nothingHere() -> Refusal { Refusal(404, "There is nothing at this address.") }
-
   private func era(_ context: FairdrawContext) throws(Refusal) -> Int64 {
     let text = context.captures["era"] ?? ""
-    guard let era = Int64(text), era >= 0, String(era) == text else { throw Self.nothingHere() }
+    guard let era = Int64(text), era >= 0, String(era) == text else { throw Refusal.nothingHere }
     return era
   }
 
@@ -61,7 +59,7 @@ struct LogRoutes: Routes {
   @Sendable private func checkpoint(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let era = try era(context)
     let found = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
-    guard let found else { throw Self.nothingHere() }
+    guard let found else { throw Refusal.nothingHere }
     return Response(
       status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "public, max-age=1"],
       body: ResponseBody(byteBuffer: ByteBuffer(string: found.text)))
@@ -69,14 +67,14 @@ struct LogRoutes: Routes {
 
   private func tile(_ context: FairdrawContext, _ segments: [Substring]) async throws -> Response {
     let era = try era(context)
-    guard let path = LogTilePath("tile/" + segments.joined(separator: "/")) else { throw Self.nothingHere() }
+    guard let path = LogTilePath("tile/" + segments.joined(separator: "/")) else { throw Refusal.nothingHere }
     // Only what a checkpoint covers is shown: the rest might yet be signed by nobody.
     let checkpoint = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
-    guard let checkpoint else { throw Self.nothingHere() }
+    guard let checkpoint else { throw Refusal.nothingHere }
     let body: [UInt8]
     switch path.kind {
     case .entries:
-      guard path.isCovered(by: checkpoint.size, level: 0) else { throw Self.nothingHere() }
+      guard path.isCovered(by: checkpoint.size, level: 0) else { throw Refusal.nothingHere }
       let entries = try await context.reading { () throws(StoreFailure) in
         try await store.logEntries(path.number, of: era)
       }
@@ -85,7 +83,7 @@ struct LogRoutes: Routes {
       guard lines.count >= path.width else { throw lacking(path, context) }
       body = try LogEntryBundle.encode(Array(lines.prefix(path.width)))
     case .hashes(let level):
-      guard path.isCovered(by: checkpoint.size, level: level) else { throw Self.nothingHere() }
+      guard path.isCovered(by: checkpoint.size, level: level) else { throw Refusal.nothingHere }
       let place = MerkleTile.Place(level: level * MerkleTile.depth, number: path.number)
       let hashes = try await context.reading { () throws(StoreFailure) in try await store.logTile(at: place, of: era) }
       guard hashes.count >= path.width * MerkleHash.size else { throw lacking(path, context) }
@@ -105,15 +103,17 @@ struct LogRoutes: Routes {
   // MARK: A proof
 
   @Sendable private func proof(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    guard let id = shortIDs.decode(try QueryString.segment(context.captures["shortId"] ?? "", called: "the shortId"))
+    guard let id = shortIDs.decode(try QueryString.segment(context.captures["shortId"] ?? "", called: "shortId"))
     else {
-      throw Refusal.badRequest("the shortId must be ten letters and digits of ASCII")
+      throw Refusal.invalid("shortId", "must be ten letters and digits of ASCII")
     }
     let reservation = try await context.reserveMemory()
     let record = try await context.reading { () throws(StoreFailure) in try await outcomes.recordedOutcome(id: id) }
-    guard let outcome = record?.outcome else { throw Refusal(404, "There is no outcome of this shortId.") }
+    guard let outcome = record?.outcome else {
+      throw Refusal(404, "There is no outcome of this shortId.", code: .notFound)
+    }
     guard outcome.mode == .live else {
-      throw Refusal(404, "Outcomes of test keys are not in the log.", code: "test_mode_forbidden")
+      throw Refusal(404, "Outcomes of test keys are not in the log.", code: .testModeForbidden)
     }
     let text = outcome.logText(shortIDs.encode(id))
     let place = try await context.reading { () throws(StoreFailure) in
@@ -124,7 +124,7 @@ struct LogRoutes: Routes {
         throw context.record.refusal(for: .damaged("outcome \(id) is not in the log as it is recorded"))
       }
       throw Refusal(
-        404, "This outcome is not in the log yet; it takes a second or two.", code: "not_logged_yet", retryAfter: 1)
+        404, "This outcome is not in the log yet; it takes a second or two.", code: .notLoggedYet, retryAfter: 1)
     }
     let proof = LogProof(extra: text, index: index, path: path, checkpoint: try SignedNote(checkpoint.text))
     return .held(Array(proof.description.utf8), "text/plain; charset=utf-8", by: reservation, context)

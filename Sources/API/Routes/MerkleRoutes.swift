@@ -36,7 +36,7 @@ struct MerkleRoutes: Routes {
       .withoutParameters("/api/merkle/{date}", .get, handler: one),
       .withoutParameters("/api/merkle/{date}/leaves", .get, handler: leaves),
       .withoutParameters("/api/merkle/{date}/mine", .get, handler: mine),
-      .withoutParameters("/api/merkle/{date}/proof/{outcome}", .get, handler: proof),
+      .withoutParameters("/api/merkle/{date}/proof/{outcomeId}", .get, handler: proof),
     ]
   }
 
@@ -110,11 +110,12 @@ struct MerkleRoutes: Routes {
         404,
         context.caller.mode == .test
           ? "Outcomes of test keys are not in the log."
-          : "There is no such outcome. clientSeed:cursor:nonce finds only outcomes of your own chain; a shortId works for anyone. Outcomes of test keys are not in the log."
-      )
+          : "There is no such outcome. clientSeed:cursor:nonce finds only outcomes of your own chain; a shortId works for anyone. Outcomes of test keys are not in the log.",
+        code: .notFound)
     }
     guard found.day == day else {
-      throw Refusal(404, "This outcome is of \(found.day), not of \(day): request its proof for that day.")
+      throw Refusal(
+        404, "This outcome is of \(found.day), not of \(day): request its proof for that day.", code: .notFound)
     }
     guard let place = found.place else { throw try await notPublished(day, context) }
     guard let proof = InclusionProof(index: place.index, leafCount: place.day.leafCount, tiles: place.tiles) else {
@@ -155,7 +156,7 @@ struct MerkleRoutes: Routes {
 
   /// The outcome that the path names: by its short id, or by coordinates on a chain of the caller's.
   private func reference(_ context: FairdrawContext) throws(Refusal) -> OutcomeReference {
-    let text = try QueryString.segment(context.captures["outcome"] ?? "", called: "the outcome")
+    let text = try QueryString.segment(context.captures["outcomeId"] ?? "", called: "outcomeId")
     if let id = parts.shortIDs.decode(text) { return .id(id) }
     // A client seed may itself have colons: the last two are the ones that count.
     func number(_ digits: ArraySlice<UInt8>) -> Int64? {
@@ -167,14 +168,14 @@ struct MerkleRoutes: Routes {
       let first = text[..<second].lastIndex(of: UInt8(ascii: ":")),
       let cursor = number(text[(first + 1)..<second]), let nonce = number(text[(second + 1)...])
     else {
-      throw .badRequest("the outcome must be a shortId, or clientSeed:cursor:nonce")
+      throw .invalid("outcomeId", "must be a shortId, or clientSeed:cursor:nonce")
     }
     do throws(InvalidParameter) {
       let clientSeed = try ClientSeed(text[..<first])
       return .coordinates(
         ChainKey(owner: context.caller.chainOwner, clientSeed: clientSeed), cursor: cursor, nonce: nonce)
     } catch {
-      throw .badRequest(error.message)
+      throw .invalid(error.name, error.reason)
     }
   }
 
@@ -208,10 +209,10 @@ struct MerkleRoutes: Routes {
 
   @Sendable private func mine(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     guard case .key(_, let account, let mode) = context.caller else {
-      throw Refusal(401, "This address needs an API key: it lists the account's own outcomes.", code: "invalid_api_key")
+      throw Refusal(401, "This address needs an API key: it lists the account's own outcomes.", code: .invalidAPIKey)
     }
     guard mode == .live else {
-      throw Refusal(403, "Outcomes of test keys are not in the log; use a live key.", code: "test_mode_forbidden")
+      throw Refusal(403, "Outcomes of test keys are not in the log; use a live key.", code: .testModeForbidden)
     }
     let day = try await published(context).day
     return .stream("application/x-ndjson", context) { [store] writer in
@@ -237,7 +238,7 @@ struct MerkleRoutes: Routes {
   // MARK: Days
 
   private static func noDay(_ name: String) -> Refusal {
-    .badRequest("\(name) must be a calendar date, such as 2026-02-28")
+    .invalid(name, "must be a calendar date, such as 2026-02-28")
   }
 
   private static func day(_ context: FairdrawContext) throws(Refusal) -> Day {
@@ -256,14 +257,16 @@ struct MerkleRoutes: Routes {
   /// Why there is nothing published of a day.
   private func notPublished(_ day: Day, _ context: FairdrawContext) async throws -> Refusal {
     guard day.end <= Milliseconds(Date().timeIntervalSince1970 * 1000) else {
-      return Refusal(404, "\(day) is not over yet. Its root is published within a minute after midnight UTC.")
+      return Refusal(
+        404, "\(day) is not over yet. Its root is published within a minute after midnight UTC.", code: .notPublished)
     }
     let latest = try await context.reading { () throws(StoreFailure) in
       try await store.publishedDays(before: nil, limit: 1).first
     }
     if let latest, day < latest.day {
-      return Refusal(404, "There is no root for \(day): the log begins later, on the day of the first outcome.")
+      return Refusal(
+        404, "There is no root for \(day): the log begins later, on the day of the first outcome.", code: .notPublished)
     }
-    return Refusal(404, "The root for \(day) is not published yet.")
+    return Refusal(404, "The root for \(day) is not published yet.", code: .notPublished)
   }
 }

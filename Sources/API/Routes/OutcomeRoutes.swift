@@ -65,14 +65,14 @@ struct OutcomeRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.oneNames)
     let clientSeed = try parameters.clientSeed()
     let range = 0...Limits.safeIntegers.upperBound
-    guard let cursor = try parameters.integer("cursor", in: range) else { throw Refusal.badRequest("cursor required") }
-    guard let nonce = try parameters.integer("nonce", in: range) else { throw Refusal.badRequest("nonce required") }
+    guard let cursor = try parameters.integer("cursor", in: range) else { throw Refusal.invalid("cursor", "required") }
+    guard let nonce = try parameters.integer("nonce", in: range) else { throw Refusal.invalid("nonce", "required") }
     let reservation = try await context.reserveMemory()
     let outcome = try await context.reading { () throws(StoreFailure) in
       try await store.outcome(of: context.caller, clientSeed: clientSeed, cursor: cursor, nonce: nonce)
     }
     guard let outcome else {
-      throw Refusal.badRequest("clientSeed has no outcome at this cursor and nonce")
+      throw Refusal.invalid("clientSeed", "has no outcome at this cursor and nonce")
     }
     var body: [UInt8] = []
     renderer.append(outcome, to: &body)
@@ -88,7 +88,7 @@ struct OutcomeRoutes: Routes {
         ? Int64(String(decoding: part, as: UTF8.self)) : nil
     }
     guard parts.count == 2, let cursor = parts[0], let nonce = parts[1] else {
-      throw .badRequest("before must be a cursor and a nonce with a colon between them, such as 0:17, or a shortId")
+      throw .invalid("before", "must be a cursor and a nonce with a colon between them, such as 0:17, or a shortId")
     }
     return .before(cursor: cursor, nonce: nonce)
   }

@@ -33,18 +33,18 @@ enum SeedRoutes {
   private static let revealNames = ParameterNames(of: "/api/reveal", "commitId", "clientSeed", "endpoint", "params")
 
   private static func reveal(_ parameters: Parameters) throws(Refusal) -> Operation {
-    guard let text = try parameters.text("commitId") else { throw .badRequest("commitId required") }
+    guard let text = try parameters.text("commitId") else { throw .invalid("commitId", "required") }
     guard let id = CommitID(String(decoding: text, as: UTF8.self)) else {
-      throw .badRequest("commitId must be a UUID")
+      throw .invalid("commitId", "must be a UUID")
     }
     let clientSeed = try parameters.clientSeed()
-    guard let endpoint = try parameters.endpoint() else { throw .badRequest("endpoint required") }
+    guard let endpoint = try parameters.endpoint() else { throw .invalid("endpoint", "required") }
     // Left out, params are empty: most endpoints have a default for everything.
     let draw = try parameters.object("params") ?? Parameters(query: [])
     try draw.check(.of(endpoint))
     // The client seed stands beside params. One inside must not be passed over if it says something else.
     if try draw.text("clientSeed") != nil, try draw.clientSeed() != clientSeed {
-      throw .badRequest("clientSeed belongs beside params, and params has another one")
+      throw .invalid("clientSeed", "belongs beside params, and params has another one")
     }
     return .reveal(id, try DrawRequest(endpoint: endpoint, parameters: draw, clientSeed: clientSeed))
   }

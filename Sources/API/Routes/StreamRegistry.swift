@@ -37,7 +37,7 @@ package final class StreamRegistry: Sendable {
     let stream = OpenStream(holder: holder, eventLoop: eventLoop)
     try state.withLock { state throws(Refusal) in
       guard !state.isClosed else {
-        throw Refusal(503, "The server is shutting down; nothing was drawn.", code: "shutting_down", retryAfter: 1)
+        throw Refusal(503, "The server is shutting down; nothing was drawn.", code: .shuttingDown, retryAfter: 1)
       }
       guard state.open.count < limits.streams else {
         throw Refusal.overloaded("The server has too many streams open; nothing was drawn.", retryAfter: 5)
@@ -50,7 +50,7 @@ package final class StreamRegistry: Sendable {
         }
       let count = state.perHolder[holder, default: 0]
       if let most, count >= most {
-        throw Refusal(429, "Too many streams are open; close one.", code: "too_many_streams", retryAfter: 10)
+        throw Refusal(429, "Too many streams are open; close one.", code: .tooManyStreams, retryAfter: 10)
       }
       state.perHolder[holder] = count + 1
       state.open[ObjectIdentifier(stream)] = stream

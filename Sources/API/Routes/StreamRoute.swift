@@ -69,7 +69,7 @@ struct StreamRoute: Routes {
       }
     case .failure(let refusal) where refusal.kind == .overload: return .busy
     case .failure(let refusal):
-      if refusal.code != "shutting_down" { context.noteCutOff(by: refusal.fault ?? StoreFailure(refusal.error)) }
+      if refusal.code != .shuttingDown { context.noteCutOff(by: refusal.fault ?? StoreFailure(refusal.error)) }
       return .over
     }
   }
@@ -88,13 +88,13 @@ struct StreamRoute: Routes {
   private static func drawRequest(_ parameters: Parameters) throws(Refusal) -> DrawRequest {
     guard let endpoint = try parameters.endpoint(), let names = names[endpoint] else {
       try parameters.check(commonNames)  // perhaps it is only misspelled
-      throw .badRequest("endpoint required")
+      throw .invalid("endpoint", "required")
     }
     try parameters.check(names)
     let draw = try DrawRequest(endpoint: endpoint, parameters: parameters, clientSeed: try parameters.clientSeed())
     // An event's id is a line of text, and begins with it.
     guard !draw.clientSeed.hasControlCharacters else {
-      throw .badRequest("clientSeed must not contain control characters in a stream")
+      throw .invalid("clientSeed", "must not contain control characters in a stream")
     }
     return draw
   }
@@ -117,7 +117,7 @@ struct StreamRoute: Routes {
     guard parts.count >= 3, numbers.count == 2,
       seed.drop(while: { $0 == 0x20 || $0 == 0x09 })
         .elementsEqual(clientSeed.bytes.drop { $0 == 0x20 || $0 == 0x09 })
-    else { throw .badRequest("lastEventId must be the id of an event of this clientSeed, such as test:0:17") }
+    else { throw .invalid("lastEventId", "must be the id of an event of this clientSeed, such as test:0:17") }
     return (numbers[0], numbers[1])
   }
 

@@ -22,9 +22,9 @@ struct VerifyRoutes: Routes {
   @Sendable private func verifyServerHash(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let parameters = try await Incoming(request, context).parameters(Self.serverHashNames)
     let clientSeed = try parameters.clientSeed()
-    guard let text = try parameters.text("serverHash") else { throw Refusal.badRequest("serverHash required") }
+    guard let text = try parameters.text("serverHash") else { throw Refusal.invalid("serverHash", "required") }
     guard let hash = try? ServerHash(hex: String(decoding: text, as: UTF8.self)) else {
-      throw Refusal.badRequest("serverHash must be 64 hexadecimal digits")
+      throw Refusal.invalid("serverHash", "must be 64 hexadecimal digits")
     }
     let isKnown = try await context.reading { () throws(StoreFailure) in
       try await store.isKnown(hash, clientSeed: clientSeed)
@@ -44,13 +44,13 @@ struct VerifyRoutes: Routes {
 
   @Sendable private func verifyShortID(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let parameters = try await Incoming(request, context).parameters(Self.shortIDNames)
-    guard let text = try parameters.text("shortId") else { throw Refusal.badRequest("shortId required") }
+    guard let text = try parameters.text("shortId") else { throw Refusal.invalid("shortId", "required") }
     guard let id = renderer.shortIDs.decode(text) else {
-      throw Refusal.badRequest("shortId must be ten ASCII letters and digits")
+      throw Refusal.invalid("shortId", "must be ten ASCII letters and digits")
     }
     let reservation = try await context.reserveMemory()
     let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
-    guard let record else { throw Refusal(404, "There is no outcome with this shortId.") }
+    guard let record else { throw Refusal(404, "There is no outcome with this shortId.", code: .notFound) }
     var body: [UInt8] = []
     renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
     return .json(body, holding: reservation, context)

@@ -11,7 +11,7 @@ enum BodyReader {
   /// - Parameter limit: the most bytes.
   /// - Throws: a 413 when there is more, at once if the request says so beforehand; a 400 when it ends early.
   static func read(_ request: Request, upTo limit: Int = maximumBody) async throws(Refusal) -> [UInt8] {
-    let tooLong = Refusal(413, "The request's body is longer than \(limit) bytes.")
+    let tooLong = Refusal(413, "The request's body is longer than \(limit) bytes.", code: .bodyTooLong)
     if let length = request.headers[.contentLength].flatMap(Int.init), length > limit { throw tooLong }
     do {
       var buffer = try await request.body.collect(upTo: limit)

@@ -20,6 +20,8 @@ public struct FairdrawContext: InitializableFromSource {
   var completion: Completion?
   /// What readers of outcomes reserve memory from.
   var memory = MemoryBudget.none
+  /// The form of errors, if the client asks for another than the usual.
+  var problems: ProblemDetails?
   /// Who is calling; settled by ``Admission``, and anonymous where no key is read.
   var caller = Caller.anonymous
 

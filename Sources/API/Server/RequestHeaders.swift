@@ -11,6 +11,7 @@ struct RequestHeaders: Sendable {
   var authorization: String?
   var referer: String?
   var origin: String?
+  var accept: String?
   var idempotencyKeys: [String] = []
   var forwardedFor: [String] = []
   /// The body's length in bytes; 0 where none is announced.
@@ -32,6 +33,7 @@ struct RequestHeaders: Sendable {
     // The length tells most headers apart, and no string has to be made.
     switch name.utf8.count {
     case 6 where name.isHeader("origin"): add(value(), to: &origin)
+    case 6 where name.isHeader("accept"): add(value(), to: &accept)
     case 7 where name.isHeader("referer"): add(value(), to: &referer)
     case 9 where name.isHeader("x-api-key"): add(value(), to: &apiKey)
     case 13 where name.isHeader("authorization"): add(value(), to: &authorization)

@@ -43,6 +43,10 @@ extension Reply {
   }
 }
 
+extension Refusal {
+  public static let nothingHere = Refusal(404, "There is nothing at this address.", code: .notFound)
+}
+
 private enum ResponsePieces {
   /// In bytes.
   static let size = 64 << 10
@@ -114,10 +118,5 @@ extension Response {
   init(_ reply: Reply) {
     self = .json(reply.body, status: HTTPResponse.Status(code: reply.status))
     reply.addHeaders(to: &headers)
-  }
-
-  /// A refusal; a fault (5xx) carries the request id that finds it in the log.
-  init(_ refusal: Refusal, requestID: String) {
-    self.init(Reply(refusal, requestID: requestID))
   }
 }

@@ -15,6 +15,7 @@ struct RootResponder: HTTPResponder {
   let admission: Admission
   let completion: Completion
   let memory: MemoryBudget
+  let problems: ProblemDetails
   /// What a browser is shown instead of an error's JSON.
   let errorPage: ErrorPage?
 
@@ -31,13 +32,14 @@ struct RootResponder: HTTPResponder {
       context.admission = admission
       context.completion = completion
       context.memory = memory
+      if context.headers.acceptsProblems { context.problems = problems }
       response = try await answer(request, &context)
     } catch let refusal as Refusal {
       response = errorResponse(refusal, to: request, context)
     } catch {
       context.record.note { $0.fault = "\(error)" }
       let fault = Refusal(
-        500, "The server failed to process this request; it is safe to retry.", code: "internal_error")
+        500, "The server failed to process this request; it is safe to retry.", code: .internalError)
       response = errorResponse(fault, to: request, context)
     }
     completion.finish(
@@ -48,14 +50,16 @@ struct RootResponder: HTTPResponder {
 
   private func answer(_ request: Request, _ context: inout FairdrawContext) async throws -> Response {
     guard context.target.bytes.count <= Self.maximumTarget else {
-      throw Refusal(414, "The request's path and query are longer than \(Self.maximumTarget) bytes; send a POST.")
+      throw Refusal(
+        414, "The request's path and query are longer than \(Self.maximumTarget) bytes; send a POST.",
+        code: .targetTooLong)
     }
     if case .RAW = HTTPMethod(request.method) {
-      throw Refusal(501, "This server does not know the method \(request.method.rawValue).")
+      throw Refusal(501, "This server does not know the method \(request.method.rawValue).", code: .notImplemented)
     }
     if request.method == .options, context.target.path == "*" { return Self.options(Self.allMethods) }
     guard let (route, captures) = routes.route(at: context.target.path) else {
-      throw Refusal(404, "There is nothing at this address.")
+      throw Refusal.nothingHere
     }
     context.captures = captures
     context.record.note { $0.route = route.path }
@@ -72,14 +76,18 @@ struct RootResponder: HTTPResponder {
 
   private func wrongMethod(_ route: Route, _ request: Request, _ context: FairdrawContext) -> Response {
     var response = errorResponse(
-      Refusal(405, "This address allows only \(route.methods.joined(separator: ", "))."), to: request, context)
+      Refusal(
+        405, "This address allows only \(route.methods.joined(separator: ", ")).", code: .methodNotAllowed),
+      to: request,
+      context)
     response.headers[.allow] = Self.list(route.methods)
     return response
   }
 
   private func encodedBody(_ request: Request, _ context: FairdrawContext) -> Response {
     var response = errorResponse(
-      Refusal(415, "The request's body has a Content-Encoding; send it without one."), to: request, context)
+      Refusal(415, "The request's body has a Content-Encoding; send it without one.", code: .encodedBody), to: request,
+      context)
     response.headers[.acceptEncoding] = "identity"
     return response
   }
@@ -88,7 +96,7 @@ struct RootResponder: HTTPResponder {
   private func errorResponse(_ refusal: Refusal, to request: Request, _ context: FairdrawContext) -> Response {
     guard let errorPage, !context.target.isAPI,
       request.headers[values: .accept].contains(where: { $0.lowercased().contains("text/html") })
-    else { return Response(refusal, requestID: context.record.id) }
+    else { return context.response(to: Reply(refusal, requestID: context.record.id)) }
     var response = errorPage(refusal, context.record.id)
     if let seconds = refusal.retryAfter { response.headers[.retryAfter] = String(seconds) }
     return response

@@ -38,6 +38,9 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
     )
   }
 
+  /// The first 24 of the digest's bytes, as three numbers.
+  package var firstWords: (UInt64, UInt64, UInt64) { (words.0, words.1, words.2) }
+
   /// The digest's 32 bytes.
   public var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
 

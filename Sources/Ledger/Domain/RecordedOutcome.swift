@@ -6,8 +6,11 @@ public struct RecordedOutcome: Sendable, Equatable {
   public let state: SeedState
   /// What its chain draws next; nil for an outcome that has no chain which goes on.
   public let next: NextDraw?
+  /// Whose its chain is; nil for a test outcome.
+  public let owner: ChainOwner?
 
-  public init(outcome: Outcome, state: SeedState, next: NextDraw? = nil) {
+  public init(outcome: Outcome, state: SeedState, next: NextDraw? = nil, owner: ChainOwner? = nil) {
+    self.owner = owner
     self.outcome = outcome
     self.state = state
     self.next = next

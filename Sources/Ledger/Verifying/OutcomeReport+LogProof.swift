@@ -115,6 +115,26 @@ extension OutcomeReport {
   }
 }
 
+extension LogDigest {
+  /// The digest of an outcome's text: see ``LogText``.
+  ///
+  /// - Parameter items: what a shuffle or a pick was made of.
+  /// - Returns: nil if those are missing.
+  /// - Throws: ``InvalidParameter`` for what is no outcome.
+  public init?(ofOutcome outcome: JSONValue, items: JSONValue?) throws(InvalidParameter) {
+    var text = Array("fairdraw/outcome/v1\n".utf8)
+    for (name, line) in try SpelledOutcome(outcome).lines(items: items) {
+      guard let line else {
+        guard name == "items" else { throw InvalidParameter(name: name, reason: "must be there") }
+        return nil
+      }
+      text.append(contentsOf: line)
+      text.append(UInt8(ascii: "\n"))
+    }
+    self.init(of: text)
+  }
+}
+
 /// An outcome's members as they are spelled.
 private struct SpelledOutcome {
   private let members: [(name: String, value: JSONValue)]

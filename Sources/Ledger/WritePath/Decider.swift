@@ -102,8 +102,8 @@ public struct Decider: Sendable {
     switch operation {
     case .draw(let request):
       return reply(try draw(request, by: caller, in: &draft), in: &draft)
-    case .batch(let entries):
-      return batch(entries, by: caller, in: &draft)
+    case .batch(let entries, let isAtomic):
+      return isAtomic ? try atomicBatch(entries, by: caller, in: &draft) : batch(entries, by: caller, in: &draft).reply
     case .seed(let clientSeed):
       if caller.mode == .test {
         let active = testSeeds.seed(account: caller.account, clientSeed: clientSeed)
@@ -115,7 +115,7 @@ public struct Decider: Sendable {
     case .incrementCursor(let clientSeed):
       guard caller.mode == .live else { return Reply(.testModeForbidden) }
       guard let index = try draft.existingChain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) else {
-        return Reply(.badRequest("clientSeed has no seed chain yet: draw from it, or ask for its seed, first"))
+        return Reply(.invalid("clientSeed", "has no seed chain yet: draw from it, or ask for its seed, first"))
       }
       draft.chains[index].cursor += 1
       draft.moved.insert(index)
@@ -155,45 +155,68 @@ public struct Decider: Sendable {
     return shortID
   }
 
+  /// Draws all entries or none.
+  ///
+  /// - Throws: the fault that an entry met. Nothing was drawn, so a retry may run the whole batch.
+  private func atomicBatch(
+    _ entries: [BatchEntry], by caller: Caller, in draft: inout Draft
+  ) throws(Refusal) -> Reply {
+    let before = draft
+    let drawn = batch(entries, by: caller, in: &draft)
+    guard !drawn.failures.isEmpty else { return drawn.reply }
+    draft = before
+    if let fault = drawn.failures.first(where: { $0.refusal.fault != nil }) { throw fault.refusal }
+    var failures = drawn.failures[...]
+    var body: [UInt8] = []
+    body.append(json: "{\"results\":[")
+    for (index, entry) in entries.enumerated() {
+      if index > 0 { body.append(json: ",") }
+      let failure = failures.first?.index == index ? failures.removeFirst().refusal : .aborted
+      body.append(failure, of: entry)
+    }
+    body.append(json: "]}")
+    return Reply(.batch, body: body)
+  }
+
+  /// Draws what can be drawn.
+  ///
+  /// - Returns: the answer, and which entries failed and why, in order.
   private func batch(
     _ entries: [BatchEntry], by caller: Caller, in draft: inout Draft
-  ) -> Reply {
+  ) -> (reply: Reply, failures: [(index: Int, refusal: Refusal)]) {
     precondition((1...maximumBatchSize).contains(entries.count))
     var body: [UInt8] = []
     body.reserveCapacity(entries.count * 480)
     var references: [BodyReference] = []
     body.append(json: "{\"results\":[")
-    var fault: StoreFailure?
+    var failures: [(index: Int, refusal: Refusal)] = []
     for (index, entry) in entries.enumerated() {
       if index > 0 { body.append(json: ",") }
       let failure: Refusal
       switch entry {
-      case .draw(let request):
+      case .draw(let request, let id):
         do throws(Refusal) {
           let outcome = try draw(request, by: caller, in: &draft)
-          body.append(json: "{\"ok\":true,\"outcome\":")
+          body.append(json: "{\"ok\":true,")
+          body.append(id: id)
+          body.append(json: "\"outcome\":")
           if let reference = BodyReference(outcome, at: body.count) { references.append(reference) }
           _ = render(outcome, to: &body, in: &draft)
           body.append(json: "}")
           continue
         } catch {
           failure = error
-          fault = fault ?? error.fault
         }
-      case .refused(let error):
+      case .refused(let refusal, _):
         // Once the quota is spent, nothing after it is looked at, bad draws included.
-        failure = quotaRefusal(for: caller, in: draft) ?? .badRequest(error)
+        failure = quotaRefusal(for: caller, in: draft) ?? refusal
       }
-      body.append(json: "{\"ok\":false,\"error\":")
-      body.append(jsonString: failure.error)
-      if let code = failure.code {
-        body.append(json: ",\"code\":")
-        body.append(jsonString: code)
-      }
-      body.append(json: "}")
+      body.append(failure, of: entry)
+      failures.append((index, failure))
     }
     body.append(json: "]}")
-    return Reply(.batch, body: body, references: references, fault: fault)
+    let fault = failures.lazy.compactMap(\.refusal.fault).first
+    return (Reply(.batch, body: body, references: references, fault: fault), failures)
   }
 
   private func draw(
@@ -377,6 +400,23 @@ public struct Decider: Sendable {
 }
 
 extension [UInt8] {
+  /// Appends the result of a batch's entry that failed.
+  fileprivate mutating func append(_ failure: Refusal, of entry: BatchEntry) {
+    append(json: "{\"ok\":false,")
+    switch entry {
+    case .draw(_, let id), .refused(_, let id): append(id: id)
+    }
+    failure.appendReason(to: &self)
+    append(json: "}")
+  }
+
+  fileprivate mutating func append(id: [UInt8]?) {
+    guard let id else { return }
+    append(json: "\"id\":")
+    append(jsonString: id)
+    append(json: ",")
+  }
+
   /// Appends the members that say where a chain stands, without braces.
   mutating func append(position hash: ServerHash, cursor: Int64, nonce: Int64) {
     append(json: "\"serverHash\":\"")

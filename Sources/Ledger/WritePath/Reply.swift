@@ -90,8 +90,10 @@ public struct Refusal: Error, Sendable, Equatable {
   public let status: Int
   /// A sentence for a person; names the parameter if one is at fault.
   public let error: String
-  /// A word for a program.
-  public let code: String?
+  /// A word for a program; nil for what only pages are answered with.
+  public let code: Code?
+  /// The parameter at fault; nil if it is none or no single one.
+  public let parameter: String?
   /// Seconds.
   public let retryAfter: Int?
   /// The failure of the store's that it comes from; for the log alone.
@@ -110,13 +112,14 @@ public struct Refusal: Error, Sendable, Equatable {
   }
 
   public init(
-    _ status: Int, _ error: String, code: String? = nil, retryAfter: Int? = nil, fault: StoreFailure? = nil,
-    kind: Kind = .other
+    _ status: Int, _ error: String, code: Code? = nil, parameter: String? = nil, retryAfter: Int? = nil,
+    fault: StoreFailure? = nil, kind: Kind = .other
   ) {
     self.kind = kind
     self.status = status
     self.error = error
     self.code = code
+    self.parameter = parameter
     self.retryAfter = retryAfter
     self.fault = fault
   }
@@ -124,12 +127,8 @@ public struct Refusal: Error, Sendable, Equatable {
   /// The JSON a refusal is answered with; `requestID` is added to faults, so that they can be found in the log.
   public func body(requestID: String? = nil) -> [UInt8] {
     var body: [UInt8] = []
-    body.append(json: "{\"error\":")
-    body.append(jsonString: error)
-    if let code {
-      body.append(json: ",\"code\":")
-      body.append(jsonString: code)
-    }
+    body.append(json: "{")
+    appendReason(to: &body)
     if let retryAfter {
       body.append(json: ",\"retryAfter\":")
       body.append(integer: retryAfter)
@@ -142,49 +141,77 @@ public struct Refusal: Error, Sendable, Equatable {
     return body
   }
 
-  /// A 503 for too much that waits or runs.
-  public static func overloaded(_ error: String, retryAfter: Int) -> Refusal {
-    Refusal(503, error, code: "overloaded", retryAfter: retryAfter, kind: .overload)
+  /// Appends the members that say what is wrong.
+  func appendReason(to body: inout [UInt8]) {
+    body.append(json: "\"error\":")
+    body.append(jsonString: error)
+    if let code {
+      body.append(json: ",\"code\":")
+      body.append(jsonString: code.rawValue)
+    }
+    if let parameter {
+      body.append(json: ",\"parameter\":")
+      body.append(jsonString: parameter)
+    }
   }
 
-  public static func badRequest(_ error: String) -> Refusal { Refusal(400, error) }
+  /// A 503 for too much that waits or runs.
+  public static func overloaded(_ error: String, retryAfter: Int) -> Refusal {
+    Refusal(503, error, code: .overloaded, retryAfter: retryAfter, kind: .overload)
+  }
 
-  public static let invalidAPIKey = Refusal(401, "The API key is unknown or has been revoked.", code: "invalid_api_key")
+  /// A 400; `parameter` is the one at fault, if it is one.
+  public static func badRequest(_ error: String, parameter: String? = nil) -> Refusal {
+    Refusal(400, error, code: parameter == nil ? .invalidRequest : .invalidParameter, parameter: parameter)
+  }
+
+  /// A 400 for one parameter; `reason` is worded to follow its name.
+  public static func invalid(
+    _ parameter: some CustomStringConvertible, _ reason: String, code: Code = .invalidParameter
+  ) -> Refusal {
+    Refusal(400, "\(parameter) \(reason)", code: code, parameter: parameter.description)
+  }
+
+  public static let invalidAPIKey = Refusal(401, "The API key is unknown or has been revoked.", code: .invalidAPIKey)
 
   public static let idempotencyConflict = Refusal(
-    409, "This Idempotency-Key was already used for a different request.", code: "idempotency_replay",
+    409, "This Idempotency-Key was already used for a different request.", code: .idempotencyReplay,
     kind: .conflict)
 
   static let quotaSpent = "The account's daily quota is spent; it renews at midnight UTC."
 
   static func quotaExceeded(at now: Milliseconds) -> Refusal {
-    Refusal(429, quotaSpent, code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now), kind: .quota)
+    Refusal(429, quotaSpent, code: .quotaExceeded, retryAfter: Day.secondsLeft(at: now), kind: .quota)
   }
 
   static let anonymousOff = Refusal(
-    403, "This server requires an API key.", code: "api_key_required")
+    403, "This server requires an API key.", code: .apiKeyRequired)
 
   static func anonymousQuotaExceeded(at now: Milliseconds) -> Refusal {
     Refusal(
       429,
       "The daily quota for draws without an API key is spent; it renews at midnight UTC.",
-      code: "quota_exceeded", retryAfter: Day.secondsLeft(at: now), kind: .quota)
+      code: .quotaExceeded, retryAfter: Day.secondsLeft(at: now), kind: .quota)
   }
 
-  static let nothingToRotate = Refusal(404, "clientSeed has no outcome yet, so there is no server seed to reveal.")
+  static let aborted = Refusal(400, "Nothing was drawn: another draw of this atomic batch failed.", code: .aborted)
 
-  static let unknownCommitment = Refusal(404, "There is no commitment with this commitId.", code: "unknown_commitment")
+  static let nothingToRotate = Refusal(
+    404, "clientSeed has no outcome yet, so there is no server seed to reveal.",
+    code: .nothingToRotate)
+
+  static let unknownCommitment = Refusal(404, "There is no commitment with this commitId.", code: .unknownCommitment)
 
   static let foreignCommitment = Refusal(
     403, "The commitment belongs to another caller: reveal it with a key of the account and mode that made it.",
-    code: "commitment_not_yours")
+    code: .commitmentNotYours)
 
   static let usedCommitment = Refusal(
-    409, "The commitment is already revealed; it gives only one outcome.", code: "commitment_used")
+    409, "The commitment is already revealed; it gives only one outcome.", code: .commitmentUsed)
 
   static let expiredCommitment = Refusal(
-    410, "The commitment has expired; make a new one.", code: "commitment_expired")
+    410, "The commitment has expired; make a new one.", code: .commitmentExpired)
 
   static let testModeForbidden = Refusal(
-    403, "A test key has no seed chain to change; use a live key.", code: "test_mode_forbidden")
+    403, "A test key has no seed chain to change; use a live key.", code: .testModeForbidden)
 }

@@ -36,8 +36,8 @@ public struct Needs: Sendable {
       let caller = submission.caller
       switch submission.operation {
       case .draw(let draw): add(draw, by: caller)
-      case .batch(let entries):
-        for case .draw(let draw) in entries { add(draw, by: caller) }
+      case .batch(let entries, _):
+        for case .draw(let draw, _) in entries { add(draw, by: caller) }
       case .seed(let clientSeed), .incrementCursor(let clientSeed), .rotate(let clientSeed):
         if caller.mode == .live { chains.insert(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) }
       case .commit: newCommitments += 1

@@ -44,21 +44,21 @@ extension Refusal {
     case .passing:
       self.init(
         503, "The database could not be used; retry, with the same Idempotency-Key if there was one.",
-        code: "unavailable", retryAfter: 1, fault: failure)
+        code: .unavailable, retryAfter: 1, fault: failure)
     case .permanent:
       self.init(
         503, "The server's storage has failed; its operator must repair it. Earlier responses are not affected.",
-        code: "storage_failed", fault: failure)
+        code: .storageFailed, fault: failure)
     case .rolledBack:
       self.init(
         503,
         "The server's database has gone back to an earlier state. Nothing is drawn until its operator has begun a new era. "
           + "Earlier responses are not affected.",
-        code: "log_rolled_back", fault: failure)
+        code: .logRolledBack, fault: failure)
     case .damaged:
       self.init(
         500, "A stored record that this request needs is damaged. Only the server's operator can repair it.",
-        code: "damaged", fault: failure)
+        code: .damaged, fault: failure)
     }
   }
 }

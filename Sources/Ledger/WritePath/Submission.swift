@@ -19,18 +19,18 @@ public struct Submission: Sendable {
 
   /// How much work it is, in draws.
   public var weight: Int {
-    if case .batch(let entries) = operation { max(entries.count, 1) } else { 1 }
+    if case .batch(let entries, _) = operation { max(entries.count, 1) } else { 1 }
   }
 
   /// How much memory it takes until it is answered, about: what it holds, what is decided from it, and its answer.
   public var bytes: Int {
     switch operation {
     case .draw(let draw), .reveal(_, let draw): Self.baseBytes + draw.bytes
-    case .batch(let entries):
+    case .batch(let entries, _):
       entries.reduce(Self.baseBytes) { sum, entry in
         switch entry {
-        case .draw(let draw): sum + Self.baseBytes + draw.bytes
-        case .refused(let error): sum + 2 * error.utf8.count
+        case .draw(let draw, let id): sum + Self.baseBytes + draw.bytes + 2 * (id?.count ?? 0)
+        case .refused(let refusal, let id): sum + 2 * (refusal.error.utf8.count + (id?.count ?? 0))
         }
       }
     case .refuse(let refusal): Self.baseBytes + 2 * refusal.error.utf8.count
@@ -44,7 +44,8 @@ public struct Submission: Sendable {
 
 public enum Operation: Sendable {
   case draw(DrawRequest)
-  case batch([BatchEntry])
+  /// An atomic batch draws all of its entries or none.
+  case batch([BatchEntry], isAtomic: Bool = false)
   /// The commitment for the next draw; makes the chain if it is new.
   case seed(ClientSeed)
   case incrementCursor(ClientSeed)
@@ -58,10 +59,13 @@ public enum Operation: Sendable {
   case refuse(Refusal)
 }
 
-/// One place in a batch: a draw, or the words it was turned down with.
+/// One place in a batch: a draw, or why there is none; with the id that the caller gave it.
 public enum BatchEntry: Sendable {
-  case draw(DrawRequest)
-  case refused(String)
+  case draw(DrawRequest, id: [UInt8]? = nil)
+  case refused(Refusal, id: [UInt8]? = nil)
+
+  /// The longest id, in bytes.
+  public static let longestID = 64
 }
 
 /// The most draws one batch may hold.

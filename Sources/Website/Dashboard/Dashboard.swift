@@ -56,13 +56,13 @@ struct Dashboard: Routes {
       }
       let query = try FormFields(context.target.query)
       guard request.method == .post else {
-        guard let get else { throw Refusal(404, "There is nothing at this address.") }
+        guard let get else { throw Refusal.nothingHere }
         return try await get(
           DashboardRequest(
             request: request, context: context, account: account, session: session, token: token, query: query,
             form: try FormFields([])))
       }
-      guard let post else { throw Refusal(404, "There is nothing at this address.") }
+      guard let post else { throw Refusal.nothingHere }
       let form = try await FormFields(request)
       try sessionGuard.formGuard.check(request, context, token: token, sent: form.text("token"))
       try parts.gate.takeUncosted(for: account.id)

@@ -22,7 +22,7 @@ struct DashboardRequest: Sendable {
   /// - Throws: a 404 where there is no number.
   func id() throws(Refusal) -> Int64 {
     guard let id = context.captures["id"].flatMap(DashboardRequest.number) else {
-      throw Refusal(404, "There is nothing at this address.")
+      throw Refusal.nothingHere
     }
     return id
   }

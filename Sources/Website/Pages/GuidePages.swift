@@ -40,6 +40,9 @@ struct GuidePages: Sendable {
       name: "api", summary: "The reference: endpoints, fields, errors, limits.",
       source: PackageResources.api_md),
     Guide(
+      name: "errors", summary: "Each error code: what it means, what to do, and whether to retry.",
+      source: PackageResources.errors_md),
+    Guide(
       name: "operations", summary: "How to install, configure, back up and watch a server.",
       source: PackageResources.operations_md),
   ]
