@@ -37,6 +37,22 @@ install_missing() {
     || die "apt-get could not install $packages."
 }
 
+# What tests use from PyPI, in an environment of its own: a generator of clients, a type checker, a tester of APIs. Where
+# it cannot be had, those tests are skipped and say so.
+install_tools() {
+  local wanted=$root/Tests/System/tools.txt tools=$root/.build/python-tools
+  ! cmp -s "$wanted" "$tools/installed.txt" || return 0
+  say "Installing Python tools from PyPI…"
+  rm -rf "$tools"
+  if "${python[@]}" -m venv "$tools" >&2 \
+    && "$tools/bin/pip" install -q --disable-pip-version-check --only-binary :all: --no-deps -r "$wanted" >&2; then
+    cp "$wanted" "$tools/installed.txt"
+  else
+    rm -rf "$tools"
+    say "They could not be installed; tests that use them are skipped."
+  fi
+}
+
 # fresh NAME BINARY SOURCE…: whether BINARY is what building SOURCE would make now. The stamp of a build is as old as
 # its start, so what changed meanwhile is newer. -cnewer compares with inode change times, which a file also gets when
 # it is moved or unpacked with an old date; a removed file changes its folder's. A toolchain counts as a source: the

@@ -73,7 +73,6 @@ public func buildApplication(
   logger: Logger,
   onServerRunning: @escaping @Sendable (SocketAddress?) async -> Void
 ) -> some ApplicationProtocol {
-  let responseTimes = ResponseTimes()
   let gate = parts.gate
   let streams = StreamRegistry(
     limits: StreamRegistry.Limits(
@@ -99,7 +98,7 @@ public func buildApplication(
       seedKey: parts.store.seeds.publicKey, rootKey: parts.merkle.publicKey, log: parts.transparencyLog,
       publicURL: parts.renderer.publicURL),
     SystemRoutes(
-      store: parts.store, writer: parts.writer, responseTimes: responseTimes, lifecycle: parts.lifecycle,
+      store: parts.store, writer: parts.writer, metrics: parts.metrics, lifecycle: parts.lifecycle,
       document: openAPIDocument(servedAt: configuration.publicURL)),
   ]
   let problems = ProblemDetails(publicURL: parts.renderer.publicURL)
@@ -107,7 +106,7 @@ public func buildApplication(
     keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
     proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
   let completion = Completion(
-    log: parts.log, responseTimes: responseTimes, metrics: parts.metrics,
+    log: parts.log, metrics: parts.metrics,
     isSecure: configuration.publicURL?.hasPrefix("https:") == true)
   let root = RootResponder(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),

@@ -162,19 +162,26 @@ public struct Website: Routes {
   }
 
   @Sendable private func preview(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    let (record, reservation) = try await recorded(context)
-    defer { withExtendedLifetime(reservation) {} }
-    guard let png = try await previews.png(of: record.outcome, templates: templates) else {
+    var found: (record: RecordedOutcome, reservation: MemoryBudget.Reservation)?
+    do throws(Refusal) {
+      found = try await recorded(context)
+    } catch {
+      // Whoever shows a link has to show something.
+      guard error == Self.noSuchDraw else { throw error }
+    }
+    defer { withExtendedLifetime(found?.reservation) {} }
+    guard let png = try await previews.png(of: found?.record.outcome, templates: templates) else {
       throw Refusal.overloaded("Too many pictures are being drawn; try again in a moment.", retryAfter: 2)
     }
     return PageResponses.response(
-      png, type: "image/png", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: png), for: request)
+      png, type: "image/png", cacheControl: "public, max-age=\(found == nil ? 60 : 86_400)",
+      tag: PageResponses.tag(of: png), for: request)
   }
 
   /// The outcome that the address names, with the memory that is reserved for it.
   private func recorded(
     _ context: FairdrawContext
-  ) async throws -> (RecordedOutcome, MemoryBudget.Reservation) {
+  ) async throws(Refusal) -> (RecordedOutcome, MemoryBudget.Reservation) {
     guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else {
       throw Self.noSuchDraw
     }

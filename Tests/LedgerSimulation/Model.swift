@@ -148,7 +148,7 @@ struct Model {
       chains[key] = chain
       return Answer(
         body: "{\"clientSeed\":\(quoted(clientSeed.bytes)),\(place(chain.seed, chain.cursor, chain.nonce)),"
-          + "\"created\":\(chain.created)}")
+          + "\"created\":\(now)}")
     case .rotate(let clientSeed): return try rotate(clientSeed, caller, now)
     case .commit: return try commit(caller, now, heard)
     case .reveal(let id, let request): return try reveal(id, request, caller, now, heard)

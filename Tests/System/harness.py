@@ -37,7 +37,7 @@ REQUIRED = {
 }
 
 BODY_LIMIT = 2 * 1024 * 1024
-TARGET_LIMIT = 32 * 1024
+TARGET_LIMIT = 64 * 1024
 
 TIMEOUT = 60  # a limit on hanging, never a measure of success
 
@@ -86,6 +86,17 @@ def node():
   flag = "--no-experimental-global-webcrypto"  # which later versions know no more
   known = subprocess.run(["node", flag, "--eval", ""], capture_output=True, timeout=TIMEOUT).returncode == 0
   return ["node", flag] if known else ["node"]
+
+
+# Tools from PyPI, which bin/test installs
+
+
+def tool(name):
+  """The path of a program from Tests/System/tools.txt."""
+  path = REPOSITORY / ".build" / "python-tools" / "bin" / name
+  if not path.exists():
+    pytest.skip(f"{name} is not installed: run bin/test, which gets it from PyPI")
+  return str(path)
 
 
 _names = itertools.count(1)

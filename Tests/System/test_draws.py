@@ -417,7 +417,9 @@ def test_every_request_has_an_id_of_its_own(server):
 
 
 def test_server_timing_is_for_live_callers(server, live_key, test_key):
-  assert re.search(r"dur=\d", server.draw("floats", key=live_key).header("Server-Timing"))
+  for key in (None, live_key):
+    for ask in (lambda: server.draw("floats", key=key), lambda: server.get("/api/listOutcomes", key=key)):
+      assert re.fullmatch(r"total;dur=\d+\.\d{3}", ask().header("Server-Timing"))
   assert server.draw("floats", key=test_key).header("Server-Timing") is None
 
 
@@ -525,3 +527,12 @@ def test_server_hash_stays_while_the_chain_lives(server, client_seed):
   for endpoint in DRAWS:
     assert drawn(server.draw(endpoint, {"clientSeed": client_seed}))["serverHash"] == pinned
   assert pinned != sha256_hex(client_seed)
+
+
+@pytest.mark.parametrize("endpoint", ["pick", "shuffle"])
+def test_a_query_holds_a_thousand_long_items(server, client_seed, endpoint):
+  items = [f"{index:032}" for index in range(1000)]
+  response = server.get(f"/api/{endpoint}", {"clientSeed": client_seed, "items": ",".join(items)})
+  assert response.status == 200, response
+  outcome = response.json()["outcome"]
+  assert outcome in items if endpoint == "pick" else sorted(outcome) == items

@@ -16,7 +16,7 @@ from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_
 from test_log_proofs import LOG_VKEY, OTHER_VKEY, WITNESS_VKEYS, canonical_text, log_proof
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
-GUIDES = ["verifying", "idempotency", "batches", "webhooks", "errors", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
+GUIDES = ["verifying", "idempotency", "batches", "webhooks", "errors", "moving", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
 FIXED = ["/", "/verify", "/seed", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -460,11 +460,12 @@ IDS = {
 @pytest.mark.parametrize("name", IDS)
 def test_a_hostile_id_finds_nothing(browser, server, name):
   quoted = urllib.parse.quote(IDS[name], safe="%") if name != "up" else IDS[name]
-  for path in (f"/o/{quoted}", f"/o/{quoted}/og.png"):
-    answer = server.get(path, headers=HTML)
-    assert answer.status == 404, answer
-    assert answer.header("Content-Type") == "text/html; charset=utf-8"
-    assert b"<h1>Not found</h1>" in answer.body and b"<script>d" not in answer.body
+  answer = server.get(f"/o/{quoted}", headers=HTML)
+  assert answer.status == 404, answer
+  assert answer.header("Content-Type") == "text/html; charset=utf-8"
+  assert b"<h1>Not found</h1>" in answer.body and b"<script>d" not in answer.body
+  picture = server.get(f"/o/{quoted}/og.png", headers=HTML)
+  assert picture.header("Content-Type") == "image/png" if picture.status == 200 else picture.status in (400, 404), picture
   browser.open("/verify?" + urllib.parse.urlencode({"shortId": IDS[name]}))
   browser.wait("#result .verdict")
   assert browser.driver.title != "owned" and browser.all("#result img") == []
@@ -647,6 +648,14 @@ def test_preview_pictures(server):
     assert picture.status == 200 and picture.header("Content-Type") == "image/png"
     assert picture.body[:8] == b"\x89PNG\r\n\x1a\n" and picture.body[16:24] == bytes([0, 0, 4, 176, 0, 0, 2, 118])
     assert server.get(f"/o/{draw['shortId']}/og.png", headers={"If-None-Match": picture.header("ETag")}).status == 304
+
+
+def test_an_unknown_draw_has_a_picture_that_says_so(server):
+  pictures = [server.get(f"/o/{name}/og.png") for name in ("0000000000", "abc", "zzzzzzzzzz")]
+  assert len({picture.body for picture in pictures}) == 1
+  for picture in pictures:
+    assert picture.status == 200 and picture.header("Content-Type") == "image/png" and picture.header("Cache-Control") == "public, max-age=60"
+    assert picture.body[:8] == b"\x89PNG\r\n\x1a\n" and picture.body[16:24] == bytes([0, 0, 4, 176, 0, 0, 2, 118])
 
 
 def test_many_pictures_at_once_are_made_or_put_off(server):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness import DRAWS, together
+from harness import DRAWS, together, wait_until
 
 
 def draw(server, client_seed, key=None, **parameters):
@@ -98,6 +98,8 @@ def test_increment_cursor(server, client_seed):
   after = draw(server, client_seed).json()
   assert coordinates(after) == (1, 1)
   assert after["serverHash"] == before["serverHash"]
+  # The time at which the cursor moved: later each time, though the chain stays the same.
+  wait_until(lambda: server.get("/api/incrementCursor", {"clientSeed": client_seed}).json()["created"] > moved["created"], "time has passed")
 
 
 def test_increment_cursor_of_a_pinned_chain_without_a_draw(server, client_seed):

@@ -1,5 +1,6 @@
 """What a server says of itself: /api/health, /api/public-metrics, /openapi.json, its log and its banner."""
 
+import datetime
 import json
 import re
 import shutil
@@ -18,10 +19,30 @@ def test_health(server):
   response = server.get("/api/health")
   assert response.status == 200
   health = response.json()
-  assert set(health) == {"status", "db", "version", "uptime", "timestamp", "responseTimes"}
+  assert set(health) == {"status", "db", "version", "uptime", "timestamp", "responseTimes", "usagePersistence"}
   assert (health["status"], health["db"]) == ("ok", "ok")
   assert health["version"] in cli("--version").stdout
   assert 0 <= health["uptime"] < 86400
+  told = datetime.datetime.strptime(health["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
+  assert abs(told.timestamp() - time.time()) < 600
+  assert health["usagePersistence"] == {"failures": 0, "lastFailureAt": None, "pendingReservations": 0}
+
+
+def test_response_times(serve):
+  server = serve()
+  for _ in range(5):
+    server.get("/api/ints")
+  server.get("/nothing")
+  times = server.get("/api/health").json()["responseTimes"]
+  assert times["windowSize"] == 1024 and times["overall"]["count"] >= 6
+  assert set(times["endpoints"]) <= set(path for path in times["endpoints"] if path.startswith("/api/"))
+  ints = times["endpoints"]["/api/ints"]
+  assert ints["count"] == 5 and 0 < ints["p50Ms"] <= ints["p95Ms"] <= ints["maxMs"] <= times["overall"]["maxMs"]
+  assert ints["avgMs"] <= ints["maxMs"]
+  for _ in range(1100):
+    server.get("/api/floats")
+  times = server.get("/api/health").json()["responseTimes"]
+  assert times["overall"]["count"] == 1024 and "/api/ints" not in times["endpoints"]
 
 
 def test_uptime_starts_with_the_server(serve):
@@ -114,7 +135,7 @@ def test_one_log_line_a_request(server):
 
 @pytest.mark.parametrize("noise, status", [
   (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400), (b"GET / HTTP/9\r\n\r\n", 400),
-  (b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+  (b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * 120_000 + b"\r\n\r\n", 431),
 ], ids=["TLS", "version", "long header"])
 def test_what_is_refused_before_it_is_routed_is_answered_and_logged_like_the_rest(server, noise, status):
   response = server.raw(noise)

@@ -77,13 +77,16 @@ def test_hashes_of_test_outcomes_and_commitments(server, client_seed, test_key):
 
 
 @pytest.mark.parametrize("query, naming", [
-  ({}, "serverHash"), ({"serverHash": ""}, "serverHash"), ({"serverHash": "x"}, "serverHash"), ({"serverHash": "0" * 63}, "serverHash"),
-  ({"serverHash": "0" * 65}, "serverHash"), ({"serverHash": "g" * 64}, "serverHash"), ({"serverHash": "\u0660" * 64}, "serverHash"),
-  ([("serverHash", HASH), ("serverHash", HASH)], "serverHash"), ({"serverHash": HASH, "clientSeed": ""}, "clientSeed"),
-  ({"serverHash": HASH, "clientSeed": "x" * 257}, "clientSeed"), ({"serverHash": "0" * 10_000}, "serverHash"),
+  ({}, "serverHash"), ([("serverHash", HASH), ("serverHash", HASH)], "serverHash"), ({"serverHash": HASH, "clientSeed": ""}, "clientSeed"),
+  ({"serverHash": HASH, "clientSeed": "x" * 257}, "clientSeed"), ({"serverHash": "a\0b"}, "serverHash"),
 ])
 def test_bad_hashes(server, unchanged, query, naming):
   assert refused(server.get("/api/verifyServerHash", query), 400, naming)
+
+
+@pytest.mark.parametrize("text", ["", "x", "0" * 63, "0" * 65, "g" * 64, "\u0660" * 64, "0" * 10_000, "\"\n"], ids=lambda text: repr(text)[:20])
+def test_what_is_no_hash_is_the_hash_of_nothing(server, client_seed, unchanged, text):
+  assert is_known(server, client_seed, text) == unknown(client_seed, text)
 
 
 # verifyShortId
@@ -197,8 +200,8 @@ def test_rehearsals_that_were_tampered_with(serve):
 
 
 @pytest.mark.parametrize("query, status", [
-  ({}, 400), ({"shortId": ""}, 400), ({"shortId": "short"}, 400), ({"shortId": "0" * 11}, 400), ({"shortId": "0" * 9 + "-"}, 400),
-  ({"shortId": "\u00e9" * 5}, 400), ({"shortId": "0" * 9 + "\0"}, 400), ([("shortId", "0" * 10), ("shortId", "0" * 10)], 400),
+  ({}, 400), ({"shortId": ""}, 400), ({"shortId": "abc"}, 400), ({"shortId": "0" * 33}, 400), ({"shortId": "0" * 4}, 404), ({"shortId": "0" * 11}, 404), ({"shortId": "0" * 9 + "-"}, 404), ({"shortId": "z" * 32}, 404),
+  ({"shortId": "\u00e9" * 5}, 404), ({"shortId": "0" * 9 + "\0"}, 400), ([("shortId", "0" * 10), ("shortId", "0" * 10)], 400),
   ({"shortId": "x" * 10_000}, 400), ({"shortId": "0000000000"}, 404), ({"shortId": "zzzzzzzzzz"}, 404), ({"shortId": "ZZZZZZZZZZ"}, 404),
 ])
 def test_short_ids_that_are_none(server, unchanged, query, status):

@@ -68,6 +68,7 @@ struct Admission: Sendable {
     record.note {
       $0.address = address
       $0.caller = "anonymous"
+      $0.showsTiming = true
     }
     try takeSlots(Self.slots(headers, target), address)
     return .anonymous

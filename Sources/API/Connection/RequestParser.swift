@@ -33,7 +33,7 @@ package struct RequestParser {
   }
 
   /// The longest head, in bytes: request line and header fields.
-  package static let maximumHead = 80 * 1024
+  package static let maximumHead = 112 * 1024
   package static let maximumFields = 256
   private static let maximumChunkLine = 256
   private static let maximumTrailers = 8 * 1024

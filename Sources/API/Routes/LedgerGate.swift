@@ -110,14 +110,12 @@ public struct LedgerGate: Sendable {
     _ submission: Submission, on eventLoop: any EventLoop, record: RequestRecord,
     answer: @escaping @Sendable (Result<Reply, Refusal>) -> Void
   ) {
-    let started = ContinuousClock.now
     let address = submission.caller == .anonymous ? record.subscriber : nil
     writer.submit(submission, from: address, replyQueue: replyQueues[ObjectIdentifier(eventLoop)]) { result in
       switch result {
       case .success(let reply):
         if reply.wroteWithoutCost, let account = submission.caller.liveAccount { uncosted.charge(to: account) }
         record.note {
-          $0.ledger = ContinuousClock.now - started
           $0.isReplay = reply.isReplay
           if let fault = reply.fault { $0.fault = fault.logged }
           $0.isConflict = reply.refusal?.kind == .conflict

@@ -25,6 +25,7 @@ struct StreamRoute: Routes {
     if let refusal = gate.refusal(for: context.caller) { throw refusal }
     let recorded = try await recorded(after: try Self.lastEvent(request, parameters, draw.clientSeed), draw, context)
     let open = try registry.open(for: context.holder, on: context.eventLoop)
+    context.record.note { $0.showsTiming = false }  // its head is sent before there is anything to tell
     // Whoever does not take the response up does not close the stream either, so it closes itself.
     let closing = Closing { [registry] in registry.close(open) }
 

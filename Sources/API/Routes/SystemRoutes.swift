@@ -1,4 +1,3 @@
-import Foundation
 import Hummingbird
 import JSON
 import Ledger
@@ -21,7 +20,7 @@ func openAPIDocument(servedAt url: String?) -> [UInt8] {
 struct SystemRoutes: Routes {
   let store: any LedgerStore
   let writer: LedgerWriter
-  let responseTimes: ResponseTimes
+  let metrics: Metrics
   let lifecycle: Lifecycle
   /// What `/openapi.json` answers.
   let document: [UInt8]
@@ -38,7 +37,6 @@ struct SystemRoutes: Routes {
     let database = await isDatabaseUp(context)
     let status =
       lifecycle.isShuttingDown ? "shutting_down" : database && !writer.report.store.isFailing ? "ok" : "degraded"
-    let times = responseTimes.summary
     var body: [UInt8] = []
     body.append(json: "{\"status\":")
     body.append(jsonString: status)
@@ -48,18 +46,30 @@ struct SystemRoutes: Routes {
     body.append(jsonString: lifecycle.version)
     body.append(json: ",\"uptime\":")
     body.append(integer: Int(lifecycle.uptime))
-    body.append(json: ",\"timestamp\":")
-    body.append(integer: Int64(Date().timeIntervalSince1970 * 1000))
-    body.append(json: ",\"responseTimes\":{\"avgMs\":")
-    body.append(double: times.average.toMicroseconds)
-    body.append(json: ",\"p50Ms\":")
-    body.append(double: times.median.toMicroseconds)
-    body.append(json: ",\"p95Ms\":")
-    body.append(double: times.percentile95.toMicroseconds)
-    body.append(json: ",\"p99Ms\":")
-    body.append(double: times.percentile99.toMicroseconds)
-    body.append(json: ",\"sampleSize\":")
-    body.append(integer: times.count)
+    body.append(json: ",\"timestamp\":\"")
+    body.append(iso8601: LedgerWriter.wallClock())
+    body.append(json: "\",\"responseTimes\":{\"windowSize\":")
+    body.append(integer: ResponseTimes.window)
+    body.append(json: ",\"overall\":")
+    body.append(metrics.responseTimes)
+    body.append(json: ",\"endpoints\":{")
+    for (index, (route, times)) in metrics.responseTimesByRoute.enumerated() {
+      if index > 0 { body.append(json: ",") }
+      body.append(jsonString: route)
+      body.append(json: ":")
+      body.append(times)
+    }
+    let report = writer.report
+    body.append(json: "}},\"usagePersistence\":{\"failures\":")
+    body.append(integer: report.failedGroups)
+    body.append(json: ",\"lastFailureAt\":")
+    if let failure = report.lastFailure {
+      body.append(jsonString: failure.iso8601)
+    } else {
+      body.append(json: "null")
+    }
+    body.append(json: ",\"pendingReservations\":")
+    body.append(integer: writer.queued.draws)
     body.append(json: "}}")
     return .json(body, status: status == "ok" ? .ok : .serviceUnavailable)
   }
@@ -71,7 +81,7 @@ struct SystemRoutes: Routes {
     } catch {
       throw context.record.refusal(for: error)
     }
-    let times = responseTimes.summary
+    let times = metrics.responseTimes
     let operational = !writer.report.store.isFailing && !lifecycle.isShuttingDown
     var body: [UInt8] = []
     body.append(json: "{\"registeredUsers\":{\"value\":")
@@ -96,6 +106,22 @@ struct SystemRoutes: Routes {
       context.note(fault: error.logged)
       return false
     }
+  }
+}
+
+extension [UInt8] {
+  fileprivate mutating func append(_ times: ResponseTimes.Summary) {
+    append(json: "{\"count\":")
+    append(integer: times.count)
+    append(json: ",\"avgMs\":")
+    append(double: times.average.toMicroseconds)
+    append(json: ",\"p50Ms\":")
+    append(double: times.median.toMicroseconds)
+    append(json: ",\"p95Ms\":")
+    append(double: times.percentile95.toMicroseconds)
+    append(json: ",\"maxMs\":")
+    append(double: times.longest.toMicroseconds)
+    append(json: "}")
   }
 }
 

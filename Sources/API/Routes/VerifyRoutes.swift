@@ -10,6 +10,7 @@ struct VerifyRoutes: Routes {
   let verifier: OutcomeVerifier
 
   private static let serverHashNames = ParameterNames(of: "/api/verifyServerHash", "clientSeed", "serverHash")
+  private static let unknown = Refusal(404, "There is no outcome with this shortId.", code: .notFound)
   private static let shortIDNames = ParameterNames(of: "/api/verifyShortId", "shortId")
 
   var routes: [Route] {
@@ -23,11 +24,13 @@ struct VerifyRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.serverHashNames)
     let clientSeed = try parameters.clientSeed()
     guard let text = try parameters.text("serverHash") else { throw Refusal.invalid("serverHash", "required") }
-    guard let hash = try? ServerHash(hex: String(decoding: text, as: UTF8.self)) else {
-      throw Refusal.invalid("serverHash", "must be 64 hexadecimal digits")
-    }
-    let isKnown = try await context.reading { () throws(StoreFailure) in
-      try await store.isKnown(hash, clientSeed: clientSeed)
+    // What is no hash at all is the hash of nothing.
+    let hash = try? ServerHash(hex: String(decoding: text, as: UTF8.self))
+    var isKnown = false
+    if let hash {
+      isKnown = try await context.reading { () throws(StoreFailure) in
+        try await store.isKnown(hash, clientSeed: clientSeed)
+      }
     }
     var body: [UInt8] = []
     if isKnown {
@@ -35,9 +38,9 @@ struct VerifyRoutes: Routes {
     } else {
       body.append(json: "{\"verified\":false,\"clientSeed\":")
       body.append(jsonString: clientSeed.bytes)
-      body.append(json: ",\"serverHash\":\"")
-      body.append(hex: hash.bytes)
-      body.append(json: "\",\"outcomes\":[]}")
+      body.append(json: ",\"serverHash\":")
+      body.append(jsonString: hash?.hex ?? text)
+      body.append(json: ",\"outcomes\":[]}")
     }
     return .json(body)
   }
@@ -46,11 +49,15 @@ struct VerifyRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.shortIDNames)
     guard let text = try parameters.text("shortId") else { throw Refusal.invalid("shortId", "required") }
     guard let id = renderer.shortIDs.decode(text) else {
-      throw Refusal.invalid("shortId", "must be ten ASCII letters and digits")
+      // The hosted service's ids have other lengths.
+      guard (4...32).contains(String(decoding: text, as: UTF8.self).count) else {
+        throw Refusal.invalid("shortId", "must be ten ASCII letters and digits")
+      }
+      throw Self.unknown
     }
     let reservation = try await context.reserveMemory()
     let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
-    guard let record else { throw Refusal(404, "There is no outcome with this shortId.", code: .notFound) }
+    guard let record else { throw Self.unknown }
     var body: [UInt8] = []
     renderer.append(record.outcome, with: verifier.verdict(on: record), to: &body)
     return .json(body, holding: reservation, context)

@@ -5,7 +5,6 @@ import Ledger
 /// The end of every request: the headers that all responses have, and one line in the log.
 struct Completion: Sendable {
   let log: LineLog
-  let responseTimes: ResponseTimes
   let metrics: Metrics
   /// Whether clients reach the server over https.
   let isSecure: Bool
@@ -31,18 +30,12 @@ struct Completion: Sendable {
       }
     }
     let elapsed = record.elapsed
-    responseTimes.add(milliseconds: elapsed / .milliseconds(1))
     let notes = record.notes
     metrics.add(
       route: notes.route, status: status, seconds: elapsed / .seconds(1), isReplay: notes.isReplay,
       isConflict: notes.isConflict)
     if notes.showsTiming {
       var timing: [UInt8] = []
-      if let ledger = notes.ledger {
-        timing.append(json: "ledger;dur=")
-        timing.append(milliseconds: ledger)
-        timing.append(json: ", ")
-      }
       timing.append(json: "total;dur=")
       timing.append(milliseconds: elapsed)
       headers.append(.serverTiming, String(decoding: timing, as: UTF8.self))

@@ -4,6 +4,7 @@ import Synchronization
 /// Counts what requests come to, for a monitoring system. Adding to it costs a lock and a look into a table.
 public final class Metrics: Sendable {
   private struct Series {
+    let route: String
     var statuses: [Int: Int] = [:]
     var times = Histogram.seconds
 
@@ -14,10 +15,20 @@ public final class Metrics: Sendable {
   }
 
   private struct State {
-    var routes: [String: Series] = [:]
+    var series: [Series] = []
+    /// Where each route's series stands.
+    var places: [String: Int] = [:]
+    var times = ResponseTimes()
     var replays = 0
     var conflicts = 0
     var cutOff = 0
+
+    mutating func place(of route: String) -> Int {
+      if let place = places[route] { return place }
+      places[route] = series.count
+      series.append(Series(route: route))
+      return series.count - 1
+    }
   }
 
   private let state = Mutex(State())
@@ -28,10 +39,22 @@ public final class Metrics: Sendable {
   /// - Parameter route: a route's path, or one word for all that are none: there must be few.
   func add(route: String, status: Int, seconds: Double, isReplay: Bool, isConflict: Bool) {
     state.withLock { state in
-      state.routes[route, default: Series()].add(status, seconds)
+      let place = state.place(of: route)
+      state.series[place].add(status, seconds)
+      state.times.add(milliseconds: 1000 * seconds, route: place)
       if isReplay { state.replays += 1 }
       if isConflict { state.conflicts += 1 }
     }
+  }
+
+  /// How long the most recent requests took, all together.
+  var responseTimes: ResponseTimes.Summary { state.withLock { $0.times }.summary() }
+
+  /// How long the most recent requests to each of the API's routes took, of those that had any.
+  var responseTimesByRoute: [(route: String, times: ResponseTimes.Summary)] {
+    let state = state.withLock { $0 }
+    return state.series.indices.filter { state.series[$0].route.hasPrefix("/api/") }
+      .map { (state.series[$0].route, state.times.summary(of: $0)) }.filter { $0.times.count > 0 }
   }
 
   func addCutOff() { state.withLock { $0.cutOff += 1 } }
@@ -53,18 +76,19 @@ public final class Metrics: Sendable {
     page.family("fairdraw_info", .gauge, "What runs.")
     page.sample("fairdraw_info", [("version", version)], 1)
 
-    let sorted = counts.routes.sorted { $0.key < $1.key }
+    let sorted = counts.series.sorted { $0.route < $1.route }
     page.family("fairdraw_http_requests_total", .counter, "Requests answered, by endpoint and status.")
-    for (route, series) in sorted {
+    for series in sorted {
       for (status, count) in series.statuses.sorted(by: { $0.key < $1.key }) {
-        page.sample("fairdraw_http_requests_total", [("endpoint", route), ("status", String(status))], Double(count))
+        page.sample(
+          "fairdraw_http_requests_total", [("endpoint", series.route), ("status", String(status))], Double(count))
       }
     }
     page.family(
       "fairdraw_http_request_duration_seconds", .histogram,
       "Time from a request's head to its answer being ready, by endpoint.")
-    for (route, series) in sorted {
-      page.histogram("fairdraw_http_request_duration_seconds", [("endpoint", route)], series.times)
+    for series in sorted {
+      page.histogram("fairdraw_http_request_duration_seconds", [("endpoint", series.route)], series.times)
     }
     page.single(
       "fairdraw_idempotent_replays_total", .counter, "Requests answered with a stored answer.", Double(counts.replays))

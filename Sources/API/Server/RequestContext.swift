@@ -104,9 +104,7 @@ final class RequestRecord: Sendable {
     var address: NetworkAddress?
     /// Why a request met a fault; for the log alone.
     var fault: String?
-    /// How long the ledger took.
-    var ledger: Duration?
-    /// Whether the caller is told how long things took: live keys are.
+    /// Whether the caller is told how long it took. Test keys are not, since their answers are the same byte for byte.
     var showsTiming = false
     var isReplay = false
     /// Whether it was refused because its idempotency key was used for another request.

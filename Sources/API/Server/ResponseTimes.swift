@@ -1,27 +1,18 @@
-import Synchronization
+/// How long the most recent requests took, and at which routes.
+struct ResponseTimes: Sendable {
+  /// How many requests are remembered.
+  static let window = 1024
 
-/// How long the most recent requests took.
-final class ResponseTimes: Sendable {
-  private struct Ring {
-    var samples: [Double] = []
-    var next = 0
-  }
+  private var samples: [(milliseconds: Double, route: Int)] = []
+  private var next = 0
 
-  private let ring = Mutex(Ring())
-  private let size: Int
-
-  /// - Parameter size: how many requests are remembered.
-  init(size: Int = 1024) { self.size = size }
-
-  func add(milliseconds: Double) {
-    ring.withLock { ring in
-      if ring.samples.count < size {
-        ring.samples.append(milliseconds)
-      } else {
-        ring.samples[ring.next] = milliseconds
-      }
-      ring.next = (ring.next + 1) % size
+  mutating func add(milliseconds: Double, route: Int) {
+    if samples.count < Self.window {
+      samples.append((milliseconds, route))
+    } else {
+      samples[next] = (milliseconds, route)
     }
+    next = (next + 1) % Self.window
   }
 
   struct Summary {
@@ -29,15 +20,16 @@ final class ResponseTimes: Sendable {
     var average = 0.0
     var median = 0.0
     var percentile95 = 0.0
-    var percentile99 = 0.0
+    var longest = 0.0
   }
 
-  var summary: Summary {
-    let sorted = ring.withLock { $0.samples }.sorted()
-    guard !sorted.isEmpty else { return Summary() }
+  /// - Parameter route: leaves out all others; nil leaves out none.
+  func summary(of route: Int? = nil) -> Summary {
+    let sorted = samples.lazy.filter { route == nil || $0.route == route }.map(\.milliseconds).sorted()
+    guard let longest = sorted.last else { return Summary() }
     func percentile(_ part: Double) -> Double { sorted[Int((Double(sorted.count - 1) * part).rounded())] }
     return Summary(
       count: sorted.count, average: sorted.reduce(0, +) / Double(sorted.count), median: percentile(0.5),
-      percentile95: percentile(0.95), percentile99: percentile(0.99))
+      percentile95: percentile(0.95), longest: longest)
   }
 }

@@ -20,7 +20,7 @@ struct RootResponder: HTTPResponder {
   let errorPage: ErrorPage?
 
   /// The longest request target, in bytes: path and query.
-  static let maximumTarget = 32 * 1024
+  static let maximumTarget = 64 * 1024
 
   @concurrent func respond(to request: Request, context: FairdrawContext) async throws -> Response {
     var context = context

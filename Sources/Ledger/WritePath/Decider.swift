@@ -124,7 +124,7 @@ public struct Decider: Sendable {
       return Reply(
         .chain,
         body: chainBody(
-          clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce, created: chain.created))
+          clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce, created: draft.snapshot.now))
     case .rotate(let clientSeed):
       return try rotate(clientSeed, by: caller, in: &draft)
     case .commit:

@@ -55,6 +55,7 @@ public final class LedgerWriter: Sendable {
     public var groups = 0
     public var submissions = 0
     public var failedGroups = 0
+    public var lastFailure: Milliseconds?
     /// Submissions in each group that was stored.
     public var groupSizes = Histogram.sizes
     /// Seconds each of them took to load, decide and commit.
@@ -225,11 +226,18 @@ public final class LedgerWriter: Sendable {
     }
   }
 
+  private func noteFailedGroup() {
+    statistics.withLock {
+      $0.failedGroups += 1
+      $0.lastFailure = Self.wallClock()
+    }
+  }
+
   private func settle(_ tickets: [Ticket]) {
     do throws(StoreFailure) {
       try store(tickets)
     } catch {
-      statistics.withLock { $0.failedGroups += 1 }
+      noteFailedGroup()
       guard tickets.count > 1, !error.isOfWholeStore, !error.mayBeStored else { return fail(tickets, error) }
       settleSingly(tickets, after: error)
     }
@@ -286,7 +294,7 @@ public final class LedgerWriter: Sendable {
       do throws(StoreFailure) {
         try store([ticket])
       } catch {
-        statistics.withLock { $0.failedGroups += 1 }
+        noteFailedGroup()
         if error.kind == .passing { for need in needs { held[need] = error } }
         fail([ticket], error)
       }

@@ -43,6 +43,9 @@ struct GuidePages: Sendable {
       name: "errors", summary: "Each error code: what it means, what to do, and whether to retry.",
       source: PackageResources.errors_md),
     Guide(
+      name: "moving", summary: "For clients of Provable.io: what is the same, and what differs.",
+      source: PackageResources.moving_md),
+    Guide(
       name: "operations", summary: "How to install, configure, back up and watch a server.",
       source: PackageResources.operations_md),
   ]

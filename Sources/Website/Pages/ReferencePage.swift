@@ -72,7 +72,7 @@ struct ReferencePage {
     let schema = parameter["schema"].map(resolve)
     let name = parameter["name"]?.text ?? ""
     let place = parameter["in"]?.text ?? ""
-    let isRequired = parameter["required"]?.raw.elementsEqual("true".utf8) == true
+    let isRequired = parameter.isTrue("required")
     return [
       "name": name, "place": place, "isRequired": isRequired, "type": schema.map(type) ?? "",
       "description": parameter["description"]?.text ?? schema?["description"]?.text ?? "",
@@ -84,8 +84,7 @@ struct ReferencePage {
   /// What an input is filled with: an example; else, where something must stand there, the default.
   private static func example(_ parameter: JSONValue, _ schema: JSONValue?, isRequired: Bool) -> String {
     guard
-      let example = parameter["example"] ?? schema?["example"] ?? schema?["examples"]?.elements()?.first
-        ?? schema?["default"],
+      let example = parameter["example"] ?? schema?["example"] ?? schema?["default"],
       example.kind != .null
     else { return "" }
     if let list = example.elements() {
@@ -112,19 +111,19 @@ struct ReferencePage {
     if let choices = schema["enum"]?.elements() {
       words.append(choices.map { $0.text ?? String(decoding: $0.raw, as: UTF8.self) }.joined(separator: " | "))
     } else if let type = schema["type"] {
-      let names = type.elements()?.compactMap(\.text) ?? [type.text ?? ""]
-      words.append(names.joined(separator: " or "))
+      words.append((type.text ?? "") + (schema.isTrue("nullable") ? " or null" : ""))
     } else if let options = schema["oneOf"]?.elements() ?? schema["anyOf"]?.elements() {
       words.append(options.map { self.type(of: resolve($0)) }.joined(separator: "; or "))
     }
     let number = { (name: String) in schema[name]?.number }
     switch (number("minimum"), number("maximum")) {
+    case (let low?, let high?) where schema.isTrue("exclusiveMinimum"): words.append("above \(low), up to \(high)")
+    case (let low?, nil) where schema.isTrue("exclusiveMinimum"): words.append("above \(low)")
     case (let low?, let high?): words.append("\(low) to \(high)")
     case (let low?, nil): words.append("from \(low)")
     case (nil, let high?): words.append("up to \(high)")
     case (nil, nil): break
     }
-    if let bound = number("exclusiveMinimum") { words.append("above \(bound)") }
     if let low = number("minItems"), let high = number("maxItems") { words.append("\(low) to \(high) of them") }
     if let high = number("maxLength") { words.append("at most \(high) characters") }
     if let value = schema["default"], value.kind != .null {
@@ -147,4 +146,6 @@ struct ReferencePage {
 extension JSONValue {
   /// The string's text; nil for any other kind.
   var text: String? { string.map { String(decoding: $0, as: UTF8.self) } }
+
+  fileprivate func isTrue(_ member: String) -> Bool { self[member]?.raw.elementsEqual("true".utf8) == true }
 }

@@ -6,7 +6,13 @@ import Ledger
 /// The picture that a link to an outcome is shown with: 1200 × 630, as SVG and as PNG.
 package enum PreviewPicture {
   /// The picture's SVG. Every text in it is short and fit for XML, whatever the outcome holds.
-  package static func svg(_ outcome: Outcome, templates: Templates) -> String {
+  ///
+  /// - Parameter outcome: nil for a picture that says that there is none.
+  package static func svg(_ outcome: Outcome?, templates: Templates) -> String {
+    guard let outcome else {
+      let line: [String: Any] = ["text": "There is no such draw.", "size": 76, "y": 310]
+      return templates.render("preview", ["lines": [line]])
+    }
     let drawing = OutcomeDrawing(outcome)
     let dice = dice(of: outcome)
     let text = fit(drawing.summary)
@@ -24,7 +30,7 @@ package enum PreviewPicture {
     return templates.render(
       "preview",
       [
-        "kind": outcome.endpoint.kind.outcomeTitle, "lines": lines, "dice": dice,
+        "kind": outcome.endpoint.kind.outcomeTitle, "lines": lines, "dice": dice, "hasSeeds": true,
         "clientSeed": fit(outcome.clientSeed.description).shortened(to: 50),
         "serverHash": hex(outcome.serverHash.bytes),
       ])

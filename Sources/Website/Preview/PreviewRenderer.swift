@@ -18,11 +18,13 @@ final class PreviewRenderer: Sendable {
 
   /// The PNG of an outcome, which never changes.
   ///
+  /// - Parameter outcome: nil for a picture that says that there is none.
   /// - Returns: nil when too many are waiting already.
   /// - Throws: ``PreviewPicture/Failure``.
-  func png(of outcome: Outcome, templates: Templates) async throws -> [UInt8]? {
+  func png(of outcome: Outcome?, templates: Templates) async throws -> [UInt8]? {
+    let number = outcome?.id ?? 0  // the number of none
     let (known, mayWait) = state.withLock { state in
-      let known = state.cache.value(for: outcome.id)
+      let known = state.cache.value(for: number)
       let mayWait = known == nil && state.waiting < Self.mostWaiting
       if mayWait { state.waiting += 1 }
       return (known, mayWait)
@@ -32,11 +34,11 @@ final class PreviewRenderer: Sendable {
     return try await withCheckedThrowingContinuation { continuation in
       queue.async {
         // Whoever asked for the same one before may have made it meanwhile.
-        let made = self.state.withLock { $0.cache.value(for: outcome.id) }
+        let made = self.state.withLock { $0.cache.value(for: number) }
         let result = Result { try made ?? PreviewPicture.png(PreviewPicture.svg(outcome, templates: templates)) }
         self.state.withLock { state in
           state.waiting -= 1
-          if case .success(let png) = result { state.cache.insert(png, for: outcome.id, cost: png.count) }
+          if case .success(let png) = result { state.cache.insert(png, for: number, cost: png.count) }
         }
         continuation.resume(with: result)
       }
