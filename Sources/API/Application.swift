@@ -83,9 +83,7 @@ public func buildApplication(
   let memory = MemoryBudget()
   parts.metrics.show("fairdraw_reading_bytes", "Memory that is reserved for reading outcomes.") { memory.held }
 
-  parts.metrics.show(
-    "fairdraw_log_size", "Entries of the continuous log in the last checkpoint that this server signed.",
-    value: parts.transparencyLog.size)
+  parts.transparencyLog.show(in: parts.metrics)
 
   let ledgerRoutes = DrawRoutes.routes + SeedRoutes.routes + [BatchRoute.route]
   let routes: [any Routes] = [

@@ -353,6 +353,20 @@ enum PostgresSchema {
     ALTER TABLE log_queue ALTER COLUMN entries SET STORAGE EXTERNAL;
     CREATE INDEX log_bundles_by_time ON log_bundles (era, last_drawn, first_drawn) WHERE last_drawn IS NOT NULL;
     """,
+    """
+    -- What witnesses signed of the newest checkpoints, with the checkpoints: see LogStore. asked_until is when they may be
+    -- asked again.
+    CREATE TABLE log_cosignatures (
+      era bigint NOT NULL,
+      size bigint NOT NULL,
+      witness text COLLATE "C" NOT NULL,
+      checkpoint text NOT NULL,
+      line text NOT NULL,
+      made bigint NOT NULL,
+      PRIMARY KEY (era, size, witness)
+    );
+    ALTER TABLE logs ADD COLUMN asked_until bigint NOT NULL DEFAULT 0;
+    """,
   ]
 }
 

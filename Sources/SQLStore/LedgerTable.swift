@@ -100,7 +100,7 @@ public struct LedgerTable: Sendable {
       "logs", by: "era",
       columns: [
         "era": .integer, "origin": .text, "size": .integer, "signed_size": .integer, "checkpoint": .text,
-        "keeper": .bytes, "kept_until": .integer,
+        "keeper": .bytes, "kept_until": .integer, "asked_until": .integer,
       ]),
     LedgerTable(
       "log_queue", by: "id",
@@ -112,6 +112,11 @@ public struct LedgerTable: Sendable {
       "log_bundles", by: "era", "number",
       columns: [
         "era": .integer, "number": .integer, "first_drawn": .integer, "last_drawn": .integer, "entries": .bytes,
+      ]),
+    LedgerTable(
+      "log_cosignatures", by: "era", "size", "witness",
+      columns: [
+        "era": .integer, "size": .integer, "witness": .text, "checkpoint": .text, "line": .text, "made": .integer,
       ]),
     LedgerTable(
       "webhook_endpoints", by: "id",

@@ -143,10 +143,54 @@ extension SQLDatabase {
     }
   }
 
+  // MARK: Witnesses
+
+  public func claimCosigning(of era: Int64, for time: Milliseconds) async throws(StoreFailure) -> Bool {
+    try await write { connection in
+      let now = try connection.now()
+      // A claim that reaches further than any can was made before the clock was set back.
+      guard
+        try connection.execute(
+          """
+          UPDATE logs SET asked_until = \(now + time)
+          WHERE era = \(era) AND (asked_until <= \(now) OR asked_until > \(now + time))
+          """) == 1
+      else { return false }
+      _ = try connection.execute(
+        """
+        DELETE FROM log_cosignatures WHERE era = \(era) AND made < \(now - LogCosignature.keeping)
+          AND size < (SELECT max(size) FROM log_cosignatures WHERE era = \(era))
+        """)
+      return true
+    }
+  }
+
+  public func keep(_ cosignature: LogCosignature) async throws(StoreFailure) {
+    try await write { connection in
+      _ = try connection.execute(
+        """
+        INSERT INTO log_cosignatures (era, size, witness, checkpoint, line, made)
+        VALUES (\(cosignature.era), \(cosignature.size), \(cosignature.witness), \(cosignature.checkpoint),
+          \(cosignature.line), \(try connection.now()))
+        ON CONFLICT (era, size, witness) DO UPDATE SET line = excluded.line
+        """)
+    }
+  }
+
+  public func consistencyProof(of era: Int64, from: Int, to: Int) async throws(StoreFailure) -> [MerkleHash] {
+    try await read { connection in
+      try LogTree.consistencyProof(from: from, to: to) { try connection.tile(at: $0, of: era, width: 1).hashes }
+    }
+  }
+
   // MARK: Reading
 
   public func checkpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? {
     try await read { try $0.checkpoint(of: era) }
+  }
+
+  public func cosignedCheckpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? {
+    try await read { try $0.cosignedCheckpoint(of: era, having: 0) }
   }
 
   public func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8] {
@@ -165,9 +209,10 @@ extension SQLDatabase {
   public func place(of digest: LogDigest, drawn: Milliseconds) async throws(StoreFailure) -> LogPlace {
     try await read { connection in
       for era in try connection.rows("SELECT era FROM logs ORDER BY era DESC").map({ try $0.integer("era") }) {
-        guard let checkpoint = try connection.checkpoint(of: era),
-          let index = try connection.index(of: digest, drawn: drawn, era: era), index < checkpoint.size
+        guard let newest = try connection.checkpoint(of: era),
+          let index = try connection.index(of: digest, drawn: drawn, era: era), index < newest.size
         else { continue }
+        let checkpoint = try connection.cosignedCheckpoint(of: era, having: index) ?? newest
         let path = try LogTree.inclusionProof(index: index, size: checkpoint.size) { place in
           try connection.tile(at: place, of: era, width: 1).hashes
         }
@@ -188,10 +233,39 @@ extension SQLRow {
   }
 }
 
+extension LogCheckpoint {
+  /// - Parameter rows: one for each cosignature, or one without any.
+  fileprivate init?(rows: [SQLRow], era: Int64) throws {
+    guard let first = rows.first else { return nil }
+    let lines = try rows.compactMap { try $0.optionalText("line") }
+    self.init(
+      era: era, size: try first.count("size"),
+      text: try first.text("checkpoint") + lines.map { "\($0)\n" }.joined())
+  }
+}
+
 extension SQLConnection {
   fileprivate func checkpoint(of era: Int64) throws -> LogCheckpoint? {
-    let row = try row("SELECT signed_size, checkpoint FROM logs WHERE era = \(era) AND checkpoint IS NOT NULL")
-    return try row.map { LogCheckpoint(era: era, size: try $0.count("signed_size"), text: try $0.text("checkpoint")) }
+    let rows = try rows(
+      """
+      SELECT l.signed_size AS size, l.checkpoint, c.line FROM logs l
+      LEFT JOIN log_cosignatures c ON c.era = l.era AND c.size = l.signed_size
+      WHERE l.era = \(era) AND l.checkpoint IS NOT NULL ORDER BY c.witness
+      """)
+    return try LogCheckpoint(rows: rows, era: era)
+  }
+
+  /// Of the cosigned checkpoints that have the entry of an index, the one that most witnesses cosigned; of several the
+  /// newest.
+  fileprivate func cosignedCheckpoint(of era: Int64, having index: Int) throws -> LogCheckpoint? {
+    let rows = try rows(
+      """
+      SELECT size, checkpoint, line FROM log_cosignatures WHERE era = \(era) AND size = (
+        SELECT size FROM log_cosignatures WHERE era = \(era) AND size > \(index)
+        GROUP BY size ORDER BY count(*) DESC, size DESC LIMIT 1)
+      ORDER BY witness
+      """)
+    return try LogCheckpoint(rows: rows, era: era)
   }
 
   /// A tile of at least `width` hashes.

@@ -43,6 +43,17 @@ extension SQLDatabase {
     }
   }
 
+  /// As ``transact(concernsGroups:_:)``, for what groups are not decided from and is refused to nobody.
+  func write<Result: Sendable>(
+    _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+  ) async throws(StoreFailure) -> Result {
+    do {
+      return try await transact(concernsGroups: false, body)
+    } catch {
+      throw StoreFailure(wrapping: error)
+    }
+  }
+
   /// As ``transactDeliveries(concernsGroups:_:)``, for what is refused to nobody.
   func deliver<Result: Sendable>(
     concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result

@@ -327,6 +327,23 @@ enum SQLiteSchema {
           CREATE INDEX log_bundles_by_time ON log_bundles (era, last_drawn, first_drawn) WHERE last_drawn IS NOT NULL;
           """)
     }
+    migrator.registerMigration("7") { db in
+      try db.execute(
+        sql: """
+          -- What witnesses signed of the newest checkpoints, with the checkpoints: see LogStore. asked_until is when they
+          -- may be asked again.
+          CREATE TABLE log_cosignatures (
+            era INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            witness TEXT NOT NULL,
+            checkpoint TEXT NOT NULL,
+            line TEXT NOT NULL,
+            made INTEGER NOT NULL,
+            PRIMARY KEY (era, size, witness)
+          ) WITHOUT ROWID, STRICT;
+          ALTER TABLE logs ADD COLUMN asked_until INTEGER NOT NULL DEFAULT 0;
+          """)
+    }
     return migrator
   }
 }

@@ -66,6 +66,8 @@ struct Serve: AsyncParsableCommand {
   @Flag(help: "Let visitors create accounts at /sign-up.")
   var signUp = false
 
+  @OptionGroup var witnesses: WitnessOptions
+
   @Option(
     help: ArgumentHelp(
       "A second port, for Prometheus, which serves only /metrics. (default: none)", valueName: "number"))
@@ -129,6 +131,7 @@ struct Serve: AsyncParsableCommand {
     let metricsHost = Settings.text("metrics-host", metricsHost) ?? "127.0.0.1"
     let allowsPrivate = try Settings.flag("allow-private-webhooks", allowPrivateWebhooks)
     let isSignUpOpen = try Settings.flag("sign-up", signUp)
+    let witnesses = try (addresses: witnesses.addresses(), interval: witnesses.interval())
     let url = try await Self.reach(&server, givenURL)
     var exposures: [String] = []
     let (store, masterKey, place) = try storage.open { exposures.append($0) }
@@ -153,14 +156,13 @@ struct Serve: AsyncParsableCommand {
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey, seeds: store.seeds)
     let signer = try RootSigner(masterKey: masterKey)
-    let publisher = MerklePublisher(store: store, signer: signer, history: history, logger: Logger(label: "merkle"))
     let website = try Website(
       store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url,
       dashboard: DashboardParts(
         accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
         allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
-    let (keeper, transparencyLog) = try Self.continuousLog(
-      store, masterKey, history, rootKey: signer.publicKey, url: url, isOnlyServer: place.hasPrefix("sqlite:"))
+    let (logs, transparencyLog) = try Self.logs(
+      store, masterKey, signer, history, url: url, witnesses, isOnlyServer: place.hasPrefix("sqlite:"))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
       lifecycle: lifecycle, merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey),
@@ -169,10 +171,9 @@ struct Serve: AsyncParsableCommand {
     let application = buildApplication(
       server, parts, further: [website], errorPage: website.errorPage, logger: logger
     ) { greet($0, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log) }
-    let housekeeping = Self.housekeeping(store, parts)
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [
-      housekeeping, Together(services: [Logs(publisher: publisher, keeper: keeper), worker, application]),
+      Self.housekeeping(store, parts), Together(services: [logs, worker, application]),
     ]
     var places = "\(server.host):\(server.port)"
     if let metricsPort {
@@ -209,12 +210,13 @@ struct Serve: AsyncParsableCommand {
     return history
   }
 
-  /// The log of the store's era: what keeps it, and what it is read from.
+  /// The daily log and that of the store's era: what keeps them, and what the second is read from.
   ///
   /// - Parameter isOnlyServer: whether no other server can use the database, as with a file.
-  private static func continuousLog(
-    _ store: any Store, _ masterKey: MasterKey, _ history: LogHistory, rootKey: [UInt8], url: String, isOnlyServer: Bool
-  ) throws -> (LogKeeper, LogParts) {
+  private static func logs(
+    _ store: any Store, _ masterKey: MasterKey, _ rootSigner: RootSigner, _ history: LogHistory, url: String,
+    _ witnesses: (addresses: [WitnessAddress], interval: Duration), isOnlyServer: Bool
+  ) throws -> (Logs, LogParts) {
     let era = store.seeds.era
     for earlier in 0..<era where try history.failure == nil && store.log(of: earlier) != nil {
       try LogKeeper.finish(
@@ -223,9 +225,19 @@ struct Serve: AsyncParsableCommand {
     let identity = try LogIdentity(masterKey: masterKey, store: store, era: era, publicURL: url)
     let keeper = LogKeeper(
       store: store, identity: identity, name: isOnlyServer ? Array("the server".utf8) : LogKeeper.newName(),
-      first: .keys(era: UInt64(era), vrf: store.seeds.publicKey.bytes, daily: rootKey), history: history,
-      logger: Logger(label: "log"))
-    return (keeper, LogParts(store: store, era: era, key: identity.verifierKey, size: { keeper.size }))
+      first: .keys(era: UInt64(era), vrf: store.seeds.publicKey.bytes, daily: rootSigner.publicKey),
+      history: history, logger: Logger(label: "log"))
+    let client = WitnessClient()
+    let asking = LogWitnesses(
+      store: store, identity: identity, witnesses: witnesses.addresses, interval: witnesses.interval,
+      logger: Logger(label: "witnesses"), post: client.post,
+      onRollback: { history.stop($0) })
+    let parts = LogParts(
+      store: store, era: era, key: identity.verifierKey, witnesses: witnesses.addresses.map(\.key),
+      size: { keeper.size }, cosignedSizes: { asking.cosignedSizes })
+    let publisher = MerklePublisher(store: store, signer: rootSigner, history: history, logger: Logger(label: "merkle"))
+    let witnessing = Witnessing(witnesses: asking, client: client)
+    return (Logs(publisher: publisher, keeper: keeper, witnessing: witnessing), parts)
   }
 
   private static func housekeeping(_ store: any Store, _ parts: ServerParts) -> AccountHousekeeping {
@@ -353,17 +365,20 @@ private struct Together: Service {
   }
 }
 
-/// Publishes each day's root and continues the log until the server stops. What it cannot finish then is done after the
-/// next start.
+/// Publishes each day's root, continues the log and asks its witnesses until the server stops. What it cannot finish then
+/// is done after the next start.
 private struct Logs: Service {
   let publisher: MerklePublisher
   let keeper: LogKeeper
+  let witnessing: Witnessing
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
       async let published: Void = publisher.run()
+      async let cosigned: Void = witnessing.run()
       await keeper.run()
       await published
+      await cosigned
     }
   }
 }

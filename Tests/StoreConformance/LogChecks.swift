@@ -172,6 +172,104 @@ extension StoreConformance {
       #expect(try await store.checkpoint(of: 1) == nil)
     },
 
+    StoreCheck("cosignatures are below the checkpoint that they are of") { test in
+      let store = test.logStore
+      #expect(try await store.cosignedCheckpoint(of: 0) == nil)
+      var plain: [LogCheckpoint] = []
+      for round in 0..<4 {
+        try test.settle((0..<100).map { draw(test.alice, "\(round) \($0)") })
+        try test.keepLog()
+        plain.append(try #require(try await store.checkpoint(of: 0)))
+        for to in plain {
+          #expect(
+            LogTree.verifyConsistency(
+              from: to.size, to: plain[round].size, oldRoot: try test.root(in: to),
+              newRoot: try test.root(in: plain[round]),
+              path: try await store.consistencyProof(of: 0, from: to.size, to: plain[round].size)))
+        }
+      }
+      #expect(try await store.consistencyProof(of: 0, from: 0, to: plain[3].size).isEmpty)
+      func keep(_ number: Int, _ witness: String, line: String? = nil) async throws {
+        try await store.keep(
+          LogCosignature(
+            era: 0, size: plain[number].size, witness: witness, checkpoint: plain[number].text, line: line ?? witness))
+      }
+      func expect(_ number: Int, _ lines: String...) async throws {
+        let expected = LogCheckpoint(
+          era: 0, size: plain[number].size, text: plain[number].text + lines.map { "\($0)\n" }.joined())
+        #expect(try await store.cosignedCheckpoint(of: 0) == expected)
+      }
+      try await keep(1, "b")
+      try await expect(1, "b")
+      try await keep(1, "a", line: "first")
+      try await keep(1, "a", line: "second")
+      try await expect(1, "second", "b")
+      try await keep(2, "b")
+      try await expect(1, "second", "b")  // more of them
+      try await keep(2, "c")
+      try await expect(2, "b", "c")  // newer
+      #expect(try await store.checkpoint(of: 0) == plain[3])
+      try await keep(3, "c")
+      #expect(try await store.checkpoint(of: 0)?.text == plain[3].text + "c\n")
+      #expect(try await store.cosignedCheckpoint(of: 1) == nil)
+    },
+
+    StoreCheck("a proof is under the checkpoint that most witnesses cosigned, of those that have the entry") { test in
+      var outcomes: [Outcome] = []
+      var plain: [LogCheckpoint] = []
+      for round in 0..<3 {
+        outcomes += try test.settle(draw(test.alice, "\(round)")).changes.outcomes
+        try test.keepLog()
+        plain.append(try #require(try await test.logStore.checkpoint(of: 0)))
+      }
+      func expect(_ checkpoints: Int...) async throws {
+        for (outcome, number) in zip(outcomes, checkpoints) {
+          try await test.expectProven(outcome, under: plain[number])
+        }
+      }
+      try await expect(2, 2, 2)
+      for (number, witness) in [(0, "a"), (0, "b"), (1, "a"), (0, "c"), (1, "b")] {
+        try await test.logStore.keep(
+          LogCosignature(
+            era: 0, size: plain[number].size, witness: witness, checkpoint: plain[number].text, line: witness))
+      }
+      try await expect(0, 1, 2)
+    },
+
+    StoreCheck("a round of asking witnesses is claimed by one, and old cosignatures go") { test in
+      let store = test.logStore
+      try test.settle(draw(test.alice))
+      try test.keepLog()
+      #expect(try await store.claimCosigning(of: 1, for: 5_000) == false)
+      #expect(try await store.claimCosigning(of: 0, for: 5_000))
+      test.now += 4_999
+      #expect(try await store.claimCosigning(of: 0, for: 5_000) == false)
+      test.now += 1
+      #expect(try await store.claimCosigning(of: 0, for: 5_000))
+      // A clock that was set back by days does not keep anybody waiting.
+      test.now -= 3 * day
+      #expect(try await store.claimCosigning(of: 0, for: 5_000))
+      #expect(try await store.claimCosigning(of: 0, for: 5_000) == false)
+
+      func keep(_ size: Int) async throws {
+        try await store.keep(LogCosignature(era: 0, size: size, witness: "w", checkpoint: "\(size)", line: "w"))
+      }
+      try await keep(1)
+      try await keep(2)
+      test.now += LogCosignature.keeping
+      try await keep(3)
+      #expect(try await store.claimCosigning(of: 0, for: 1))
+      #expect(try await store.cosignedCheckpoint(of: 0)?.size == 3)
+      test.now += 1
+      #expect(try await store.claimCosigning(of: 0, for: 1))
+      test.now += 2 * LogCosignature.keeping
+      #expect(try await store.claimCosigning(of: 0, for: 1))
+      #expect(try await store.cosignedCheckpoint(of: 0)?.size == 3, "the newest stays")
+      for _ in 0..<2 { try await store.keep(LogCosignature(era: 0, size: 2, witness: "w", checkpoint: "2", line: "w")) }
+      try await store.keep(LogCosignature(era: 0, size: 2, witness: "v", checkpoint: "2", line: "v"))
+      #expect(try await store.cosignedCheckpoint(of: 0)?.text == "2v\nw\n")
+    },
+
     StoreCheck("a published day is an entry") { test in
       let outcomes = try test.settle(draw(test.alice), draw(test.bob)).changes.outcomes
       test.now = newYear + day
@@ -328,11 +426,14 @@ extension StoreUnderTest {
     try await logStore.place(of: outcome.expectedDigest(self), drawn: outcome.created)
   }
 
-  fileprivate func expectProven(_ outcome: Outcome) async throws {
-    guard case .proven(let index, let path, let checkpoint) = try await place(of: outcome) else {
+  /// - Parameter wanted: the checkpoint that it is proven under, without cosignatures; any if there is none.
+  fileprivate func expectProven(_ outcome: Outcome, under wanted: LogCheckpoint? = nil) async throws {
+    guard case .proven(let index, let path, let found) = try await place(of: outcome) else {
       Issue.record("outcome \(outcome.id) is not in the log")
       return
     }
+    let checkpoint = wanted ?? found
+    #expect(found.size == checkpoint.size && found.text.hasPrefix(checkpoint.text))
     let entry = LogEntry.draw(outcome.expectedDigest(self)).bytes
     #expect(
       LogTree.verifyInclusion(

@@ -341,7 +341,7 @@ def test_nothing_else_is_there(told):
 def test_proofs_that_there_are_not(told):
   server, _, texts, rehearsed = told
   absent = server.get("/api/proof/0000000000")
-  assert absent.status == 404 and absent.code is None and absent.header("Retry-After") is None
+  assert absent.status == 404 and absent.code == "not_found" and absent.header("Retry-After") is None
   of_a_test = server.get(f"/api/proof/{rehearsed}")
   assert of_a_test.status == 404 and of_a_test.code == "test_mode_forbidden" and of_a_test.header("Retry-After") is None
   for bad in ("x", "000000000", "00000000000", "00000-0000", "%2f" * 10, "é" * 5, "%00" * 10):

@@ -23,7 +23,7 @@ KNOWN_PATHS = [
   *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "keys", "merkle/key", "merkle/{date}")),
   *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcomeId}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics", "proof", "proof/{shortId}")),
-  *(f"/log/{{era}}{rest}" for rest in ("", "/checkpoint", "/tile", "/tile/{level}", "/tile/{level}/{tile}", "/tile/{level}/{tile}/{width}")),
+  *(f"/log/{{era}}{rest}" for rest in ("", "/checkpoint", "/cosigned", "/tile", "/tile/{level}", "/tile/{level}/{tile}", "/tile/{level}/{tile}/{width}")),
   *("/o/{id}", "/o/{id}/og.png", "/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
 
@@ -347,7 +347,11 @@ def test_the_log(server, live_key):
     return response.status == 200
 
   wait_until(proof, "the last draw is in the log")
-  for path in (path for path in DOCUMENT["paths"] if path.startswith("/log")):
+  cosigned = "/log/{era}/cosigned"  # which no witness has made: see test_cosigning.py
+  for method in ("get", "head"):
+    response = server.request(method.upper(), address(cosigned))
+    assert response.status == 404 and conforms(response, cosigned, method)
+  for path in (path for path in DOCUMENT["paths"] if path.startswith("/log") and path != cosigned):
     tile = "000.p" if "width" in path else "000"
     for level in ("0", "entries"):
       for method in ("get", "head"):

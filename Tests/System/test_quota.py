@@ -144,7 +144,7 @@ def test_after_the_edge_bad_draws_are_over_the_quota_too(server, client_seed):
   good, bad = {"endpoint": "ints", "params": {"clientSeed": client_seed}}, {"endpoint": "pick", "params": {}}
   results = server.post("/api/batch", {"draws": [bad, good, bad, good, good, bad, good]}, key=key).json()["results"]
   assert [result["ok"] for result in results] == [False, True, False, True, False, False, False]
-  assert [result.get("code") for result in results] == [None, None, None, None] + ["quota_exceeded"] * 3
+  assert [result.get("code") for result in results] == ["invalid_parameter", None, "invalid_parameter", None] + ["quota_exceeded"] * 3
 
 
 def test_a_batch_when_it_is_spent(server, client_seed):

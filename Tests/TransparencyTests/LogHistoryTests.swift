@@ -50,6 +50,10 @@ private final class ToldLogStore: LogStore {
   func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool) { ([], false) }
   func grow(_ growth: LogGrowth) throws(StoreFailure) -> Bool { false }
   func keep(checkpoint: String, ofSize size: Int, era: Int64) throws(StoreFailure) {}
+  func claimCosigning(of era: Int64, for time: Milliseconds) async throws(StoreFailure) -> Bool { false }
+  func keep(_ cosignature: LogCosignature) async throws(StoreFailure) {}
+  func consistencyProof(of era: Int64, from: Int, to: Int) async throws(StoreFailure) -> [MerkleHash] { [] }
+  func cosignedCheckpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? { nil }
   func checkpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? { nil }
   func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8] { [] }
   func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries { LogEntries() }

@@ -27,7 +27,12 @@ struct KeyRoutes: Routes {
     body.append(jsonString: "\(publicURL)/log/\(log.era)")
     body.append(json: ",\"vkey\":")
     body.append(jsonString: log.key.description)
-    body.append(json: "},\"witnesses\":[]}")
+    body.append(json: "},\"witnesses\":[")
+    for (place, witness) in log.witnesses.enumerated() {
+      if place > 0 { body.append(json: ",") }
+      body.append(jsonString: witness.description)
+    }
+    body.append(json: "]}")
     return .json(body)
   }
 }

@@ -11,14 +11,34 @@ public struct LogParts: Sendable {
   public let era: Int64
   /// What that log is signed with; it has the log's name.
   public let key: LogVerifierKey
+  /// The keys of the witnesses that are asked to cosign it.
+  public let witnesses: [LogVerifierKey]
   /// How many entries the last checkpoint had that this server signed.
   public let size: @Sendable () -> Int
+  /// How many entries the log had when each witness last cosigned it for this server, by the names of their keys.
+  public let cosignedSizes: @Sendable () -> [(name: String, size: Int)]
 
-  public init(store: any LogStore, era: Int64, key: LogVerifierKey, size: @escaping @Sendable () -> Int) {
+  public init(
+    store: any LogStore, era: Int64, key: LogVerifierKey, witnesses: [LogVerifierKey],
+    size: @escaping @Sendable () -> Int, cosignedSizes: @escaping @Sendable () -> [(name: String, size: Int)]
+  ) {
+    self.witnesses = witnesses
     self.size = size
+    self.cosignedSizes = cosignedSizes
     self.store = store
     self.era = era
     self.key = key
+  }
+}
+
+extension LogParts {
+  func show(in metrics: Metrics) {
+    metrics.show(
+      "fairdraw_log_size", "Entries of the continuous log in the last checkpoint that this server signed.", value: size)
+    metrics.show(
+      "fairdraw_log_cosigned_size",
+      "Entries of the continuous log in the last checkpoint that each witness cosigned for this server.", by: "witness",
+      values: cosignedSizes)
   }
 }
 
@@ -43,7 +63,12 @@ struct LogRoutes: Routes {
       }
     }
     return tiles + [
-      .withoutParameters("/log/{era}/checkpoint", .get, readsKey: false, handler: checkpoint),
+      .withoutParameters("/log/{era}/checkpoint", .get, readsKey: false) { _, context in
+        try await checkpoint(context) { era throws(StoreFailure) in try await store.checkpoint(of: era) }
+      },
+      .withoutParameters("/log/{era}/cosigned", .get, readsKey: false) { _, context in
+        try await checkpoint(context) { era throws(StoreFailure) in try await store.cosignedCheckpoint(of: era) }
+      },
       .withoutParameters("/api/proof/{shortId}", .get, handler: proof),
     ]
   }
@@ -56,9 +81,11 @@ struct LogRoutes: Routes {
 
   // MARK: The log
 
-  @Sendable private func checkpoint(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+  private func checkpoint(
+    _ context: FairdrawContext, _ find: (Int64) async throws(StoreFailure) -> LogCheckpoint?
+  ) async throws -> Response {
     let era = try era(context)
-    let found = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
+    let found = try await context.reading { () throws(StoreFailure) in try await find(era) }
     guard let found else { throw Refusal.nothingHere }
     return Response(
       status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "public, max-age=1"],

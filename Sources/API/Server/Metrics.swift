@@ -32,7 +32,13 @@ public final class Metrics: Sendable {
   }
 
   private let state = Mutex(State())
-  private let gauges = Mutex<[(name: StaticString, help: StaticString, value: @Sendable () -> Int)]>([])
+  private let gauges = Mutex<[Gauge]>([])
+
+  private struct Gauge {
+    let name: StaticString
+    let help: StaticString
+    let samples: @Sendable () -> [(labels: [(name: String, value: String)], value: Int)]
+  }
 
   public init() {}
 
@@ -61,7 +67,16 @@ public final class Metrics: Sendable {
 
   /// Shows `value` as it is when somebody looks.
   public func show(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int) {
-    gauges.withLock { $0.append((name, help, value)) }
+    gauges.withLock { $0.append(Gauge(name: name, help: help) { [([], value())] }) }
+  }
+
+  /// Shows `values` as they are when somebody looks, each with its name under a label.
+  func show(
+    _ name: StaticString, _ help: StaticString, by label: String,
+    values: @escaping @Sendable () -> [(name: String, size: Int)]
+  ) {
+    let gauge = Gauge(name: name, help: help) { values().map { ([(label, $0.name)], $0.size) } }
+    gauges.withLock { $0.append(gauge) }
   }
 
   /// Everything, in Prometheus's text format, version 0.0.4.
@@ -129,7 +144,10 @@ public final class Metrics: Sendable {
       "fairdraw_webhook_failed_sweeps_total", .counter, "Sweeps of finished webhook deliveries that failed.",
       Double(deliveries.failedSweeps))
     for gauge in gauges.withLock({ $0 }) {
-      page.single(String(describing: gauge.name), .gauge, String(describing: gauge.help), Double(gauge.value()))
+      let samples = gauge.samples()
+      guard !samples.isEmpty else { continue }
+      page.family("\(gauge.name)", .gauge, "\(gauge.help)")
+      for sample in samples { page.sample("\(gauge.name)", sample.labels, Double(sample.value)) }
     }
     return page.bytes
   }

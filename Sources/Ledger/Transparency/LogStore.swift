@@ -52,10 +52,31 @@ public protocol LogStore: Sendable {
   /// Keeps a signed checkpoint, unless there is one of that size or a larger one.
   func keep(checkpoint: String, ofSize size: Int, era: Int64) throws(StoreFailure)
 
+  // MARK: Witnesses
+
+  /// Claims the next round of asking the witnesses about the log of an era. Cosignatures of older checkpoints than
+  /// ``LogCosignature/keeping`` are deleted, but for those of the newest cosigned one.
+  ///
+  /// - Parameter time: how long nobody may begin another round.
+  /// - Returns: whether the round is the caller's; not if another round began less than its time ago.
+  func claimCosigning(of era: Int64, for time: Milliseconds) async throws(StoreFailure) -> Bool
+
+  /// Stores a cosignature, in the place of an older one by the same witness for the same checkpoint.
+  func keep(_ cosignature: LogCosignature) async throws(StoreFailure)
+
+  /// Shows that the log of an era, at one size, begins with what it had at another: see
+  /// ``LogTree/consistencyProof(from:to:tile:)``.
+  func consistencyProof(of era: Int64, from: Int, to: Int) async throws(StoreFailure) -> [MerkleHash]
+
   // MARK: Reading. From anywhere, at any time.
 
-  /// The newest checkpoint of an era's log; nil if there is none.
+  /// The newest checkpoint of an era's log, with the cosignatures that it has; nil if there is none.
   func checkpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint?
+
+  /// Of the checkpoints whose cosignatures are kept, the one that most witnesses cosigned; of several the newest.
+  ///
+  /// - Returns: nil if no checkpoint was cosigned.
+  func cosignedCheckpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint?
 
   /// The hashes of a tile as far as they are there; none if there is no such tile.
   func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8]
@@ -63,7 +84,8 @@ public protocol LogStore: Sendable {
   /// Up to 256 entries, numbers 256 × `number` and on, as far as they are there.
   func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries
 
-  /// Where in the log an outcome's entry is, and what proves that under the newest checkpoint.
+  /// Where in the log an outcome's entry is, and what proves that: under the checkpoint that most witnesses cosigned, of
+  /// those that have the entry, or else under the newest.
   ///
   /// - Parameters:
   ///   - digest: what its entry has to be.
@@ -157,6 +179,29 @@ public struct LogCheckpoint: Sendable, Equatable {
     self.era = era
     self.size = size
     self.text = text
+  }
+}
+
+/// A witness's cosignature of a checkpoint, as it is stored.
+public struct LogCosignature: Sendable {
+  /// For how long the cosignatures of a checkpoint are kept, in milliseconds, once a newer one was cosigned.
+  public static let keeping: Milliseconds = 60_000
+
+  public let era: Int64
+  public let size: Int
+  /// The witness's key.
+  public let witness: String
+  /// The checkpoint with the log's own signature: a signed note.
+  public let checkpoint: String
+  /// The line below it.
+  public let line: String
+
+  public init(era: Int64, size: Int, witness: String, checkpoint: String, line: String) {
+    self.era = era
+    self.size = size
+    self.witness = witness
+    self.checkpoint = checkpoint
+    self.line = line
   }
 }
 
