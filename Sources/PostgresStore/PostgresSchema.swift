@@ -367,6 +367,20 @@ enum PostgresSchema {
     );
     ALTER TABLE logs ADD COLUMN asked_until bigint NOT NULL DEFAULT 0;
     """,
+    """
+    -- When the entries of a bundle were added: see LogBundle.
+    ALTER TABLE log_bundles ADD COLUMN logged bytea;
+
+    -- How a log grew in the last hour, by the minute in Unix time: see LogMinute.
+    CREATE TABLE log_growth (
+      era bigint NOT NULL,
+      minute bigint NOT NULL,
+      first_size bigint NOT NULL,
+      size bigint NOT NULL,
+      last bigint NOT NULL,
+      PRIMARY KEY (era, minute)
+    );
+    """,
   ]
 }
 

@@ -112,7 +112,11 @@ public struct LedgerTable: Sendable {
       "log_bundles", by: "era", "number",
       columns: [
         "era": .integer, "number": .integer, "first_drawn": .integer, "last_drawn": .integer, "entries": .bytes,
+        "logged": .bytes,
       ]),
+    LedgerTable(
+      "log_growth", by: "era", "minute",
+      columns: ["era": .integer, "minute": .integer, "first_size": .integer, "size": .integer, "last": .integer]),
     LedgerTable(
       "log_cosignatures", by: "era", "size", "witness",
       columns: [

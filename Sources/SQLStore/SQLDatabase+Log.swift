@@ -115,13 +115,21 @@ extension SQLDatabase {
     }
     statements += growth.bundles.map { bundle in
       """
-      INSERT INTO log_bundles (era, number, first_drawn, last_drawn, entries)
+      INSERT INTO log_bundles (era, number, first_drawn, last_drawn, entries, logged)
       VALUES (\(era), \(bundle.number), \(bundle.drawn?.lowerBound), \(bundle.drawn?.upperBound),
-        \(bundle.entries.bytes))
+        \(bundle.entries.bytes), \(bundle.logged.bytes))
       ON CONFLICT (era, number) DO UPDATE SET first_drawn = excluded.first_drawn,
-        last_drawn = excluded.last_drawn, entries = excluded.entries
+        last_drawn = excluded.last_drawn, entries = excluded.entries, logged = excluded.logged
       """
     }
+    let minute = growth.time / 60_000
+    statements.append(
+      """
+      INSERT INTO log_growth (era, minute, first_size, size, last)
+      VALUES (\(era), \(minute), \(growth.from), \(growth.to), \(growth.time))
+      ON CONFLICT (era, minute) DO UPDATE SET size = excluded.size, last = excluded.last
+      """)
+    statements.append("DELETE FROM log_growth WHERE era = \(era) AND minute <= \(minute - LogMinute.kept)")
     statements += growth.queued.map { "DELETE FROM log_queue WHERE id = \($0)" }
     return try transactBlocking { [statements] connection in
       guard try connection.execute(first) == 1 else { return false }
@@ -206,17 +214,27 @@ extension SQLDatabase {
     try await read { try $0.bundle(number, of: era).entries }
   }
 
+  public func growth(of era: Int64) async throws(StoreFailure) -> [LogMinute] {
+    try await read {
+      try $0.rows("SELECT minute, first_size, size, last FROM log_growth WHERE era = \(era) ORDER BY minute").map {
+        LogMinute(
+          minute: try $0.integer("minute"), firstSize: try $0.count("first_size"), size: try $0.count("size"),
+          last: try $0.integer("last"))
+      }
+    }
+  }
+
   public func place(of digest: LogDigest, drawn: Milliseconds) async throws(StoreFailure) -> LogPlace {
     try await read { connection in
       for era in try connection.rows("SELECT era FROM logs ORDER BY era DESC").map({ try $0.integer("era") }) {
         guard let newest = try connection.checkpoint(of: era),
-          let index = try connection.index(of: digest, drawn: drawn, era: era), index < newest.size
+          let (index, logged) = try connection.index(of: digest, drawn: drawn, era: era), index < newest.size
         else { continue }
         let checkpoint = try connection.cosignedCheckpoint(of: era, having: index) ?? newest
         let path = try LogTree.inclusionProof(index: index, size: checkpoint.size) { place in
           try connection.tile(at: place, of: era, width: 1).hashes
         }
-        return .proven(index: index, path: path, checkpoint: checkpoint)
+        return .proven(index: index, logged: logged, path: path, checkpoint: checkpoint)
       }
       return .missing
     }
@@ -230,6 +248,13 @@ extension SQLRow {
     }
     guard first <= last else { throw StoreFailure.damaged("entries of the log are said to be of no time") }
     return first...last
+  }
+
+  fileprivate func logged() throws -> [LogBundle.Step] {
+    guard let steps = [LogBundle.Step](bytes: try optionalBytes("logged") ?? []) else {
+      throw StoreFailure.damaged("the times of entries of the log are damaged")
+    }
+    return steps
   }
 }
 
@@ -281,30 +306,35 @@ extension SQLConnection {
   /// The entries of a bundle as far as they are there.
   fileprivate func bundle(_ number: Int, of era: Int64) throws -> LogBundle {
     let row = try row(
-      "SELECT first_drawn, last_drawn, entries FROM log_bundles WHERE era = \(era) AND number = \(number)")
+      "SELECT first_drawn, last_drawn, entries, logged FROM log_bundles WHERE era = \(era) AND number = \(number)")
     guard let row else { return LogBundle(number: number) }
-    return LogBundle(number: number, entries: try LogEntries(bytes: row.bytes("entries")), drawn: try row.drawn())
+    return LogBundle(
+      number: number, entries: try LogEntries(bytes: row.bytes("entries")), drawn: try row.drawn(),
+      logged: try row.logged())
   }
 
-  /// The number of an outcome's entry.
+  /// The number of an outcome's entry, and when it was added, if that is known.
   ///
   /// Bundles are in the order of time but for groups that were decided at the same time, so those that may have it are
   /// neighbours. After a server that hung between deciding a group and storing it they need not be.
-  fileprivate func index(of digest: LogDigest, drawn: Milliseconds, era: Int64) throws -> Int? {
+  fileprivate func index(
+    of digest: LogDigest, drawn: Milliseconds, era: Int64
+  ) throws -> (index: Int, logged: Milliseconds?)? {
     let near: SQLStatement = """
-      SELECT number, entries FROM (
-        SELECT number, first_drawn, entries FROM log_bundles WHERE era = \(era) AND last_drawn >= \(drawn)
+      SELECT number, entries, logged FROM (
+        SELECT number, first_drawn, entries, logged FROM log_bundles WHERE era = \(era) AND last_drawn >= \(drawn)
         ORDER BY last_drawn LIMIT 256) AS near
       WHERE first_drawn <= \(drawn)
       """
     let anywhere: SQLStatement = """
-      SELECT number, entries FROM log_bundles WHERE era = \(era) AND last_drawn >= \(drawn) AND first_drawn <= \(drawn)
+      SELECT number, entries, logged FROM log_bundles WHERE era = \(era) AND last_drawn >= \(drawn) AND first_drawn <= \(drawn)
       ORDER BY last_drawn LIMIT 256
       """
     for bundles in [near, anywhere] {
       for row in try rows(bundles) {
         if let found = try LogEntries(bytes: row.bytes("entries")).firstIndex(ofDraw: digest) {
-          return try row.count("number") * LogBundle.width + found
+          let logged = LogBundle.time(ofEntry: found, in: try row.logged())
+          return (try row.count("number") * LogBundle.width + found, logged)
         }
       }
     }

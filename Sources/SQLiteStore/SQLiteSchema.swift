@@ -344,6 +344,23 @@ enum SQLiteSchema {
           ALTER TABLE logs ADD COLUMN asked_until INTEGER NOT NULL DEFAULT 0;
           """)
     }
+    migrator.registerMigration("8") { db in
+      try db.execute(
+        sql: """
+          -- When the entries of a bundle were added: see LogBundle.
+          ALTER TABLE log_bundles ADD COLUMN logged BLOB;
+
+          -- How a log grew in the last hour, by the minute in Unix time: see LogMinute.
+          CREATE TABLE log_growth (
+            era INTEGER NOT NULL,
+            minute INTEGER NOT NULL,
+            first_size INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            PRIMARY KEY (era, minute)
+          ) WITHOUT ROWID, STRICT;
+          """)
+    }
     return migrator
   }
 }

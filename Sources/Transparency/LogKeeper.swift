@@ -121,9 +121,11 @@ public final class LogKeeper: Sendable {
     if from == 0 { current.tiler.append(first, drawn: nil) }
     for group in queued { try group.entries.forEachEntry { current.tiler.append($0, drawn: group.drawn) } }
     if current.tiler.size > from {
-      let (tiles, bundles) = current.tiler.take()
+      // Never before what is added was drawn: several servers have several clocks.
+      let time = max(LedgerWriter.wallClock(), queued.compactMap(\.drawn).max() ?? 0)
+      let (tiles, bundles) = current.tiler.take(at: time)
       let growth = LogGrowth(
-        era: identity.era, keeper: name, from: from, to: current.tiler.size, tiles: tiles, bundles: bundles,
+        era: identity.era, keeper: name, time: time, from: from, to: current.tiler.size, tiles: tiles, bundles: bundles,
         queued: queued.map(\.id))
       guard try store.grow(growth) else { return true }
     }

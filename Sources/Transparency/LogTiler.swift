@@ -20,6 +20,7 @@ package struct LogTiler {
     filling = (0..<levels).map { state.edge[$0 * MerkleTile.depth]?.bytes ?? [] }
     isChanged = filling.map { _ in false }
     bundle = state.bundle
+    bundle.mark(at: bundle.logged.last?.time ?? 0)
   }
 
   /// - Parameter drawn: when the entry's outcome was drawn, if it is of one.
@@ -63,7 +64,11 @@ package struct LogTiler {
   }
 
   /// Hands over what has filled up since it was last called, and the edge as far as it goes.
-  package mutating func take() -> (tiles: [MerkleTile], bundles: [LogBundle]) {
+  ///
+  /// - Parameter time: when that was added.
+  package mutating func take(at time: Milliseconds) -> (tiles: [MerkleTile], bundles: [LogBundle]) {
+    for place in bundles.indices { bundles[place].mark(at: time) }
+    bundle.mark(at: time)
     defer {
       tiles = []
       bundles = []

@@ -243,7 +243,7 @@ public final class LogWitnesses: Sendable {
   ///
   /// - Parameter seconds: the time, in Unix seconds.
   /// - Returns: nil if there is none, or none that is valid and of about now.
-  static func cosignature(
+  package static func cosignature(
     in body: [UInt8], by key: LogVerifierKey, of text: String, at seconds: Int
   ) -> NoteSignature? {
     for line in body.split(separator: UInt8(ascii: "\n")).prefix(SignedNote.mostSignatures) {

@@ -10,13 +10,15 @@ import Ledger
 /// Everything that does not depend on the ledger is rendered once, at the start.
 public struct Website: Routes {
   private let store: any LedgerStore
-  private let log: any TransparencyStore
+  private let days: any TransparencyStore
   private let renderer: OutcomeRenderer
   private let verifier: OutcomeVerifier
   private let templates: Templates
   private let assets: Assets
   private let layout: Layout
   private let permalinkPage: PermalinkPage
+  private let transparencyPage: TransparencyPage
+  private let overview: LogOverview
   private let signInPages: SignInPages
   private let dashboard: Dashboard
   private let previews = PreviewRenderer()
@@ -25,14 +27,16 @@ public struct Website: Routes {
 
   /// - Parameters:
   ///   - publicURL: where people reach the server, without a slash at its end.
+  ///   - rootKey: of the Ed25519 key that signs daily roots, 32 bytes.
   ///   - parts: what the pages behind the sign-in work with.
   /// - Throws: if a template or the API's description is broken, which a build that passed its tests never is.
   public init(
-    store: any LedgerStore, log: any TransparencyStore, renderer: OutcomeRenderer, verifier: OutcomeVerifier,
-    publicURL: String, dashboard parts: DashboardParts
+    store: any LedgerStore, days: any TransparencyStore, log: LogParts, rootKey: [UInt8], renderer: OutcomeRenderer,
+    verifier: OutcomeVerifier, publicURL: String, dashboard parts: DashboardParts
   ) throws {
     self.store = store
-    self.log = log
+    self.days = days
+    overview = LogOverview(log)
     self.renderer = renderer
     self.verifier = verifier
     let site = SiteAddress(publicURL)
@@ -44,6 +48,8 @@ public struct Website: Routes {
     dashboard = Dashboard(
       layout: layout, sessionGuard: sessionGuard, parts: parts, store: store, renderer: renderer, publicURL: publicURL)
     permalinkPage = PermalinkPage(layout: layout, renderer: renderer, publicURL: publicURL)
+    transparencyPage = TransparencyPage(
+      layout: layout, log: log, seedKey: store.seeds.publicKey, rootKey: rootKey)
     var pages = GuidePages(layout: layout).pages
     pages["/api-docs"] = try ReferencePage(openAPI: openAPIDocument).html(layout: layout)
     pages["/"] = layout.html(
@@ -100,13 +106,15 @@ public struct Website: Routes {
       for: request)
   }
 
-  // MARK: Roots
+  // MARK: The logs
 
   @Sendable private func transparency(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let days = try await context.reading { () throws(StoreFailure) in
-      try await log.publishedDays(before: nil, limit: TransparencyPage.mostDays)
+      try await self.days.publishedDays(before: nil, limit: TransparencyPage.mostDays)
     }
-    return PageResponses.Page(TransparencyPage(layout: layout).html(days)).response(to: request)
+    let content = try await context.reading { () throws(StoreFailure) in try await overview.content() }
+    let html = try transparencyPage.html(days, content, now: Date().milliseconds)
+    return PageResponses.Page(html).response(to: request)
   }
 
   // MARK: Outcomes
@@ -158,7 +166,19 @@ public struct Website: Routes {
   @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let (record, reservation) = try await recorded(context)
     defer { withExtendedLifetime(reservation) {} }
-    return PageResponses.Page(permalinkPage.html(record.outcome, verifier.verdict(on: record))).response(to: request)
+    let html = permalinkPage.html(
+      record.outcome, verifier.verdict(on: record), try await logged(record.outcome, context))
+    return PageResponses.Page(html).response(to: request)
+  }
+
+  /// What the log has of an outcome; nil for one of a test key.
+  private func logged(_ outcome: Outcome, _ context: FairdrawContext) async throws -> LoggedOutcome? {
+    guard outcome.mode == .live else { return nil }
+    let digest = LogDigest(of: outcome.logText(renderer.shortIDs.encode(outcome.id)))
+    let place = try await context.reading { () throws(StoreFailure) in
+      try await overview.parts.store.place(of: digest, drawn: outcome.created)
+    }
+    return try LoggedOutcome(place, drawn: outcome.created, now: Date().milliseconds)
   }
 
   @Sendable private func preview(_ request: Request, _ context: FairdrawContext) async throws -> Response {

@@ -144,10 +144,9 @@ struct Serve: AsyncParsableCommand {
       masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
       anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL),
       isLogged: Self.isLogged(logger))
-    let shortIDs = ShortIDs(masterKey: masterKey)
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
-      renderer: EventRenderer(shortIDs: shortIDs), logger: Logger(label: "webhooks"))
+      renderer: EventRenderer(shortIDs: decider.renderer.shortIDs), logger: Logger(label: "webhooks"))
     let history = try Self.history(of: store, in: storage.fileFolder(), logger)
     let writer = LedgerWriter(
       store: store, decider: decider, history: history, onTrouble: { Logger(label: "store").warning("\($0)") },
@@ -156,16 +155,18 @@ struct Serve: AsyncParsableCommand {
     let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey, seeds: store.seeds)
     let signer = try RootSigner(masterKey: masterKey)
+    let (logs, transparencyLog) = try Self.logs(
+      store, masterKey, signer, history, url: url, witnesses, isOnlyServer: place.hasPrefix("sqlite:"))
     let website = try Website(
-      store: store, log: store, renderer: decider.renderer, verifier: verifier, publicURL: url,
+      store: store, days: store, log: transparencyLog, rootKey: signer.publicKey, renderer: decider.renderer,
+      verifier: verifier, publicURL: url,
       dashboard: DashboardParts(
         accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
         allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
-    let (logs, transparencyLog) = try Self.logs(
-      store, masterKey, signer, history, url: url, witnesses, isOnlyServer: place.hasPrefix("sqlite:"))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
-      lifecycle: lifecycle, merkle: MerkleParts(store: store, shortIDs: shortIDs, publicKey: signer.publicKey),
+      lifecycle: lifecycle,
+      merkle: MerkleParts(store: store, shortIDs: decider.renderer.shortIDs, publicKey: signer.publicKey),
       transparencyLog: transparencyLog)
     warnOfUnreachable(url)
     let application = buildApplication(

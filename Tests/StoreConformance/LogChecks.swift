@@ -161,6 +161,31 @@ extension StoreConformance {
       #expect(try store.log(of: 0)?.size == 1)
     },
 
+    StoreCheck("how a log grew is kept by the minute, for an hour") { test in
+      let store = test.logStore
+      _ = try store.beginLog(of: 0, origin: "first")
+      #expect(try store.holdLog(of: 0, by: [1], for: 1_000_000_000))
+      var size = 0
+      func grow(atSecond second: Int64) throws {
+        try test.settle(draw(test.alice))
+        #expect(try store.grow(test.growth(by: [1], from: size, store.queuedEntries().groups, at: 1_000 * second)))
+        size += 1
+      }
+      #expect(try await store.growth(of: 0).isEmpty)
+      for second: Int64 in [60, 119, 120, 3_659] { try grow(atSecond: second) }
+      let first = LogMinute(minute: 1, firstSize: 0, size: 2, last: 119_000)
+      let others = [
+        LogMinute(minute: 2, firstSize: 2, size: 3, last: 120_000),
+        LogMinute(minute: 60, firstSize: 3, size: 4, last: 3_659_000),
+      ]
+      #expect(try await store.growth(of: 0) == [first] + others)
+      try grow(atSecond: 3_660)
+      #expect(try await store.growth(of: 0) == others + [LogMinute(minute: 61, firstSize: 4, size: 5, last: 3_660_000)])
+      #expect(try await store.growth(of: 1).isEmpty)
+      try grow(atSecond: 100_000)
+      #expect(try await store.growth(of: 0) == [LogMinute(minute: 1666, firstSize: 5, size: 6, last: 100_000_000)])
+    },
+
     StoreCheck("a checkpoint is of what is there, and does not go back") { test in
       let store = test.logStore
       try test.settle(draw(test.alice))
@@ -428,11 +453,12 @@ extension StoreUnderTest {
 
   /// - Parameter wanted: the checkpoint that it is proven under, without cosignatures; any if there is none.
   fileprivate func expectProven(_ outcome: Outcome, under wanted: LogCheckpoint? = nil) async throws {
-    guard case .proven(let index, let path, let found) = try await place(of: outcome) else {
+    guard case .proven(let index, let logged, let path, let found) = try await place(of: outcome) else {
       Issue.record("outcome \(outcome.id) is not in the log")
       return
     }
     let checkpoint = wanted ?? found
+    #expect(logged.map { $0 >= outcome.created } == true)
     #expect(found.size == checkpoint.size && found.text.hasPrefix(checkpoint.text))
     let entry = LogEntry.draw(outcome.expectedDigest(self)).bytes
     #expect(
@@ -441,9 +467,11 @@ extension StoreUnderTest {
   }
 
   /// A growth of as many entries as are queued; its tiles do not matter.
-  fileprivate func growth(by keeper: [UInt8], from: Int, _ queued: [QueuedEntries]) -> LogGrowth {
+  fileprivate func growth(
+    by keeper: [UInt8], from: Int, _ queued: [QueuedEntries], at time: Milliseconds = 0
+  ) -> LogGrowth {
     LogGrowth(
-      era: 0, keeper: keeper, from: from, to: from + queued.reduce(0) { $0 + $1.entries.count },
+      era: 0, keeper: keeper, time: time, from: from, to: from + queued.reduce(0) { $0 + $1.entries.count },
       tiles: [MerkleTile(place: .init(level: 0, number: 0), bytes: Array(repeating: 1, count: 32))],
       bundles: [LogBundle(number: 0, entries: queued[0].entries, drawn: queued[0].drawn.map { $0...$0 })],
       queued: queued.map(\.id))

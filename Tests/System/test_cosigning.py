@@ -169,6 +169,8 @@ def test_a_witness_that_was_shown_another_history_signs_nothing(watched, tmp_pat
     watched.cosigned_by(one, outcome=outcome)
     check_policies(tmp_path, watched, outcome, (one, other), met=1)
     assert watched.server.log_text().count("A witness has seen another history") == 1
+    refused = watched.server.draw("floats")
+    assert (refused.status, refused.code) == (503, "log_rolled_back")
 
 
 # Witnesses that do what they like

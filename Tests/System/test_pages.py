@@ -13,7 +13,10 @@ from selenium.webdriver.common.keys import Keys
 
 from browser import Browser
 from harness import DRAWS, REPOSITORY, REQUIRED, Server, together, unique, wait_until
-from test_log_proofs import LOG_VKEY, OTHER_VKEY, WITNESS_VKEYS, canonical_text, log_proof
+from test_cosigning import KEYS, fakes
+from test_log_proofs import LOG_VKEY, OTHER_VKEY, WITNESS_VKEYS, canonical_text, log_proof, vkey
+
+__all__ = ["fakes"]  # a fixture
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
 GUIDES = ["verifying", "idempotency", "batches", "webhooks", "errors", "moving", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
@@ -409,6 +412,89 @@ def test_a_tampered_proof_is_told_by_its_step(log_browser, yesterday):
   forged = [{**proof["siblings"][0], "hash": "0" * 64}, *proof["siblings"][1:]]
   assert check({**proof, "siblings": forged}) == ("Not included", ["The root"])
   assert "The leaf" in check({**proof, "leaf": {**proof["leaf"], "timestamp": 1}})[1]
+
+
+# The log as it is now
+
+
+@pytest.fixture
+def log_pages(chromium, tmp_path, fakes):
+  """A server whose log one witness cosigns and another does not, and a window on it."""
+  address = [f"http://127.0.0.1:{fakes.server_port}/{kind}={vkey(kind, 4, KEYS[kind])}" for kind in ("good", "refusing")]
+  with Server(tmp_path / "data", FAIRDRAW_WITNESS=" ".join(address), FAIRDRAW_WITNESS_INTERVAL=1) as server:
+    chromium.base = f"http://{server.host}:{server.port}"
+    chromium.complaints()
+    yield server, chromium
+    assert chromium.complaints() == []
+
+
+def proof_of(server, draw, *witnesses):
+  """Awaits the proof of a draw that these witnesses cosigned: its index, and the signers of its checkpoint."""
+  def found():
+    answer = server.get(f"/api/proof/{draw['shortId']}")
+    text = answer.body.decode()
+    names = [line.split(" ")[1] for line in text.splitlines() if line.startswith("\u2014")][1:]
+    return answer.status == 200 and names == list(witnesses) and text
+  text = wait_until(found, "the log has it")
+  return int(re.search(r"^index (\d+)$", text, re.MULTILINE)[1])
+
+
+def test_the_log_is_shown_as_it_is_now(log_pages):
+  server, browser = log_pages
+  draws = [drawn(server) for _ in range(7)]
+  proof_of(server, draws[-1], "good")
+
+  def shown(selector):
+    browser.open("/transparency")
+    return browser.find(selector).text
+
+  wait_until(lambda: shown("#log-size") == "8", "the page shows all entries", pause=0.3)
+  wait_until(lambda: shown("#log-cosigned") == "good As text", "the page shows who has cosigned the newest", pause=0.3)
+  checkpoint = server.get("/log/0/checkpoint").body.decode().split("\n")
+  assert checkpoint[1] == "8" and checkpoint[2] in browser.text
+  plot = browser.find("svg[aria-label^='Entries in each of the last 60 minutes: 8 in all']")
+  assert 1 <= len(plot.find_elements("css selector", "rect")) <= 2  # a minute may have ended meanwhile
+  keys = server.get("/api/keys").json()
+  for key in (keys["vrf"]["publicKey"], keys["daily"]["publicKey"], keys["log"]["vkey"], *keys["witnesses"]):
+    assert key in browser.text
+  assert len(keys["witnesses"]) == 2
+  for path in ("/log/0/checkpoint", "/log/0/cosigned"):
+    assert len(browser.all(f"main a[href='{path}']")) == 1
+  for width in (Browser.PHONE, Browser.DESKTOP):
+    browser.resize(width)
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_log_without_witnesses_says_so(browser, server):
+  proof_of(server, drawn(server))
+
+  def nobody():
+    browser.open("/transparency")
+    return browser.all("#log-cosigned") and browser.find("#log-cosigned").text == "Nobody: this server asks no witnesses."
+
+  wait_until(nobody, "the page says so", pause=0.3)
+
+
+def test_an_outcomes_page_says_where_it_is_in_the_log(log_pages):
+  server, browser = log_pages
+  draw = drawn(server)
+  index = proof_of(server, draw, "good")
+  browser.open(f"/o/{draw['shortId']}")
+  words = browser.find("#logged").text
+  assert re.fullmatch(
+    rf"In the log at index {index}, (less than a second|\d+ s) after it was drawn, seen by 1 witness\. The proof", words), words
+  assert server.get(browser.find("#logged a").get_attribute("href").removeprefix(browser.base)).status == 200
+  test = drawn(server, key=server.key(mode="test"))
+  browser.open(f"/o/{test['shortId']}")
+  assert browser.all("#logged") == []
+
+  # What was changed is not what the log has. A moment after a draw that could not be told.
+  assert server.stop() == 0
+  server.alter("UPDATE outcomes SET created = created - 61000")
+  server.start()
+  browser.base = f"http://{server.host}:{server.port}"
+  browser.open(f"/o/{draw['shortId']}")
+  assert browser.find("#logged.bad-text").text.startswith("The log has no entry for this outcome as it is recorded.")
 
 
 # Text stays text

@@ -128,6 +128,7 @@ final class FaultyLogStore: LogStore {
   func cosignedCheckpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? { nil }
   func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8] { [] }
   func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries { LogEntries() }
+  func growth(of era: Int64) async throws(StoreFailure) -> [LogMinute] { [] }
   func place(of digest: LogDigest, drawn: Milliseconds) async throws(StoreFailure) -> LogPlace { .missing }
 
   // MARK: What a test does

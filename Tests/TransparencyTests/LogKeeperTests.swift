@@ -108,6 +108,44 @@ import Transparency
     try check()
   }
 
+  @Test func eachEntryHasTheTimeWhenItWasAdded() throws {
+    var state = LogState(size: 0, signedSize: 0, edge: [:], bundle: LogBundle(number: 0))
+    var times: [Milliseconds] = []
+    var bundles: [Int: LogBundle] = [:]
+    var tiles: [MerkleTile.Place: MerkleTile] = [:]
+    for (step, count) in [1, 1, 300, 0, 254, 1, 700, 3].enumerated() {
+      // Each step by another keeper, which begins with what is stored.
+      var tiler = LogTiler(state)
+      for _ in 0..<count {
+        tiler.append(.draw(LogDigest(of: Array("\(times.count)".utf8))), drawn: nil)
+        times.append(Milliseconds(1_700_000_000_000 + step))
+      }
+      let taken = tiler.take(at: Milliseconds(1_700_000_000_000 + step))
+      for tile in taken.tiles { tiles[tile.place] = tile }
+      for bundle in taken.bundles {
+        let stored = try #require([LogBundle.Step](bytes: bundle.logged.bytes))
+        #expect(stored == bundle.logged)
+        bundles[bundle.number] = bundle
+      }
+      let number = times.count / 256
+      var edge: [Int: MerkleTile] = [:]
+      for level in [0, 8] where (times.count >> level) % 256 > 0 {
+        edge[level] = tiles[.init(level: level, number: (times.count >> level) / 256)]
+      }
+      state = LogState(
+        size: times.count, signedSize: 0, edge: edge, bundle: bundles[number] ?? LogBundle(number: number))
+    }
+    for (index, time) in times.enumerated() {
+      #expect(LogBundle.time(ofEntry: index % 256, in: try #require(bundles[index / 256]).logged) == time)
+    }
+    // What was added before times were recorded has none.
+    var old = try #require(bundles[0])
+    old.logged = []
+    old.mark(at: 0)
+    #expect(LogBundle.time(ofEntry: 0, in: old.logged) == nil && LogBundle.time(ofEntry: 0, in: []) == nil)
+    #expect([LogBundle.Step](bytes: [1]) == nil)
+  }
+
   @Test func aTilerGivesTheTreesTiles() throws {
     var generator = SystemRandomNumberGenerator()
     var tiles: [MerkleTile.Place: MerkleTile] = [:]
@@ -121,7 +159,7 @@ import Transparency
         leaves.append(.leaf(entry.bytes))
         tiler.append(entry, drawn: nil)
       }
-      for tile in tiler.take().tiles { tiles[tile.place] = tile }
+      for tile in tiler.take(at: 1).tiles { tiles[tile.place] = tile }
     }
     var nodes = leaves
     var count = 0

@@ -3,8 +3,7 @@ import Ledger
 import Logging
 import Synchronization
 import Testing
-
-@testable import Transparency
+import Transparency
 
 /// A witness in memory, which decides as `fairdraw witness` does unless it is told what to answer.
 private final class RemoteWitness: Sendable {

@@ -51,9 +51,6 @@ struct LogRoutes: Routes {
 
   private var store: any LogStore { parts.store }
 
-  /// An outcome that is older than this, in milliseconds, is in the log, or something is wrong.
-  private static let longestDelay: Milliseconds = 60_000
-
   var routes: [Route] {
     // A tile's path has a part more for each thousand times as many tiles, and one for a tile that is not full.
     let tiles = (2...9).map { parts in
@@ -146,8 +143,8 @@ struct LogRoutes: Routes {
     let place = try await context.reading { () throws(StoreFailure) in
       try await store.place(of: LogDigest(of: text), drawn: outcome.created)
     }
-    guard case .proven(let index, let path, let checkpoint) = place else {
-      guard outcome.created > LedgerWriter.wallClock() - Self.longestDelay else {
+    guard case .proven(let index, _, let path, let checkpoint) = place else {
+      guard outcome.created > LedgerWriter.wallClock() - LogPlace.longestDelay else {
         throw context.record.refusal(for: .damaged("outcome \(id) is not in the log as it is recorded"))
       }
       throw Refusal(

@@ -49,9 +49,12 @@ public struct Checkpoint: Hashable, Sendable {
       extensions: lines.dropFirst(3).map { String(decoding: $0, as: UTF8.self) })
   }
 
+  /// The root in base64, as it is signed.
+  public var rootText: String { Base64.encode(root.bytes) }
+
   /// The lines, as they are signed.
   public var text: String {
-    "\(origin)\n\(size)\n\(Base64.encode(root.bytes))\n" + extensions.map { "\($0)\n" }.joined()
+    "\(origin)\n\(size)\n\(rootText)\n" + extensions.map { "\($0)\n" }.joined()
   }
 
   public static func == (a: Checkpoint, b: Checkpoint) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }

@@ -84,6 +84,9 @@ public protocol LogStore: Sendable {
   /// Up to 256 entries, numbers 256 × `number` and on, as far as they are there.
   func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries
 
+  /// How an era's log grew in the minutes of the last hour in which it grew, the oldest first.
+  func growth(of era: Int64) async throws(StoreFailure) -> [LogMinute]
+
   /// Where in the log an outcome's entry is, and what proves that: under the checkpoint that most witnesses cosigned, of
   /// those that have the entry, or else under the newest.
   ///
@@ -121,11 +124,70 @@ public struct LogBundle: Sendable, Equatable {
   public var entries: LogEntries
   /// When the outcomes among them were drawn; nil if there are none.
   public var drawn: ClosedRange<Milliseconds>?
+  /// When entries were added, the oldest first.
+  public var logged: [Step]
 
-  public init(number: Int, entries: LogEntries = LogEntries(), drawn: ClosedRange<Milliseconds>? = nil) {
+  /// At some time the bundle had so many entries. The time is 0 for what was added before times were recorded.
+  public struct Step: Sendable, Equatable {
+    public let count: Int
+    public let time: Milliseconds
+  }
+
+  public init(
+    number: Int, entries: LogEntries = LogEntries(), drawn: ClosedRange<Milliseconds>? = nil, logged: [Step] = []
+  ) {
     self.number = number
     self.entries = entries
     self.drawn = drawn
+    self.logged = logged
+  }
+
+  /// Records the time of what was added since it was last called.
+  package mutating func mark(at time: Milliseconds) {
+    guard entries.count > logged.last?.count ?? 0 else { return }
+    logged.append(Step(count: entries.count, time: time))
+  }
+
+  /// When the entry of a place in the bundle was added; nil if that is not known.
+  package static func time(ofEntry place: Int, in logged: [Step]) -> Milliseconds? {
+    logged.first { place < $0.count }.flatMap { $0.time > 0 ? $0.time : nil }
+  }
+}
+
+extension [LogBundle.Step] {
+  /// Eight bytes each, the highest first: the time in six, the count in two.
+  package var bytes: [UInt8] {
+    flatMap { step in Swift.withUnsafeBytes(of: (step.time << 16 | Int64(step.count)).bigEndian) { [UInt8]($0) } }
+  }
+
+  /// - Returns: nil for what ``bytes`` does not write.
+  package init?(bytes: [UInt8]) {
+    guard bytes.count % 8 == 0 else { return nil }
+    self = stride(from: 0, to: bytes.count, by: 8).map { start in
+      let word = bytes[start..<start + 8].reduce(0) { $0 << 8 | Int64($1) }
+      return LogBundle.Step(count: Int(word & 0xffff), time: word >> 16)
+    }
+  }
+}
+
+/// How a log grew in a minute.
+public struct LogMinute: Sendable, Equatable {
+  /// For how many minutes this is kept.
+  public static let kept: Int64 = 60
+
+  /// In Unix time.
+  public let minute: Int64
+  /// How many entries the log had before.
+  public let firstSize: Int
+  public let size: Int
+  /// When it grew last.
+  public let last: Milliseconds
+
+  public init(minute: Int64, firstSize: Int, size: Int, last: Milliseconds) {
+    self.minute = minute
+    self.firstSize = firstSize
+    self.size = size
+    self.last = last
   }
 }
 
@@ -147,6 +209,7 @@ public struct QueuedEntries: Sendable {
 public struct LogGrowth: Sendable {
   public let era: Int64
   public let keeper: [UInt8]
+  public let time: Milliseconds
   public let from: Int
   public let to: Int
   /// Full ones, and those at the right edge as far as they go.
@@ -156,10 +219,12 @@ public struct LogGrowth: Sendable {
   public let queued: [Int64]
 
   public init(
-    era: Int64, keeper: [UInt8], from: Int, to: Int, tiles: [MerkleTile], bundles: [LogBundle], queued: [Int64]
+    era: Int64, keeper: [UInt8], time: Milliseconds, from: Int, to: Int, tiles: [MerkleTile], bundles: [LogBundle],
+    queued: [Int64]
   ) {
     self.era = era
     self.keeper = keeper
+    self.time = time
     self.from = from
     self.to = to
     self.tiles = tiles
@@ -207,8 +272,11 @@ public struct LogCosignature: Sendable {
 
 /// What is found of an outcome in the log.
 public enum LogPlace: Sendable {
-  /// Its entry has this number and is in the tree of the checkpoint.
-  case proven(index: Int, path: [MerkleHash], checkpoint: LogCheckpoint)
+  /// An outcome that is older than this, in milliseconds, is in the log, or something is wrong.
+  public static let longestDelay: Milliseconds = 60_000
+
+  /// Its entry has this number, was added at that time, if it is known, and is in the tree of the checkpoint.
+  case proven(index: Int, logged: Milliseconds?, path: [MerkleHash], checkpoint: LogCheckpoint)
   /// It is not in the tree of the newest checkpoint.
   case missing
 }

@@ -54,13 +54,14 @@ extension LedgerAudit {
     }
     sought[commitment.logDigest] = commitment
     guard let use = commitment.use else { return }
-    if isSettled(use.revealed) { state.counts.usedCommitments += 1 }
+    if use.revealed <= state.scope.now { state.counts.usedCommitments += 1 }
     if found.revealedSeed != commitment.active.seed.ascii {
       state.note(name, "the server seed that was revealed of it is another, or not recorded any more")
     }
   }
 
-  /// A commitment whose seed was revealed is never deleted.
+  /// A commitment whose seed was revealed is never deleted. Those that are revealed meanwhile are among the commitments, which
+  /// are read after the seeds.
   private mutating func compareCounts() {
     let missing = state.counts.revealedCommitments - state.counts.usedCommitments
     guard missing > 0 else { return }

@@ -107,7 +107,7 @@ public struct LedgerAudit {
       if let fault = result.fault { state.note(Self.name(row), fault) }
       guard case .success(let reveal) = row.row, let mark = result.mark else { continue }
       takeAway(mark, recorded: reveal.seed.revealed)
-      if reveal.seed.owner.isNobody, isSettled(reveal.seed.revealed) { state.counts.revealedCommitments += 1 }
+      if reveal.seed.owner.isNobody, reveal.seed.revealed <= state.scope.now { state.counts.revealedCommitments += 1 }
     }
     state.counts.reveals += rows.count
     state.place = last.place

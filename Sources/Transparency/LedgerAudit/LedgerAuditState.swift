@@ -36,7 +36,7 @@ public struct LedgerAuditState: Codable, Sendable {
     /// Those whose server seeds are revealed, and whose values were computed again.
     var recomputed = 0
     var reveals = 0
-    /// Server seeds of commitments among them, that were revealed a minute ago or earlier.
+    /// Server seeds of commitments among them, that were revealed before the audit.
     var revealedCommitments = 0
     var chains = 0
     var commitments = 0

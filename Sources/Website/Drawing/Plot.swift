@@ -1,6 +1,7 @@
 import Fairness
 import Foundation
 import JSON
+import Ledger
 
 /// Values on their range, as a line with a mark for each, and over it the density they were drawn from, if one is given.
 struct Plot {
@@ -60,6 +61,32 @@ struct Plot {
       low: low, high: high, marks: samples,
       ends: isPoisson ? ("0", Self.short(high - 0.5)) : (Self.short(low), Self.short(high)), density: points,
       label: label)
+  }
+
+  /// How many entries a log got in each minute of an hour, as bars.
+  ///
+  /// - Parameter now: the last minute, in Unix time.
+  init(minutesUntil now: Int64, _ growth: [LogMinute]) {
+    let counts = growth.reduce(into: [Int64: Int]()) { $0[$1.minute] = $1.size - $1.firstSize }
+    let minutes = (now - LogMinute.kept + 1)...now
+    let greatest = minutes.compactMap { counts[$0] }.max() ?? 0
+    let total = minutes.reduce(0) { $0 + (counts[$1] ?? 0) }
+    let label =
+      "Entries in each of the last \(LogMinute.kept) minutes: \(total) in all, at most \(greatest) in one minute."
+    let (axis, slot) = (96.0, (Self.width - 2 * Self.margin) / Double(LogMinute.kept))
+    var out = "<svg viewBox=\"0 0 640 110\" role=\"img\" aria-label=\"\(label)\">"
+    for (place, minute) in minutes.enumerated() {
+      guard let count = counts[minute], count > 0 else { continue }
+      // A minute with few entries is still seen.
+      let height = max(Double(count) / Double(greatest) * (axis - 6), 1.5)
+      let x = Self.margin + (Double(place) + 0.12) * slot
+      out +=
+        "<rect class=\"growth\" x=\"\(Self.round(x))\" y=\"\(Self.round(axis - height))\" width=\"\(Self.round(slot * 0.76))\" height=\"\(Self.round(height))\"/>"
+    }
+    html =
+      out
+      + "<path class=\"axis\" d=\"M\(Self.round(Self.margin)) \(Self.round(axis))H\(Self.round(Self.width - Self.margin))\"/></svg>"
+      + "<p class=\"ends\" aria-hidden=\"true\"><span>an hour ago</span><span>at most \(greatest) a minute</span><span>now</span></p>"
   }
 
   private static func draw(

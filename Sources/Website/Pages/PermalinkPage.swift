@@ -13,7 +13,7 @@ struct PermalinkPage {
   /// The longest JSON that is shown in the page itself.
   private static let shownJSON = 3_000
 
-  func html(_ outcome: Outcome, _ verdict: Verdict) -> String {
+  func html(_ outcome: Outcome, _ verdict: Verdict, _ logged: LoggedOutcome?) -> String {
     let drawing = OutcomeDrawing(outcome)
     var json: [UInt8] = []
     let shortID = String(decoding: renderer.append(outcome, to: &json), as: UTF8.self)
@@ -34,6 +34,12 @@ struct PermalinkPage {
     ]
     if let seed = verdict.serverSeed.map({ String(decoding: $0.ascii, as: UTF8.self) }) {
       values["revealed"] = ["serverSeed": seed, "copy": HTML.copyButton(seed, label: "server seed")]
+    }
+    if let logged {
+      values["log"] =
+        [
+          "text": logged.sentence, "isMissing": logged == .missing, "isLogged": logged.isLogged, "shortId": shortID,
+        ] as [String: Any]
     }
     values["proof"] = Self.proof(outcome, verdict)
     if let proof = verdict.seedProof {

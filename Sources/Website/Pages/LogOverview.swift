@@ -1,0 +1,76 @@
+import API
+import Fairness
+import Ledger
+import Synchronization
+
+/// What pages show of the continuous log. It is read at most once a second, however many look.
+final class LogOverview: Sendable {
+  struct Content: Sendable {
+    /// The newest; nil before there is one.
+    let checkpoint: LogCheckpoint?
+    /// Of those that were cosigned, the one that most witnesses have signed.
+    let cosigned: LogCheckpoint?
+    let growth: [LogMinute]
+  }
+
+  let parts: LogParts
+  private let last = Mutex<(content: Content, end: ContinuousClock.Instant)?>(nil)
+
+  init(_ parts: LogParts) { self.parts = parts }
+
+  func content() async throws(StoreFailure) -> Content {
+    if let last = last.withLock({ $0 }), ContinuousClock.now < last.end { return last.content }
+    let content = Content(
+      checkpoint: try await parts.store.checkpoint(of: parts.era),
+      cosigned: try await parts.store.cosignedCheckpoint(of: parts.era),
+      growth: try await parts.store.growth(of: parts.era))
+    last.withLock { $0 = (content, ContinuousClock.now + .seconds(1)) }
+    return content
+  }
+}
+
+extension LogCheckpoint {
+  /// The names of the witnesses that cosigned it.
+  var witnesses: [String] {
+    get throws {
+      let note = try SignedNote(text)
+      let log = try Checkpoint(text: note.text).origin
+      return note.signatures.map(\.name).filter { $0 != log }
+    }
+  }
+}
+
+/// What the log has of an outcome, as its page says it.
+enum LoggedOutcome: Equatable {
+  case logged(index: Int, after: Milliseconds?, witnesses: Int)
+  /// The outcome was drawn a moment ago.
+  case notYet
+  /// The log ought to have it, and does not.
+  case missing
+
+  init(_ place: LogPlace, drawn: Milliseconds, now: Milliseconds) throws {
+    switch place {
+    case .proven(let index, let logged, _, let checkpoint):
+      self = .logged(
+        index: index, after: logged.map { max(0, $0 - drawn) }, witnesses: try checkpoint.witnesses.count)
+    case .missing: self = now - drawn < LogPlace.longestDelay ? .notYet : .missing
+    }
+  }
+
+  var isLogged: Bool { if case .logged = self { true } else { false } }
+
+  var sentence: String {
+    switch self {
+    case .logged(let index, let delay, let witnesses):
+      var text = "In the log at index \(index)"
+      if let delay {
+        text += delay < 1000 ? ", less than a second after it was drawn" : ", \(delay / 1000) s after it was drawn"
+      }
+      if witnesses > 0 { text += ", seen by \(witnesses) witness\(witnesses == 1 ? "" : "es")" }
+      return text + "."
+    case .notYet: return "Not in the log yet. It takes a second or two."
+    case .missing:
+      return "The log has no entry for this outcome as it is recorded. It was changed or damaged, or the log was."
+    }
+  }
+}
