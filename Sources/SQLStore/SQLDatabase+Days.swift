@@ -20,23 +20,43 @@ extension SQLDatabase {
   public func find(_ reference: OutcomeReference) async throws(StoreFailure) -> FoundOutcome? {
     try await read { connection in
       guard let (id, leaf) = try connection.leaf(reference) else { return nil }
-      // A published day never changes, so what is read now and what was read just before belong together.
-      guard let day = try connection.publishedDay(Day(of: leaf.created)) else {
-        return FoundOutcome(leaf: leaf, place: nil)
+      return try connection.found(id, leaf)
+    }
+  }
+
+  public func first(
+    of clientSeed: ClientSeed, cursor: Int64, nonce: Int64, on day: Day
+  ) async throws(StoreFailure) -> FoundOutcome? {
+    try await read { connection in
+      guard try connection.publishedDay(day) != nil else { return nil }
+      // Chains are found by their owners, and so are commitments: each account's is looked for.
+      let owners: SQLStatement = "(SELECT id AS owner FROM accounts UNION ALL SELECT 0) a"
+      let chains = try connection.rows(
+        "SELECT c.owner_id FROM \(owners) JOIN chains c ON c.owner_id = a.owner AND c.client_seed = \(clientSeed.bytes)"
+      )
+      var candidates: [(index: Int, id: Int64)] = []
+      for chain in chains {
+        let key = ChainKey(owner: ChainOwner(try chain.integer("owner_id")), clientSeed: clientSeed)
+        guard let (id, leaf) = try connection.leaf(.coordinates(key, cursor: cursor, nonce: nonce)),
+          Day(of: leaf.created) == day,
+          let row = try connection.row("SELECT leaf FROM merkle_leaves WHERE outcome_id = \(id)")
+        else { continue }
+        candidates.append((try row.count("leaf"), id))
       }
-      let index = try connection.row("SELECT leaf FROM merkle_leaves WHERE outcome_id = \(id)")?.count("leaf") ?? -1
-      guard (0..<day.leafCount).contains(index) else {
-        throw StoreFailure.damaged("outcome \(id) has no place in the tree of \(day.day)")
+      if cursor == 0, nonce == 0 {
+        let revealed = try connection.row(
+          """
+          SELECT l.leaf, l.outcome_id FROM \(owners)
+          JOIN commitments m ON m.owner_id = a.owner AND m.client_seed = \(clientSeed.bytes)
+            AND m.revealed >= \(day.start) AND m.revealed < \(day.end)
+          JOIN merkle_leaves l ON l.outcome_id = m.outcome_id ORDER BY l.leaf LIMIT 1
+          """)
+        if let revealed { candidates.append((try revealed.count("leaf"), try revealed.integer("outcome_id"))) }
       }
-      let places = day.shape.tilesOfProof(for: index)
-      let found = try connection.run(
-        places.map {
-          """
-          SELECT hashes FROM merkle_tiles WHERE day = \(day.day.number) AND level = \($0.level) AND number = \($0.number)
-          """
-        })
-      let tiles = try zip(places, found).map { try MerkleTile(place: $0, row: $1.rows.first, of: day.day) }
-      return FoundOutcome(leaf: leaf, place: FoundOutcome.Place(day: day, index: index, tiles: tiles))
+      guard let first = candidates.min(by: { $0.index < $1.index }),
+        let (id, leaf) = try connection.leaf(.id(first.id))
+      else { return nil }
+      return try connection.found(id, leaf)
     }
   }
 
@@ -111,6 +131,27 @@ extension SQLConnection {
   package func publishedDay(_ day: Day) throws -> PublishedDay? {
     try row("SELECT * FROM merkle_days WHERE day = \(day.number) AND published IS NOT NULL").map(
       PublishedDay.init(row:))
+  }
+
+  /// An outcome and, if its day is published, what its proof is made from.
+  fileprivate func found(_ id: Int64, _ leaf: LogLeaf) throws -> FoundOutcome {
+    // A published day never changes, so what is read now and what was read just before belong together.
+    guard let day = try publishedDay(Day(of: leaf.created)) else {
+      return FoundOutcome(leaf: leaf, place: nil)
+    }
+    let index = try row("SELECT leaf FROM merkle_leaves WHERE outcome_id = \(id)")?.count("leaf") ?? -1
+    guard (0..<day.leafCount).contains(index) else {
+      throw StoreFailure.damaged("outcome \(id) has no place in the tree of \(day.day)")
+    }
+    let places = day.shape.tilesOfProof(for: index)
+    let found = try run(
+      places.map {
+        """
+        SELECT hashes FROM merkle_tiles WHERE day = \(day.day.number) AND level = \($0.level) AND number = \($0.number)
+        """
+      })
+    let tiles = try zip(places, found).map { try MerkleTile(place: $0, row: $1.rows.first, of: day.day) }
+    return FoundOutcome(leaf: leaf, place: FoundOutcome.Place(day: day, index: index, tiles: tiles))
   }
 
   fileprivate func leaf(_ reference: OutcomeReference) throws -> (id: Int64, leaf: LogLeaf)? {

@@ -30,6 +30,9 @@ extension SQLDatabase {
       let live = try connection.row(
         "SELECT count(*) AS count FROM api_keys WHERE account_id = \(account.rawValue) AND revoked IS NULL")
       guard try live?.count("count") ?? 0 < maximumKeys else { throw AdministrationError.tooManyKeys }
+      guard try connection.row("SELECT 1 FROM api_keys WHERE hash = \(key.hash)") == nil else {
+        throw AdministrationError.keyExists
+      }
       let record = APIKeyRecord(
         id: KeyID(try connection.nextNumber(in: .keys)), account: account, mode: key.mode, name: key.name,
         prefix: key.prefix, allowedNetworks: key.allowedNetworks, allowedReferers: key.allowedReferers,

@@ -6,56 +6,56 @@ import Ledger
 struct KeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "key", abstract: "Create, list and revoke API keys. Works with or without a running server.",
-    subcommands: [Create.self, List.self, Revoke.self])
+    subcommands: [Create.self, Import.self, List.self, Revoke.self])
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Create a key and print it once, on standard output.",
       discussion: "The server stores only a hash of the key. A lost key cannot be shown again.")
 
-    @Option(help: ArgumentHelp("The account that the key belongs to.", valueName: "name"))
-    var account: String
-
-    @Option(help: ArgumentHelp("The key's name in lists: up to 100 characters.", valueName: "text"))
-    var name = ""
+    @OptionGroup var choices: KeyChoices
 
     @Option(
       help: ArgumentHelp(
         "live, or test for draws that are repeatable and cost nothing. (default: live)", valueName: "live|test"))
     var mode: Mode?
 
-    @Option(
-      name: .customLong("allow-ip"), parsing: .singleValue,
-      help: ArgumentHelp("A CIDR block that the key may be used from; may be repeated.", valueName: "block"))
-    var allowedNetworks: [String] = []
-
-    @Option(
-      name: .customLong("allow-referer"), parsing: .singleValue,
-      help: ArgumentHelp(
-        "An origin that the key may be used from, such as https://*.example.com; may be repeated.", valueName: "origin")
-    )
-    var allowedReferers: [String] = []
-
     @OptionGroup var storage: StorageOptions
-
-    func validate() throws {
-      guard KeyName.isValid(name) else { throw ValidationError("--name must be one line of at most 100 characters.") }
-      if let problem = KeyRestrictions.problem(networks: allowedNetworks, referers: allowedReferers) {
-        throw ValidationError(problem)
-      }
-    }
 
     func run() async throws {
       let key = NewAPIKey(
-        mode: mode ?? .live, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers)
+        mode: mode ?? .live, name: choices.name, allowedNetworks: choices.allowedNetworks,
+        allowedReferers: choices.allowedReferers)
       try await administering(storage) { store in
-        let holder = try await store.existingAccount(named: account)
-        guard try await store.keys(of: holder.id).count(where: { $0.key.revoked == nil }) < maximumKeys else {
-          throw AdministrationError.tooManyKeys
-        }
+        let holder = try await choices.holder(in: store)
         _ = try await StandardOutput.show(key.secret) { try await store.createKey(key, of: holder.id) }
       }
       print("Keep it: it is not shown again. Its name in lists is \(key.prefix).", to: &Terminal.error)
+    }
+  }
+
+  struct Import: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Accept a key that another service made, read from standard input.",
+      discussion: "Clients keep their key. Only a hash of it is stored.")
+
+    @OptionGroup var choices: KeyChoices
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      guard let secret = readLine() else { throw CommandFailure("there is no key on standard input") }
+      let key = NewAPIKey(
+        imported: secret, name: choices.name, allowedNetworks: choices.allowedNetworks,
+        allowedReferers: choices.allowedReferers)
+      guard let key else {
+        throw CommandFailure(
+          "this is no key: a key is pk_live_ or pk_test_ and 16 to 56 letters, digits, hyphens and underscores")
+      }
+      try await administering(storage) { store in
+        let holder = try await choices.holder(in: store)
+        _ = try await store.createKey(key, of: holder.id)
+      }
+      print("The key is accepted. Its name in lists is \(key.prefix).", to: &Terminal.error)
     }
   }
 
@@ -99,6 +99,42 @@ struct KeyCommand: AsyncParsableCommand {
       }
       print("\(key.prefix) is revoked.", to: &Terminal.error)
     }
+  }
+}
+
+/// Whose a new key is, what it is called, and where it may be used.
+struct KeyChoices: ParsableArguments {
+  @Option(help: ArgumentHelp("The account that the key belongs to.", valueName: "name"))
+  var account: String
+
+  @Option(help: ArgumentHelp("The key's name in lists: up to 100 characters.", valueName: "text"))
+  var name = ""
+
+  @Option(
+    name: .customLong("allow-ip"), parsing: .singleValue,
+    help: ArgumentHelp("A CIDR block that the key may be used from; may be repeated.", valueName: "block"))
+  var allowedNetworks: [String] = []
+
+  @Option(
+    name: .customLong("allow-referer"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "An origin that the key may be used from, such as https://*.example.com; may be repeated.", valueName: "origin"))
+  var allowedReferers: [String] = []
+
+  func validate() throws {
+    guard KeyName.isValid(name) else { throw ValidationError("--name must be one line of at most 100 characters.") }
+    if let problem = KeyRestrictions.problem(networks: allowedNetworks, referers: allowedReferers) {
+      throw ValidationError(problem)
+    }
+  }
+
+  /// The account, if it may have another key.
+  func holder(in store: any AccountStore) async throws -> Account {
+    let holder = try await store.existingAccount(named: account)
+    guard try await store.keys(of: holder.id).count(where: { $0.key.revoked == nil }) < maximumKeys else {
+      throw AdministrationError.tooManyKeys
+    }
+    return holder
   }
 }
 

@@ -170,7 +170,8 @@ struct Serve: AsyncParsableCommand {
       transparencyLog: transparencyLog)
     warnOfUnreachable(url)
     let application = buildApplication(
-      server, parts, further: [website], errorPage: website.errorPage, logger: logger
+      server, parts, further: [website, UsageRoutes(accounts: store, defaultDailyQuota: quota)],
+      errorPage: website.errorPage, logger: logger
     ) { greet($0, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log) }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
     var services: [any Service] = [

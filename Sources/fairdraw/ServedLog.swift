@@ -13,10 +13,22 @@ struct ServedLog: Sendable {
     http = HTTPFetch(base: prefix, failureStatus: 2)
   }
 
+  /// The newest checkpoint.
   func checkpoint() async throws -> [UInt8] {
-    let answer = try await http.get("/checkpoint")
+    guard let found = try await note("/checkpoint") else {
+      throw CommandFailure("\(prefix)/checkpoint answered 404: the log has not begun", status: 2)
+    }
+    return found
+  }
+
+  /// The checkpoint that most witnesses cosigned, which may be older; nil if there is none.
+  func cosigned() async throws -> [UInt8]? { try await note("/cosigned") }
+
+  private func note(_ path: String) async throws -> [UInt8]? {
+    let answer = try await http.get(path)
+    if answer.status == 404 { return nil }
     guard answer.status == 200 else {
-      throw CommandFailure("\(prefix)/checkpoint answered \(answer.status): \(answer.error)", status: 2)
+      throw CommandFailure("\(prefix)\(path) answered \(answer.status): \(answer.error)", status: 2)
     }
     return answer.body
   }

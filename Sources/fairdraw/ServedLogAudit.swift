@@ -43,24 +43,22 @@ struct ServedLogAudit {
     try report.finish(log.prefix)
   }
 
-  /// Checks the newest checkpoint.
+  /// Checks the newest checkpoint, and the one that the policy's witnesses cosigned, which may be older.
   private mutating func begin(_ known: FollowedLog) async throws -> LogFollower? {
+    // The newest one is asked for last, so that it has at least as many entries.
+    let cosigned = policy.quorumName == "none" ? nil : try await log.cosigned()
     let bytes = try await log.checkpoint()
     let note: SignedNote
-    let verified: LogProof.Verified
+    let checkpoint: Checkpoint
     do {
       note = try SignedNote(utf8: bytes)
-      verified = try policy.verify(note)
+      checkpoint = try LogPolicy(log: key).verify(note).checkpoint
     } catch {
       try report.fail("checkpoint", "\(error)")
       return nil
     }
-    let checkpoint = verified.checkpoint
-    let names = verified.cosignatures.map(\.name)
-    try report.pass(
-      "checkpoint",
-      "\(checkpoint.size) entries, signed by \(verified.log)"
-        + (names.isEmpty ? "" : ", cosigned by \(names.joined(separator: ", "))"))
+    try report.pass("checkpoint", "\(checkpoint.size) entries, signed by \(checkpoint.origin)")
+    guard try await checkQuorum(cosigned, note, checkpoint) else { return nil }
     do {
       return try LogFollower(known, note: note, checkpoint: checkpoint, fromTheBeginning: outcomes != nil)
     } catch let fault as LogFault {
@@ -69,6 +67,37 @@ struct ServedLogAudit {
     } catch is LogFollower.UnreadableState {
       throw CommandFailure(
         "\(state?.path ?? "the state") is damaged; name another file to read the log from its beginning")
+    }
+  }
+
+  /// Whether the policy's quorum cosigned the newest checkpoint, or one that the newest continues.
+  private mutating func checkQuorum(
+    _ cosigned: [UInt8]?, _ newest: SignedNote, _ checkpoint: Checkpoint
+  ) async throws -> Bool {
+    guard policy.quorumName != "none" else { return true }
+    do {
+      let verified: LogProof.Verified
+      if let found = try? policy.verify(newest) {
+        verified = found
+      } else {
+        verified = try policy.verify(cosigned.map { try SignedNote(utf8: $0) } ?? newest)
+      }
+      let (size, names) = (verified.checkpoint.size, verified.cosignatures.map(\.name).joined(separator: ", "))
+      // Either may be the older one, for answers may be cached for a second.
+      let (old, new) = size <= checkpoint.size ? (verified.checkpoint, checkpoint) : (checkpoint, verified.checkpoint)
+      guard try await log.isConsistent(old, new) else {
+        try report.fail(
+          "quorum",
+          "the newest checkpoint is of another history than the \(size) entries that were cosigned by \(names)")
+        return false
+      }
+      try report.pass("quorum", "\(size) entries, cosigned by \(names)")
+      return true
+    } catch let failure as CommandFailure {
+      throw failure
+    } catch {
+      try report.fail("quorum", "\(error)")
+      return false
     }
   }
 

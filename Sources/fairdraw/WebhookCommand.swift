@@ -24,6 +24,12 @@ struct WebhookCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Where to send the draws: http or https.", valueName: "url"))
     var url: String
 
+    @Option(
+      help: ArgumentHelp(
+        "A secret that the receiver has already, instead of a new one; - reads it from standard input.",
+        valueName: "whsec_…|-"))
+    var secret: String?
+
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
@@ -34,20 +40,28 @@ struct WebhookCommand: AsyncParsableCommand {
       }
     }
 
+    private func givenSecret(_ given: String) throws -> WebhookSecret {
+      guard let secret = WebhookSecret(given == "-" ? readLine() ?? "" : given), (16...64).contains(secret.bytes.count)
+      else { throw CommandFailure("a secret is whsec_ and the base64 of 16 to 64 bytes") }
+      return secret
+    }
+
     func run() async throws {
       guard let url = WebhookURL(url) else { throw CommandFailure("the URL cannot be used") }
-      let secret = WebhookSecret()
+      let given = try secret.map(givenSecret)
+      let secret = given ?? WebhookSecret()
       let webhook = try await administering(storage) { store in
         let holder = try await store.existingAccount(named: account).id
         guard try await store.webhooks(of: holder).count < maximumWebhooks else {
           throw AdministrationError.tooManyWebhooks(account)
         }
+        if given != nil { return try await store.createWebhook(url: url, secret: secret, of: holder) }
         return try await StandardOutput.show(secret.text) {
           try await store.createWebhook(url: url, secret: secret, of: holder)
         }
       }
       print(
-        "Webhook \(webhook.id.rawValue) is ready. Copy the secret now: it is not shown again. To test it:",
+        "Webhook \(webhook.id.rawValue) is ready. \(given != nil ? "" : "Copy the secret now: it is not shown again. ")To test it:",
         to: &Terminal.error)
       print("  fairdraw webhook test \(webhook.id.rawValue)", to: &Terminal.error)
       if let address = NetworkAddress(url.host), !AddressGuard.isPublic(address) {

@@ -238,6 +238,33 @@ extension StoreConformance {
       try await test.expect(try test.publish(newYearsDay), holds: outcomes)
     },
 
+    StoreCheck("the first outcome at some coordinates is found whoever drew it, once its day is published") { test in
+      let carol = try await test.carol()
+      let callers = [carol, test.alice, .anonymous, test.aliceTest]
+      let drawn = try test.settle(callers.flatMap { [draw($0), draw($0), draw($0, "é")] }).changes.outcomes
+      let revealed = try (0..<3).map { _ in
+        let id = try test.settle(commit(test.alice)).changes.newCommitments[0].id
+        return try test.settle(reveal(test.alice, id, "r")).changes.outcomes[0]
+      }
+      func first(_ clientSeed: String, _ nonce: Int64, on day: Day = newYearsDay) async throws -> FoundOutcome? {
+        try await test.log.first(of: seed(clientSeed), cursor: 0, nonce: nonce, on: day)
+      }
+      #expect(try await first("test", 0) == nil)
+      test.now = newYear + day
+      _ = try test.publish(newYearsDay)
+      for (clientSeed, nonce) in [("test", 0), ("test", 1), ("é", 0), ("r", 0)] as [(String, Int64)] {
+        let found = try #require(try await first(clientSeed, nonce))
+        var places: [Int] = []
+        for outcome in drawn + revealed where outcome.clientSeed == seed(clientSeed) && outcome.nonce == nonce {
+          places.append(try #require(try await test.log.find(.id(outcome.id))?.place?.index))
+        }
+        #expect(places.count == 3 && found.place?.index == places.min())
+      }
+      #expect(try await first("test", 2) == nil)
+      #expect(try await first("nobody's", 0) == nil)
+      #expect(try await first("test", 0, on: newYearsDay.next) == nil)
+    },
+
     StoreCheck("outcomes are found by id, and by coordinates on their owner's chain") { test in
       let drawn = try test.settle(draw(test.alice), draw(.anonymous), draw(test.alice), draw(test.aliceTest)).changes
       func find(_ caller: Caller, _ clientSeed: String, _ cursor: Int64, _ nonce: Int64) async throws -> LogLeaf? {

@@ -16,11 +16,13 @@ from contextlib import closing
 import pytest
 
 import postgres
-from harness import BINARY, TIMEOUT, cli, environment, unique, wait_until
+from harness import BINARY, TIMEOUT, Server, cli, environment, unique, wait_until
 from log_reader import Log, tile_path
+from test_cosigning import URL, Watched, address, policy
 from test_log import live_story
 from test_merkle import day_before, day_of, draw_some, published, shift, stop_time
 from test_postgres import Load, cluster, fleet
+from test_witness import Witness
 
 __all__ = ["cluster", "fleet"]  # fixtures
 
@@ -146,20 +148,41 @@ def test_another_key_or_signature_is_refused(outside, serve, tmp_path):
   with Liar(server, {"/api/keys": put(json.dumps(keys).encode())}) as liar:
     done, faults = audit_log("--url", liar.url, *where[2:])
   assert faults.keys() == {"keys"} and "other keys" in faults["keys"], done
-  policy = tmp_path / "policy"
-  policy.write_text(f"log {where[3]}\nquorum none\n")
-  assert audit_log("--url", base(server), "--policy", policy)[0].returncode == 0
-  policy.write_text(f"log {where[3]}\nwitness w {witness_key(tmp_path)}\nquorum w\n")
-  done, faults = audit_log("--url", base(server), "--policy", policy)
-  assert faults.keys() == {"checkpoint"} and "cosignatures of w" in faults["checkpoint"], done
+  rules = tmp_path / "policy"
+  rules.write_text(f"log {where[3]}\nquorum none\n")
+  assert audit_log("--url", base(server), "--policy", rules)[0].returncode == 0
+  rules.write_text(f"log {where[3]}\nwitness w {witness_key()}\nquorum w\n")
+  done, faults = audit_log("--url", base(server), "--policy", rules)
+  assert faults.keys() == {"quorum"} and "cosignatures of w" in faults["quorum"], done
 
 
-def witness_key(folder):
+def witness_key():
   """A witness's key that has cosigned nothing."""
   public = hashlib.sha256(b"nobody").digest()
   data = b"\4" + public
   key_id = hashlib.sha256(b"witness.example\n" + data).digest()[:4].hex()
   return f"witness.example+{key_id}+{base64.b64encode(data).decode()}"
+
+
+def test_a_quorum_may_have_cosigned_an_older_checkpoint(tmp_path):
+  """Under load the newest checkpoint has no cosignatures yet, and a witness may be down."""
+  with Server(tmp_path / "data", FAIRDRAW_PUBLIC_URL=URL) as server:
+    watched = Watched(server)
+    with Witness(tmp_path / "witness", "--name", "steady", logs=[watched.key]) as steady:
+      watched.with_witnesses(address(steady))
+      watched.cosigned_by(steady, outcome=watched.draw())
+      (tmp_path / "policy").write_text(policy(watched.key, [steady], 1))
+    arguments = ["--url", base(server), "--policy", tmp_path / "policy", "--state", tmp_path / "state"]
+    done, _ = audit_log(*arguments)
+    assert done.returncode == 0 and "2 entries, cosigned by steady" in done.stdout, done
+    watched.draw(3)
+    wait_until(lambda: watched.note().split("\n")[1] == "5", "the draws are in the log")
+    done, _ = audit_log(*arguments)
+    assert done.returncode == 0 and "2 entries, cosigned by steady" in done.stdout and "all 5 give the root" in done.stdout, done
+    # An older checkpoint that nobody cosigned is not enough.
+    with Liar(server, {"/log/0/cosigned": put(server.get("/log/0/checkpoint").body)}) as liar:
+      done, faults = audit_log("--url", liar.url, *arguments[2:])
+    assert faults.keys() == {"quorum"} and "asks for the cosignatures" in faults["quorum"], done
 
 
 def test_a_log_that_shrank_or_forked_is_named(outside, tmp_path):
@@ -360,8 +383,6 @@ def test_a_daily_root_that_is_not_what_was_logged_is_named(days):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
   """The folder of a server that has recorded everything there is to record, over several bundles, and was stopped."""
-  from harness import Server
-
   with Server(tmp_path_factory.mktemp("recorded") / "data") as server:
     account = server.account()
     key = server.key(account)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import DRAWS, Server, wait_until
+from harness import DRAWS, Server, unique, wait_until
 
 PATHS = [f"/api/{endpoint}" for endpoint in DRAWS] + ["/api/seed", "/api/incrementCursor", "/api/listOutcomes", "/api/outcome"]
 ANYTHING = {"clientSeed": "keys", "items": "a,b", "notation": "2d6", "cursor": 0, "nonce": 0}
@@ -369,3 +369,26 @@ def test_the_default_limit_is_120(serve):
 def test_system_endpoints_are_not_limited(limited):
   until_limited(lambda: limited.draw("ints"))
   assert [limited.get(path).status for path in ("/api/health", "/openapi.json")] == [200, 200]
+
+
+# Keys that were made elsewhere
+
+
+@pytest.mark.parametrize("mode", ["live", "test"])
+def test_a_key_can_be_brought(server, account, client_seed, mode):
+  key = f"pk_{mode}_" + unique("brought").replace("-", "_") + "x" * 10
+  assert server.draw("ints", {"clientSeed": client_seed}, key=key).status == 401
+  done = server.cli("key", "import", "--account", account, "--name", "old", typed=key + "\n", check=True)
+  assert done.stdout == "" and key[:16] in done.stderr and key not in done.stderr
+  wait_until(lambda: server.draw("ints", {"clientSeed": client_seed}, key=key).status == 200, "the key is known")
+  assert server.draw("ints", {"clientSeed": client_seed}, key=key).json()["mode"] == mode
+  again = server.cli("key", "import", "--account", account, typed=key + "\n")
+  assert again.returncode == 1 and key not in again.stderr
+  server.cli("key", "revoke", key[:24], check=True)
+  wait_until(lambda: server.draw("ints", key=key).status == 401, "the key is revoked")
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "pk_live_short", "pk_live_" + "x" * 57, "pk_dead_" + "x" * 20, "pk_live_" + "x" * 20 + "!", "pk_live_" + "\u00e9" * 20])
+def test_what_is_no_key_is_not_accepted(server, account, text):
+  done = server.cli("key", "import", "--account", account, typed=text + "\n")
+  assert done.returncode == 1 and "key" in done.stderr

@@ -208,8 +208,18 @@ def test_coordinates_find_the_callers_own_outcome(logged):
     answer = proof_of(server, date, coordinates(outcome), key=caller)
     assert answer.status == 200, answer
     assert answer.body == proof_of(server, date, short_id).body
-  stranger = server.key()
-  assert proof_of(server, date, coordinates(outcomes[0]), key=stranger).status == 404
+  # Others find the first in the order of the tree, whoever drew it.
+  leaves = {outcome["shortId"]: proof_of(server, date, outcome["shortId"]).json() for outcome in outcomes}
+  for stranger in (server.key(), server.key(mode="test"), None):
+    for outcome in outcomes:
+      if (stranger, outcome["shortId"]) in listed:
+        continue
+      same = [leaf for leaf in leaves.values() if leaf["outcomeId"] == coordinates(outcome)]
+      answer = proof_of(server, date, coordinates(outcome), key=stranger)
+      assert answer.status == 200, answer
+      own = [listed[it]["shortId"] for it in listed if it[0] == stranger and coordinates(listed[it]) == coordinates(outcome)]
+      assert answer.json() == (leaves[own[0]] if own else min(same, key=lambda leaf: leaf["index"]))
+  assert proof_of(server, date, "nobody:0:0").status == 404 and proof_of(server, date, coordinates(outcomes[0]) + "9").status == 404
 
 
 def test_an_account_exports_its_own_leaves(logged):

@@ -24,7 +24,7 @@ KNOWN_PATHS = [
   *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcomeId}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics", "proof", "proof/{shortId}")),
   *(f"/log/{{era}}{rest}" for rest in ("", "/checkpoint", "/cosigned", "/tile", "/tile/{level}", "/tile/{level}/{tile}", "/tile/{level}/{tile}/{width}")),
-  *("/o/{id}", "/o/{id}/og.png", "/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
+  *("/api/usage", "/o/{id}", "/o/{id}/og.png", "/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
 
 
@@ -328,6 +328,11 @@ def test_410(tmp_path):
   raise AssertionError("nothing ever expired")
 
 
+def test_usage(server, live_key):
+  server.draw("ints", key=live_key)
+  assert conforms(server.get("/api/usage", key=live_key), "/api/usage", "get")
+
+
 @pytest.mark.parametrize("path", ["/api/health", "/api/public-metrics", "/openapi.json"])
 def test_system(server, path):
   response = server.get(path)
@@ -384,7 +389,7 @@ def sample(path, method):
     parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
-  if path.startswith(("/api/merkle", "/api/proof", "/log")) or path == "/api/keys":
+  if path.startswith(("/api/merkle", "/api/proof", "/log")) or path in ("/api/keys", "/api/usage"):
     parameters = {}
   return (None, parameters) if method == "post" else (parameters, None)
 
@@ -417,7 +422,7 @@ def test_400(server, path, method):
     # A path's segments are judged once it is known that the caller may ask.
     response = server.request(method.upper(), address(path, date="2026-02-30"), key=server.key())
   else:
-    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}}
+    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}, "/api/usage": {"days": 0}}
     response = send(server, path, method, change.get(path, {"clientSeed": ""}))
   assert response.status == 400
   assert conforms(response, path, method)
@@ -536,7 +541,8 @@ def query_parameters():
 @pytest.mark.parametrize("path, method, parameter", [pytest.param(*p, id=f"{p[0]}?{p[2]['name']}") for p in query_parameters()])
 def test_documented_limits_of_a_query_are_the_real_ones(server, path, method, parameter):
   name, schema = parameter["name"], resolve(parameter["schema"])
-  ask = lambda value: send(server, path, method, {name: value})
+  known = {"key": server.key()} if path == "/api/usage" else {}
+  ask = lambda value: send(server, path, method, {name: value}, **known)
   if name == "before" or path == "/api/outcome":
     pytest.skip("these name an outcome; see test_bad_input.py")
   if name in ("min", "max"):
@@ -548,7 +554,7 @@ def test_documented_limits_of_a_query_are_the_real_ones(server, path, method, pa
   elif "default" in schema and path not in ("/api/incrementCursor",):
     query, _ = sample(path, method)
     query.pop(name, None)
-    assert accepted(server.get(path, query))
+    assert accepted(server.get(path, query, **known))
     if schema["default"] is not None:
       assert accepted(ask(schema["default"]))
   for value in schema.get("enum", []):

@@ -1,5 +1,6 @@
 """Webhooks, with a receiver of their own: a process that checks signatures by itself and fails in many ways."""
 
+import base64
 import contextlib
 import json
 import pathlib
@@ -392,3 +393,18 @@ def test_each_event_is_seen_once_though_everybody_fails(hooked, receiver, rng):
   for short_id, outcome in drawn.items():
     bodies = {entry["body"] for entry in taken[f"msg_{short_id}"]}
     assert [json.loads(body) for body in bodies] == [expected(outcome)]
+
+
+def test_a_receiver_keeps_its_secret(hooked, receiver):
+  account = hooked.account()
+  secret = "whsec_" + base64.b64encode(bytes(range(24))).decode()
+  for number, (given, data) in enumerate([(secret, ""), ("-", secret + "\n")]):
+    done = hooked.cli("webhook", "create", "--account", account, "--url", receiver.url(f"/kept-{number}"), "--secret", given, typed=data, check=True)
+    assert done.stdout == "" and secret not in done.stderr
+  hooked.draw("ints", key=hooked.key(account))
+  for number in range(2):
+    [entry] = wait_until(lambda: receiver.received(f"/kept-{number}"), "the draw is reported")
+    assert all(signatures_hold(secret, entry["headers"], entry["body"].encode()).values())
+  for bad in ("nonsense", "whsec_", "whsec_!!!!", "whsec_" + base64.b64encode(bytes(15)).decode()):
+    refused = hooked.cli("webhook", "create", "--account", account, "--url", receiver.url("/no"), "--secret", bad)
+    assert refused.returncode == 1 and "whsec_" in refused.stderr

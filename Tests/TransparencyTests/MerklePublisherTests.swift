@@ -35,6 +35,9 @@ private final class FaultyLog: TransparencyStore {
   func publishedDays(before: Day?, limit: Int) async throws(StoreFailure) -> [PublishedDay] { [] }
   func publishedDay(_ day: Day) async throws(StoreFailure) -> PublishedDay? { nil }
   func find(_ reference: OutcomeReference) async throws(StoreFailure) -> FoundOutcome? { nil }
+  func first(
+    of clientSeed: ClientSeed, cursor: Int64, nonce: Int64, on day: Day
+  ) async throws(StoreFailure) -> FoundOutcome? { nil }
   func leafTiles(of day: Day, first: Int, limit: Int) async throws(StoreFailure) -> [MerkleTile] { [] }
   func leaves(
     of account: AccountID, on day: Day, after: Int64?

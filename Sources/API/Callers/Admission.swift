@@ -101,7 +101,9 @@ struct Admission: Sendable {
 
   private func takeSlots(_ slots: Int, _ address: NetworkAddress?) throws(Refusal) {
     guard let address, let seconds = limiter.take(slots, for: address.subscriber) else { return }
-    throw Refusal(429, "Too many requests from this address.", code: .rateLimited, retryAfter: seconds)
+    throw Refusal(
+      429, "Too many requests from this address.", code: .rateLimited, retryAfter: seconds,
+      policy: limiter.policy("address"))
   }
 
   /// The bytes of query and body that take one slot. A request takes one for each that it begins.

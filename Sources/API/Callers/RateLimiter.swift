@@ -13,6 +13,8 @@ package final class RateLimiter<Subscriber: Hashable & Sendable>: Sendable {
   private static var rounding: Double { 1e-9 }
 
   private let perMinute: Double
+  /// The limit as it is told to who has used it up.
+  package func policy(_ name: String) -> RateLimitPolicy { RateLimitPolicy(name, quota: Int(perMinute), window: 60) }
   private let buckets: Mutex<BoundedCache<Subscriber, Bucket>>
 
   /// - Parameters:

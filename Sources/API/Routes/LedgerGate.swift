@@ -141,7 +141,8 @@ public struct LedgerGate: Sendable {
   private static func tooMuch(retryAfter seconds: Int) -> Refusal {
     Refusal(
       429, "This account has made too many requests that cost no quota. Wait before the next one.",
-      code: .rateLimited, retryAfter: seconds)
+      code: .rateLimited, retryAfter: seconds,
+      policy: RateLimitPolicy("uncosted", quota: uncostedPerMinute, window: 60))
   }
 
   /// Why a caller may draw nothing at all, for those who must know before they begin; nil if there is no such reason.

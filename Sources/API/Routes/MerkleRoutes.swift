@@ -104,13 +104,15 @@ struct MerkleRoutes: Routes {
   @Sendable private func proof(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let day = try Self.day(context)
     let reference = try reference(context)
-    let found = try await context.reading { () throws(StoreFailure) in try await store.find(reference) }
+    let found = try await context.reading { () throws(StoreFailure) -> FoundOutcome? in
+      if let own = try await store.find(reference) { return own }
+      guard case .coordinates(let chain, let cursor, let nonce) = reference else { return nil }
+      return try await store.first(of: chain.clientSeed, cursor: cursor, nonce: nonce, on: day)
+    }
     guard let found else {
       throw Refusal(
         404,
-        context.caller.mode == .test
-          ? "Outcomes of test keys are not in the log."
-          : "There is no such outcome. clientSeed:cursor:nonce finds only outcomes of your own chain; a shortId works for anyone. Outcomes of test keys are not in the log.",
+        "There is no such outcome of this day. Outcomes of test keys are not in the log, and an outcome that is not yours is found by clientSeed:cursor:nonce once its day is published.",
         code: .notFound)
     }
     guard found.day == day else {

@@ -9,7 +9,8 @@ struct Completion: Sendable {
   /// Whether clients reach the server over https.
   let isSecure: Bool
 
-  private static let exposed = "shortId, Idempotent-Replayed, Retry-After, Server-Timing, X-Request-Id"
+  private static let exposed =
+    "shortId, Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id"
 
   /// - Parameters:
   ///   - method: nil if the request could not be read.

@@ -13,6 +13,8 @@ extension HTTPField.Name {
   static let shortID = named("shortId")
   static let idempotencyKey = named("Idempotency-Key")
   static let idempotentReplayed = named("Idempotent-Replayed")
+  static let rateLimitPolicy = named("RateLimit-Policy")
+  static let rateLimit = named("RateLimit")
   static let requestID = named("X-Request-Id")
   static let serverTiming = named("Server-Timing")
   static let apiKey = named("x-api-key")
@@ -40,6 +42,10 @@ extension Reply {
     if let shortID { headers.append(.shortID, String(decoding: shortID, as: UTF8.self)) }
     if let retryAfter { headers.append(.retryAfter, String(retryAfter)) }
     if isReplay { headers.append(.idempotentReplayed, "true") }
+    if status == 429, let policy = refusal?.policy {
+      headers.append(.rateLimitPolicy, policy.description)
+      headers.append(.rateLimit, policy.state(remaining: 0, reset: retryAfter ?? 0))
+    }
   }
 }
 

@@ -51,7 +51,7 @@ public protocol AccountStore: Sendable {
 
   /// In the order they were made, revoked ones too.
   func keys(of account: AccountID?) async throws -> [KeyReport]
-  /// - Throws: ``AdministrationError/tooManyKeys`` at ``maximumKeys`` that are not revoked.
+  /// - Throws: ``AdministrationError/tooManyKeys`` at ``maximumKeys`` that are not revoked; ``AdministrationError/keyExists``.
   func createKey(_ key: NewAPIKey, of account: AccountID) async throws -> APIKeyRecord
   /// - Throws: ``AdministrationError/unknownKey(_:)``.
   func revokeKey(_ id: KeyID, of account: AccountID) async throws -> APIKeyRecord

@@ -28,6 +28,28 @@ public struct NewAPIKey: Sendable {
       mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, bytes: bytes)
   }
 
+  /// A key that was made elsewhere: `pk_live_` or `pk_test_` and 16 to 56 letters, digits, hyphens and underscores. Nil
+  /// for anything else.
+  public init?(imported secret: String, name: String, allowedNetworks: [String], allowedReferers: [String]) {
+    guard let mode = Mode.allCases.first(where: { secret.hasPrefix("pk_\($0.name)_") }) else { return nil }
+    let rest = secret.utf8.dropFirst("pk_\(mode.name)_".utf8.count)
+    guard (16...56).contains(rest.count), rest.allSatisfy(Self.isKeyCharacter) else { return nil }
+    self.secret = secret
+    self.mode = mode
+    self.name = name
+    self.allowedNetworks = allowedNetworks
+    self.allowedReferers = allowedReferers
+  }
+
+  private static func isKeyCharacter(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+      true
+    default: false
+    }
+  }
+
   /// - Parameter bytes: 32, which nobody can guess.
   public init(
     mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String], bytes: [UInt8]

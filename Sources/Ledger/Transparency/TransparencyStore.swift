@@ -42,6 +42,12 @@ public protocol TransparencyStore: Sendable {
   /// Finds a live outcome and, if its day is published, what its proof is made from.
   func find(_ reference: OutcomeReference) async throws(StoreFailure) -> FoundOutcome?
 
+  /// The first outcome of a day, in the order of its tree, that was drawn with a client seed at some coordinates, whoever
+  /// drew it; nil if there is none, or the day is not published.
+  func first(
+    of clientSeed: ClientSeed, cursor: Int64, nonce: Int64, on day: Day
+  ) async throws(StoreFailure) -> FoundOutcome?
+
   /// Tiles of leaf hashes of a published day, from number `first` on: as many as `limit`, or fewer at the end.
   func leafTiles(of day: Day, first: Int, limit: Int) async throws(StoreFailure) -> [MerkleTile]
 

@@ -240,11 +240,11 @@ public struct Decider: Sendable {
     case (_, .test): return nil
     case (.anonymous, .live):
       guard let anonymousDailyQuota, draft.used(by: .anonymous) >= anonymousDailyQuota else { return nil }
-      return .anonymousQuotaExceeded(at: draft.snapshot.now)
+      return .anonymousQuotaExceeded(at: draft.snapshot.now, quota: anonymousDailyQuota)
     case (.key, .live), (.holder, .live):
-      guard let state = draft.snapshot.accounts[caller.account],
-        state.usedToday < state.dailyQuota ?? defaultDailyQuota
-      else { return .quotaExceeded(at: draft.snapshot.now) }
+      let state = draft.snapshot.accounts[caller.account]
+      let quota = state.map { $0.dailyQuota ?? defaultDailyQuota } ?? 0
+      guard let state, state.usedToday < quota else { return .quotaExceeded(at: draft.snapshot.now, quota: quota) }
       return nil
     }
   }

@@ -104,6 +104,7 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
   case tooManyWebhooks(String)
   case unknownDelivery(DeliveryID)
   case emailTaken
+  case keyExists
   case tooManyKeys
 
   public var description: String {
@@ -118,6 +119,7 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
     case .tooManyWebhooks(let name): "account \"\(name)\" has \(maximumWebhooks) webhooks, the most there can be"
     case .unknownDelivery(let id): "there is no delivery \(id.rawValue); `fairdraw webhook deliveries` lists them"
     case .emailTaken: "another account has this email address"
+    case .keyExists: "this key is accepted already, or was and is revoked"
     case .tooManyKeys: "the account has \(maximumKeys) keys that are not revoked, the most there can be"
     }
   }

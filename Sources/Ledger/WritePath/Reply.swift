@@ -100,6 +100,8 @@ public struct Refusal: Error, Sendable, Equatable {
   public let fault: StoreFailure?
   /// What this program itself has to tell apart.
   public let kind: Kind
+  /// The limit that is used up, if it is one with a name.
+  public let policy: RateLimitPolicy?
 
   public enum Kind: Sendable {
     /// Too much is waiting; the same may be asked for again soon.
@@ -113,9 +115,10 @@ public struct Refusal: Error, Sendable, Equatable {
 
   public init(
     _ status: Int, _ error: String, code: Code? = nil, parameter: String? = nil, retryAfter: Int? = nil,
-    fault: StoreFailure? = nil, kind: Kind = .other
+    fault: StoreFailure? = nil, kind: Kind = .other, policy: RateLimitPolicy? = nil
   ) {
     self.kind = kind
+    self.policy = policy
     self.status = status
     self.error = error
     self.code = code
@@ -180,18 +183,21 @@ public struct Refusal: Error, Sendable, Equatable {
 
   static let quotaSpent = "The account's daily quota is spent; it renews at midnight UTC."
 
-  static func quotaExceeded(at now: Milliseconds) -> Refusal {
-    Refusal(429, quotaSpent, code: .quotaExceeded, retryAfter: Day.secondsLeft(at: now), kind: .quota)
+  static func quotaExceeded(at now: Milliseconds, quota: Int) -> Refusal {
+    Refusal(
+      429, quotaSpent, code: .quotaExceeded, retryAfter: Day.secondsLeft(at: now), kind: .quota,
+      policy: .daily(quota: quota))
   }
 
   static let anonymousOff = Refusal(
     403, "This server requires an API key.", code: .apiKeyRequired)
 
-  static func anonymousQuotaExceeded(at now: Milliseconds) -> Refusal {
+  static func anonymousQuotaExceeded(at now: Milliseconds, quota: Int) -> Refusal {
     Refusal(
       429,
       "The daily quota for draws without an API key is spent; it renews at midnight UTC.",
-      code: .quotaExceeded, retryAfter: Day.secondsLeft(at: now), kind: .quota)
+      code: .quotaExceeded, retryAfter: Day.secondsLeft(at: now), kind: .quota,
+      policy: .daily(quota: quota))
   }
 
   static let aborted = Refusal(400, "Nothing was drawn: another draw of this atomic batch failed.", code: .aborted)

@@ -6,6 +6,7 @@ extension AdministrationError {
     switch self {
     case .nameTaken: FormProblem("Another account has this name.", status: 409)
     case .emailTaken: FormProblem("Another account has this email address.", status: 409)
+    case .keyExists: FormProblem("This key exists already.", status: 409)
     case .tooManyKeys:
       FormProblem(
         "This account has \(maximumKeys) keys that are not revoked, the maximum. Revoke one first.",
