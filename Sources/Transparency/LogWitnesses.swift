@@ -116,8 +116,8 @@ public final class LogWitnesses: Sendable {
 
   /// What one witness is to be asked.
   package struct Request: Sendable {
-    let place: Int
-    let size: Int
+    package let place: Int
+    package let size: Int
     /// With the log's own signature.
     let note: SignedNote
   }

@@ -137,9 +137,7 @@ struct Serve: AsyncParsableCommand {
     let (store, masterKey, place) = try storage.open { exposures.append($0) }
     let log = LineLog()
     defer { log.close() }
-    LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
-    let logger = Logger(label: "fairdraw")
-    for exposure in exposures { logger.warning("\(exposure)") }
+    let logger = Self.logger(to: log, level, exposures)
     let decider = Decider(
       masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
       anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL),
@@ -191,6 +189,14 @@ struct Serve: AsyncParsableCommand {
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
     try result.mapError { CommandFailure("the server cannot listen on \(places): \(reason(for: $0))") }.get()
+  }
+
+  /// Has all that is logged go to `log`, and says there at once what every user of the machine may read.
+  private static func logger(to log: LineLog, _ level: Logger.Level, _ exposures: [String]) -> Logger {
+    LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, log: log) }
+    let logger = Logger(label: "fairdraw")
+    for exposure in exposures { logger.warning("\(exposure)") }
+    return logger
   }
 
   /// Whether outcomes go into the continuous log. They do, but for a benchmark of what that costs.

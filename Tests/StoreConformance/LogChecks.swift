@@ -119,12 +119,13 @@ extension StoreConformance {
       let queued = try test.logStore.queuedEntries().groups
       var tiler = LogTiler(try #require(try test.logStore.log(of: 0)))
       for group in queued { try group.entries.forEachEntry { tiler.append($0, drawn: group.drawn) } }
-      let (tiles, bundles) = tiler.take()
+      let (tiles, bundles) = tiler.take(at: test.now)
       #expect(try test.logStore.holdLog(of: 0, by: [1], for: 1_000))
       #expect(
         try test.logStore.grow(
           LogGrowth(
-            era: 0, keeper: [1], from: 0, to: tiler.size, tiles: tiles, bundles: bundles, queued: queued.map(\.id))))
+            era: 0, keeper: [1], time: test.now, from: 0, to: tiler.size, tiles: tiles, bundles: bundles,
+            queued: queued.map(\.id))))
       #expect(try await test.logStore.checkpoint(of: 0) == nil)
       for _ in 0..<2 {
         try LogKeeper.finish(identity, in: test.logStore)

@@ -178,10 +178,14 @@ extension StoreConformance {
       for caller in [test.alice, test.bob, .anonymous] {
         let outcome = try test.settle(draw(caller)).changes.outcomes[0]
         let next = NextDraw(serverHash: outcome.serverHash, cursor: outcome.cursor, nonce: outcome.nonce + 1)
-        recorded.append(RecordedOutcome(outcome: outcome, state: .inUse(outcome.serverHash), next: next))
+        recorded.append(
+          RecordedOutcome(
+            outcome: outcome, state: .inUse(outcome.serverHash), next: next, owner: caller.chainOwner))
       }
       let next = recorded[0].next
-      recorded += drawn.outcomes.map { RecordedOutcome(outcome: $0, state: .revealed(rotated), next: next) }
+      recorded += drawn.outcomes.map {
+        RecordedOutcome(outcome: $0, state: .revealed(rotated), next: next, owner: test.alice.chainOwner)
+      }
       let test0 = try test.settle(requests.map { Submission(caller: test.aliceTest, operation: .draw($0)) }).changes
       recorded += test0.testOutcomes.map { RecordedOutcome(outcome: $0.outcome, state: .rehearsal($0.id)) }
       for reopens in [false, true] {

@@ -7,7 +7,7 @@ import Testing
 import Transparency
 
 /// A log of which a test says what it tells of its history.
-private final class ToldLogStore: LogStore {
+private final class ToldLogStore: LogHistoryStore {
   struct Told {
     var newestEra: Int64 = 0
     /// The leaves of the log's tree.
@@ -43,21 +43,6 @@ private final class ToldLogStore: LogStore {
     while 2 * half < leaves.count { half *= 2 }
     return .node(root(leaves.prefix(half)), root(leaves.dropFirst(half)))
   }
-
-  func beginLog(of era: Int64, origin: String) throws(StoreFailure) -> String { origin }
-  func holdLog(of era: Int64, by keeper: [UInt8], for time: Milliseconds) throws(StoreFailure) -> Bool { false }
-  func log(of era: Int64) throws(StoreFailure) -> LogState? { nil }
-  func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool) { ([], false) }
-  func grow(_ growth: LogGrowth) throws(StoreFailure) -> Bool { false }
-  func keep(checkpoint: String, ofSize size: Int, era: Int64) throws(StoreFailure) {}
-  func claimCosigning(of era: Int64, for time: Milliseconds) async throws(StoreFailure) -> Bool { false }
-  func keep(_ cosignature: LogCosignature) async throws(StoreFailure) {}
-  func consistencyProof(of era: Int64, from: Int, to: Int) async throws(StoreFailure) -> [MerkleHash] { [] }
-  func cosignedCheckpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? { nil }
-  func checkpoint(of era: Int64) async throws(StoreFailure) -> LogCheckpoint? { nil }
-  func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8] { [] }
-  func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries { LogEntries() }
-  func place(of digest: LogDigest, drawn: Milliseconds) async throws(StoreFailure) -> LogPlace { .missing }
 }
 
 @Suite(.timeLimit(.minutes(1))) final class LogHistoryTests {

@@ -2,8 +2,7 @@ import Fairness
 import Foundation
 import Ledger
 import Testing
-
-@testable import Website
+import Website
 
 @Suite struct LogOverviewTests {
   private func checkpoint(_ witnesses: [String]) throws -> LogCheckpoint {

@@ -2,13 +2,26 @@ import Fairness
 import Foundation
 import Synchronization
 
+/// What a ``LogHistory`` reads. Both methods block.
+public protocol LogHistoryStore: Sendable {
+  /// What tells this installation's database from all others, copies of it excepted: 16 bytes that were drawn at random
+  /// when they were first asked for.
+  func installation() throws(StoreFailure) -> [UInt8]
+
+  /// The newest era, the newest checkpoint of an era's log, and the root that its first `size` entries have; nil if there
+  /// are fewer.
+  func history(
+    of era: Int64, rootAt size: Int
+  ) throws(StoreFailure) -> (newestEra: Int64, checkpoint: LogCheckpoint?, root: MerkleHash?)
+}
+
 /// Notices that the database has gone back to an earlier state: after a restore from a backup, say, or when a standby that
 /// was behind has taken its place. What was drawn since that state would be drawn again.
 ///
 /// It remembers the newest checkpoint of the continuous log that it has seen, beside the database too: in a file, which
 /// nobody restores with it. A log that has fewer entries than that, or others, has gone back.
 public final class LogHistory: Sendable {
-  private let store: any LogStore
+  private let store: any LogHistoryStore
   private let era: Int64
   private let file: URL
   private let state = Mutex(State())
@@ -29,7 +42,7 @@ public final class LogHistory: Sendable {
   ///   - era: the one that the server draws in.
   ///   - folder: where the file is kept.
   /// - Throws: a ``StoreFailure`` if the database cannot be read.
-  public init(store: any LogStore, era: Int64, folder: URL) throws(StoreFailure) {
+  public init(store: any LogHistoryStore, era: Int64, folder: URL) throws(StoreFailure) {
     self.store = store
     self.era = era
     file = Self.file(of: try store.installation(), in: folder)
@@ -38,7 +51,7 @@ public final class LogHistory: Sendable {
   /// The newest era that the file in a folder knows of; nil without a file.
   ///
   /// - Throws: a ``StoreFailure`` if the file or the database cannot be read.
-  public static func newestEra(of store: any LogStore, in folder: URL) throws(StoreFailure) -> Int64? {
+  public static func newestEra(of store: any LogHistoryStore, in folder: URL) throws(StoreFailure) -> Int64? {
     try read(file(of: try store.installation(), in: folder))?.era
   }
 

@@ -11,7 +11,7 @@ import Fairness
 ///
 /// The tree of an era only ever grows, from the size that the database has. So whatever is cut short, by anyone, is done
 /// again from there, and there is one root for a size.
-public protocol LogStore: Sendable {
+public protocol LogStore: LogHistoryStore {
   // MARK: Keeping. These methods block, and are called from a thread that has nothing else to do.
 
   /// Begins the log of an era, unless it has begun.
@@ -25,16 +25,6 @@ public protocol LogStore: Sendable {
   /// - Parameter keeper: a name that no other keeper has.
   /// - Returns: whether it is held; not while another keeper holds it.
   func holdLog(of era: Int64, by keeper: [UInt8], for time: Milliseconds) throws(StoreFailure) -> Bool
-
-  /// What tells this installation's database from all others, copies of it excepted: 16 bytes that were drawn at random
-  /// when they were first asked for.
-  func installation() throws(StoreFailure) -> [UInt8]
-
-  /// The newest era, the newest checkpoint of an era's log, and the root that its first `size` entries have; nil if there
-  /// are fewer.
-  func history(
-    of era: Int64, rootAt size: Int
-  ) throws(StoreFailure) -> (newestEra: Int64, checkpoint: LogCheckpoint?, root: MerkleHash?)
 
   /// How far the log of an era has come; nil if it was not begun.
   func log(of era: Int64) throws(StoreFailure) -> LogState?

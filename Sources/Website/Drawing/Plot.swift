@@ -4,9 +4,9 @@ import JSON
 import Ledger
 
 /// Values on their range, as a line with a mark for each, and over it the density they were drawn from, if one is given.
-struct Plot {
+package struct Plot {
   /// The picture and, as text below it, the ends of its range.
-  let html: String
+  package let html: String
 
   private static let width = 640.0
   private static let margin = 14.0
@@ -66,7 +66,7 @@ struct Plot {
   /// How many entries a log got in each minute of an hour, as bars.
   ///
   /// - Parameter now: the last minute, in Unix time.
-  init(minutesUntil now: Int64, _ growth: [LogMinute]) {
+  package init(minutesUntil now: Int64, _ growth: [LogMinute]) {
     let counts = growth.reduce(into: [Int64: Int]()) { $0[$1.minute] = $1.size - $1.firstSize }
     let minutes = (now - LogMinute.kept + 1)...now
     let greatest = minutes.compactMap { counts[$0] }.max() ?? 0

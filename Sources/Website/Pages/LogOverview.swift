@@ -41,14 +41,14 @@ extension LogCheckpoint {
 }
 
 /// What the log has of an outcome, as its page says it.
-enum LoggedOutcome: Equatable {
+package enum LoggedOutcome: Equatable {
   case logged(index: Int, after: Milliseconds?, witnesses: Int)
   /// The outcome was drawn a moment ago.
   case notYet
   /// The log ought to have it, and does not.
   case missing
 
-  init(_ place: LogPlace, drawn: Milliseconds, now: Milliseconds) throws {
+  package init(_ place: LogPlace, drawn: Milliseconds, now: Milliseconds) throws {
     switch place {
     case .proven(let index, let logged, _, let checkpoint):
       self = .logged(
@@ -59,7 +59,7 @@ enum LoggedOutcome: Equatable {
 
   var isLogged: Bool { if case .logged = self { true } else { false } }
 
-  var sentence: String {
+  package var sentence: String {
     switch self {
     case .logged(let index, let delay, let witnesses):
       var text = "In the log at index \(index)"
