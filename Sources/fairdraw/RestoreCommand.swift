@@ -143,7 +143,7 @@ struct RestoreCommand: AsyncParsableCommand {
       let more = names.count > 50 ? "\n  and \(names.count - 50) more" : ""
       return ["\(what):"] + names.prefix(50).map { "  " + Terminal.printable($0) } + (more.isEmpty ? [] : [more])
     }
-    var lines = ["Lost: \(loss.outcomes) outcomes, \(loss.rotations) rotations."]
+    var lines = ["Lost outcomes: \(loss.outcomes). Lost rotations: \(loss.rotations)."]
     if let last = loss.lastDrawn { lines.append("The last lost outcome was drawn at \(last.iso8601).") }
     lines += list("Keys that work again; revoke them (fairdraw key revoke)", loss.keysRevoked)
     lines += list("Accounts that are back; delete them (fairdraw account delete)", loss.accountsDeleted)

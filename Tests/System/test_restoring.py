@@ -184,7 +184,7 @@ def test_nothing_is_used_again_after_a_restore(serve, tmp_path, rng):
 
   done = server.cli("restore", copy, "--reason", "the first disk failed", check=True)
   assert "Era 1 has begun: the first disk failed" in done.stdout
-  assert re.search(r"Lost: \d+ outcomes, 1 rotations?\.", done.stdout), done.stdout
+  assert re.search(r"Lost outcomes: \d+\. Lost rotations: 1\.", done.stdout), done.stdout
   assert keys[1][:16] in done.stdout and revoked[:16] in done.stdout
   aside, = server.data.glob("fairdraw.db.replaced-*")
   assert str(aside) in done.stdout
