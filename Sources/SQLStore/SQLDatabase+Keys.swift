@@ -27,12 +27,12 @@ extension SQLDatabase {
   public func createKey(_ key: NewAPIKey, of account: AccountID) async throws -> APIKeyRecord {
     try await transact(concernsGroups: true) { connection in
       try connection.hold(account)
-      let live = try connection.row(
-        "SELECT count(*) AS count FROM api_keys WHERE account_id = \(account.rawValue) AND revoked IS NULL")
-      guard try live?.count("count") ?? 0 < maximumKeys else { throw AdministrationError.tooManyKeys }
       guard try connection.row("SELECT 1 FROM api_keys WHERE hash = \(key.hash)") == nil else {
         throw AdministrationError.keyExists
       }
+      let live = try connection.row(
+        "SELECT count(*) AS count FROM api_keys WHERE account_id = \(account.rawValue) AND revoked IS NULL")
+      guard try live?.count("count") ?? 0 < maximumKeys else { throw AdministrationError.tooManyKeys }
       let record = APIKeyRecord(
         id: KeyID(try connection.nextNumber(in: .keys)), account: account, mode: key.mode, name: key.name,
         prefix: key.prefix, allowedNetworks: key.allowedNetworks, allowedReferers: key.allowedReferers,

@@ -574,7 +574,7 @@ def test_errors_are_pages_for_browsers_and_json_for_programs(server):
     assert answer.header("Content-Type") == "application/json" and answer.error
   wrong = server.post("/verify", {}, headers=HTML)
   assert wrong.status == 405 and wrong.header("Allow") == "GET, HEAD, OPTIONS" and b"<h1>" in wrong.body
-  assert server.raw_get(b"/" + b"x" * 40_000, b"Accept: text/html\r\n").status == 414
+  assert server.raw_get(b"/" + b"x" * 70_000, b"Accept: text/html\r\n").status == 414
   head = server.request("HEAD", "/nowhere", headers=HTML)
   assert head.status == 404 and head.body == b""
 

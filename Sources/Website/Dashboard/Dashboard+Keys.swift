@@ -73,10 +73,15 @@ extension Dashboard {
       bytes: try secret(
         for: incoming, "key", [mode.name, name] + ["networks"] + networks + ["origins"] + referers))
     // The store has no two keys of one hash, whichever servers they are made on.
-    if try await incoming.asking({ try await store.key(hash: key.hash) }) != nil {
-      return sessionGuard.redirect(to: "/dashboard/keys?done=sent-before")
+    var wasSentBefore = false
+    let problem = try await incoming.attempting {
+      do {
+        _ = try await accounts.createKey(key, of: incoming.account.id)
+      } catch AdministrationError.keyExists {
+        wasSentBefore = true
+      }
     }
-    let problem = try await incoming.attempting { _ = try await accounts.createKey(key, of: incoming.account.id) }
+    if wasSentBefore { return sessionGuard.redirect(to: "/dashboard/keys?done=sent-before") }
     if let problem { return keyForm(incoming, problem) }
     return page(
       incoming, "key-made", "Your new key", section: "/dashboard/keys",
