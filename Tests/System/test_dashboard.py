@@ -492,12 +492,14 @@ def test_forms_count_against_what_an_account_may_store_at_no_cost(site):
   key = site.key(person.name)
   with site.connect() as connection:
     statuses = [connection.post("/api/commit", key=key).status for _ in range(1500)]
-  assert statuses[:500] == [200] * 500 and statuses[-1] == 429
+  # Ten more are allowed in each second.
+  assert statuses[:500] == [200] * 500 and 429 in statuses
+  token = person.token
   for path in (f"/dashboard/webhooks/{hooks[person]}/test", "/dashboard/keys", "/dashboard/account/password"):
-    answers = [person.post(path, {"token": person.token}) for _ in range(20)]
-    refusals = [answer for answer in answers if answer.status == 429]
-    assert refusals, path
-    assert int(refusals[0].header("Retry-After")) >= 1 and "too many requests that cost no quota" in refusals[0].body.decode()
+    answers = (person.post(path, {"token": token}) for _ in range(300))
+    refusal = next((answer for answer in answers if answer.status == 429), None)
+    assert refusal, path
+    assert int(refusal.header("Retry-After")) >= 1 and "too many requests that cost no quota" in refusal.body.decode()
   assert person.get("/dashboard/webhooks").status == 200
   assert other.post(f"/dashboard/webhooks/{hooks[other]}/test", {"token": other.token}).status == 303
 
