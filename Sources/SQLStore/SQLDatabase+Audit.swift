@@ -33,7 +33,7 @@ extension SQLDatabase {
     try queryBlocking { connection in
       try connection.rows(
         """
-        SELECT number, first_drawn, last_drawn, entries FROM log_bundles WHERE era = \(era) AND number >= \(first)
+        SELECT number, entries FROM log_bundles WHERE era = \(era) AND number >= \(first)
         ORDER BY number LIMIT \(limit)
         """
       ).map { row in

@@ -140,8 +140,8 @@ struct RestoreCommand: AsyncParsableCommand {
   private static func lines(_ loss: LedgerLoss) -> [String] {
     func list(_ what: String, _ names: [String]) -> [String] {
       guard !names.isEmpty else { return [] }
-      let more = names.count > 50 ? "\n  and \(names.count - 50) more" : ""
-      return ["\(what):"] + names.prefix(50).map { "  " + Terminal.printable($0) } + (more.isEmpty ? [] : [more])
+      let more = names.count > 50 ? ["  and \(names.count - 50) more"] : []
+      return ["\(what):"] + names.prefix(50).map { "  " + Terminal.printable($0) } + more
     }
     var lines = ["Lost outcomes: \(loss.outcomes). Lost rotations: \(loss.rotations)."]
     if let last = loss.lastDrawn { lines.append("The last lost outcome was drawn at \(last.iso8601).") }

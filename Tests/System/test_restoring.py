@@ -51,6 +51,19 @@ def remembered(folder):
   return int(files[0].read_text().splitlines()[1]) if files else -1
 
 
+def with_an_earlier_state(server, folder):
+  """Draws twice and stops; the first outcome, and a copy by hand from before the second."""
+  first = draw(server, "a")
+  logged(server, 2)
+  server.stop()
+  earlier = copy_by_hand(server, folder)
+  server.start()
+  draw(server, "a")
+  logged(server, 3)
+  server.stop()
+  return first, earlier
+
+
 def refused(response):
   return response.status == 503 and response.code == ROLLED_BACK
 
@@ -75,14 +88,7 @@ def expect_stopped(server, short_id, reason):
 
 def test_an_earlier_state_is_noticed_at_the_start(serve, tmp_path):
   server = serve()
-  kept = draw(server, "a")
-  logged(server, 2)
-  server.stop()
-  earlier = copy_by_hand(server, tmp_path / "earlier")
-  server.start()
-  draw(server, "a")
-  logged(server, 3)
-  server.stop()
+  kept, earlier = with_an_earlier_state(server, tmp_path / "earlier")
   put_back(server, earlier)
   server.start()
   expect_stopped(server, kept["shortId"], "its log has 2 entries, and had 3")
@@ -121,14 +127,7 @@ def test_a_server_that_runs_is_stopped_by_a_new_era(serve):
 def test_a_log_that_is_another_is_noticed(serve, tmp_path):
   """As many entries, and others: a state before, from which somebody went on."""
   server = serve()
-  draw(server, "a")
-  logged(server, 2)
-  server.stop()
-  earlier = copy_by_hand(server, tmp_path / "earlier")
-  server.start()
-  draw(server, "a")
-  logged(server, 3)
-  server.stop()
+  _, earlier = with_an_earlier_state(server, tmp_path / "earlier")
   file, = server.data.glob("log-*.checkpoint")
   newest = file.read_text()
   put_back(server, earlier)

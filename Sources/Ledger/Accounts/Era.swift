@@ -21,9 +21,14 @@ public struct Era: Sendable, Equatable {
 
   /// How many numbers an era has for rows of each kind.
   private static let rows: Int64 = 1_000_000_000_000
-  /// Where chains begin that are made in this era. A chain from before is moved on as far as that is from where its own
-  /// era's began: further than anybody moves it in time that is lost.
-  public static func firstCursor(of era: Int64) -> Int64 { era * 1_000_000 }
+  /// Where chains begin that are made in this era.
+  static func firstCursor(of era: Int64) -> Int64 { era * 1_000_000 }
+
+  /// Where a chain from before stands in this era: it is moved on as far as the beginnings of the eras are apart, which is
+  /// further than anybody moves it in time that is lost.
+  static func cursor(_ cursor: Int64, from earlier: Int64, to era: Int64) -> Int64 {
+    cursor + firstCursor(of: era) - firstCursor(of: earlier)
+  }
 
   /// The last number that rows of the eras before this one can have.
   public static func lastNumber(before era: Int64) -> Int64 { era * rows }

@@ -83,7 +83,7 @@ public struct SeedChain: Sendable {
 
   /// Gives the chain its next server seed. Its coordinates go on, so that none is ever used twice.
   mutating func rotate(with seeds: ChainSeeds) {
-    cursor += Era.firstCursor(of: seeds.era) - Era.firstCursor(of: era)
+    cursor = Era.cursor(cursor, from: era, to: seeds.era)
     era = seeds.era
     epoch += 1
     active = seeds.seed(of: key, era: era, epoch: epoch)

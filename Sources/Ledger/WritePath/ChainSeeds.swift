@@ -79,8 +79,9 @@ public final class ChainSeeds: Sendable {
   ) -> NextDraw {
     guard era < self.era else { return NextDraw(serverHash: serverHash, cursor: cursor, nonce: nonce) }
     let next = seed(of: chain, era: self.era, epoch: epoch + 1)
-    let moved = Era.firstCursor(of: self.era) - Era.firstCursor(of: max(era, 0))
-    return NextDraw(serverHash: next.hash, cursor: min(cursor, SeedChain.largestCoordinate) + moved, nonce: nonce)
+    // A row that is damaged may say anything.
+    let moved = Era.cursor(min(cursor, SeedChain.largestCoordinate), from: max(era, 0), to: self.era)
+    return NextDraw(serverHash: next.hash, cursor: moved, nonce: nonce)
   }
 
   /// The proof that a revealed seed is the only one its chain could have had in that era and epoch; nil for a commitment's,
