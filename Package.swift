@@ -7,6 +7,20 @@ import PackageDescription
 /// of a request would happen a dozen times.
 let settings: [SwiftSetting] = [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
 
+/// A release of a program has Swift's runtime in itself, and needs no toolchain where it runs. The libraries named are
+/// those of Foundation which modules that are compiled for the shared runtime do not name.
+let selfContained: [LinkerSetting] =
+  [
+    .unsafeFlags(
+      ["-static-stdlib", "-use-ld=lld", "-Xlinker", "--no-export-dynamic"],
+      .when(platforms: [.linux], configuration: .release))
+  ]
+  + [
+    "CoreFoundation", "_FoundationCShims", "_FoundationCollections", "_FoundationICU", "BlocksRuntime",
+    "swiftSynchronization",
+  ]
+  .map { .linkedLibrary($0, .when(platforms: [.linux], configuration: .release)) }
+
 let package = Package(
   name: "fairdraw",
   platforms: [.macOS(.v15)],
@@ -150,7 +164,8 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-      ]),
+      ],
+      linkerSettings: selfContained),
 
     // Random input for all that reads what comes from outside; see bin/fuzz.
     .executableTarget(
@@ -181,7 +196,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
-      path: "bench/BareRoute"),
+      path: "bench/BareRoute", linkerSettings: selfContained),
     // How many server seeds a second can be computed, and nothing else.
     .executableTarget(
       name: "seed-rate", dependencies: ["Fairness", .product(name: "Crypto", package: "swift-crypto")],

@@ -56,7 +56,7 @@ install_tools() {
 # fresh NAME BINARY SOURCE…: whether BINARY is what building SOURCE would make now. The stamp of a build is as old as
 # its start, so what changed meanwhile is newer. -cnewer compares with inode change times, which a file also gets when
 # it is moved or unpacked with an old date; a removed file changes its folder's. A toolchain counts as a source: the
-# binary loads its runtime. Without one on PATH, what was built still runs.
+# binary has its runtime. Without one on PATH, what was built still runs.
 fresh() {
   local stamp=$root/.build/$1.stamp binary=$2 swift
   shift 2
