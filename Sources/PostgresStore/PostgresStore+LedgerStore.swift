@@ -31,21 +31,22 @@ extension PostgresStore {
     }
   }
 
-  public func sweepExpiredRecords() throws(StoreFailure) -> Bool {
+  public func sweepExpiredRecords(keeping retention: IdempotencyRetention) throws(StoreFailure) -> Bool {
     let limit = 500
+    let sweeps: [(PostgresStatement, lifetime: Milliseconds?)] = [
+      (.sweep, retention.lifetime), (.sweepCommitments, Commitment.afterlife),
+    ]
     return try care { connection in
-      let results = try connection.run([
-        Query(.sweep) {
-          $0.bind(self.clock?())
-          $0.bind(IdempotencyRecord.lifetime)
-          $0.bind(Int64(limit))
-        },
-        Query(.sweepCommitments) {
-          $0.bind(self.clock?())
-          $0.bind(Commitment.afterlife)
-          $0.bind(Int64(limit))
-        },
-      ])
+      let results = try connection.run(
+        sweeps.compactMap { statement, lifetime in
+          lifetime.map { lifetime in
+            Query(statement) {
+              $0.bind(self.clock?())
+              $0.bind(lifetime)
+              $0.bind(Int64(limit))
+            }
+          }
+        })
       return results.contains { $0.affected >= limit }
     }
   }

@@ -112,13 +112,17 @@ final class SQLiteGroupWriter {
   }
 
   /// Deletes expired records and commitments, `limit` of each at the most; returns whether there may be more.
-  func sweepExpired(limit: Int) throws -> Bool {
+  func sweepExpired(keeping retention: IdempotencyRetention, limit: Int) throws -> Bool {
     try transaction {
       memory = try recall()
-      try sweep.run { $0.bind(limit, now() - IdempotencyRecord.lifetime) }
-      let records = sqlite3_changes64(connection)
-      try sweepCommitments.run { $0.bind(now() - Commitment.afterlife, limit) }
-      return max(records, sqlite3_changes64(connection)) >= limit
+      let now = now()
+      var most: Int64 = 0
+      if let oldest = retention.limit(at: now) {
+        try sweep.run { $0.bind(limit, oldest) }
+        most = sqlite3_changes64(connection)
+      }
+      try sweepCommitments.run { $0.bind(now - Commitment.afterlife, limit) }
+      return max(most, sqlite3_changes64(connection)) >= limit
     }
   }
 

@@ -8,9 +8,9 @@ extension SQLiteStore {
     try write { try $0.settle(needs, deciding: decide) }
   }
 
-  public func sweepExpiredRecords() throws(StoreFailure) -> Bool {
+  public func sweepExpiredRecords(keeping retention: IdempotencyRetention) throws(StoreFailure) -> Bool {
     let limit = 500
-    return try write { try $0.sweepExpired(limit: limit) }
+    return try write { try $0.sweepExpired(keeping: retention, limit: limit) }
   }
 
   public func probe() throws(StoreFailure) {

@@ -57,6 +57,12 @@ struct Serve: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "How long responses are stored for retries: hours or days, at least 24h, or forever. (default: 7d)",
+      valueName: "7d|forever"))
+  var idempotencyRetention: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Proxies whose X-Forwarded-For is trusted: CIDR blocks separated by commas.", valueName: "blocks"))
   var trustedProxies: String?
 
@@ -125,6 +131,7 @@ struct Serve: AsyncParsableCommand {
     let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
     let anonymousQuota = try anonymousSetting()
     let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
+    let retention = try idempotencyRetentionSetting(idempotencyRetention)
     let level = try logLevelSetting()
     let givenURL = try publicURLSetting(publicURL)
     let metricsPort = try Settings.integer("metrics-port", metricsPort, in: 1...65535)
@@ -140,7 +147,7 @@ struct Serve: AsyncParsableCommand {
     let logger = Self.logger(to: log, level, exposures)
     let decider = Decider(
       masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
-      anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL),
+      anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL), retention: retention,
       isLogged: Self.isLogged(logger))
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),

@@ -219,7 +219,7 @@ package final class FaultyStore: LedgerStore {
   }
 
   /// Fails in the moods that fail a group; there is nothing to sweep.
-  package func sweepExpiredRecords() throws(StoreFailure) -> Bool {
+  package func sweepExpiredRecords(keeping retention: IdempotencyRetention) throws(StoreFailure) -> Bool {
     try probe()
     return false
   }

@@ -119,7 +119,7 @@ package struct MemoryLedger: Sendable {
 
   /// Deletes expired records and commitments, as a store's sweep does.
   package mutating func sweep(at now: Milliseconds) {
-    records = records.filter { !$0.value.isExpired(at: now) }
+    records = records.filter { now - $0.value.created < day }
     commitments = commitments.filter { $0.value.use != nil || now - $0.value.expires < Commitment.afterlife }
   }
 

@@ -58,7 +58,7 @@ final class SimulatedServer {
     }
     let decider = Decider(
       masterKey: masterKey, seeds: base?.seeds ?? ChainSeeds(key: seedKey), publicURL: "https://draw.example",
-      defaultDailyQuota: 1000)
+      defaultDailyQuota: 1000, retention: oneDay)
     var limits = LedgerWriter.Limits.unhurried
     limits.groupDraws = 60  // so that some groups take a few turns
     return (store, LedgerWriter(store: store, decider: decider, limits: limits))
@@ -138,7 +138,7 @@ final class SimulatedServer {
 
   func sweep() throws {
     if let file {
-      while try file.sweepExpiredRecords() {}
+      while try file.sweepExpiredRecords(keeping: oneDay) {}
       reached = now
     }
     store.content.withLock { $0.ledger.sweep(at: clock.now) }
@@ -293,3 +293,6 @@ private final class Answers: Sendable {
     }
   }
 }
+
+/// So that answers expire often.
+private let oneDay = IdempotencyRetention(day)!

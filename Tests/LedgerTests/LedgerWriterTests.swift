@@ -375,8 +375,8 @@ import Testing
 
   @Test func expiredAnswersAreNotRecalled() async throws {
     let store = store()
-    // Answered a day ago, by the clock of the wall.
-    store.content.withLock { $0.now = Milliseconds(Date().timeIntervalSince1970 * 1000) - IdempotencyRecord.lifetime }
+    // Answered a week ago, by the clock of the wall.
+    store.content.withLock { $0.now = Milliseconds(Date().timeIntervalSince1970 * 1000) - 7 * day }
     let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     let first = try await writer.submit(draw(claim: "a"))
     #expect(writer.recall(caller.claim("a")) == nil)

@@ -44,14 +44,14 @@ import Testing
     ])
   func whatIsNoDayIsNotRead(_ text: String) { #expect(Day(text) == nil) }
 
-  @Test func recordsLiveForADay() {
-    let scope = IdempotencyScope(account: AccountID(1), mode: .live, key: [1])
-    let record = IdempotencyRecord(
-      scope: scope, fingerprint: [], reply: Reply(status: 200, body: []), created: newYear)
-    #expect(IdempotencyRecord.lifetime == 86_400_000)
-    #expect(!record.isExpired(at: newYear))
-    #expect(!record.isExpired(at: newYear + 86_399_999))
-    #expect(record.isExpired(at: newYear + 86_400_000))
-    #expect(!record.isExpired(at: newYear - 5))  // a clock that was set back
+  @Test func aRetentionIsFromADayToForever() throws {
+    let hour: Milliseconds = 3_600_000
+    #expect(IdempotencyRetention(24 * hour - 1) == nil && IdempotencyRetention(36_500 * 24 * hour + 1) == nil)
+    #expect(IdempotencyRetention(-1) == nil && IdempotencyRetention(.max) == nil)
+    #expect(IdempotencyRetention(nil) == .forever && IdempotencyRetention(7 * 24 * hour) == .week)
+    let day = try #require(IdempotencyRetention(24 * hour))
+    #expect(day.end(of: newYear) == newYear + 24 * hour && day.limit(at: newYear) == newYear - 24 * hour)
+    #expect(
+      IdempotencyRetention.forever.end(of: newYear) == nil && IdempotencyRetention.forever.limit(at: newYear) == nil)
   }
 }

@@ -155,7 +155,7 @@ import enum LedgerSimulation.Disk
     try test.settle(draw(test.alice))
     test.now -= 2 * hour
     try await test.reopen()
-    #expect(try test.store.sweepExpiredRecords() == false)
+    #expect(try test.store.sweepExpiredRecords(keeping: .week) == false)
     #expect(try test.settle(reveal(test.alice, commitment.id)).reply.status == 404)
   }
 

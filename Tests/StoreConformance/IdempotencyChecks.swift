@@ -21,11 +21,7 @@ extension StoreConformance {
       let again = try test.settle(submissions)
       #expect(again.changes.isEmpty)
       for (reply, original) in zip(again.replies, first) {
-        #expect(
-          reply
-            == Reply(
-              status: original.status, body: original.body, shortID: original.shortID,
-              isReplay: true))
+        #expect(reply == original.again)
       }
     },
 
@@ -94,19 +90,41 @@ extension StoreConformance {
       #expect(try test.settle(conflict).reply.status == 409)
     },
 
-    StoreCheck("an answer is kept for a day, and then another may take its place") { test in
+    StoreCheck("an answer is kept for seven days, and then another may take its place") { test in
       let submission = draw(test.alice, claim: "a")
       let first = try test.settle(submission).reply
-      test.now += day - 1
-      #expect(try test.settle(submission).reply.body == first.body)
+      test.now += 69 * day / 10
+      #expect(try test.settle(submission).reply == first.again)
+      test.now += day / 10 - 1
+      try await test.reopen()
+      #expect(try test.settle(submission).reply == first.again)
       test.now += 1
       let second = try test.settle(submission)
       #expect(!second.reply.isReplay && second.reply.body != first.body)
       #expect(try test.snapshot(submission).records.values.map(\.created) == [test.now])
-      test.now += day - 1
+      test.now += 7 * day - 1
       try await test.reopen()
       #expect(try test.settle(submission).reply.body == second.reply.body)
       #expect(try await test.outcomes(test.alice).count == 2)
+    },
+
+    StoreCheck("an answer can be kept for ever") { test in
+      let decider = Decider(
+        masterKey: StoreUnderTest.masterKey, seeds: StoreUnderTest.seeds, publicURL: "https://draw.example",
+        defaultDailyQuota: 1000, retention: .forever)
+      let submission = draw(test.alice, claim: "a")
+      let first = try test.settle(submission).reply
+      test.now += 400 * day
+      try await test.reopen()
+      #expect(try test.store.sweepExpiredRecords(keeping: .forever) == false)
+      var entropy = SystemRandomNumberGenerator()
+      let again = try test.store.commit(Needs(of: [submission])) {
+        decider.decide([submission], snapshot: $0, entropy: &entropy)
+      }
+      #expect(again.changes.isEmpty && again.replies == [first.again])
+      // With another retention it has expired.
+      #expect(try test.store.sweepExpiredRecords(keeping: .week) == false)
+      #expect(try test.settle(submission).reply.isReplay == false)
     },
 
     StoreCheck("a sweep takes the expired and leaves the rest") { test in
@@ -117,22 +135,22 @@ extension StoreConformance {
           operation: .refuse(.badRequest("items required")))
       }
       try test.settle((0..<all).map(claim))
-      #expect(try test.store.sweepExpiredRecords() == false)
+      #expect(try test.store.sweepExpiredRecords(keeping: .week) == false)
       test.now += 1
       try test.settle(claim(all))
-      test.now += day - 1
+      test.now += 7 * day - 1
       try test.settle(claim(0), claim(1))  // in the place of expired ones
       var sweeps = 1
-      while try test.store.sweepExpiredRecords() { sweeps += 1 }
+      while try test.store.sweepExpiredRecords(keeping: .week) { sweeps += 1 }
       #expect(sweeps > 1, "\(all) records at once are not a bounded number")
       let left = try test.snapshot((0...all).map(claim)).records
       #expect(Set(left.keys.map(\.key)) == Set(["k0", "k1", "k\(all)"].map { Array($0.utf8) }))
       #expect(try test.settle(claim(all)).reply.isReplay == true)
       test.now += 1
-      #expect(try test.store.sweepExpiredRecords() == false)
+      #expect(try test.store.sweepExpiredRecords(keeping: .week) == false)
       #expect(try test.snapshot(claim(all)).records.isEmpty)
-      test.now += 2 * day
-      #expect(try test.store.sweepExpiredRecords() == false)
+      test.now += 8 * day
+      #expect(try test.store.sweepExpiredRecords(keeping: .week) == false)
       #expect(try test.snapshot((0...all).map(claim)).records.isEmpty)
       // Swept or not, it runs again.
       #expect(try test.settle(claim(5)).reply.isReplay == false)
@@ -142,4 +160,9 @@ extension StoreConformance {
   private static func commitmentUnderKey(_ caller: Caller) -> Submission {
     Submission(caller: caller, claim: caller.claim("seed"), operation: .seed(seed("test")))
   }
+}
+
+extension Reply {
+  /// What a retry is answered.
+  fileprivate var again: Reply { Reply(status: status, body: body, shortID: shortID, isReplay: true) }
 }

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import DRAWS, content_headers, same_answer, together, unique
+from harness import DRAWS, cli, content_headers, same_answer, together, unique, wait_until
 
 DAY = 24 * 3600 * 1000
 
@@ -217,6 +217,28 @@ def test_anonymous_callers_have_none(server, client_seed, value):
   ask = lambda: server.draw("ints", {"clientSeed": client_seed}, idempotency=value)
   assert [ask().json()["nonce"], ask().json()["nonce"]] == [0, 1]
   assert not ask().replayed
+  assert ask().header("Idempotency-Status") == "ignored; reason=anonymous"
+
+
+def test_anonymous_callers_are_told_that_they_have_none(server, live_key, test_key, client_seed, idempotency):
+  ignored = "ignored; reason=anonymous"
+  draws = [{"endpoint": "ints", "params": {"clientSeed": client_seed}}]
+  for ask in (
+    lambda **caller: server.draw("ints", {"clientSeed": client_seed}, **caller),
+    lambda **caller: server.draw("ints", {"clientSeed": client_seed}, "POST", **caller),
+    lambda **caller: server.draw("ints", {"count": 0}, **caller),
+    lambda **caller: server.post("/api/batch", {"draws": draws}, **caller),
+    lambda **caller: server.post("/api/commit", **caller),
+    lambda **caller: server.get("/api/incrementCursor", {"clientSeed": client_seed}, **caller),
+    lambda **caller: server.get("/api/seed", {"clientSeed": client_seed}, **caller),
+    lambda **caller: server.get("/api/listOutcomes", {"clientSeed": client_seed}, **caller),
+  ):
+    assert ask(idempotency=unique("key")).header("Idempotency-Status") == ignored
+    assert ask().header("Idempotency-Status") is None
+    for key in (live_key, test_key, "pk_live_" + "x" * 43):
+      assert ask(idempotency=unique("key"), key=key).header("Idempotency-Status") is None
+  told = server.draw("ints", {"clientSeed": client_seed}, idempotency=idempotency, headers={"Origin": "https://page.example"})
+  assert "Idempotency-Status" in told.header("Access-Control-Expose-Headers")
 
 
 def test_a_cursor_is_moved_once(server, live_key, client_seed, idempotency):
@@ -260,6 +282,23 @@ def test_bad_keys(server, live_key, unchanged, path, value):
 def test_two_keys_on_one_request(server, live_key, unchanged):
   response = server.raw_get(b"/api/ints", b"x-api-key: %s\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n" % live_key.encode())
   assert response.status == 400 and "Idempotency-Key" in response.error
+
+
+@pytest.mark.parametrize("plain, quoted", [
+  ("round-1", '"round-1"'), ("x" * 255, f'"{"x" * 255}"'), ('a"b', r'"a\"b"'), ("a\\b", r'"a\\b"'), ("!~", '"!~"')])
+def test_quotes_are_not_part_of_a_key(server, live_key, client_seed, plain, quoted):
+  ask = lambda value: server.draw("ints", {"clientSeed": client_seed}, key=live_key, idempotency=value)
+  first = ask(plain)
+  assert first.status == 200
+  assert replays(first, ask(quoted)) and replays(first, ask(plain)) and replays(first, ask(quoted))
+  assert server.nonce(client_seed, live_key) == 1
+  assert conflicts(server.draw("floats", {"clientSeed": client_seed}, key=live_key, idempotency=quoted))
+
+
+@pytest.mark.parametrize("value", ['"', '""', '"open', '"a"b"', '"a";b', r'"a\x"', '"a\\"', '"two words"', f'"{"x" * 256}"'])
+def test_bad_quotes(server, live_key, unchanged, value):
+  response = server.draw("ints", key=live_key, idempotency=value)
+  assert response.status == 400 and "Idempotency-Key" in response.error, response
 
 
 def test_keys_differ_by_case(server, live_key, client_seed):
@@ -342,8 +381,8 @@ def test_429_of_the_rate_limit_is_not_stored(serve):
 # Time
 
 
-@pytest.mark.parametrize("age, kept", [(DAY - 60_000, True), (DAY + 60_000, False)])
-def test_answers_are_kept_for_24_hours(serve, age, kept):
+@pytest.mark.parametrize("age, kept", [(69 * DAY // 10, True), (7 * DAY + 60_000, False)])
+def test_answers_are_kept_for_seven_days(serve, age, kept):
   server = serve()
   key = server.key()
   ask = lambda endpoint: server.draw(endpoint, {"clientSeed": "old"}, key=key, idempotency="once")
@@ -358,6 +397,29 @@ def test_answers_are_kept_for_24_hours(serve, age, kept):
     again = ask("floats")
     assert (again.status, again.replayed, again.json()["nonce"]) == (200, False, 1)
     assert replays(again, ask("floats"))
+
+
+@pytest.mark.parametrize("setting, age, kept", [
+  ("24h", DAY - 60_000, True), ("24h", DAY + 60_000, False), ("30d", 30 * DAY - 60_000, True), ("forever", 400 * DAY, True)])
+def test_how_long_they_are_kept_can_be_set(serve, setting, age, kept):
+  server = serve(FAIRDRAW_IDEMPOTENCY_RETENTION=setting)
+  key = server.key()
+  ask = lambda: server.draw("ints", {"clientSeed": "old"}, key=key, idempotency="once")
+  first = ask()
+  server.stop()
+  assert server.alter("UPDATE idempotency SET created = ?", int(time.time() * 1000) - age) == 1
+  server.start()
+  if kept:
+    assert replays(first, ask())
+  else:
+    wait_until(lambda: server.sql("SELECT count(*) FROM idempotency") == [(0,)], "the sweep")
+    assert (ask().json()["nonce"], ask().replayed) == (1, True)
+
+
+@pytest.mark.parametrize("setting", ["23h", "0d", "7", "7w", "-7d", "36501d", "1.5d", "Forever", "d", "99999999999999999999d"])
+def test_a_time_that_cannot_be_kept_is_refused(tmp_path, setting):
+  done = cli("serve", "--port", "0", data=tmp_path, env={"FAIRDRAW_IDEMPOTENCY_RETENTION": setting})
+  assert done.returncode == 64 and "FAIRDRAW_IDEMPOTENCY_RETENTION" in done.stderr and setting in done.stderr
 
 
 # Single flight

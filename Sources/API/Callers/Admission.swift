@@ -67,7 +67,7 @@ struct Admission: Sendable {
     let address = proxies.client(headers, peer: peer)
     record.note {
       $0.address = address
-      $0.caller = "anonymous"
+      $0.caller = RequestRecord.anonymous
       $0.showsTiming = true
     }
     try takeSlots(Self.slots(headers, target), address)

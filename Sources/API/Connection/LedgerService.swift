@@ -139,8 +139,7 @@ struct LedgerService: Sendable {
     headers.append(.date, DateHeader.shared.text)
     reply.addHeaders(to: &headers)
     completion.finish(
-      &headers, status: reply.status, method: method, isAPI: true,
-      isCrossOrigin: requestHeaders.map { $0.origin != nil } ?? true, record: record)
+      &headers, status: reply.status, method: method, isAPI: true, request: requestHeaders, record: record)
     return Answer(
       head: HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: reply.status), headers: headers),
       body: method == "HEAD" ? [] : body)

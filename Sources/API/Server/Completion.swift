@@ -10,14 +10,14 @@ struct Completion: Sendable {
   let isSecure: Bool
 
   private static let exposed =
-    "shortId, Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id"
+    "shortId, Idempotent-Replayed, Idempotency-Status, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id"
 
   /// - Parameters:
   ///   - method: nil if the request could not be read.
   ///   - isAPI: whether the answer is the API's: nothing for a browser to render, and readable from any origin.
-  ///   - isCrossOrigin: whether the request names its origin. Browsers name it when it matters.
+  ///   - request: nil if the request could not be read.
   func finish(
-    _ headers: inout some HeaderList, status: Int, method: String?, isAPI: Bool, isCrossOrigin: Bool,
+    _ headers: inout some HeaderList, status: Int, method: String?, isAPI: Bool, request: RequestHeaders?,
     record: RequestRecord
   ) {
     headers.append(.requestID, record.id)
@@ -25,13 +25,17 @@ struct Completion: Sendable {
     if isSecure { headers.append(.strictTransportSecurity, "max-age=31536000") }
     if isAPI {
       headers.append(.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
-      if isCrossOrigin {
+      // Browsers name a request's origin when it matters.
+      if request == nil || request?.origin != nil {
         headers.append(.accessControlAllowOrigin, "*")
         headers.append(.accessControlExposeHeaders, Self.exposed)
       }
     }
     let elapsed = record.elapsed
     let notes = record.notes
+    if isAPI, request?.idempotencyKeys.isEmpty == false, notes.caller == RequestRecord.anonymous {
+      headers.append(.idempotencyStatus, "ignored; reason=anonymous")
+    }
     metrics.add(
       route: notes.route, status: status, seconds: elapsed / .seconds(1), isReplay: notes.isReplay,
       isConflict: notes.isConflict)

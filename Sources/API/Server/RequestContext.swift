@@ -96,8 +96,11 @@ final class RequestRecord: Sendable {
   let id: String
   private let state = Mutex(Notes())
 
+  /// Who calls without a key.
+  static let anonymous = "anonymous"
+
   struct Notes: Sendable {
-    /// The key's public prefix, or `anonymous`.
+    /// The key's public prefix, or ``anonymous``; nil if neither is known.
     var caller: String?
     /// The path of the request's route, as the route has it; one word for all requests without one.
     var route = "none"

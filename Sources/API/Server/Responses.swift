@@ -13,6 +13,7 @@ extension HTTPField.Name {
   static let shortID = named("shortId")
   static let idempotencyKey = named("Idempotency-Key")
   static let idempotentReplayed = named("Idempotent-Replayed")
+  static let idempotencyStatus = named("Idempotency-Status")
   static let rateLimitPolicy = named("RateLimit-Policy")
   static let rateLimit = named("RateLimit")
   static let requestID = named("X-Request-Id")

@@ -44,7 +44,7 @@ struct RootResponder: HTTPResponder {
     }
     completion.finish(
       &response.headers, status: response.status.code, method: request.method.rawValue, isAPI: context.target.isAPI,
-      isCrossOrigin: context.headers.origin != nil, record: context.record)
+      request: context.headers, record: context.record)
     return request.method == .head ? response.createHeadResponse() : response
   }
 

@@ -16,17 +16,20 @@ public struct Decider: Sendable {
   public let seeds: ChainSeeds
   /// How long a commitment may wait to be revealed.
   public let commitmentLifetime: Milliseconds
+  /// How long answers under idempotency keys are good for.
+  public let retention: IdempotencyRetention
   /// Whether what is decided goes into the continuous log. Only a benchmark leaves it out.
   public let isLogged: Bool
 
   public init(
     masterKey: MasterKey, seeds: ChainSeeds, publicURL: String, defaultDailyQuota: Int, anonymousDailyQuota: Int? = nil,
-    commitmentLifetime: Milliseconds = 600_000, isLogged: Bool = true
+    commitmentLifetime: Milliseconds = 600_000, retention: IdempotencyRetention = .week, isLogged: Bool = true
   ) {
     self.isLogged = isLogged
     self.defaultDailyQuota = defaultDailyQuota
     self.anonymousDailyQuota = anonymousDailyQuota
     self.commitmentLifetime = commitmentLifetime
+    self.retention = retention
     renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: publicURL)
     testSeeds = TestSeeds(masterKey: masterKey)
     self.seeds = seeds
@@ -84,7 +87,7 @@ public struct Decider: Sendable {
       return try run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
     }
     try draft.check(.record(claim.scope))
-    if let record = draft.snapshot.records[claim.scope], !record.isExpired(at: draft.snapshot.now) {
+    if let record = draft.snapshot.records[claim.scope], !retention.isOver(record.created, at: draft.snapshot.now) {
       return record.fingerprint == claim.fingerprint ? record.reply.replayed : Reply(.idempotencyConflict)
     }
     let reply = try run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)

@@ -26,8 +26,9 @@ public protocol LedgerStore: Sendable {
   /// Deletes what has expired, a bounded number of each: idempotency records, and commitments that were never revealed
   /// and whose ``Commitment/afterlife`` is over.
   ///
+  /// - Parameter retention: for how long idempotency records are kept.
   /// - Returns: whether there may be more.
-  func sweepExpiredRecords() throws(StoreFailure) -> Bool
+  func sweepExpiredRecords(keeping retention: IdempotencyRetention) throws(StoreFailure) -> Bool
 
   /// Writes something small and makes it durable, to find out whether it can.
   func probe() throws(StoreFailure)

@@ -81,8 +81,8 @@ public final class LedgerWriter: Sendable {
     self.onDeliveries = onDeliveries
     state = Mutex(State(queue: SubmissionQueue(limits: limits)))
     self.history = history
-    health = StoreHealth(store: store, history: history, onTrouble: onTrouble)
-    replays = ReplayCache(capacity: limits.replayCacheBytes)
+    health = StoreHealth(store: store, retention: decider.retention, history: history, onTrouble: onTrouble)
+    replays = ReplayCache(capacity: limits.replayCacheBytes, retention: decider.retention)
     for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
     start("ledger-timeout") { $0.every(.milliseconds(250)) { $0.failTimedOut() } }

@@ -6,9 +6,13 @@ import Synchronization
 /// expiring. What is not here may still be in the store.
 final class ReplayCache: Sendable {
   private let records: Mutex<BoundedCache<IdempotencyScope, IdempotencyRecord>>
+  private let retention: IdempotencyRetention
 
   /// - Parameter capacity: how many bytes of records to keep, about.
-  init(capacity: Int) { records = Mutex(BoundedCache(capacity: capacity)) }
+  init(capacity: Int, retention: IdempotencyRetention) {
+    records = Mutex(BoundedCache(capacity: capacity))
+    self.retention = retention
+  }
 
   func insert(_ record: IdempotencyRecord) {
     records.withLock { $0.insert(record, for: record.scope, cost: Self.cost(record)) }
@@ -16,7 +20,7 @@ final class ReplayCache: Sendable {
 
   /// The answer `claim` is owed, if it is known here: what was answered before, or that the key was used for something else.
   func reply(to claim: IdempotencyClaim, now: Milliseconds) -> Reply? {
-    guard let record = records.withLock({ $0.value(for: claim.scope) }), !record.isExpired(at: now)
+    guard let record = records.withLock({ $0.value(for: claim.scope) }), !retention.isOver(record.created, at: now)
     else { return nil }
     return record.fingerprint == claim.fingerprint ? record.reply.replayed : Reply(.idempotencyConflict)
   }

@@ -26,12 +26,17 @@ public final class StoreHealth: Sendable {
   private static let tolerance: Milliseconds = 10_000
 
   private let store: any LedgerStore
+  private let retention: IdempotencyRetention
   private let history: LogHistory?
   private let onTrouble: @Sendable (String) -> Void
   private let state = Mutex(State())
 
-  init(store: any LedgerStore, history: LogHistory?, onTrouble: @escaping @Sendable (String) -> Void) {
+  init(
+    store: any LedgerStore, retention: IdempotencyRetention, history: LogHistory?,
+    onTrouble: @escaping @Sendable (String) -> Void
+  ) {
     self.store = store
+    self.retention = retention
     self.history = history
     self.onTrouble = onTrouble
   }
@@ -98,7 +103,7 @@ public final class StoreHealth: Sendable {
   func sweep(until isOver: () -> Bool) {
     var failure: StoreFailure?
     do throws(StoreFailure) {
-      while !isOver(), try store.sweepExpiredRecords() {}
+      while !isOver(), try store.sweepExpiredRecords(keeping: retention) {}
     } catch {
       failure = error
       state.withLock { $0.report.failedSweeps += 1 }

@@ -144,9 +144,4 @@ public struct IdempotencyRecord: Sendable, Equatable {
       scope: scope, fingerprint: fingerprint, reply: Reply(status: Int(status), body: body, shortID: shortID),
       created: created)
   }
-
-  /// How long an answer is kept.
-  public static let lifetime: Milliseconds = 24 * 3600 * 1000
-
-  public func isExpired(at now: Milliseconds) -> Bool { now - created >= Self.lifetime }
 }
