@@ -37,6 +37,7 @@ public struct LedgerTable: Sendable {
       columns: [
         "id": .integer, "account_id": .integer, "hash": .bytes, "prefix": .text, "mode": .integer,
         "allowed_networks": .text, "allowed_referers": .text, "created": .integer, "revoked": .integer, "name": .text,
+        "scopes": .integer,
       ]),
     LedgerTable("sign_ins", by: "account_id", columns: ["account_id": .integer, "email": .text, "password": .text]),
     LedgerTable(
@@ -127,7 +128,7 @@ public struct LedgerTable: Sendable {
       columns: [
         "id": .integer, "account_id": .integer, "url": .text, "sealed_secret": .bytes, "sealed_old_secret": .bytes,
         "old_expires": .integer, "created": .integer, "disabled": .integer, "disabled_reason": .text,
-        "deleted": .integer,
+        "deleted": .integer, "failing_since": .integer,
       ]),
     LedgerTable(
       "deliveries", by: "id",

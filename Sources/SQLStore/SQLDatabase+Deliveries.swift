@@ -16,7 +16,8 @@ extension SQLDatabase {
       }
       guard isAnythingDue else { return [] }
     }
-    return try await deliver(concernsGroups: results.contains { $0.disabling != nil }) { [vault] connection in
+    return try await deliver(concernsGroups: results.contains { $0.isGone || $0.isRepeatedFailure }) {
+      [vault] connection in
       let now = try connection.now()
       try connection.settle(results, at: now)
       return try claim.map { try connection.take($0, at: now, vault) } ?? []
@@ -63,13 +64,9 @@ extension SQLConnection {
     for (result, settled) in zip(results, settled) where settled.changed == 1 {
       if let attempt = result.attempt { statements += SQLStatement.record(attempt, of: result.delivery) }
     }
-    for result in results.sorted(by: { $0.endpoint < $1.endpoint }) {
-      guard let reason = result.disabling else { continue }
-      statements.append(
-        """
-        UPDATE webhook_endpoints SET disabled = \(now), disabled_reason = \(reason)
-        WHERE id = \(result.endpoint.rawValue) AND disabled IS NULL
-        """)
+    let attempted = Dictionary(grouping: results.filter { $0.attempt != nil }, by: \.endpoint)
+    for (endpoint, results) in attempted.sorted(by: { $0.key < $1.key }) {
+      statements += SQLStatement.judge(endpoint, by: results, at: now)
     }
     _ = try run(statements)
   }
@@ -146,6 +143,29 @@ extension SQLStatement {
         attempts = CASE WHEN attempts BETWEEN 0 AND 1000000 THEN attempts ELSE 0 END + \(result.attempt == nil ? 0 : 1)
       WHERE id = \(result.delivery.rawValue) AND \(counts)
       """
+  }
+
+  /// Keeps in mind since when every attempt has failed, and disables what has failed for too long.
+  fileprivate static func judge(
+    _ endpoint: WebhookEndpointID, by results: [DeliveryResult], at now: Milliseconds
+  ) -> [SQLStatement] {
+    let id = endpoint.rawValue
+    func disable(because reason: String, if condition: SQLStatement) -> SQLStatement {
+      """
+      UPDATE webhook_endpoints SET disabled = \(now), disabled_reason = \(reason)
+      WHERE id = \(id) AND disabled IS NULL AND \(condition)
+      """
+    }
+    let gone = results.contains(where: \.isGone) ? [disable(because: "it answered 410 Gone", if: "true")] : []
+    if results.contains(where: { $0.attempt?.error == nil }) {
+      return ["UPDATE webhook_endpoints SET failing_since = NULL WHERE id = \(id) AND failing_since IS NOT NULL"] + gone
+    }
+    let failing: SQLStatement =
+      "UPDATE webhook_endpoints SET failing_since = \(now) WHERE id = \(id) AND failing_since IS NULL"
+    guard results.contains(where: \.isRepeatedFailure) else { return [failing] + gone }
+    let limit = now - DeliveryRetention.failing
+    return [failing, disable(because: "no delivery has succeeded for five days", if: "failing_since <= \(limit)")]
+      + gone
   }
 
   /// Adds an attempt, and deletes those that are too many then.

@@ -36,14 +36,14 @@ extension SQLDatabase {
       let record = APIKeyRecord(
         id: KeyID(try connection.nextNumber(in: .keys)), account: account, mode: key.mode, name: key.name,
         prefix: key.prefix, allowedNetworks: key.allowedNetworks, allowedReferers: key.allowedReferers,
-        created: try connection.now(), revoked: nil)
+        scopes: key.scopes, created: try connection.now(), revoked: nil)
       try connection.execute(
         """
         INSERT INTO api_keys
-          (id, account_id, hash, name, prefix, mode, allowed_networks, allowed_referers, created)
+          (id, account_id, hash, name, prefix, mode, allowed_networks, allowed_referers, scopes, created)
         VALUES (\(record.id.rawValue), \(account.rawValue), \(key.hash), \(key.name), \(key.prefix),
           \(Int64(key.mode.rawValue)), \(key.allowedNetworks.joined(separator: " ")),
-          \(key.allowedReferers.joined(separator: " ")), \(record.created))
+          \(key.allowedReferers.joined(separator: " ")), \(key.scopes.rawValue), \(record.created))
         """)
       return record
     }
@@ -109,7 +109,8 @@ extension APIKeyRecord {
     self.init(
       id: KeyID(try row.integer("id")), account: AccountID(try row.integer("account_id")), mode: mode,
       name: try row.text("name"), prefix: try row.text("prefix"), allowedNetworks: try list("allowed_networks"),
-      allowedReferers: try list("allowed_referers"), created: try row.integer("created"),
+      allowedReferers: try list("allowed_referers"),
+      scopes: KeyScopes(rawValue: try row.integer("scopes")), created: try row.integer("created"),
       revoked: try row.optionalInteger("revoked"))
   }
 }

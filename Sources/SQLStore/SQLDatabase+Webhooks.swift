@@ -44,7 +44,7 @@ extension SQLDatabase {
       try connection.execute(
         """
         UPDATE webhook_endpoints SET disabled = \(enabled ? nil : try connection.now()),
-          disabled_reason = \(enabled ? nil : "by its operator")
+          disabled_reason = \(enabled ? nil : "by its operator"), failing_since = NULL
         WHERE id = \(id.rawValue)
         """)
       return try connection.webhook(id, vault)

@@ -52,6 +52,8 @@ enum SQLiteSchema {
             mode INTEGER NOT NULL,
             allowed_networks TEXT NOT NULL,
             allowed_referers TEXT NOT NULL,
+            -- See KeyScopes.
+            scopes INTEGER NOT NULL,
             created INTEGER NOT NULL,
             revoked INTEGER
           ) STRICT;
@@ -211,6 +213,8 @@ enum SQLiteSchema {
             created INTEGER NOT NULL,
             disabled INTEGER,
             disabled_reason TEXT,
+            -- When the first attempt failed since the last that succeeded.
+            failing_since INTEGER,
             -- A deleted endpoint's row goes when its last delivery has gone, so that its id is never given out again.
             deleted INTEGER
           ) STRICT;
@@ -227,7 +231,7 @@ enum SQLiteSchema {
             due INTEGER,
             state INTEGER NOT NULL DEFAULT 1,
             attempts INTEGER NOT NULL DEFAULT 0,
-            -- When its 24 hours began, if that is not when it was made.
+            -- When its 72 hours began, if that is not when it was made.
             resent INTEGER,
             claim INTEGER,
             expires INTEGER

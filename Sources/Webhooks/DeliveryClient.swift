@@ -13,7 +13,7 @@ import Synchronization
 /// The certificate is still verified for the name.
 public final class DeliveryClient: Sendable {
   /// How long a receiver has to answer.
-  public static let timeout = Duration.seconds(10)
+  public static let timeout = Duration.seconds(15)
   private let timeout: Duration
   /// How many receivers' connections are kept open for the next event.
   private static let keptClients = 128
@@ -27,6 +27,8 @@ public final class DeliveryClient: Sendable {
     public let status: Int
     /// The beginning of the body.
     public let body: [UInt8]
+    /// `Retry-After`, if there is one.
+    public let retryAfter: String?
   }
 
   /// - Parameter resolve: how to find a host's addresses; the system's way unless a test has another.
@@ -119,7 +121,8 @@ public final class DeliveryClient: Sendable {
         if answer.count == DeliveryAttempt.longestAnswer || NIODeadline.now() > deadline { break }
       }
     } catch {}
-    return Answer(status: Int(response.status.code), body: answer)
+    return Answer(
+      status: Int(response.status.code), body: answer, retryAfter: response.headers.first(name: "Retry-After"))
   }
 }
 

@@ -29,9 +29,9 @@ package final class DeliveryQueue: Sendable {
     /// A failure that took this long, in milliseconds, is taken for a receiver that hangs.
     package var hanging: Milliseconds = 2000
     /// How long a claim holds.
-    package var lease = Duration.seconds(30)
+    package var lease = Duration.seconds(40)
     /// A claim with less than this left is given back rather than attempted.
-    package var margin = Duration.seconds(13)
+    package var margin = Duration.seconds(18)
 
     package init() {}
   }

@@ -157,16 +157,18 @@ public final class DeliveryWorker: Service {
     var status: Int?
     var failure: String?
     var answer: [UInt8] = []
+    var pause: Milliseconds?
     switch result {
     case .success(let it):
       status = it.status
       answer = it.body
+      if [429, 503].contains(it.status) { pause = it.retryAfter.flatMap { RetryAfter($0)?.pause(from: at) } }
       if !(200...299).contains(it.status) { failure = "the answer was \(it.status)" }
     case .failure(let error): failure = DeliveryFailure(error, host: url.host).description
     }
     let attempt = DeliveryAttempt(
       at: at, status: status, latency: latency, error: failure.map { String($0.prefix(300)) }, answer: answer)
-    return judge(delivery, attempt)
+    return judge(delivery, attempt, asked: pause)
   }
 
   /// What is damaged stays so: the delivery is dead, and says why.
@@ -185,7 +187,10 @@ public final class DeliveryWorker: Service {
       of: delivery, .dead, attempt: DeliveryAttempt(at: at, status: nil, latency: 0, error: reason, answer: []))
   }
 
-  private func judge(_ delivery: ClaimedDelivery, _ attempt: DeliveryAttempt) -> DeliveryResult {
+  /// - Parameter asked: the pause that the receiver asked for.
+  private func judge(
+    _ delivery: ClaimedDelivery, _ attempt: DeliveryAttempt, asked: Milliseconds?
+  ) -> DeliveryResult {
     guard attempt.error != nil else {
       counts.withLock { $0.delivered += 1 }
       return DeliveryResult(of: delivery, .delivered, attempt: attempt)
@@ -194,10 +199,10 @@ public final class DeliveryWorker: Service {
     var random = SystemRandomNumberGenerator()
     let isGone = attempt.status == 410
     let next = RetrySchedule.next(
-      after: delivery.attempts + 1, since: delivery.since, now: Self.wallClock(), using: &random)
+      after: delivery.attempts + 1, since: delivery.since, now: Self.wallClock(), asked: asked, using: &random)
     guard let next, !isGone else {
       counts.withLock { $0.dead += 1 }
-      return DeliveryResult(of: delivery, .dead, attempt: attempt, disabling: isGone ? "it answered 410 Gone" : nil)
+      return DeliveryResult(of: delivery, .dead, attempt: attempt, isGone: isGone)
     }
     return DeliveryResult(of: delivery, .retry(at: next), attempt: attempt)
   }

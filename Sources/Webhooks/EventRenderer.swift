@@ -4,9 +4,11 @@ import Ledger
 
 /// Writes what is sent: the same bytes for the same event, however often it is.
 public struct EventRenderer: Sendable {
-  private let shortIDs: ShortIDs
+  private let outcomes: OutcomeRenderer
+  private var shortIDs: ShortIDs { outcomes.shortIDs }
 
-  public init(shortIDs: ShortIDs) { self.shortIDs = shortIDs }
+  /// - Parameter outcomes: how outcomes and their addresses are written elsewhere.
+  public init(outcomes: OutcomeRenderer) { self.outcomes = outcomes }
 
   /// An event as it goes out.
   public struct Event: Sendable, Equatable {
@@ -23,7 +25,7 @@ public struct EventRenderer: Sendable {
     case .outcome(let outcome, let isReveal):
       Event(
         id: "msg_" + String(decoding: shortIDs.encode(outcome.id), as: UTF8.self), name: "outcome.created",
-        body: try Self.body(of: outcome, isReveal))
+        body: try body(of: outcome, isReveal))
     case .test:
       Event(
         id: "msg_test_" + String(decoding: shortIDs.encode(delivery.id.rawValue), as: UTF8.self), name: "test",
@@ -32,10 +34,10 @@ public struct EventRenderer: Sendable {
     }
   }
 
-  private static func body(of outcome: Outcome, _ isReveal: Bool) throws -> [UInt8] {
+  private func body(of outcome: Outcome, _ isReveal: Bool) throws -> [UInt8] {
     var body: [UInt8] = []
     body.reserveCapacity(512 + outcome.value.count)
-    body.append(json: "{\"event\":\"outcome.created\",\"timestamp\":\"")
+    body.append(json: "{\"event\":\"outcome.created\",\"type\":\"outcome.created\",\"timestamp\":\"")
     body.append(iso8601: outcome.created)
     body.append(json: "\",\"data\":{\"endpoint\":\"/api/")
     body.append(text: isReveal ? "reveal" : outcome.endpoint.name)
@@ -51,16 +53,24 @@ public struct EventRenderer: Sendable {
     body.append(integer: outcome.cursor)
     body.append(json: ",\"values\":")
     body.append(contentsOf: outcome.value)
-    // Of the endpoint's own fields those that every receiver may count on.
+    // Of the endpoint's own fields those that every receiver may count on; dice have their notation in the value.
     let fields = try JSONText([UInt8(ascii: "{")] + outcome.fields + [UInt8(ascii: "}")]).root.members ?? []
-    for name in ["count", "min", "max"] as [StaticString] {
-      let value = name.withUTF8Buffer { name in fields.first { $0.name.elementsEqual(name) }?.value }
+    let parts = outcome.endpoint == .dice ? try JSONText(outcome.value).root.members ?? [] : []
+    for name in ["count", "min", "max", "index", "weights", "notation"] as [StaticString] {
+      let value = name.withUTF8Buffer { name in
+        (fields.first { $0.name.elementsEqual(name) } ?? parts.first { $0.name.elementsEqual(name) })?.value
+      }
       guard let value else { continue }
       body.append(json: ",\"")
       body.append(json: name)
       body.append(json: "\":")
       body.append(contentsOf: value.raw)
     }
+    body.append(json: ",\"shortId\":\"")
+    let shortID = shortIDs.encode(outcome.id)
+    body.append(contentsOf: shortID)
+    body.append(json: "\",\"permalink\":")
+    outcomes.append(permalink: shortID, to: &body)
     body.append(json: ",\"createdAt\":\"")
     body.append(iso8601: outcome.created)
     body.append(json: "\"}}")
@@ -69,7 +79,7 @@ public struct EventRenderer: Sendable {
 
   private static func testBody(created: Milliseconds) -> [UInt8] {
     var body: [UInt8] = []
-    body.append(json: "{\"event\":\"test\",\"timestamp\":\"")
+    body.append(json: "{\"event\":\"test\",\"type\":\"test\",\"timestamp\":\"")
     body.append(iso8601: created)
     body.append(json: "\",\"data\":{\"message\":\"A test event from Fairdraw.\"}}")
     return body

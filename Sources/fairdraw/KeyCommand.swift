@@ -25,7 +25,8 @@ struct KeyCommand: AsyncParsableCommand {
     func run() async throws {
       let key = NewAPIKey(
         mode: mode ?? .live, name: choices.name, allowedNetworks: choices.allowedNetworks,
-        allowedReferers: choices.allowedReferers)
+        allowedReferers: choices.allowedReferers, scopes: choices.scopes)
+      if let problem = key.scopes.problem(in: key.mode) { throw CommandFailure(problem) }
       try await administering(storage) { store in
         let holder = try await choices.holder(in: store)
         _ = try await StandardOutput.show(key.secret) { try await store.createKey(key, of: holder.id) }
@@ -46,11 +47,12 @@ struct KeyCommand: AsyncParsableCommand {
       guard let secret = readLine() else { throw CommandFailure("there is no key on standard input") }
       let key = NewAPIKey(
         imported: secret, name: choices.name, allowedNetworks: choices.allowedNetworks,
-        allowedReferers: choices.allowedReferers)
+        allowedReferers: choices.allowedReferers, scopes: choices.scopes)
       guard let key else {
         throw CommandFailure(
           "this is no key: a key is pk_live_ or pk_test_ and 16 to 56 letters, digits, hyphens and underscores")
       }
+      if let problem = key.scopes.problem(in: key.mode) { throw CommandFailure(problem) }
       try await administering(storage) { store in
         let holder = try await choices.holder(in: store)
         _ = try await store.createKey(key, of: holder.id)
@@ -72,6 +74,7 @@ struct KeyCommand: AsyncParsableCommand {
         let key = report.key
         return [
           key.prefix, Terminal.printable(key.name), names[key.account] ?? "", key.mode.name,
+          key.scopes.names.joined(separator: ","),
           key.revoked.map { "revoked \(Terminal.time($0))" } ?? "active", Terminal.time(key.created),
           report.activity.lastUsed.map(Terminal.time) ?? "never", String(report.activity.denied),
           key.allowedNetworks.joined(separator: " "),
@@ -79,7 +82,10 @@ struct KeyCommand: AsyncParsableCommand {
         ]
       }
       try Terminal.table(
-        ["PREFIX", "NAME", "ACCOUNT", "MODE", "STATE", "CREATED", "LAST USED", "DENIED", "ADDRESSES", "REFERERS"], rows)
+        [
+          "PREFIX", "NAME", "ACCOUNT", "MODE", "SCOPES", "STATE", "CREATED", "LAST USED", "DENIED", "ADDRESSES",
+          "REFERERS",
+        ], rows)
     }
   }
 
@@ -121,7 +127,18 @@ struct KeyChoices: ParsableArguments {
       "An origin that the key may be used from, such as https://*.example.com; may be repeated.", valueName: "origin"))
   var allowedReferers: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "What the key may do: draw, read (look up outcomes and usage), manage (webhooks; live keys only), with commas between them. (default: draw,read)",
+      valueName: "scopes"))
+  var scope: String?
+
+  var scopes: KeyScopes { scope.flatMap { KeyScopes(names: $0.split(separator: ",")) } ?? .usual }
+
   func validate() throws {
+    if let scope, KeyScopes(names: scope.split(separator: ",", omittingEmptySubsequences: false)) == nil {
+      throw ValidationError("--scope must be one or more of draw, read and manage, with commas between them.")
+    }
     guard KeyName.isValid(name) else { throw ValidationError("--name must be one line of at most 100 characters.") }
     if let problem = KeyRestrictions.problem(networks: allowedNetworks, referers: allowedReferers) {
       throw ValidationError(problem)

@@ -151,7 +151,7 @@ struct Serve: AsyncParsableCommand {
       isLogged: Self.isLogged(logger))
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
-      renderer: EventRenderer(shortIDs: decider.renderer.shortIDs), logger: Logger(label: "webhooks"))
+      renderer: EventRenderer(outcomes: decider.renderer), logger: Logger(label: "webhooks"))
     let history = try Self.history(of: store, in: storage.fileFolder(), logger)
     let writer = LedgerWriter(
       store: store, decider: decider, history: history, onTrouble: { Logger(label: "store").warning("\($0)") },

@@ -205,7 +205,7 @@ extension StoreConformance {
       try test.settle(draw(test.alice), draw(test.alice))
       let claimed = try await test.claim(1)
       let gone = DeliveryAttempt(at: test.now, status: 410, latency: 1, error: "the answer was 410", answer: [])
-      try await test.record([DeliveryResult(of: claimed[0], .dead, attempt: gone, disabling: "it answered 410 Gone")])
+      try await test.record([DeliveryResult(of: claimed[0], .dead, attempt: gone, isGone: true)])
       let webhook = try #require(try await test.accounts.webhooks(of: test.alice.account).first)
       #expect(!webhook.isEnabled && webhook.disabledReason == "it answered 410 Gone" && webhook.id == id)
       #expect(try test.snapshot(draw(test.alice)).webhooks.isEmpty)
@@ -219,6 +219,44 @@ extension StoreConformance {
       }
       _ = try await test.accounts.setWebhook(id, enabled: true, of: nil)
       #expect(try await test.claim().count == 1)
+    },
+
+    StoreCheck("five days without a success disable the endpoint") { test in
+      let id = try await test.webhook("alice")
+      try test.settle(draw(test.alice))
+      try await test.attempt(.retry(at: test.now), status: 500)
+      test.now += 5 * day - 1
+      try await test.attempt(.retry(at: test.now), status: 500)
+      #expect(try await test.accounts.webhooks(of: nil).map(\.isEnabled) == [true])
+      // A success ends it.
+      try await test.attempt(.delivered, status: 200)
+      try test.settle(draw(test.alice))
+      test.now += 1
+      try await test.attempt(.retry(at: test.now), status: 500)
+      test.now += 5 * day
+      let other = try await test.webhook("bob")
+      try test.settle(draw(test.bob))
+      try await test.attempt(.retry(at: test.now), status: 500)
+      let webhooks = try await test.accounts.webhooks(of: nil)
+      #expect(webhooks.map(\.id) == [id, other] && webhooks.map(\.isEnabled) == [false, true])
+      #expect(webhooks[0].disabledReason == "no delivery has succeeded for five days")
+      #expect(try test.snapshot(draw(test.alice)).webhooks.isEmpty)
+      // Enabled again, it has five days again.
+      _ = try await test.accounts.setWebhook(id, enabled: true, of: nil)
+      try await test.attempt(.retry(at: test.now), status: 500)
+      #expect(try await test.accounts.webhooks(of: nil).map(\.isEnabled) == [true, true])
+    },
+
+    StoreCheck("a first failure after a long silence does not disable the endpoint, a second does") { test in
+      _ = try await test.webhook("alice")
+      try test.settle(draw(test.alice))
+      try await test.attempt(.dead, status: 500)
+      test.now += 6 * day
+      try test.settle(draw(test.alice))
+      try await test.attempt(.retry(at: test.now), status: 500)
+      #expect(try await test.accounts.webhooks(of: nil).map(\.isEnabled) == [true])
+      try await test.attempt(.retry(at: test.now), status: 500)
+      #expect(try await test.accounts.webhooks(of: nil).map(\.isEnabled) == [false])
     },
 
     StoreCheck("a delivery that is sent again begins anew, under its id") { test in
@@ -361,6 +399,13 @@ extension StoreUnderTest {
 
   fileprivate func record(_ results: [DeliveryResult]) async throws {
     #expect(try await deliveries.exchange(results, for: nil).isEmpty)
+  }
+
+  /// Claims all that is due, and reports the same of each.
+  fileprivate func attempt(_ verdict: DeliveryResult.Verdict, status: Int) async throws {
+    let error = verdict == .delivered ? nil : "the answer was \(status)"
+    let attempt = DeliveryAttempt(at: now, status: status, latency: 1, error: error, answer: [])
+    try await record(try await claim().map { DeliveryResult(of: $0, verdict, attempt: attempt) })
   }
 
   /// The newest delivery.

@@ -86,9 +86,12 @@ def expected(outcome):
     "outcomeId": f"{outcome['clientSeed']}:{outcome['cursor']}:{outcome['nonce']}",
     "clientSeed": outcome["clientSeed"], "serverSeedHash": outcome["serverHash"], "nonce": outcome["nonce"],
     "cursor": outcome["cursor"], "values": outcome["outcome"], "count": outcome["count"], "createdAt": moment,
+    "shortId": outcome["shortId"], "permalink": outcome["permalink"],
   }
-  data |= {name: outcome[name] for name in ("min", "max") if name in outcome}
-  return {"event": "outcome.created", "timestamp": moment, "data": data}
+  data |= {name: outcome[name] for name in ("min", "max", "index", "weights") if name in outcome}
+  if outcome["endpoint"] == "dice":
+    data["notation"] = outcome["outcome"]["notation"]
+  return {"event": "outcome.created", "type": "outcome.created", "timestamp": moment, "data": data}
 
 
 def test_every_kind_of_draw_is_told_and_signed(hooked, receiver, client_seed):
@@ -248,11 +251,11 @@ def test_a_receiver_that_hangs_holds_back_nobody(hooked, receiver):
   for _ in range(20):
     hooked.draw("ints", key=key)
     hooked.draw("ints", key=others)
-  # The hanging one has answered nothing yet, and cannot have for ten seconds.
+  # The hanging one has answered nothing yet, and cannot have for fifteen seconds.
   wait_until(lambda: len(receiver.taken("/ok")) == 20 and len(receiver.taken("/other")) == 20, "the others have theirs")
   hung = len(receiver.received("/hang"))
   assert 1 <= hung <= 8
-  wait_until(lambda: "there was no response within 10 seconds" in deliveries(hooked, "--state", "pending"), "it is given up for now")
+  wait_until(lambda: "there was no response within 15 seconds" in deliveries(hooked, "--state", "pending"), "it is given up for now")
 
 
 def test_receivers_that_hang_hold_back_no_other_account(hooked, receiver):
@@ -271,7 +274,7 @@ def test_receivers_that_hang_hold_back_no_other_account(hooked, receiver):
   for _ in range(20):
     hooked.draw("ints", key=key)
   wait_until(lambda: len(receiver.taken("/ok")) == 20, "the other account has its events")
-  # Nobody's attempt had to be given up first, which takes ten seconds.
+  # Nobody's attempt had to be given up first, which takes fifteen seconds.
   assert len(receiver.received("/hang")) == 40
 
 

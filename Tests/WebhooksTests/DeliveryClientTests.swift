@@ -114,7 +114,7 @@ import Webhooks
   /// A receiver that never answers, or never ends its answer, holds an attempt for so long and no longer.
   @Test(arguments: ["", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", "HTTP/1.1 200 O"])
   func anAttemptHasItsTime(_ beginning: String) async throws {
-    #expect(DeliveryClient.timeout == .seconds(10))
+    #expect(DeliveryClient.timeout == .seconds(15))
     let receiver = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .childChannelInitializer { channel in
         // A byte every few milliseconds, so that no pause is long.

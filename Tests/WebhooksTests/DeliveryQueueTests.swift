@@ -144,7 +144,7 @@ import Webhooks
   }
 
   @Test func aClaimThatIsAboutToEndIsGivenBack() {
-    queue.add(deliveries(1, 1...2), at: .now - .seconds(18))
+    queue.add(deliveries(1, 1...2), at: .now - queue.limits.lease + queue.limits.margin)
     let endpoints = queue.beginAttempts()
     #expect(!endpoints.isEmpty)
     for endpoint in endpoints { #expect(queue.next(endpoint) == nil) }

@@ -12,7 +12,9 @@ import Webhooks
   private func working(on store: MemoryDeliveries, _ body: () async throws -> Void) async throws {
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: true), timeout: .seconds(300)),
-      renderer: EventRenderer(shortIDs: ShortIDs(masterKey: try MasterKey(bytes: Array(1...32)))),
+      renderer: EventRenderer(
+        outcomes: OutcomeRenderer(
+          shortIDs: ShortIDs(masterKey: try MasterKey(bytes: Array(1...32))), publicURL: "https://draws.example")),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let group = ServiceGroup(services: [worker], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     async let run: Void = group.run()
@@ -99,6 +101,18 @@ import Webhooks
     try await receiver.stop()
   }
 
+  @Test(arguments: [(429, true), (503, true), (500, false)])
+  func aReceiverThatAsksForAPauseGetsIt(status: Int, isRespected: Bool) async throws {
+    let receiver = try await Receiver(status: .init(statusCode: status), headers: ["Retry-After": "3600"])
+    let store = MemoryDeliveries()
+    let began = Milliseconds(Date().timeIntervalSince1970 * 1000)
+    store.add(1, to: "http://127.0.0.1:\(receiver.port)/", endpoint: 1)
+    try await working(on: store) { try await until { !store.retries.isEmpty } }
+    // Without being asked, the first pause is of a few seconds.
+    #expect((store.retries[0].time >= began + 3_600_000) == isRespected)
+    try await receiver.stop()
+  }
+
   @Test func aStoreThatFailsIsAskedAgain() async throws {
     let receiver = try await Receiver()
     let store = MemoryDeliveries()
@@ -121,6 +135,7 @@ private final class MemoryDeliveries: DeliveryStore {
     var attempted: [DeliveryID] = []
     var delivered: [DeliveryID] = []
     var dead: [DeliveryResult] = []
+    var retries: [(DeliveryID, Milliseconds)] = []
     var count: Int64 = 0
     var exchanges = 0
     var failures = 0
@@ -157,6 +172,7 @@ private final class MemoryDeliveries: DeliveryStore {
   func fail(next count: Int) { state.withLock { $0.failures = count } }
 
   var dead: [DeliveryResult] { state.withLock { $0.dead } }
+  var retries: [(delivery: DeliveryID, time: Milliseconds)] { state.withLock { $0.retries } }
   var delivered: [DeliveryID] { state.withLock { $0.delivered } }
   var attempted: [DeliveryID] { state.withLock { $0.attempted } }
   var due: [ClaimedDelivery] { state.withLock { $0.waiting.values.flatMap(\.self) } }
@@ -180,7 +196,7 @@ private final class MemoryDeliveries: DeliveryStore {
         case .delivered: state.delivered.append(result.delivery)
         case .released: state.waiting[result.endpoint, default: []].append(delivery)
         case .dead: state.dead.append(result)
-        case .retry: break
+        case .retry(let time): state.retries.append((result.delivery, time))
         }
       }
       var claimed: [ClaimedDelivery] = []

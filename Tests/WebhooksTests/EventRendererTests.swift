@@ -5,7 +5,9 @@ import Testing
 import Webhooks
 
 @Suite struct EventRendererTests {
-  private let renderer = EventRenderer(shortIDs: ShortIDs(masterKey: try! MasterKey(bytes: Array(1...32))))
+  private let renderer = EventRenderer(
+    outcomes: OutcomeRenderer(
+      shortIDs: ShortIDs(masterKey: try! MasterKey(bytes: Array(1...32))), publicURL: "https://draws.example"))
   private let target = WebhookTarget(
     endpoint: WebhookEndpointID(1), account: AccountID(1), url: WebhookURL("https://example.com")!,
     secrets: [WebhookSecret()])
@@ -25,27 +27,44 @@ import Webhooks
   @Test func anOutcomeIsWrittenAsTheContractHasIt() throws {
     let event = try renderer.render(
       delivery(.outcome(try outcome(.ints, value: "[5,1]", fields: #""min":1,"max":6,"count":2"#), isReveal: false)))
+    let shortID = event.id.dropFirst(4)
     let hash = String(repeating: "ab", count: 32)
     #expect(
       String(decoding: event.body, as: UTF8.self) == """
-        {"event":"outcome.created","timestamp":"2026-01-01T00:00:00.123Z","data":{"endpoint":"/api/ints",\
+        {"event":"outcome.created","type":"outcome.created","timestamp":"2026-01-01T00:00:00.123Z","data":{"endpoint":"/api/ints",\
         "outcomeId":"a\\"é:3:9","clientSeed":"a\\"é","serverSeedHash":"\(hash)","nonce":9,"cursor":3,"values":[5,1],\
-        "count":2,"min":1,"max":6,"createdAt":"2026-01-01T00:00:00.123Z"}}
+        "count":2,"min":1,"max":6,"shortId":"\(shortID)","permalink":"https://draws.example/o/\(shortID)","createdAt":"2026-01-01T00:00:00.123Z"}}
         """)
     #expect(event.name == "outcome.created")
     #expect(event.id.hasPrefix("msg_") && event.id.utf8.count == 14)
   }
 
-  @Test func onlyCountAndRangeOfTheFieldsAreTold() throws {
-    let fields = #""index":1,"weights":[1,2],"count":1"#
-    let pick = try outcome(.pick, value: #"{"min":3}"#, fields: fields)
-    let body = try renderer.render(delivery(.outcome(pick, isReveal: false))).body
+  /// The members of an outcome's data beside those that every outcome has.
+  private func members(_ outcome: Outcome) throws -> [String: Any] {
+    let body = try renderer.render(delivery(.outcome(outcome, isReveal: false))).body
     let object = try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any])
     let data = try #require(object["data"] as? [String: Any])
-    #expect(
-      Set(data.keys) == [
-        "endpoint", "outcomeId", "clientSeed", "serverSeedHash", "nonce", "cursor", "values", "count", "createdAt",
-      ])
+    let common: Set = [
+      "endpoint", "outcomeId", "clientSeed", "serverSeedHash", "nonce", "cursor", "values", "count", "createdAt",
+      "shortId", "permalink",
+    ]
+    #expect(common.isSubset(of: data.keys))
+    return data.filter { !common.contains($0.key) }
+  }
+
+  @Test func ofTheOtherFieldsThoseThatTheDrawHasAreTold() throws {
+    let weighted = try members(
+      outcome(.pick, value: #"{"min":3}"#, fields: #""index":1,"weights":[1,2],"count":1"#))
+    #expect(weighted.keys.sorted() == ["index", "weights"] && weighted["index"] as? Int == 1)
+    #expect(weighted["weights"] as? [Int] == [1, 2])
+    let plain = try members(outcome(.pick, value: "3", fields: #""index":0,"weights":null,"count":1"#))
+    #expect(plain["weights"] is NSNull)
+    let dice = try members(
+      outcome(
+        .dice, value: #"{"notation":"2d6+1","rolls":[3,4],"modifier":1,"total":8}"#,
+        fields: #""sides":6,"modifier":1,"count":2"#))
+    #expect(dice.keys.sorted() == ["notation"] && dice["notation"] as? String == "2d6+1")
+    #expect(try members(outcome(.bytes, value: #""ff""#, fields: #""encoding":"hex","count":1"#)).isEmpty)
   }
 
   @Test func theSameEventHasTheSameIdAndBytes() throws {

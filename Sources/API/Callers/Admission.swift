@@ -9,11 +9,12 @@ struct Admission: Sendable {
 
   /// Who is calling.
   ///
+  /// - Parameter needs: the scopes that a key must have.
   /// - Throws: ``Refusal``: 401 for a key that is not known, 403 for one that may not be used from here, 429 when there is
   ///   no slot left.
-  func admit(_ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?, record: RequestRecord)
-    async throws(Refusal) -> Caller
-  {
+  func admit(
+    _ headers: RequestHeaders, _ target: Target, needs: KeyScopes, peer: NetworkAddress?, record: RequestRecord
+  ) async throws(Refusal) -> Caller {
     let secret: String
     switch PresentedKey(apiKey: headers.apiKey, authorization: headers.authorization) {
     case .none: return try admitAnonymous(headers, target, peer: peer, record: record)
@@ -26,21 +27,21 @@ struct Admission: Sendable {
     } catch {
       throw record.refusal(for: error)
     }
-    return try admit(key, headers, target, peer: peer, record: record)
+    return try admit(key, headers, target, needs: needs, peer: peer, record: record)
   }
 
   /// Who is calling, if that is known without asking the store; nil if not, and then nothing has happened yet.
   ///
-  /// - Throws: as ``admit(_:_:peer:record:)``.
-  func admitAtOnce(_ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?, record: RequestRecord)
-    throws(Refusal) -> Caller?
-  {
+  /// - Throws: as ``admit(_:_:needs:peer:record:)``.
+  func admitAtOnce(
+    _ headers: RequestHeaders, _ target: Target, needs: KeyScopes, peer: NetworkAddress?, record: RequestRecord
+  ) throws(Refusal) -> Caller? {
     switch PresentedKey(apiKey: headers.apiKey, authorization: headers.authorization) {
     case .none: return try admitAnonymous(headers, target, peer: peer, record: record)
     case .misplaced: throw refuse(headers, target, peer: peer, record: record, with: .misplacedKey)
     case .key(let secret):
       guard let key = keys.believed(secret) else { return nil }
-      return try admit(key, headers, target, peer: peer, record: record)
+      return try admit(key, headers, target, needs: needs, peer: peer, record: record)
     }
   }
 
@@ -75,8 +76,8 @@ struct Admission: Sendable {
   }
 
   private func admit(
-    _ state: KeyDirectory.KeyState, _ headers: RequestHeaders, _ target: Target, peer: NetworkAddress?,
-    record: RequestRecord
+    _ state: KeyDirectory.KeyState, _ headers: RequestHeaders, _ target: Target, needs: KeyScopes,
+    peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
     guard case .known(let key) = state else {
       if case .revoked(let id) = state { activity.noteDenial(of: id) }
@@ -90,6 +91,7 @@ struct Admission: Sendable {
     }
     do throws(Refusal) {
       try key.checkRestrictions(address: address) { headers.referer ?? headers.origin }
+      try key.check(needs)
     } catch {
       activity.noteDenial(of: key.record.id)
       throw error

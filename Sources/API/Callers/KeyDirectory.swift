@@ -68,6 +68,14 @@ final class KnownKey: Sendable {
 
   var caller: Caller { .key(record.id, record.account, record.mode) }
 
+  /// - Throws: a 403 unless the key has these scopes.
+  func check(_ needs: KeyScopes) throws(Refusal) {
+    let missing = needs.subtracting(record.scopes)
+    guard let name = missing.names.first else { return }
+    throw Refusal(
+      403, "This API key does not have the scope \(name), which this address needs.", code: .insufficientScope)
+  }
+
   /// - Throws: a 403 unless the key may be used from `address` with this referer.
   func checkRestrictions(address: NetworkAddress?, referer: () -> String?) throws(Refusal) {
     // A restriction that does not parse allows nobody: the lists are compared with what was asked for, not what was understood.

@@ -69,7 +69,7 @@ struct LedgerService: Sendable {
     do throws(Refusal) {
       guard
         let caller = try admission.admitAtOnce(
-          candidate.headers, candidate.target, peer: peer, record: record)
+          candidate.headers, candidate.target, needs: LedgerRoute.needs, peer: peer, record: record)
       else {
         return .decline
       }

@@ -35,7 +35,7 @@ struct MerkleRoutes: Routes {
       .withoutParameters("/api/merkle/key", .get, handler: key),
       .withoutParameters("/api/merkle/{date}", .get, handler: one),
       .withoutParameters("/api/merkle/{date}/leaves", .get, handler: leaves),
-      .withoutParameters("/api/merkle/{date}/mine", .get, handler: mine),
+      .withoutParameters("/api/merkle/{date}/mine", .get, needs: .read, handler: mine),
       .withoutParameters("/api/merkle/{date}/proof/{outcomeId}", .get, handler: proof),
     ]
   }

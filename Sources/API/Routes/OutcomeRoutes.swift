@@ -13,7 +13,10 @@ struct OutcomeRoutes: Routes {
   private static let oneNames = ParameterNames(of: "/api/outcome", "clientSeed", "cursor", "nonce")
 
   var routes: [Route] {
-    [Route("/api/listOutcomes", .get, handler: list), Route("/api/outcome", .get, handler: one)]
+    [
+      Route("/api/listOutcomes", .get, needs: .read, handler: list),
+      Route("/api/outcome", .get, needs: .read, handler: one),
+    ]
   }
 
   @Sendable private func list(_ request: Request, _ context: FairdrawContext) async throws -> Response {

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import Ledger
 
 /// Some addresses and what answers them.
 public protocol Routes: Sendable {
@@ -16,28 +17,36 @@ public struct Route: Sendable {
   let handlers: [(method: HTTPRequest.Method, handler: Handler)]
   /// Whether callers are told apart by their keys, and counted against the rate limit.
   let readsKey: Bool
+  /// The scopes that a key must have.
+  let needs: KeyScopes
 
   /// - Parameter isHeadable: whether a GET only reads, so that a HEAD is answered as well.
   public init(
-    _ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, isHeadable: Bool = true,
+    _ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, needs: KeyScopes = [],
+    isHeadable: Bool = true,
     handler: @escaping Handler
   ) {
     self.init(
-      path, methods: isHeadable ? Self.withHead(methods) : methods, readsKey: readsKey, handler: handler)
+      path, methods: isHeadable ? Self.withHead(methods) : methods, readsKey: readsKey, needs: needs, handler: handler)
   }
 
-  init(_ path: String, methods: [HTTPRequest.Method], readsKey: Bool = true, handler: @escaping Handler) {
+  init(
+    _ path: String, methods: [HTTPRequest.Method], readsKey: Bool = true, needs: KeyScopes = [],
+    handler: @escaping Handler
+  ) {
     self.path = path
     handlers = methods.map { ($0, handler) }
     self.readsKey = readsKey
+    self.needs = needs
   }
 
   /// An address that takes no parameters, and refuses those that it is sent.
   static func withoutParameters(
-    _ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, handler: @escaping Handler
+    _ path: String, _ methods: HTTPRequest.Method..., readsKey: Bool = true, needs: KeyScopes = [],
+    handler: @escaping Handler
   ) -> Route {
     let none = ParameterNames(of: path)
-    return Route(path, methods: withHead(methods), readsKey: readsKey) { request, context in
+    return Route(path, methods: withHead(methods), readsKey: readsKey, needs: needs) { request, context in
       try Parameters(query: try QueryString.pairs(in: context.target.query)).check(none)
       return try await handler(request, context)
     }

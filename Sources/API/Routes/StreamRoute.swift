@@ -16,7 +16,7 @@ struct StreamRoute: Routes {
   /// The most recorded outcomes that a resumed stream begins with, the newest.
   private static let longestResumption = 1000
 
-  var routes: [Route] { [Route("/api/stream", .get, isHeadable: false, handler: stream)] }
+  var routes: [Route] { [Route("/api/stream", .get, needs: .draw, isHeadable: false, handler: stream)] }
 
   @Sendable private func stream(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let parameters = try await Incoming(request, context).parameters()

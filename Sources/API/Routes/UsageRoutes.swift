@@ -17,7 +17,7 @@ public struct UsageRoutes: Routes {
     self.defaultDailyQuota = defaultDailyQuota
   }
 
-  public var routes: [Route] { [Route("/api/usage", .get, handler: usage)] }
+  public var routes: [Route] { [Route("/api/usage", .get, needs: .read, handler: usage)] }
 
   @Sendable private func usage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let parameters = try await Incoming(request, context).parameters(Self.names)

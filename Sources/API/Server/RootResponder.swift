@@ -68,7 +68,7 @@ struct RootResponder: HTTPResponder {
     }
     if route.readsKey {
       context.caller = try await admission.admit(
-        context.headers, context.target, peer: context.peer, record: context.record)
+        context.headers, context.target, needs: route.needs, peer: context.peer, record: context.record)
     }
     if request.method == .post, context.headers.isBodyEncoded { return encodedBody(request, context) }
     return try await handler(request, context)

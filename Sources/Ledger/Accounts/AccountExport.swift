@@ -171,6 +171,8 @@ public struct AccountExport: Sendable {
       body.append(list: report.key.allowedNetworks) { $1.append(jsonString: $0) }
       body.append(json: ",\"allowedReferers\":")
       body.append(list: report.key.allowedReferers) { $1.append(jsonString: $0) }
+      body.append(json: ",\"scopes\":")
+      body.append(list: report.key.scopes.names) { $1.append(jsonString: $0) }
       body.append(json: ",\"created\":")
       body.append(integer: report.key.created)
       body.append(json: ",\"revoked\":")

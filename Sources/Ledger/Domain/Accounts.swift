@@ -58,12 +58,14 @@ public struct APIKeyRecord: Sendable, Equatable {
   public let allowedNetworks: [String]
   /// Origins it may be used from, `scheme://host[:port]`; empty allows all.
   public let allowedReferers: [String]
+  /// What it may be used for.
+  public let scopes: KeyScopes
   public let created: Milliseconds
   public let revoked: Milliseconds?
 
   public init(
     id: KeyID, account: AccountID, mode: Mode, name: String, prefix: String, allowedNetworks: [String],
-    allowedReferers: [String], created: Milliseconds, revoked: Milliseconds?
+    allowedReferers: [String], scopes: KeyScopes, created: Milliseconds, revoked: Milliseconds?
   ) {
     self.id = id
     self.account = account
@@ -72,6 +74,7 @@ public struct APIKeyRecord: Sendable, Equatable {
     self.prefix = prefix
     self.allowedNetworks = allowedNetworks
     self.allowedReferers = allowedReferers
+    self.scopes = scopes
     self.created = created
     self.revoked = revoked
   }

@@ -10,27 +10,34 @@ public struct NewAPIKey: Sendable {
   public let name: String
   public let allowedNetworks: [String]
   public let allowedReferers: [String]
+  public let scopes: KeyScopes
 
   public init(
-    mode: Mode, name: String = "", allowedNetworks: [String] = [], allowedReferers: [String] = []
+    mode: Mode, name: String = "", allowedNetworks: [String] = [], allowedReferers: [String] = [],
+    scopes: KeyScopes = .usual
   ) {
     var random = SystemRandomNumberGenerator()
     self.init(
-      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, using: &random)
+      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, scopes: scopes,
+      using: &random)
   }
 
   init(
-    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String],
+    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String], scopes: KeyScopes,
     using random: inout some RandomNumberGenerator
   ) {
     let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
     self.init(
-      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, bytes: bytes)
+      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, scopes: scopes,
+      bytes: bytes)
   }
 
   /// A key that was made elsewhere: `pk_live_` or `pk_test_` and 16 to 56 letters, digits, hyphens and underscores. Nil
   /// for anything else.
-  public init?(imported secret: String, name: String, allowedNetworks: [String], allowedReferers: [String]) {
+  public init?(
+    imported secret: String, name: String, allowedNetworks: [String], allowedReferers: [String],
+    scopes: KeyScopes = .usual
+  ) {
     guard let mode = Mode.allCases.first(where: { secret.hasPrefix("pk_\($0.name)_") }) else { return nil }
     let rest = secret.utf8.dropFirst("pk_\(mode.name)_".utf8.count)
     guard (16...56).contains(rest.count), rest.allSatisfy(Self.isKeyCharacter) else { return nil }
@@ -39,6 +46,7 @@ public struct NewAPIKey: Sendable {
     self.name = name
     self.allowedNetworks = allowedNetworks
     self.allowedReferers = allowedReferers
+    self.scopes = scopes
   }
 
   private static func isKeyCharacter(_ byte: UInt8) -> Bool {
@@ -52,7 +60,8 @@ public struct NewAPIKey: Sendable {
 
   /// - Parameter bytes: 32, which nobody can guess.
   public init(
-    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String], bytes: [UInt8]
+    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String], scopes: KeyScopes = .usual,
+    bytes: [UInt8]
   ) {
     precondition(bytes.count == 32)
     var text: [UInt8] = []
@@ -70,6 +79,7 @@ public struct NewAPIKey: Sendable {
     self.name = name
     self.allowedNetworks = allowedNetworks
     self.allowedReferers = allowedReferers
+    self.scopes = scopes
   }
 
   /// What the key is called in lists: its kind and eight of its characters.

@@ -125,7 +125,7 @@ public struct OutcomeRenderer: Sendable {
   }
 
   /// Appends the address of an outcome's page, as a JSON string.
-  func append(permalink shortID: [UInt8], to body: inout [UInt8]) {
+  package func append(permalink shortID: [UInt8], to body: inout [UInt8]) {
     body.append(contentsOf: permalinkPrefix)
     body.append(contentsOf: shortID)
     body.append(UInt8(ascii: "\""))

@@ -58,7 +58,7 @@ public struct ClaimedDelivery: Sendable {
   public let target: WebhookTarget
   public let event: DeliveryEvent
   public let created: Milliseconds
-  /// When its 24 hours began: when it was made, or sent again.
+  /// When its 72 hours began: when it was made, or sent again.
   public let since: Milliseconds
   /// How many attempts have failed since then.
   public let attempts: Int
@@ -196,19 +196,21 @@ public struct DeliveryResult: Sendable {
   public let verdict: Verdict
   /// Nil exactly for what was released.
   public let attempt: DeliveryAttempt?
-  /// Why the endpoint is to be disabled, if it is.
-  public let disabling: String?
+  /// Whether the receiver said that it is gone, for which the endpoint is disabled.
+  public let isGone: Bool
+  /// Whether the endpoint is disabled if no attempt has succeeded for ``DeliveryRetention/failing``. A first attempt may
+  /// fail after a long time without events; that is no reason.
+  public let isRepeatedFailure: Bool
 
-  public init(
-    of delivery: ClaimedDelivery, _ verdict: Verdict, attempt: DeliveryAttempt?, disabling: String? = nil
-  ) {
+  public init(of delivery: ClaimedDelivery, _ verdict: Verdict, attempt: DeliveryAttempt?, isGone: Bool = false) {
     precondition((attempt == nil) == (verdict == .released))
+    self.isGone = isGone
+    isRepeatedFailure = attempt?.error != nil && delivery.attempts > 0
     self.delivery = delivery.id
     endpoint = delivery.target.endpoint
     claim = delivery.claim
     self.verdict = verdict
     self.attempt = attempt
-    self.disabling = disabling
   }
 }
 

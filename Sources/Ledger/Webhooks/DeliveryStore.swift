@@ -9,6 +9,8 @@ public protocol DeliveryStore: Sendable {
   /// A success counts whoever reports it. Any other result counts only from the claim that the delivery is under, so that
   /// a server that was slow does not undo what another did.
   ///
+  /// An endpoint whose receiver is gone is disabled, and so is one that has failed for ``DeliveryRetention/failing``.
+  ///
   /// - Returns: what was claimed, in no order. Deliveries of endpoints that are disabled or deleted are not.
   func exchange(_ results: [DeliveryResult], for claim: DeliveryClaim?) async throws(StoreFailure) -> [ClaimedDelivery]
 
@@ -48,8 +50,10 @@ public struct DeliveryClaim: Sendable {
   }
 }
 
-/// How long deliveries are kept once they are finished.
+/// How long deliveries are kept once they are finished, and endpoints that fail.
 public enum DeliveryRetention {
   public static let delivered: Milliseconds = 7 * 24 * 3_600_000
   public static let dead: Milliseconds = 30 * 24 * 3_600_000
+  /// How long an endpoint may fail, without a success, until it is disabled.
+  public static let failing: Milliseconds = 5 * 24 * 3_600_000
 }

@@ -13,6 +13,7 @@ extension Refusal {
     case headersTooLong = "headers_too_long"
     case idempotencyInFlight = "idempotency_in_flight"
     case idempotencyReplay = "idempotency_replay"
+    case insufficientScope = "insufficient_scope"
     case internalError = "internal_error"
     case invalidAPIKey = "invalid_api_key"
     case invalidParameter = "invalid_parameter"
