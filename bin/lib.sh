@@ -83,7 +83,7 @@ build() {
   flock -n 9 || { say "Waiting for another build of this checkout…"; flock 9; }
   if ! fresh "${target[@]}"; then
     [[ -e ${target[1]} ]] || say "Building Fairdraw. The first build compiles its libraries too: some minutes."
-    compile "${target[0]}" "$@" 9>&- || die "The build failed; the compiler's words are above."
+    compile "${target[0]}" "$@" 9>&- || die "The build failed; the compiler's words are above, and all of them in .build/${target[0]}.log."
   fi
   exec 9>&-
 }
@@ -110,11 +110,42 @@ compile() {
   # Resolving writes Package.resolved, which would be newer than a stamp taken before.
   [[ -e $root/Package.resolved ]] || swift package --package-path "$root" resolve >&2 || return
   readlink -f "$(command -v swift)" >"$stamp.new"
-  swift build --package-path "$root" -c release "$@" >&2 && mv "$stamp.new" "$stamp"
+  swift build --package-path "$root" -c release "$@" 2>&1 | progress "${stamp%.stamp}.log" >&2 && mv "$stamp.new" "$stamp"
+}
+
+# progress LOG: what swift build says goes to LOG, each line with the second at which it came; people see one line that
+# is written over, or, without a terminal, a line every half minute. If the build fails, they see all but its progress.
+progress() {
+  local log=$1 line step began=$SECONDS next=0 terminal=
+  [[ ! -t 1 ]] || terminal=1
+  : >"$log"
+  while IFS= read -r line; do
+    printf '%4d %s\n' $((SECONDS - began)) "$line" >>"$log"
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\]\ ([A-Z][a-z]+)\ ([^ ]+) ]] || continue
+    step="$((100 * BASH_REMATCH[1] / BASH_REMATCH[2])) % of the steps that are known, ${BASH_REMATCH[3],} ${BASH_REMATCH[4]##*/}"
+    if [[ $terminal ]]; then
+      printf '\r\033[K%d:%02d  %s' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$step"
+    elif ((SECONDS - began >= next)); then
+      printf '%d:%02d  %s\n' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$step"
+      next=$((SECONDS - began + 30))
+    fi
+  done
+  [[ ! $terminal ]] || printf '\r\033[K'
+  # The last line says how it ended.
+  if [[ $(tail -n 1 "$log") == *complete!* ]]; then
+    printf 'Built in %d:%02d.\n' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
+  else
+    cut -c6- "$log" | grep -v '^\[[0-9]*/[0-9]*\] '
+    return 1
+  fi
 }
 
 # The pages have the documents and the verifiers built in.
 build_fairdraw() { build fairdraw "$root/.build/release/fairdraw" "$root/Sources" "$root/docs" -- --product fairdraw; }
+
+# Swift's own writer of man pages, which asks the program for its help.
+build_manual() { build manual "$root/.build/release/generate-manual" "$root/Package.swift" -- --product generate-manual; }
+
 build_bare_route() {
   build bare-route "$root/.build/release/bare-route" "$root/bench/BareRoute" -- --product bare-route
 }

@@ -106,7 +106,8 @@ extension Dialect {
       case .bytes: "$\(number)::bytea"
       }
     }, forUpdate: " FOR UPDATE", skippingLocked: " FOR UPDATE SKIP LOCKED",
-    usageSlot: (column: ", slot", value: ", 0"), bytesOfUUID: { "uuid_send(\($0))" }, namesOwners: true)
+    usageSlot: (column: ", slot", value: ", 0"), bytesOfUUID: { "uuid_send(\($0))" }, namesOwners: true,
+    version: "'PostgreSQL ' || current_setting('server_version')")
 }
 
 extension PostgresParameters {

@@ -14,11 +14,14 @@ public struct Dialect: Sendable {
   let bytesOfUUID: @Sendable (SQLStatement) -> SQLStatement
   /// Whether outcomes and revealed seeds have a column for the owner of their chain, and chains are found by both.
   let namesOwners: Bool
+  /// The database's name and version, as an expression.
+  let version: SQLStatement
 
   public init(
     placeholder: @escaping @Sendable (Int, SQLType) -> String, forUpdate: SQLStatement, skippingLocked: SQLStatement,
     usageSlot: (column: SQLStatement, value: SQLStatement),
-    bytesOfUUID: @escaping @Sendable (SQLStatement) -> SQLStatement, namesOwners: Bool
+    bytesOfUUID: @escaping @Sendable (SQLStatement) -> SQLStatement, namesOwners: Bool,
+    version: SQLStatement
   ) {
     self.placeholder = placeholder
     self.forUpdate = forUpdate
@@ -26,6 +29,7 @@ public struct Dialect: Sendable {
     self.usageSlot = usageSlot
     self.bytesOfUUID = bytesOfUUID
     self.namesOwners = namesOwners
+    self.version = version
   }
 }
 

@@ -2,6 +2,10 @@ import Fairness
 import Ledger
 
 extension SQLDatabase {
+  public func databaseVersion() throws(StoreFailure) -> String {
+    try queryBlocking { try $0.row("SELECT \($0.dialect.version) AS version")?.text("version") ?? "" }
+  }
+
   public func auditScope() throws(StoreFailure) -> AuditScope {
     // One statement, so that what is queued and what is in the trees are of one moment.
     try queryBlocking { connection in

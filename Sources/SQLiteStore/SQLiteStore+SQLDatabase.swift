@@ -102,7 +102,8 @@ struct SQLiteConnection: SQLConnection {
 extension Dialect {
   static let sqlite = Dialect(
     placeholder: { _, _ in "?" }, forUpdate: "", skippingLocked: "", usageSlot: (column: "", value: ""),
-    bytesOfUUID: { $0 }, namesOwners: false)
+    bytesOfUUID: { $0 }, namesOwners: false,
+    version: "'SQLite ' || sqlite_version()")
 }
 
 extension SQLValue {

@@ -19,14 +19,15 @@ struct Fairdraw: AsyncParsableCommand {
         fairdraw account create "My game"
         fairdraw key create --account "My game"
 
-      Every option can also be set in the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA. An option on the
-      command line takes precedence.
+      Every option can also be set in the environment, --daily-quota as FAIRDRAW_DAILY_QUOTA, or in the file
+      /etc/fairdraw/fairdraw.conf (or the one that FAIRDRAW_CONFIG names), as daily-quota = 10000. An option on the
+      command line takes precedence, then the environment.
       """,
     version: version,
     subcommands: [
       Serve.self, AccountCommand.self, KeyCommand.self, ChainCommand.self, OutcomesCommand.self, WebhookCommand.self,
       VerifyCommand.self, MerkleCommand.self, AuditCommand.self, WitnessCommand.self, MigrateCommand.self,
-      BackupCommand.self, RestoreCommand.self, EraCommand.self,
+      BackupCommand.self, RestoreCommand.self, EraCommand.self, StatusCommand.self, DoctorCommand.self,
     ])
 }
 
@@ -42,6 +43,7 @@ enum Main {
     NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
     do {
       var command = try Fairdraw.parseAsRoot()
+      _ = try SettingsFile.loaded.get()
       if var command = command as? AsyncParsableCommand {
         try await command.run()
       } else {

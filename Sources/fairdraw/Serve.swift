@@ -18,7 +18,8 @@ struct Serve: AsyncParsableCommand {
       By default it listens on 127.0.0.1:8080 and keeps everything in one database file. SIGTERM and SIGINT stop it after \
       it has answered all accepted requests. The log goes to standard error, one JSON object per line.
 
-      Every option can also be set in the environment: --daily-quota is FAIRDRAW_DAILY_QUOTA.
+      Every option can also be set in the environment, --daily-quota as FAIRDRAW_DAILY_QUOTA, and in the settings file: \
+      see `fairdraw --help`.
       """)
 
   @OptionGroup var storage: StorageOptions
@@ -98,26 +99,6 @@ struct Serve: AsyncParsableCommand {
       valueName: "number"))
   var maxConnectionsPerAddress: Int?
 
-  /// What the settings say of the server itself.
-  private func serverSettings() throws -> ServerConfiguration {
-    var server = ServerConfiguration()
-    (server.maximumConnections, server.maximumConnectionsPerAddress) = try connectionSettings()
-    server.host = Settings.text("host", host) ?? server.host
-    server.port = try Settings.integer("port", port, in: 0...65535) ?? server.port
-    server.rateLimitPerMinute =
-      try Settings.integer("rate-limit-per-minute", rateLimitPerMinute, in: 0...1_000_000) ?? server.rateLimitPerMinute
-    server.trustedProxies = try (Settings.text("trusted-proxies", trustedProxies) ?? "").split(separator: ",").map {
-      let text = $0.trimmingCharacters(in: .whitespaces)
-      guard let network = Network(text) else {
-        throw ValidationError(
-          "--trusted-proxies (FAIRDRAW_TRUSTED_PROXIES) must be CIDR blocks separated by commas; \"\(text)\" is not a CIDR block."
-        )
-      }
-      return network
-    }
-    return server
-  }
-
   /// Where people reach the server.
   private static func reach(_ server: inout ServerConfiguration, _ givenURL: String?) async throws -> String {
     // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
@@ -127,30 +108,22 @@ struct Serve: AsyncParsableCommand {
   }
 
   func run() async throws {
-    var server = try serverSettings()
-    let quota = try Settings.integer("daily-quota", dailyQuota, in: 0...Int(Int32.max)) ?? 10_000
-    let anonymousQuota = try anonymousSetting()
-    let commitTTL = try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000
-    let retention = try idempotencyRetentionSetting(idempotencyRetention)
-    let level = try logLevelSetting()
-    let givenURL = try publicURLSetting(publicURL)
-    let metricsPort = try Settings.integer("metrics-port", metricsPort, in: 1...65535)
-    let metricsHost = Settings.text("metrics-host", metricsHost) ?? "127.0.0.1"
-    let allowsPrivate = try Settings.flag("allow-private-webhooks", allowPrivateWebhooks)
-    let isSignUpOpen = try Settings.flag("sign-up", signUp)
-    let witnesses = try (addresses: witnesses.addresses(), interval: witnesses.interval())
+    let settings = try self.settings()
+    var server = settings.server
+    let (quota, anonymousQuota, givenURL) = (settings.dailyQuota, settings.anonymousQuota, settings.publicURL)
     let url = try await Self.reach(&server, givenURL)
     var exposures: [String] = []
     let (store, masterKey, place) = try storage.open { exposures.append($0) }
     let log = LineLog()
     defer { log.close() }
-    let logger = Self.logger(to: log, level, exposures)
+    let logger = Self.logger(to: log, settings.logLevel, exposures)
     let decider = Decider(
       masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
-      anonymousDailyQuota: anonymousQuota, commitmentLifetime: Milliseconds(commitTTL), retention: retention,
+      anonymousDailyQuota: anonymousQuota, commitmentLifetime: settings.commitmentLifetime,
+      retention: settings.retention,
       isLogged: Self.isLogged(logger))
     let worker = DeliveryWorker(
-      store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: allowsPrivate)),
+      store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: settings.allowsPrivateWebhooks)),
       renderer: EventRenderer(outcomes: decider.renderer), logger: Logger(label: "webhooks"))
     let history = try Self.history(of: store, in: storage.fileFolder(), logger)
     let writer = LedgerWriter(
@@ -161,13 +134,14 @@ struct Serve: AsyncParsableCommand {
     let verifier = OutcomeVerifier(masterKey: masterKey, seeds: store.seeds)
     let signer = try RootSigner(masterKey: masterKey)
     let (logs, transparencyLog) = try Self.logs(
-      store, masterKey, signer, history, url: url, witnesses, isOnlyServer: place.hasPrefix("sqlite:"))
+      store, masterKey, signer, history, url: url, settings.witnesses, isOnlyServer: place.hasPrefix("sqlite:"))
     let website = try Website(
       store: store, days: store, log: transparencyLog, rootKey: signer.publicKey, renderer: decider.renderer,
       verifier: verifier, publicURL: url,
       dashboard: DashboardParts(
-        accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota, isSignUpOpen: isSignUpOpen,
-        allowsPrivateWebhooks: allowsPrivate, deliveryIsDue: { worker.notify() }))
+        accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota,
+        isSignUpOpen: settings.isSignUpOpen, allowsPrivateWebhooks: settings.allowsPrivateWebhooks,
+        deliveryIsDue: { worker.notify() }))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
       lifecycle: lifecycle,
@@ -183,11 +157,11 @@ struct Serve: AsyncParsableCommand {
       Self.housekeeping(store, parts), Together(services: [logs, worker, application]),
     ]
     var places = "\(server.host):\(server.port)"
-    if let metricsPort {
-      places += ", or on \(metricsHost):\(metricsPort) for its metrics"
+    if let metricsPort = settings.metricsPort {
+      places += ", or on \(settings.metricsHost):\(metricsPort) for its metrics"
       services.append(
         buildMetricsApplication(
-          host: metricsHost, port: metricsPort, parts, logger: Logger(label: "metrics"),
+          host: settings.metricsHost, port: metricsPort, parts, logger: Logger(label: "metrics"),
           deliveries: { await worker.report() }))
     }
     // Shut down from the last to the first: health checks and streams know before connections are refused.
@@ -274,42 +248,6 @@ struct Serve: AsyncParsableCommand {
     }
   }
 
-  /// How many connections there may be, in all and from one address.
-  private func connectionSettings() throws -> (Int, Int) {
-    let possible = OpenFiles.raiseLimit() - OpenFiles.reserve
-    let wanted = try Settings.integer("max-connections", maxConnections, in: 1...1_000_000)
-    if let wanted, wanted > possible {
-      throw ValidationError(
-        """
-        --max-connections (FAIRDRAW_MAX_CONNECTIONS) must be at most \(possible) here: the system allows \
-        \(possible + OpenFiles.reserve) open files, and the server needs \(OpenFiles.reserve) of them for other purposes.
-        """)
-    }
-    let total = wanted ?? min(ServerConfiguration().maximumConnections, possible)
-    let ofOne = try Settings.integer("max-connections-per-address", maxConnectionsPerAddress, in: 1...1_000_000)
-    return (total, ofOne ?? min(ServerConfiguration().maximumConnectionsPerAddress, max(1, total / 2)))
-  }
-
-  /// Outcomes a day for callers without a key; nil is no limit.
-  private func anonymousSetting() throws -> Int? {
-    guard let text = Settings.text("anonymous", anonymous) else { return nil }
-    if text == "off" { return 0 }
-    guard let draws = Int(text), (1...Int(Int32.max)).contains(draws) else {
-      throw ValidationError(
-        "--anonymous (FAIRDRAW_ANONYMOUS) must be off or a whole number from 1 to \(Int32.max), not \"\(text)\".")
-    }
-    return draws
-  }
-
-  private func logLevelSetting() throws -> Logger.Level {
-    guard let text = Settings.text("log-level", logLevel) else { return .info }
-    guard let level = Logger.Level(rawValue: text) else {
-      throw ValidationError(
-        "--log-level (FAIRDRAW_LOG_LEVEL) must be \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not \"\(text)\"."
-      )
-    }
-    return level
-  }
 }
 
 /// Where clients reach the server, if the option or the environment says so.

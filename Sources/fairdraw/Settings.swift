@@ -1,17 +1,30 @@
 import ArgumentParser
 import Foundation
 
-/// A setting's value: the option if it was given, else the environment, else nil.
+/// A setting's value: the option if it was given, else the environment, else the settings file, else nil.
 enum Settings {
+  /// Where a value comes from.
+  enum Source: Equatable {
+    case option, environment
+    case file(String)
+  }
+
   /// The environment variable that stands for an option: `daily-quota` is `FAIRDRAW_DAILY_QUOTA`.
   static func variable(_ option: String) -> String {
     "FAIRDRAW_" + option.uppercased().replacing("-", with: "_")
   }
 
-  static func text(_ option: String, _ given: String?) -> String? {
-    if let given { return given }
-    // A variable that is set to nothing is as good as unset, as in most programs.
-    return ProcessInfo.processInfo.environment[variable(option)].flatMap { $0.isEmpty ? nil : $0 }
+  static func text(_ option: String, _ given: String?) -> String? { found(option, given)?.text }
+
+  /// A variable or a setting that is set to nothing is as good as unset, as in most programs.
+  static func found(_ option: String, _ given: String?) -> (text: String, source: Source)? {
+    if let given { return (given, .option) }
+    if let text = ProcessInfo.processInfo.environment[variable(option)], !text.isEmpty { return (text, .environment) }
+    // A file that cannot be used has stopped the command before it began.
+    guard case .success(let file?) = SettingsFile.loaded, let text = file.values[option], !text.isEmpty else {
+      return nil
+    }
+    return (text, .file(file.path))
   }
 
   /// - Throws: a usage error that names the variable if the environment has something else than a yes or a no.

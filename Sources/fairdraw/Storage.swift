@@ -42,6 +42,7 @@ struct StorageOptions: ParsableArguments {
     let database = try databaseSetting()
     let folder = try fileFolder()
     try Self.make(folder)
+    try Self.becomeOwner(of: folder)
     return try FolderLock.holding(folder) {
       switch database {
       case .sqlite(let path):
@@ -60,6 +61,17 @@ struct StorageOptions: ParsableArguments {
         at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch {
       throw CommandFailure("the folder \(folder.path) cannot be created: \(error.localizedDescription)")
+    }
+  }
+
+  /// What root does with another user's data, it does as that user: a file of root's would stop the server.
+  private static func becomeOwner(of folder: URL) throws {
+    var status = stat()
+    guard geteuid() == 0, stat(folder.path, &status) == 0, status.st_uid != 0 else { return }
+    guard let user = getpwuid(status.st_uid), initgroups(user.pointee.pw_name, status.st_gid) == 0,
+      setgid(status.st_gid) == 0, setuid(status.st_uid) == 0
+    else {
+      throw CommandFailure("\(folder.path) belongs to user \(status.st_uid): run the command as that user")
     }
   }
 
@@ -131,7 +143,7 @@ struct StorageOptions: ParsableArguments {
   func masterKey(
     in folder: URL, _ warn: (String) -> Void = { _ in }, mayMake: (_ keyFile: URL) throws -> Void
   ) throws -> (key: MasterKey, file: URL) {
-    let file = namedKeyFile ?? folder.appendingPathComponent("master.key")
+    let file = keyFile(in: folder)
     if namedKeyFile == nil, !FileManager.default.fileExists(atPath: file.path) {
       try mayMake(file)
       try MasterKeyFile.make(file)
@@ -140,6 +152,9 @@ struct StorageOptions: ParsableArguments {
     Exposure.warn(of: file, "the master key file", advice: "chmod 600", warn)
     return (key, file)
   }
+
+  /// Where the master key is, or will be.
+  func keyFile(in folder: URL) -> URL { namedKeyFile ?? folder.appendingPathComponent("master.key") }
 
   private var namedKeyFile: URL? {
     Settings.text("master-key-file", masterKeyFile).map { URL(fileURLWithPath: $0) }
@@ -180,9 +195,15 @@ struct StorageOptions: ParsableArguments {
   ///
   /// - Parameter advice: what to do with PostgreSQL instead.
   func embeddedFile(advice: String) throws -> URL {
-    guard case .sqlite(let path) = try databaseSetting() else {
+    guard let path = try fileIfEmbedded() else {
       throw CommandFailure("this command is for the embedded database; with PostgreSQL, \(advice)")
     }
+    return path
+  }
+
+  /// The file of the embedded database; nil with PostgreSQL.
+  func fileIfEmbedded() throws -> URL? {
+    guard case .sqlite(let path) = try databaseSetting() else { return nil }
     return path
   }
 

@@ -43,9 +43,9 @@ TIMEOUT = 60  # a limit on hanging, never a measure of success
 
 
 def environment(**overrides):
-  """The caller's environment without any FAIRDRAW_ setting of its own, plus `overrides`."""
+  """The caller's environment without any FAIRDRAW_ setting of its own or of an installed package, plus `overrides`."""
   clean = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
-  return {**clean, **{name: str(value) for name, value in overrides.items()}}
+  return {**clean, "FAIRDRAW_CONFIG": "/dev/null", **{name: str(value) for name, value in overrides.items()}}
 
 
 def wait_until(condition, what, timeout=TIMEOUT, pause=0.005):

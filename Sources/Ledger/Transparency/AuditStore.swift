@@ -6,6 +6,9 @@ import Fairness
 /// A row that cannot be read is given as the failure that it is, so that it does not hide its neighbours. The methods block,
 /// and are called from a thread that has nothing else to do.
 public protocol AuditStore: LogStore {
+  /// The database's name and version, for people.
+  func databaseVersion() throws(StoreFailure) -> String
+
   /// What there is now, of one moment.
   func auditScope() throws(StoreFailure) -> AuditScope
 
