@@ -31,7 +31,8 @@ extension Serve {
       anonymousQuota: try anonymousSetting(),
       commitmentLifetime: Milliseconds(
         try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000),
-      retention: try idempotencyRetentionSetting(idempotencyRetention), logLevel: try logLevelSetting(), publicURL: try publicURLSetting(publicURL),
+      retention: try idempotencyRetentionSetting(idempotencyRetention), logLevel: try logLevelSetting(),
+      publicURL: try publicURLSetting(publicURL),
       metricsPort: try Settings.integer("metrics-port", metricsPort, in: 1...65535),
       metricsHost: Settings.text("metrics-host", metricsHost) ?? "127.0.0.1",
       allowsPrivateWebhooks: try Settings.flag("allow-private-webhooks", allowPrivateWebhooks),

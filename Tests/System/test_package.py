@@ -140,6 +140,50 @@ def test_the_unit_is_confined():
   assert float(re.search(r"Overall exposure level for fairdraw.service: ([\d.]+)", exposure)[1]) < 2.0
 
 
+def system_calls():
+  """What systemd's names for groups of system calls stand for."""
+  groups, members = {}, []
+  for line in run(["systemd-analyze", "syscall-filter"]).splitlines():
+    if line.startswith("@"):
+      members = groups.setdefault(line.strip(), [])
+    elif line.strip() and not line.strip().startswith("#"):
+      members.append(line.strip())
+
+  def expanded(name):
+    return set().union(*(expanded(each) for each in groups[name])) if name.startswith("@") else {name}
+
+  return expanded
+
+
+def test_the_unit_allows_what_the_server_does(free_port, tmp_path):
+  if not shutil.which("systemd-analyze") or subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode:
+    pytest.skip("system calls cannot be traced here: that needs systemd-analyze, strace and leave to use it")
+  expanded, allowed = system_calls(), set()
+  unit = (REPOSITORY / "packaging" / "fairdraw.service").read_text()
+  for sign, names in re.findall(r"^SystemCallFilter=(~?)(.*)$", unit, re.MULTILINE):
+    for name in names.split():
+      allowed = allowed - expanded(name) if sign else allowed | expanded(name)
+  trace = tmp_path / "trace"
+  launcher = ["strace", "-f", "-qq", "-e", "signal=none", "-o", str(trace)]
+  process = subprocess.Popen(
+    [*launcher, BINARY, "serve", "--port", str(free_port), "--data", str(tmp_path / "data")], env=environment(), stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL, text=True)
+  try:
+    assert "is listening on" in process.stdout.readline()
+    drawn = get(free_port, "/api/ints?clientSeed=traced")
+    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/o/{drawn['shortId']}/og.png", timeout=60) as picture:
+      assert picture.status == 200
+  finally:
+    for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+      os.kill(int(child), 15)
+    process.communicate(timeout=60)
+  called = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.MULTILINE))
+  assert {"execve", "openat", "listen"} <= called
+  # SQLite gives its files to the database's owner only as root.
+  assert called - allowed <= {"fchown"}
+  assert "PROT_WRITE|PROT_EXEC" not in trace.read_text()
+
+
 # In a Debian that has nothing else
 
 
