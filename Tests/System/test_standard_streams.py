@@ -57,8 +57,8 @@ def words(command, names):
 
 
 def kept(server):
-  """What there is of secrets."""
-  return [server.sql(f"SELECT * FROM {table} ORDER BY 1") for table in ("api_keys", "webhook_endpoints")]
+  """What there is of secrets; deliveries change other columns of a webhook at any time."""
+  return [server.sql("SELECT * FROM api_keys ORDER BY 1"), server.sql("SELECT id, sealed_secret, sealed_old_secret FROM webhook_endpoints ORDER BY 1")]
 
 
 @pytest.mark.parametrize("how", UNWRITABLE)
