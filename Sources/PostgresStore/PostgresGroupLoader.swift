@@ -11,6 +11,7 @@ import Synchronization
 final class PostgresGroupLoader: Sendable {
   private let vault: Vault
   private let seeds: ChainSeeds
+  private let shortIDs: ShortIDs
   /// Replaces the database's clock in tests.
   private let clock: (@Sendable () -> Milliseconds)?
   private let known = Mutex(BoundedCache<ChainKey, KnownChain>(capacity: 20_000))
@@ -19,9 +20,10 @@ final class PostgresGroupLoader: Sendable {
   /// What a group sees, and its chains as they are stored, by their ids.
   typealias Loaded = (snapshot: Snapshot, chains: [Int64: StoredChain])
 
-  init(vault: Vault, seeds: ChainSeeds, clock: (@Sendable () -> Milliseconds)?) {
+  init(vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs, clock: (@Sendable () -> Milliseconds)?) {
     self.vault = vault
     self.seeds = seeds
+    self.shortIDs = shortIDs
     self.clock = clock
   }
 
@@ -40,15 +42,11 @@ final class PostgresGroupLoader: Sendable {
     try plan.commitmentsAt.read(results, plan.commitments, Need.commitment, &loaded.snapshot.failures) { id, row in
       loaded.snapshot.commitments[id] = try Commitment(id, row, vault)
     }
-    var bodies: [IdempotencyScope: StoredBody] = [:]
+    var records: [StoredRecord] = []
     try plan.recordsAt.read(results, plan.claims, Need.record, &loaded.snapshot.failures) { scope, row in
-      bodies[scope] = StoredBody(row)
+      records.append(try StoredRecord(scope, row))
     }
-    let values = try values(of: bodies.values.flatMap(\.outcomes), on: connection)
-    try plan.recordsAt.read(results, plan.claims, Need.record, &loaded.snapshot.failures) { scope, row in
-      loaded.snapshot.records[scope] = try IdempotencyRecord(
-        scope, row, body: bodies[scope]?.body(with: values) ?? [])
-    }
+    try add(records, to: &loaded.snapshot, on: connection)
     try plan.testOutcomesAt.read(results, plan.testDraws, Need.testDraw, &loaded.snapshot.failures) { id, row in
       loaded.snapshot.testOutcomes[id] = try Outcome(test: row)
     }
@@ -66,16 +64,16 @@ final class PostgresGroupLoader: Sendable {
     return loaded
   }
 
-  /// The values of outcomes that were left out of the bodies of records. Seldom any: those of retries of large requests
-  /// that this server does not remember.
-  private func values(of outcomes: [Int64], on connection: Connection) throws -> [Int64: [UInt8]] {
-    guard !outcomes.isEmpty else { return [:] }
-    let rows = try connection.run([Query(.selectValues) { $0.bind(outcomes) }])[0]
-    var values: [Int64: [UInt8]] = [:]
-    for row in 0..<rows.count {
-      values[rows.integer(row, 0)] = StoredValue.value(rows.columns(row, from: 1))
+  /// Renders answers again. Seldom any: those of retries that this server does not remember.
+  private func add(_ stored: [StoredRecord], to snapshot: inout Snapshot, on connection: Connection) throws {
+    guard !stored.isEmpty else { return }
+    let records = try PostgresConnection(connection: connection, clock: clock).records(stored, shortIDs)
+    for (scope, record) in zip(stored.lazy.map(\.scope), records) {
+      switch record {
+      case .success(let record): snapshot.records[scope] = record
+      case .failure(let failure): snapshot.failures[.record(scope)] = failure
+      }
     }
-    return values
   }
 
   /// Tells where a committed group has left chains.
@@ -274,7 +272,6 @@ private struct LoadPlan {
       recordsAt = ResultPlace(queries.count)
       queries.append(
         Query(.selectRecords) {
-          $0.bind(claims.map(\.account.rawValue))
           $0.bind(uuids: claims.map(\.digest))
           $0.bind(claims.map { needs.claims[$0] ?? [] })
           $0.bind(places(claims.count))

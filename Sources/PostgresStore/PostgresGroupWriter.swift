@@ -17,6 +17,7 @@ import Synchronization
 ///   owns needs a lock of its own, its chains included.
 /// - Where anonymous draws have a quota, the groups that have any take turns: see ``PostgresStatement/lockAnonymous``.
 /// - Anonymous callers' chains, which have no account above them, are locked next, and commitments.
+/// - The first group with answers of a server sees that their rendering has a number.
 /// - New chains are inserted; who comes second finds the row there and starts over.
 /// - Usage is counted last; anonymous usage in a slot that writers seldom share.
 ///
@@ -27,13 +28,15 @@ final class PostgresGroupWriter: Sendable {
   private let loader: PostgresGroupLoader
   private let held = HeldRows()
   private let numbers = Mutex<[Counter: Range<Int64>]>([:])
+  /// The rendering of the last answers, with its number.
+  private let rendering = Mutex<(rendering: Rendering, number: Int64)?>(nil)
 
   /// What numbers are set aside for.
   enum Counter: String { case outcomes, chains }
 
-  init(vault: Vault, seeds: ChainSeeds, clock: (@Sendable () -> Milliseconds)?) {
+  init(vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs, clock: (@Sendable () -> Milliseconds)?) {
     self.vault = vault
-    loader = PostgresGroupLoader(vault: vault, seeds: seeds, clock: clock)
+    loader = PostgresGroupLoader(vault: vault, seeds: seeds, shortIDs: shortIDs, clock: clock)
   }
 
   /// - Throws: ``PostgresFailure``, or a ``StoreFailure`` if the database makes no sense.
@@ -47,7 +50,9 @@ final class PostgresGroupWriter: Sendable {
           try connection.run([Query(.rollback)])
         } else {
           let group = try GroupStorage(decision.changes, over: chains, vault)
-          try connection.commit(after: try store(group, over: snapshot))
+          let rendering = try number(of: decision.changes, on: connection)
+          try connection.commit(after: try store(group, over: snapshot, rendering: rendering))
+          self.rendering.withLock { $0 = rendering }
           loader.remember(group)
         }
         return decision
@@ -121,10 +126,21 @@ final class PostgresGroupWriter: Sendable {
     return start
   }
 
+  /// The rendering of a group's answers with its number, which is remembered once it is committed; nil if nothing is known
+  /// and nothing needed.
+  private func number(of changes: Changes, on connection: Connection) throws -> (rendering: Rendering, number: Int64)? {
+    let known = rendering.withLock { $0 }
+    if changes.records.isEmpty || known?.rendering == changes.rendering { return known }
+    let number = try PostgresConnection(connection: connection, clock: nil).number(of: changes.rendering)
+    return (changes.rendering, number)
+  }
+
   // MARK: Store
 
   /// What stores a group that was decided over `snapshot`.
-  private func store(_ group: GroupStorage, over snapshot: Snapshot) throws -> [Query] {
+  private func store(
+    _ group: GroupStorage, over snapshot: Snapshot, rendering: (rendering: Rendering, number: Int64)?
+  ) throws -> [Query] {
     let changes = group.changes
     let now = snapshot.now
     var queries: [Query] = []
@@ -145,12 +161,11 @@ final class PostgresGroupWriter: Sendable {
     let expired = changes.records.map(\.scope).filter { snapshot.records[$0] != nil }
     if !expired.isEmpty {
       queries.append(
-        Query(.deleteRecords) {
-          $0.bind(expired.map(\.account.rawValue))
-          $0.bind(uuids: expired.map(\.digest))
-        })
+        Query(.deleteRecords) { $0.bind(uuids: expired.map(\.digest)) })
     }
-    if !changes.records.isEmpty { queries.append(Self.insert(changes.records)) }
+    if let rendering, !changes.records.isEmpty {
+      queries.append(Self.insert(changes.records, rendering: rendering.number))
+    }
     if !changes.usage.isEmpty { queries.append(Self.add(changes.usage)) }
     if !changes.log.isEmpty {
       queries.append(
@@ -261,15 +276,12 @@ final class PostgresGroupWriter: Sendable {
     }
   }
 
-  private static func insert(_ records: [IdempotencyRecord]) -> Query {
-    let bodies = records.map { StoredBody($0.reply) }
+  private static func insert(_ records: [IdempotencyRecord], rendering: Int64) -> Query {
+    let answers = records.map { StoredAnswer.bytes(of: $0.reply, rendering: rendering) }
     return Query(.insertRecords) {
-      $0.bind(records.lazy.map(\.scope.account.rawValue))
       $0.bind(uuids: records.lazy.map(\.scope.digest))
-      $0.bind(records.lazy.map { Int16($0.scope.mode.rawValue) }, records.lazy.map(\.scope.key))
-      $0.bind(records.lazy.map(\.fingerprint), records.lazy.map { Int16($0.reply.status) })
-      $0.bind(records.lazy.map(\.reply.shortID), bodies.lazy.map(\.rest), bodies.lazy.map(\.parts))
-      $0.bind(records.lazy.map(\.created))
+      $0.bind(records.lazy.map(\.created), records.lazy.map { Int16(truncatingIfNeeded: $0.request) })
+      $0.bind(records.lazy.map { Int16($0.reply.status) }, records.lazy.map(\.fingerprint), answers)
     }
   }
 

@@ -177,22 +177,26 @@ enum PostgresSchema {
     CREATE INDEX test_outcomes_by_id ON test_outcomes (id);
     CREATE INDEX test_outcomes_by_hash ON test_outcomes (server_hash);
 
-    -- digest stands for account, mode and key, and makes the claim of one exclusive. It is 16 bytes, so a uuid, which
-    -- is compared faster than a bytea.
-    CREATE TABLE idempotency (
-      account_id bigint NOT NULL,
-      digest uuid NOT NULL,
-      mode smallint NOT NULL,
-      key bytea NOT NULL,
-      fingerprint bytea NOT NULL,
-      status smallint NOT NULL,
-      short_id bytea,
-      body bytea NOT NULL,
-      parts bytea,
-      created bigint NOT NULL,
-      PRIMARY KEY (account_id, digest)
+    -- How outcomes were written in answers: see Rendering.
+    CREATE TABLE renderings (
+      id bigint PRIMARY KEY,
+      format bigint NOT NULL,
+      public_url text COLLATE "C" NOT NULL,
+      UNIQUE (format, public_url)
     );
-    CREATE INDEX idempotency_by_age ON idempotency (created);
+
+    -- digest stands for account, mode and key, and makes the claim of one exclusive. It is 16 bytes, so a uuid, which
+    -- is compared faster than a bytea. See StoredAnswer for answer. Rows may be kept for ever, so they are small: columns
+    -- are in the order that leaves no gaps, and the second index has an entry for a minute, which all its rows share.
+    CREATE TABLE idempotency (
+      digest uuid PRIMARY KEY,
+      created bigint NOT NULL,
+      request smallint NOT NULL,
+      status smallint NOT NULL,
+      fingerprint bytea NOT NULL,
+      answer bytea NOT NULL
+    );
+    CREATE INDEX idempotency_by_minute ON idempotency ((created / 60000));
 
     -- account_id 0 counts what anonymous callers drew. They have no quota, so nobody has to wait for anybody: each
     -- writer counts in a slot of its own. An account's slot is 0.

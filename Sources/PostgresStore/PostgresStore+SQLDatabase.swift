@@ -61,7 +61,7 @@ private func apart<Result>(_ body: () throws -> Result) throws -> Swift.Result<R
 }
 
 /// A connection, as the statements common to all databases use it.
-private struct PostgresConnection: SQLConnection {
+struct PostgresConnection: SQLConnection {
   let connection: Connection
   let clock: (@Sendable () -> Milliseconds)?
 
@@ -106,7 +106,8 @@ extension Dialect {
       case .bytes: "$\(number)::bytea"
       }
     }, forUpdate: " FOR UPDATE", skippingLocked: " FOR UPDATE SKIP LOCKED",
-    usageSlot: (column: ", slot", value: ", 0"), bytesOfUUID: { "uuid_send(\($0))" }, namesOwners: true,
+    usageSlot: (column: ", slot", value: ", 0"), bytesOfUUID: { "uuid_send(\($0))" },
+    uuidOfBytes: { "CAST(encode(\($0), 'hex') AS uuid)" }, namesOwners: true,
     version: "'PostgreSQL ' || current_setting('server_version')")
 }
 

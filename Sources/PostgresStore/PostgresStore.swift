@@ -22,7 +22,7 @@ public final class PostgresStore: Sendable {
   /// For changes of accounts.
   let administering: Readers
   let clock: (@Sendable () -> Milliseconds)?
-  let shortIDs: ShortIDs
+  public let shortIDs: ShortIDs
   public let vault: Vault
   public let seeds: ChainSeeds
   let target: ConnectionTarget
@@ -63,7 +63,7 @@ public final class PostgresStore: Sendable {
       }
     }
     seeds = ChainSeeds(key: try masterKey.seedKey(), era: era)
-    groups = PostgresGroupWriter(vault: vault, seeds: seeds, clock: clock)
+    groups = PostgresGroupWriter(vault: vault, seeds: seeds, shortIDs: shortIDs, clock: clock)
   }
 
   /// The fingerprint of the master key that a database belongs to; nil if it is not Fairdraw's yet.

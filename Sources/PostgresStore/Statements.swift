@@ -68,19 +68,11 @@ extension PostgresStatement {
     """
 
   static let selectRecords: PostgresStatement = """
-    SELECT n.place, i.fingerprint, i.status, i.short_id, i.created,
-      CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.body END,
-      CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.parts END
+    SELECT n.place, i.fingerprint, i.request, i.status, i.created,
+      CASE WHEN n.fingerprint IN (i.fingerprint, '') THEN i.answer END
     FROM (
-      SELECT unnest($1::bigint[]) AS account_id, unnest($2::uuid[]) AS digest, unnest($3::bytea[]) AS fingerprint,
-        unnest($4::bigint[]) AS place) n
-    JOIN idempotency i ON i.account_id = n.account_id AND i.digest = n.digest
-    """
-
-  /// What is left out of the bodies of records.
-  static let selectValues: PostgresStatement = """
-    SELECT id, endpoint, value, fields, items FROM outcomes WHERE id = ANY ($1::bigint[])
-    UNION ALL SELECT id, endpoint, value, fields, items FROM test_outcomes WHERE id = ANY ($1::bigint[])
+      SELECT unnest($1::uuid[]) AS digest, unnest($2::bytea[]) AS fingerprint, unnest($3::bigint[]) AS place) n
+    JOIN idempotency i ON i.digest = n.digest
     """
 
   static let selectTestOutcomes: PostgresStatement = """
@@ -199,14 +191,13 @@ extension PostgresStatement {
     """
 
   static let deleteRecords: PostgresStatement = """
-    DELETE FROM idempotency i USING unnest($1::bigint[], $2::uuid[]) AS n (account_id, digest)
-    WHERE i.account_id = n.account_id AND i.digest = n.digest
+    DELETE FROM idempotency WHERE digest = ANY ($1::uuid[])
     """
 
   static let insertRecords: PostgresStatement = """
-    INSERT INTO idempotency (account_id, digest, mode, key, fingerprint, status, short_id, body, parts, created)
-    SELECT unnest($1::bigint[]), unnest($2::uuid[]), unnest($3::smallint[]), unnest($4::bytea[]), unnest($5::bytea[]),
-      unnest($6::smallint[]), unnest($7::bytea[]), unnest($8::bytea[]), unnest($9::bytea[]), unnest($10::bigint[])
+    INSERT INTO idempotency (digest, created, request, status, fingerprint, answer)
+    SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::smallint[]), unnest($4::smallint[]),
+      unnest($5::bytea[]), unnest($6::bytea[])
     """
 
   static let addUsage: PostgresStatement = """
@@ -216,12 +207,13 @@ extension PostgresStatement {
     ON CONFLICT (account_id, day, endpoint, slot) DO UPDATE SET count = u.count + excluded.count
     """
 
-  /// Whoever else is at a record just now sees to it. The time is found once, in a query of its own, so that the index can
-  /// be asked for it.
+  /// What expired before this minute. Whoever else is at a record just now sees to it. The time is found once, in a query
+  /// of its own, so that the index can be asked for it.
   static let sweep: PostgresStatement = """
-    DELETE FROM idempotency WHERE (account_id, digest) IN (
-      SELECT account_id, digest FROM idempotency WHERE created <= (SELECT coalesce($1::bigint, \(now)) - $2::bigint)
-      ORDER BY created LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
+    DELETE FROM idempotency WHERE digest IN (
+      SELECT digest FROM idempotency
+      WHERE created / 60000 < (SELECT (coalesce($1::bigint, \(now)) - $2::bigint) / 60000)
+      ORDER BY created / 60000 LIMIT $3::bigint FOR UPDATE SKIP LOCKED)
     """
 
   static let sweepCommitments: PostgresStatement = """

@@ -12,6 +12,8 @@ public struct Dialect: Sendable {
   let usageSlot: (column: SQLStatement, value: SQLStatement)
   /// The 16 bytes of a UUID.
   let bytesOfUUID: @Sendable (SQLStatement) -> SQLStatement
+  /// The UUID of 16 bytes.
+  let uuidOfBytes: @Sendable (SQLStatement) -> SQLStatement
   /// Whether outcomes and revealed seeds have a column for the owner of their chain, and chains are found by both.
   let namesOwners: Bool
   /// The database's name and version, as an expression.
@@ -20,14 +22,15 @@ public struct Dialect: Sendable {
   public init(
     placeholder: @escaping @Sendable (Int, SQLType) -> String, forUpdate: SQLStatement, skippingLocked: SQLStatement,
     usageSlot: (column: SQLStatement, value: SQLStatement),
-    bytesOfUUID: @escaping @Sendable (SQLStatement) -> SQLStatement, namesOwners: Bool,
-    version: SQLStatement
+    bytesOfUUID: @escaping @Sendable (SQLStatement) -> SQLStatement,
+    uuidOfBytes: @escaping @Sendable (SQLStatement) -> SQLStatement, namesOwners: Bool, version: SQLStatement
   ) {
     self.placeholder = placeholder
     self.forUpdate = forUpdate
     self.skippingLocked = skippingLocked
     self.usageSlot = usageSlot
     self.bytesOfUUID = bytesOfUUID
+    self.uuidOfBytes = uuidOfBytes
     self.namesOwners = namesOwners
     self.version = version
   }

@@ -78,11 +78,12 @@ public struct LedgerTable: Sendable {
         "id": .integer, "account_id": .integer, "digest": .bytes, "client_seed": .bytes, "server_hash": .bytes,
         "endpoint": .integer, "value": .bytes, "fields": .bytes, "items": .bytes, "created": .integer,
       ]),
+    LedgerTable("renderings", by: "id", columns: ["id": .integer, "format": .integer, "public_url": .text]),
     LedgerTable(
       "idempotency", by: "digest",
       columns: [
-        "digest": .uuid, "account_id": .integer, "mode": .integer, "key": .bytes, "fingerprint": .bytes,
-        "status": .integer, "short_id": .bytes, "body": .bytes, "parts": .bytes, "created": .integer,
+        "digest": .uuid, "request": .integer, "fingerprint": .bytes, "status": .integer, "answer": .bytes,
+        "created": .integer,
       ]),
     LedgerTable(
       "usage", by: "account_id", "day", "endpoint",

@@ -44,24 +44,12 @@ extension Commitment {
   }
 }
 
-extension IdempotencyRecord {
-  /// Of fingerprint, status, short id, created.
-  package init(_ scope: IdempotencyScope, _ row: some PlacedColumns, body: [UInt8]) throws(StoreFailure) {
+extension StoredRecord {
+  /// Of fingerprint, request, status, created, answer.
+  package init(_ scope: IdempotencyScope, _ row: some PlacedColumns) throws(StoreFailure) {
     try self.init(
-      scope: scope, fingerprint: row.bytes(0), status: row.integer(1), shortID: row.optionalBytes(2), body: body,
-      created: row.integer(3))
-  }
-}
-
-extension StoredBody {
-  /// The columns body and parts, after those of an ``IdempotencyRecord``.
-  package init(_ row: some PlacedColumns) { self.init(rest: row.bytes(4), parts: row.optionalBytes(5)) }
-}
-
-extension StoredValue {
-  /// Of endpoint, value, fields, items.
-  package static func value(_ row: some PlacedColumns) -> [UInt8]? {
-    value(of: row.integer(0), row.bytes(1), fields: row.bytes(2), items: row.optionalBytes(3))
+      scope, fingerprint: row.bytes(0), request: row.integer(1), status: row.integer(2), created: row.integer(3),
+      answer: row.optionalBytes(4))
   }
 }
 

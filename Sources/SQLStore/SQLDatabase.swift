@@ -4,6 +4,7 @@ import Ledger
 /// protocol; a store adds its driver, its schema and the statements of the hot path.
 public protocol SQLDatabase: LedgerStore, AccountStore, DeliveryStore, TransparencyStore, LogStore, AuditStore {
   var vault: Vault { get }
+  var shortIDs: ShortIDs { get }
 
   /// Reads, beside whoever writes.
   ///

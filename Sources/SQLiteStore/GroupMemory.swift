@@ -6,6 +6,8 @@ struct GroupMemory {
   var lastOutcome: Int64
   var lastChain: Int64
   var day: Day
+  /// The rendering of the last answers, with its number.
+  var rendering: (rendering: Rendering, number: Int64)?
   var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
   var accounts = BoundedCache<AccountID, AccountQuota>(capacity: 10_000)
   var chains = BoundedCache<ChainKey, StoredChain>(capacity: 20_000)

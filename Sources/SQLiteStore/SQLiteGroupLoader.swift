@@ -10,12 +10,20 @@ final class SQLiteGroupLoader {
   private let seeds: ChainSeeds
   private let dataVersion, selectLastOutcome, selectLastChain, selectLatest: SQLiteStatement
   private let selectKey, selectAccount, selectUsage, selectChain, selectNewest, selectRevealed, selectRecord,
-    selectValue, selectTestOutcome, selectCommitment, selectWebhooks: SQLiteStatement
+    selectTestOutcome, selectCommitment, selectWebhooks: SQLiteStatement
 
-  init(connection: OpaquePointer, vault: Vault, seeds: ChainSeeds) throws {
+  /// For what is seldom read.
+  private let common: SQLiteConnection
+  private let shortIDs: ShortIDs
+
+  init(
+    _ connection: OpaquePointer, _ common: SQLiteConnection, vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs
+  ) throws {
     func prepare(_ sql: String) throws -> SQLiteStatement { try SQLiteStatement(connection, sql) }
     self.vault = vault
     self.seeds = seeds
+    self.common = common
+    self.shortIDs = shortIDs
     dataVersion = try prepare("PRAGMA data_version")
     selectLastOutcome = try prepare(
       """
@@ -44,14 +52,8 @@ final class SQLiteGroupLoader {
       "SELECT epoch, cursor, nonce FROM revealed_seeds WHERE chain_id = ? ORDER BY epoch DESC LIMIT 1")
     selectRecord = try prepare(
       """
-      SELECT fingerprint, status, short_id, created, iif(?2 IN (fingerprint, x''), body, NULL),
-        iif(?2 IN (fingerprint, x''), parts, NULL)
+      SELECT fingerprint, request, status, created, iif(?2 IN (fingerprint, x''), answer, NULL)
       FROM idempotency WHERE digest = ?1
-      """)
-    selectValue = try prepare(
-      """
-      SELECT endpoint, value, fields, items FROM outcomes WHERE id = ?1
-      UNION ALL SELECT endpoint, value, fields, items FROM test_outcomes WHERE id = ?1
       """)
     selectTestOutcome = try prepare(
       """
@@ -176,16 +178,8 @@ final class SQLiteGroupLoader {
 
   /// - Parameter fingerprint: of the request; see ``Needs/claims``.
   private func record(_ scope: IdempotencyScope, _ fingerprint: [UInt8]) throws -> IdempotencyRecord? {
-    try selectRecord.first {
-      $0.bind(scope.digest, fingerprint)
-    } read: { row in
-      let body = StoredBody(row)
-      var values: [Int64: [UInt8]] = [:]
-      for outcome in body.outcomes {
-        values[outcome] = try selectValue.first({ $0.bind(outcome) }, read: { StoredValue.value($0) }) ?? nil
-      }
-      return try IdempotencyRecord(scope, row, body: body.body(with: values))
-    }
+    let stored = try selectRecord.first({ $0.bind(scope.digest, fingerprint) }, read: { try StoredRecord(scope, $0) })
+    return try stored.flatMap { try common.records([$0], shortIDs).first?.get() }
   }
 
   private func testOutcome(_ id: TestDrawID) throws -> Outcome? {

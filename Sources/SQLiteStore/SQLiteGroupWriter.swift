@@ -1,4 +1,5 @@
 import Fairness
+import GRDB
 import GRDBSQLite
 import Ledger
 import SQLStore
@@ -20,16 +21,22 @@ final class SQLiteGroupWriter {
     sweep: SQLiteStatement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: SQLiteStatement
 
+  /// For what is seldom written.
+  private let common: SQLiteConnection
+
   private var memory: GroupMemory?
   private var time = RecordedTime()
 
   init(
-    connection: OpaquePointer, file: DatabaseFile, vault: Vault, seeds: ChainSeeds,
+    _ db: Database, file: DatabaseFile, loading: (vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs),
     clock: @escaping @Sendable () -> Milliseconds
   ) throws {
+    guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
     func prepare(_ sql: String) throws -> SQLiteStatement { try SQLiteStatement(connection, sql) }
-    loader = try SQLiteGroupLoader(connection: connection, vault: vault, seeds: seeds)
-    (self.connection, self.file, self.vault, self.clock) = (connection, file, vault, clock)
+    common = SQLiteConnection(db: db, clock: clock)
+    loader = try SQLiteGroupLoader(
+      connection, common, vault: loading.vault, seeds: loading.seeds, shortIDs: loading.shortIDs)
+    (self.connection, self.file, vault, self.clock) = (connection, file, loading.vault, clock)
     (begin, commit, rollback) = (try prepare("BEGIN IMMEDIATE"), try prepare("COMMIT"), try prepare("ROLLBACK"))
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
     insertLog = try prepare("INSERT INTO log_queue (drawn, entries) VALUES (?, ?)")
@@ -73,8 +80,7 @@ final class SQLiteGroupWriter {
       """)
     insertRecord = try prepare(
       """
-      INSERT INTO idempotency (digest, account_id, mode, key, fingerprint, status, short_id, body, parts, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO idempotency (digest, request, fingerprint, status, answer, created) VALUES (?, ?, ?, ?, ?, ?)
       """)
     deleteRecord = try prepare("DELETE FROM idempotency WHERE digest = ?")
     addUsage = try prepare(
@@ -197,15 +203,14 @@ final class SQLiteGroupWriter {
     try storeOutcomes(of: group, &memory)
     try storeChains(of: group, &memory)
     try storeCommitments(of: group, &memory)
+    let rendering = changes.records.isEmpty ? 0 : try number(of: changes.rendering, &memory)
     for record in changes.records {
       // An expired record that is not swept yet makes room. INSERT OR REPLACE would see to it too, and make every insert
       // keep a journal of its own, in case it has to be undone halfway.
       if known[record.scope] != nil { try deleteRecord.run { $0.bind(record.scope.digest) } }
-      let body = StoredBody(record.reply)
       try insertRecord.run {
-        $0.bind(record.scope.digest, record.scope.account.rawValue, Int64(record.scope.mode.rawValue), record.scope.key)
-        $0.bind(record.fingerprint, record.reply.status, record.reply.shortID)
-        $0.bind(body.rest, body.parts, record.created)
+        $0.bind(record.scope.digest, record.request, record.fingerprint, record.reply.status)
+        $0.bind(StoredAnswer.bytes(of: record.reply, rendering: rendering), record.created)
       }
     }
     if !changes.log.isEmpty {
@@ -224,6 +229,13 @@ final class SQLiteGroupWriter {
       }
     }
     self.memory = memory
+  }
+
+  private func number(of rendering: Rendering, _ memory: inout GroupMemory) throws -> Int64 {
+    if let known = memory.rendering, known.rendering == rendering { return known.number }
+    let number = try common.number(of: rendering)
+    memory.rendering = (rendering, number)
+    return number
   }
 
   /// The chains that a group changes, by their numbers, as they were before it.

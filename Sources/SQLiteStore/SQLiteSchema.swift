@@ -103,19 +103,22 @@ enum SQLiteSchema {
           ) STRICT;
           CREATE INDEX test_outcomes_by_seed ON test_outcomes (account_id, client_seed, id);
 
-          -- digest stands for account, mode and key, and makes the claim of one exclusive. parts says what was left out of
-          -- body: see StoredBody.
+          -- How outcomes were written in answers: see Rendering.
+          CREATE TABLE renderings (
+            id INTEGER PRIMARY KEY,
+            format INTEGER NOT NULL,
+            public_url TEXT NOT NULL,
+            UNIQUE (format, public_url)
+          ) STRICT;
+
+          -- digest stands for account, mode and key, and makes the claim of one exclusive. See StoredAnswer for answer.
           CREATE TABLE idempotency (
             id INTEGER PRIMARY KEY,
             digest BLOB NOT NULL UNIQUE,
-            account_id INTEGER NOT NULL,
-            mode INTEGER NOT NULL,
-            key BLOB NOT NULL,
+            request INTEGER NOT NULL,
             fingerprint BLOB NOT NULL,
             status INTEGER NOT NULL,
-            short_id BLOB,
-            body BLOB NOT NULL,
-            parts BLOB,
+            answer BLOB NOT NULL,
             created INTEGER NOT NULL
           ) STRICT;
 

@@ -102,8 +102,7 @@ struct SQLiteConnection: SQLConnection {
 extension Dialect {
   static let sqlite = Dialect(
     placeholder: { _, _ in "?" }, forUpdate: "", skippingLocked: "", usageSlot: (column: "", value: ""),
-    bytesOfUUID: { $0 }, namesOwners: false,
-    version: "'SQLite ' || sqlite_version()")
+    bytesOfUUID: { $0 }, uuidOfBytes: { $0 }, namesOwners: false, version: "'SQLite ' || sqlite_version()")
 }
 
 extension SQLValue {

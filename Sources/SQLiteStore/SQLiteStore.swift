@@ -12,7 +12,7 @@ public final class SQLiteStore: Sendable {
   let clock: @Sendable () -> Milliseconds
   public let vault: Vault
   public let seeds: ChainSeeds
-  let shortIDs: ShortIDs
+  public let shortIDs: ShortIDs
   let file: DatabaseFile
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
@@ -59,10 +59,9 @@ public final class SQLiteStore: Sendable {
     self.seeds = seeds
     let file = try DatabaseFile(path: path)
     self.file = file
+    let loading = (vault: vault, seeds: seeds, shortIDs: shortIDs)
     writer = try pool.writeWithoutTransaction { db in
-      guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
-      return try SQLiteGroupWriter(
-        connection: connection, file: file, vault: masterKey.vault, seeds: seeds, clock: clock)
+      try SQLiteGroupWriter(db, file: file, loading: loading, clock: clock)
     }
   }
 

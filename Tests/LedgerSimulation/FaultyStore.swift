@@ -244,6 +244,9 @@ package final class FaultyStore: LedgerStore {
     throw unused
   }
   package func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int) { throw unused }
+  package func idempotencyRecord(_ scope: IdempotencyScope) async throws(StoreFailure) -> IdempotencyRecord? {
+    throw unused
+  }
   package func size() async throws(StoreFailure) -> Int64 { 0 }
 
   package func ping() async throws(StoreFailure) {}

@@ -85,9 +85,11 @@ extension StoreConformance {
       try test.sql("CREATE TABLE kept AS SELECT * FROM idempotency")
       for damage in [
         "status = 999", "status = 0", "status = -1", "created = 9223372036854775807", "created = -9223372036854775807",
-        "short_id = substr(short_id, 1, 3)",
+        "answer = substr(answer, 1, 3)", "answer = substr(answer, 1, 0)",
       ] {
-        try test.sql("UPDATE idempotency SET \(damage) WHERE key = (SELECT key FROM kept ORDER BY key LIMIT 1)")
+        // The one that tells of the first outcome.
+        try test.sql(
+          "UPDATE idempotency SET \(damage) WHERE answer = (SELECT answer FROM kept ORDER BY answer LIMIT 1)")
         let settled = try test.settle(draw(test.alice, claim: "a"), draw(test.alice, claim: "b"), draw(test.alice))
         #expect(settled.replies.map(\.status) == [500, 200, 200], "\(damage)")
         #expect(settled.replies.map(\.isReplay) == [false, true, false], "\(damage)")
@@ -96,6 +98,28 @@ extension StoreConformance {
         try test.sql("INSERT INTO idempotency SELECT * FROM kept")
       }
       #expect(try test.settle(draw(test.alice, claim: "a")).reply.isReplay)
+    },
+
+    StoreCheck("an answer whose outcome was changed is a fault, not another answer") { test in
+      let (a, b) = (draw(test.alice, claim: "a"), draw(test.alice, claim: "b"))
+      let first = try test.settle(a, b)
+      try test.sql("CREATE TABLE kept AS SELECT * FROM outcomes")
+      let changed = first.changes.outcomes[0].id
+      for damage in [
+        "value = fields", "fields = value", "created = created + 1", "nonce = nonce + 7", "endpoint = 99",
+        "chain_id = 99", "id = 99",
+      ] {
+        try test.sql("UPDATE outcomes SET \(damage) WHERE id = \(changed)")
+        let replies = try test.settle(a, b).replies
+        #expect(replies.map(\.status) == [500, 200] && replies[1].body == first.replies[1].body, "\(damage)")
+        #expect(replies[0].fault?.kind == .damaged, "\(damage)")
+        await #expect(throws: StoreFailure.self, "\(damage)") {
+          try await test.store.idempotencyRecord(test.alice.claim("a").scope)
+        }
+        try test.sql("DELETE FROM outcomes")
+        try test.sql("INSERT INTO outcomes SELECT * FROM kept")
+      }
+      #expect(try test.settle(a, b).replies.map(\.body) == first.replies.map(\.body))
     },
 
     StoreCheck("a damaged commitment fails its own reveal, and a used one cannot be used again") { test in

@@ -212,10 +212,10 @@ extension DrawRequest {
 extension Caller {
   package var keyID: KeyID { if case .key(let id, _, _) = self { id } else { KeyID(0) } }
 
-  func claim(_ key: String, fingerprint: [UInt8] = [1, 0, 255]) -> IdempotencyClaim {
+  func claim(_ key: String, fingerprint: [UInt8] = [1, 0, 255], request: Int64 = 0) -> IdempotencyClaim {
     IdempotencyClaim(
       scope: IdempotencyScope(account: account, mode: mode, key: Array(key.utf8)),
-      fingerprint: fingerprint)
+      fingerprint: fingerprint, request: request)
   }
 }
 

@@ -16,7 +16,7 @@ WRONG = [
   ("GET", "/api/listOutcomes?limit=0", 400, "invalid_parameter"), ("GET", "/api/nothing", 404, "not_found"), ("GET", "/nothing", 404, "not_found"),
   ("DELETE", "/api/ints", 405, "method_not_allowed"), ("BREW", "/api/ints", 501, "not_implemented"), ("GET", "/api/stream?endpoint=coin", 400, "unknown_endpoint"),
   ("GET", "/api/ints?" + "x" * 70_000, 414, "target_too_long"), ("GET", "/api/merkle/2026-01-32", 400, "invalid_parameter"),
-  ("GET", "/api/merkle/2020-01-01", 404, "not_published"), ("POST", "/api/rotate?clientSeed=never", 404, "nothing_to_rotate"),
+  ("GET", "/api/idempotency/none", 401, "invalid_api_key"), ("GET", "/api/merkle/2020-01-01", 404, "not_published"), ("POST", "/api/rotate?clientSeed=never", 404, "nothing_to_rotate"),
 ]
 
 

@@ -2,10 +2,11 @@
 
 import json
 import time
+import urllib.parse
 
 import pytest
 
-from harness import DRAWS, cli, content_headers, same_answer, together, unique, wait_until
+from harness import DRAWS, REQUIRED, cli, content_headers, same_answer, together, unique, wait_until
 
 DAY = 24 * 3600 * 1000
 
@@ -107,8 +108,8 @@ def test_large_answers_are_stored_once_and_come_back_byte_for_byte(serve):
   for single, several in first:
     assert single.status == several.status == 200
     assert sorted(map(str, single.json()["outcome"])) == sorted(map(str, items))
-  [[longest]] = server.sql("SELECT max(length(body)) FROM idempotency")
-  assert longest < 5000
+  [[longest]] = server.sql("SELECT max(length(answer)) FROM idempotency")
+  assert longest < 200
   for table in ("outcomes", "test_outcomes"):
     assert server.sql(f"SELECT max(length(value)) < 1100, sum(length(items)) < {3 * size} FROM {table}") == [(1, 1)]
   # Where the server is reached may change; what was answered does not.
@@ -420,6 +421,104 @@ def test_how_long_they_are_kept_can_be_set(serve, setting, age, kept):
 def test_a_time_that_cannot_be_kept_is_refused(tmp_path, setting):
   done = cli("serve", "--port", "0", data=tmp_path, env={"FAIRDRAW_IDEMPOTENCY_RETENTION": setting})
   assert done.returncode == 64 and "FAIRDRAW_IDEMPOTENCY_RETENTION" in done.stderr and setting in done.stderr
+
+
+# Looking up
+
+
+def look_up(server, value, key, query=None):
+  return server.get("/api/idempotency/" + urllib.parse.quote(value, safe=""), query, key=key)
+
+
+@pytest.mark.parametrize("value", ["plain", "raffle-7/winner", "a%20b", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "x" * 255, "..", "%2F"])
+def test_what_became_of_a_request_can_be_looked_up(server, live_key, client_seed, value):
+  assert look_up(server, value, live_key).code == "unknown_idempotency_key"
+  header = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+  before = int(time.time() * 1000)
+  first = server.draw("ints", {"clientSeed": client_seed, "count": 3}, "POST", key=live_key, idempotency=header)
+  assert first.status == 200
+  found = look_up(server, value, live_key)
+  assert found.status == 200 and found.body.endswith(b'"body":' + first.body + b"}"), str(found)
+  record = found.json()
+  assert list(record) == ["key", "method", "path", "status", "created", "expires", "body"]
+  assert (record["key"], record["method"], record["path"], record["status"]) == (value, "POST", "/api/ints", 200)
+  assert before - 60_000 < record["created"] < before + 60_000 and record["expires"] - record["created"] == 7 * DAY
+  assert look_up(server, header, live_key).body == found.body
+  assert server.nonce(client_seed, live_key) == 1
+
+
+def test_every_kind_of_request_can_be_looked_up(server, live_key, test_key, client_seed):
+  server.draw("ints", {"clientSeed": client_seed}, key=live_key)
+  commitment = lambda key: server.post("/api/commit", key=key).json()["commitId"]
+  requests = [
+    (method, f"/api/{endpoint}", {"clientSeed": client_seed, **REQUIRED.get(endpoint, {})})
+    for endpoint in DRAWS for method in ("GET", "POST")]
+  requests += [
+    ("POST", "/api/batch", {"draws": [{"endpoint": "ints", "params": {"clientSeed": client_seed}}, {"endpoint": "pick"}]}),
+    ("POST", "/api/batch", {"draws": []}), ("POST", "/api/commit", {}), ("POST", "/api/rotate", {"clientSeed": client_seed}),
+    ("POST", "/api/reveal", {"commitId": commitment(live_key), "clientSeed": client_seed, "endpoint": "ints"}),
+    ("POST", "/api/reveal", {"commitId": unique("none")}), ("GET", "/api/incrementCursor", {"clientSeed": client_seed}),
+    ("GET", "/api/ints", {"count": 0})]
+  for key in (live_key, test_key):
+    for method, path, parameters in requests:
+      value = unique("look/up")
+      query = {name: json.dumps(given) if isinstance(given, list) else given for name, given in parameters.items()}
+      ask = lambda: server.request(
+        method, path, query if method == "GET" else None, body=parameters if method == "POST" else None, key=key, idempotency=value)
+      first = ask()
+      found = look_up(server, value, key)
+      if first.status in (401, 403):
+        assert found.status == 404 and not ask().replayed
+        continue
+      assert found.status == 200, (path, str(first), str(found))
+      record = found.json()
+      assert (record["method"], record["path"], record["status"]) == (method, path, first.status)
+      assert found.body.endswith(b'"body":' + first.body + b"}")
+      assert replays(first, ask())
+
+
+def test_a_key_is_looked_up_in_its_account_and_mode(server, account, live_key, client_seed, idempotency):
+  assert server.draw("ints", {"clientSeed": client_seed}, key=live_key, idempotency=idempotency).status == 200
+  assert look_up(server, idempotency, server.key(account)).status == 200
+  for other in (server.key(account, "test"), server.key()):
+    found = look_up(server, idempotency, other)
+    assert (found.status, found.code) == (404, "unknown_idempotency_key")
+  assert look_up(server, idempotency, None).status == 401
+  for bad in ("two words", "é", "x" * 256, '"open', "%00"):
+    found = look_up(server, bad.replace("%00", "\0"), live_key)
+    assert found.status == 400 and found.json()["parameter"] == "key", (bad, str(found))
+  assert look_up(server, idempotency, live_key, {"more": 1}).status == 400
+
+
+def test_an_expired_key_is_not_found(serve):
+  server = serve(FAIRDRAW_IDEMPOTENCY_RETENTION="24h")
+  key = server.key()
+  server.draw("ints", key=key, idempotency="once")
+  record = look_up(server, "once", key).json()
+  assert record["expires"] - record["created"] == DAY
+  server.stop()
+  assert server.alter("UPDATE idempotency SET created = created - ?", DAY) == 1
+  server.start()
+  assert look_up(server, "once", key).status == 404
+  server.stop()
+  server = serve(FAIRDRAW_IDEMPOTENCY_RETENTION="forever")
+  again = server.draw("ints", key=key, idempotency="twice")
+  assert look_up(server, "twice", key).json()["expires"] is None and again.status == 200
+
+
+def test_a_stored_response_is_small(serve):
+  server = serve()
+  key = server.key()
+  with server.connect() as connection:
+    for number in range(1000):
+      response = connection.get(
+        "/api/ints", {"clientSeed": f"seed-{number}", "count": 100}, key=key, idempotency=f"{number}-{unique()}")
+      assert response.status == 200 and len(response.body) > 400
+  pages = lambda: server.sql("SELECT page_count - freelist_count FROM pragma_page_count(), pragma_freelist_count()")[0][0]
+  server.stop()
+  before = pages()
+  server.alter("DROP TABLE idempotency")
+  assert 0 < (before - pages()) * 4096 / 1000 < 150
 
 
 # Single flight

@@ -24,14 +24,14 @@ KNOWN_PATHS = [
   *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcomeId}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics", "proof", "proof/{shortId}")),
   *(f"/log/{{era}}{rest}" for rest in ("", "/checkpoint", "/cosigned", "/tile", "/tile/{level}", "/tile/{level}/{tile}", "/tile/{level}/{tile}/{width}")),
-  *("/api/usage", "/o/{id}", "/o/{id}/og.png", "/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
+  *("/api/usage", "/api/idempotency", "/api/idempotency/{key}", "/o/{id}", "/o/{id}/og.png", "/openapi.json", "/api", "/api/openapi.json", "/metrics", "/health", "/debug"),
 ]
 
 
 # What stands for the braces of a path in a request.
 SEGMENTS = {
   "id": "0123456789",
-  "date": "2026-01-01", "outcomeId": "round-1:0:7", "shortId": "0123456789", "era": "0", "level": "0", "tile": "000.p", "width": "1"}
+  "date": "2026-01-01", "key": "raffle-7-winner", "outcomeId": "round-1:0:7", "shortId": "0123456789", "era": "0", "level": "0", "tile": "000.p", "width": "1"}
 
 
 def address(path, **segments):
@@ -333,6 +333,14 @@ def test_usage(server, live_key):
   assert conforms(server.get("/api/usage", key=live_key), "/api/usage", "get")
 
 
+def test_a_key_that_is_looked_up(server, live_key, idempotency):
+  path = "/api/idempotency/{key}"
+  for expected in (404, 200):
+    response = server.get(address(path, key=idempotency), key=live_key)
+    assert response.status == expected and conforms(response, path, "get")
+    server.draw("ints", key=live_key, idempotency=idempotency)
+
+
 @pytest.mark.parametrize("path", ["/api/health", "/api/public-metrics", "/openapi.json"])
 def test_system(server, path):
   response = server.get(path)
@@ -389,7 +397,7 @@ def sample(path, method):
     parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
-  if path.startswith(("/api/merkle", "/api/proof", "/log")) or path in ("/api/keys", "/api/usage"):
+  if path.startswith(("/api/merkle", "/api/proof", "/log")) or path in ("/api/keys", "/api/usage", "/api/idempotency/{key}"):
     parameters = {}
   return (None, parameters) if method == "post" else (parameters, None)
 
@@ -418,6 +426,8 @@ def send(server, path, method, change=None, **rest):
 def test_400(server, path, method):
   if path == "/api/commit":
     response = server.post(path, "{")
+  elif path == "/api/idempotency/{key}":
+    response = server.request(method.upper(), address(path, key="two%20words"), key=server.key())
   elif "{date}" in path:
     # A path's segments are judged once it is known that the caller may ask.
     response = server.request(method.upper(), address(path, date="2026-02-30"), key=server.key())

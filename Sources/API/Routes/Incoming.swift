@@ -40,8 +40,8 @@ struct Incoming {
     return parameters
   }
 
-  /// SHA-256 over what makes two requests the same: method, path, decoded query pairs in any order, body bytes. Every
-  /// part goes in with its length, so that no two different requests run together.
+  /// The first half of a SHA-256 over what makes two requests the same: method, path, decoded query pairs in any order, body
+  /// bytes. Every part goes in with its length, so that no two different requests run together.
   func fingerprint() -> [UInt8] {
     var parts: [UInt8] = []
     parts.reserveCapacity(target.bytes.count + body.count + 96)
@@ -58,7 +58,7 @@ struct Incoming {
       add(pair.value)
     }
     add(body)
-    return Array(SHA256.hash(data: parts))
+    return Array(SHA256.hash(data: parts).prefix(16))
   }
 
   private static func precedes(_ a: QueryPair, _ b: QueryPair) -> Bool {

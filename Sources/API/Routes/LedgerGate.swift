@@ -75,7 +75,9 @@ public struct LedgerGate: Sendable {
     }
     var claim: IdempotencyClaim?
     if let scope = try Self.scope(idempotencyKeys, caller) {
-      claim = IdempotencyClaim(scope: scope, fingerprint: incoming.fingerprint())
+      claim = IdempotencyClaim(
+        scope: scope, fingerprint: incoming.fingerprint(),
+        request: IdempotentRequests.number(incoming.method, incoming.target.path))
     }
     // A retry is answered before its parameters are even looked at, if its answer is at hand.
     if let claim, let reply = writer.recall(claim) {

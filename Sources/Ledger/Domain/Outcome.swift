@@ -131,12 +131,23 @@ public struct OutcomeRenderer: Sendable {
     body.append(UInt8(ascii: "\""))
   }
 
-  /// Where in an outcome's JSON object its value begins.
-  static let valueOffset = 11
+  /// Changes with whatever of an outcome is written in another way. Answers that are stored for retries were written in the
+  /// format of their time, so each that ever was must still be known: see ``StoredAnswer``.
+  static let format: Int64 = 1
+
+  /// How it writes outcomes.
+  var rendering: Rendering { Rendering(format: Self.format, publicURL: publicURL) }
 
   /// Appends the outcome's JSON object and returns its short id.
   @discardableResult
   public func append(_ outcome: Outcome, to body: inout [UInt8]) -> [UInt8] {
+    let shortID = appendOpen(outcome, to: &body)
+    Self.close(outcome, &body)
+    return shortID
+  }
+
+  /// Appends the outcome's JSON object, but for the commitment that it was revealed from and the closing brace.
+  func appendOpen(_ outcome: Outcome, to body: inout [UInt8]) -> [UInt8] {
     let shortID = shortIDs.encode(outcome.id)
     body.append(json: "{\"outcome\":")
     body.append(contentsOf: outcome.value)
@@ -160,13 +171,19 @@ public struct OutcomeRenderer: Sendable {
     body.append(integer: outcome.created)
     body.append(json: ",\"mode\":\"")
     body.append(text: outcome.mode.name)
+    body.append(UInt8(ascii: "\""))
+    return shortID
+  }
+
+  /// Appends what ``appendOpen(_:to:)`` leaves out.
+  static func close(_ outcome: Outcome, _ body: inout [UInt8]) {
     if let commitment = outcome.commitment {
-      body.append(json: "\",\"serverSeed\":\"")
+      body.append(json: ",\"serverSeed\":\"")
       body.append(contentsOf: commitment.seed.ascii)
       body.append(json: "\",\"commitId\":\"")
       body.append(text: commitment.id.description)
+      body.append(UInt8(ascii: "\""))
     }
-    body.append(json: "\"}")
-    return shortID
+    body.append(UInt8(ascii: "}"))
   }
 }

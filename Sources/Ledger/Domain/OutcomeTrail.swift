@@ -53,8 +53,8 @@ public struct OutcomeTrail: Sendable, Equatable {
     bytes.reserveCapacity(8 * trees.count)
     var last: Int64?
     for tree in trees {
-      Self.append(tree.size, to: &bytes)
-      Self.append(last.map { $0 - tree.root } ?? tree.root, to: &bytes)
+      bytes.append(leb128: UInt64(bitPattern: tree.size))
+      bytes.append(leb128: UInt64(bitPattern: last.map { $0 - tree.root } ?? tree.root))
       last = tree.root
     }
     return bytes
@@ -66,7 +66,9 @@ public struct OutcomeTrail: Sendable, Equatable {
     var last: Int64 = 0
     count = 0
     while !rest.isEmpty {
-      guard let size = Self.take(from: &rest), let distance = Self.take(from: &rest) else { return nil }
+      guard let size = rest.takeLEB128().map(Int64.init(bitPattern:)),
+        let distance = rest.takeLEB128().map(Int64.init(bitPattern:))
+      else { return nil }
       let (root, overflows) = trees.isEmpty ? (distance, false) : last.subtractingReportingOverflow(distance)
       let isWhole = (1...SeedChain.largestCoordinate).contains(size) && size & (size + 1) == 0
       let follows = trees.last.map { trees.count == 1 ? $0.size <= size : $0.size < size } ?? true
@@ -76,24 +78,5 @@ public struct OutcomeTrail: Sendable, Equatable {
       trees.append(Tree(size: size, root: root))
       last = root
     }
-  }
-
-  private static func append(_ number: Int64, to bytes: inout [UInt8]) {
-    var rest = UInt64(bitPattern: number)
-    while rest >= 0x80 {
-      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-      rest >>= 7
-    }
-    bytes.append(UInt8(rest))
-  }
-
-  private static func take(from bytes: inout ArraySlice<UInt8>) -> Int64? {
-    var number: UInt64 = 0
-    for shift in stride(from: UInt64(0), to: 64, by: 7) {
-      guard let byte = bytes.popFirst() else { return nil }
-      number |= UInt64(byte & 0x7F) << shift
-      if byte < 0x80 { return Int64(bitPattern: number) }
-    }
-    return nil
   }
 }

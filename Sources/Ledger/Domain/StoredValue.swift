@@ -18,7 +18,7 @@ public enum StoredValue {
   static let pick: [UInt8] = []
 
   /// The value as it was answered, byte for byte; nil if that cannot be told from what was kept.
-  static func value(of endpoint: Endpoint, _ stored: [UInt8], fields: [UInt8], items: [UInt8]?) -> [UInt8]? {
+  package static func value(of endpoint: Endpoint, _ stored: [UInt8], fields: [UInt8], items: [UInt8]?) -> [UInt8]? {
     switch endpoint.kind.shape {
     case .permutation:
       guard let items = items.map(ItemList.init(stored:)), stored.count == 2 * items.count else { return nil }
@@ -34,15 +34,6 @@ public enum StoredValue {
       return Array(items[index])
     case .numbers, .bytes, .rolls:
       return stored
-    }
-  }
-}
-
-extension StoredValue {
-  /// The same by an endpoint's number, as a store's columns have it.
-  public static func value(of endpoint: Int64, _ stored: [UInt8], fields: [UInt8], items: [UInt8]?) -> [UInt8]? {
-    UInt8(exactly: endpoint).flatMap(Endpoint.init(rawValue:)).flatMap {
-      value(of: $0, stored, fields: fields, items: items)
     }
   }
 }

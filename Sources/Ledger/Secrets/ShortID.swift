@@ -11,8 +11,6 @@ public struct ShortIDs: Sendable {
   /// What a row number can be.
   public static let numbers: Range<Int64> = 0..<Int64(capacity)
 
-  static func isShortID(_ text: [UInt8]) -> Bool { text.count == 10 && text.allSatisfy(alphabet.contains) }
-
   /// The first of `count` numbers after `last`, for rows or for chains.
   ///
   /// - Throws: a ``StoreFailure`` if there are not as many: then nothing new can be recorded.

@@ -51,7 +51,9 @@ public struct Decider: Sendable {
         return Reply(error)
       }
     }
-    return Decision(replies: replies, changes: draft.finish())
+    var changes = draft.finish()
+    changes.rendering = renderer.rendering
+    return Decision(replies: replies, changes: changes)
   }
 
   /// - Throws: the refusal of a submission that needs what could not be loaded.
@@ -92,9 +94,7 @@ public struct Decider: Sendable {
     }
     let reply = try run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
     if reply.isFinal {
-      draft.record(
-        IdempotencyRecord(
-          scope: claim.scope, fingerprint: claim.fingerprint, reply: reply, created: draft.snapshot.now))
+      draft.record(IdempotencyRecord(claim, reply: reply, created: draft.snapshot.now))
     }
     return reply
   }
@@ -142,20 +142,21 @@ public struct Decider: Sendable {
   private func reply(_ outcome: Outcome, in draft: inout Draft) -> Reply {
     var body: [UInt8] = []
     body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
-    let shortID = render(outcome, to: &body, in: &draft)
-    let reference = BodyReference(outcome, at: 0)
+    let (shortID, reference) = render(outcome, to: &body, in: &draft)
     return Reply(
-      .outcome(cursor: outcome.cursor, nonce: outcome.nonce), body: body, shortID: shortID,
-      references: reference.map { [$0] } ?? [])
+      .outcome(cursor: outcome.cursor, nonce: outcome.nonce), body: body, shortID: shortID, references: .one(reference))
   }
 
   /// Appends what is answered of an outcome, and logs it.
-  ///
-  /// - Returns: the outcome's short id.
-  private func render(_ outcome: Outcome, to body: inout [UInt8], in draft: inout Draft) -> [UInt8] {
-    let shortID = renderer.append(outcome, to: &body)
+  private func render(
+    _ outcome: Outcome, to body: inout [UInt8], in draft: inout Draft
+  ) -> (shortID: [UInt8], reference: BodyReference) {
+    let start = body.count
+    let shortID = renderer.appendOpen(outcome, to: &body)
+    let reference = BodyReference(range: start..<body.count, outcome: outcome.id)
+    OutcomeRenderer.close(outcome, &body)
     if outcome.mode == .live { draft.log { .draw(LogDigest(of: outcome.logText(shortID))) } }
-    return shortID
+    return (shortID, reference)
   }
 
   /// Draws all entries or none.
@@ -203,8 +204,7 @@ public struct Decider: Sendable {
           body.append(json: "{\"ok\":true,")
           body.append(id: id)
           body.append(json: "\"outcome\":")
-          if let reference = BodyReference(outcome, at: body.count) { references.append(reference) }
-          _ = render(outcome, to: &body, in: &draft)
+          references.append(render(outcome, to: &body, in: &draft).reference)
           body.append(json: "}")
           continue
         } catch {
@@ -219,7 +219,7 @@ public struct Decider: Sendable {
     }
     body.append(json: "]}")
     let fault = failures.lazy.compactMap(\.refusal.fault).first
-    return (Reply(.batch, body: body, references: references, fault: fault), failures)
+    return (Reply(.batch, body: body, references: .several(references), fault: fault), failures)
   }
 
   private func draw(

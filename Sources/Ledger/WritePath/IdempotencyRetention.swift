@@ -24,7 +24,10 @@ public struct IdempotencyRetention: Sendable, Equatable {
   /// Until when what was kept at `created` is; nil for ever.
   public func end(of created: Milliseconds) -> Milliseconds? { lifetime.map { created + $0 } }
 
-  func isOver(_ created: Milliseconds, at now: Milliseconds) -> Bool { lifetime.map { now - created >= $0 } ?? false }
+  /// Whether what was kept at `created` has expired.
+  public func isOver(_ created: Milliseconds, at now: Milliseconds) -> Bool {
+    lifetime.map { now - created >= $0 } ?? false
+  }
 
   /// What was kept until then has expired by `now`; nil if nothing ever does.
   public func limit(at now: Milliseconds) -> Milliseconds? { lifetime.map { now - $0 } }

@@ -81,6 +81,9 @@ public protocol LedgerStore: Sendable {
   /// How many accounts there are that are not deleted, and live outcomes ever.
   func totals() async throws(StoreFailure) -> (accounts: Int, liveOutcomes: Int)
 
+  /// The record of an idempotency key, expired or not, with its answer; nil if there is none.
+  func idempotencyRecord(_ scope: IdempotencyScope) async throws(StoreFailure) -> IdempotencyRecord?
+
   /// How many bytes the whole database takes, about.
   func size() async throws(StoreFailure) -> Int64
 

@@ -121,6 +121,9 @@ public final class LedgerWriter: Sendable {
   /// Why `caller` may change nothing at all; nil if there is no such reason.
   public func refusal(for caller: Caller) -> Refusal? { decider.refusal(for: caller) }
 
+  /// How long answers under idempotency keys are good for.
+  public var retention: IdempotencyRetention { decider.retention }
+
   /// What `claim` was answered before, if that is known without asking the store.
   public func recall(_ claim: IdempotencyClaim) -> Reply? { replays.reply(to: claim, now: Self.wallClock()) }
 

@@ -41,5 +41,6 @@ extension Refusal {
     case unavailable
     case unknownCommitment = "unknown_commitment"
     case unknownEndpoint = "unknown_endpoint"
+    case unknownIdempotencyKey = "unknown_idempotency_key"
   }
 }

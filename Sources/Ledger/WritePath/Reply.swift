@@ -16,8 +16,8 @@ public struct Reply: Sendable, Equatable {
   public let content: Content
   /// Whether the ledger stored something for this answer and nobody's quota paid for it. It is not stored with an answer.
   public var wroteWithoutCost = false
-  /// Where large outcomes stand in the body, in order; not in a replay.
-  let references: [BodyReference]
+  /// Where outcomes stand in the body; not in a replay.
+  let references: BodyReferences
   /// Why it, or an entry of a batch, met a fault; for the log alone.
   public let fault: StoreFailure?
 
@@ -42,7 +42,7 @@ public struct Reply: Sendable, Equatable {
 
   init(
     _ content: Content, status: Int = 200, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil,
-    isReplay: Bool = false, references: [BodyReference] = [], fault: StoreFailure? = nil
+    isReplay: Bool = false, references: BodyReferences = .none, fault: StoreFailure? = nil
   ) {
     self.content = content
     self.status = status

@@ -158,6 +158,8 @@ public struct Changes: Sendable {
   public var testOutcomes: [(id: TestDrawID, outcome: Outcome)] = []
   /// New records. One may stand in the place of an expired one of the same scope.
   public var records: [IdempotencyRecord] = []
+  /// How the outcomes in the answers of new records were written.
+  public var rendering = Rendering(format: 0, publicURL: "")
   /// By how much each counter rises.
   public var usage: [UsageKey: Int] = [:]
   /// Webhook events, in the order of their outcomes.

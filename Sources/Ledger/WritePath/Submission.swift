@@ -107,41 +107,14 @@ public struct IdempotencyScope: Hashable, Comparable, Sendable {
 /// An idempotency key and the request it was sent with.
 public struct IdempotencyClaim: Hashable, Sendable {
   public let scope: IdempotencyScope
-  /// SHA-256 over what makes two requests the same.
+  /// A digest of what makes two requests the same.
   public let fingerprint: [UInt8]
+  /// A number that tells whoever looks the key up what was asked for; the ledger does not know what it means.
+  public let request: Int64
 
-  public init(scope: IdempotencyScope, fingerprint: [UInt8]) {
+  public init(scope: IdempotencyScope, fingerprint: [UInt8], request: Int64 = 0) {
     self.scope = scope
     self.fingerprint = fingerprint
-  }
-}
-
-/// The answer kept under an idempotency key.
-public struct IdempotencyRecord: Sendable, Equatable {
-  public let scope: IdempotencyScope
-  public let fingerprint: [UInt8]
-  public let reply: Reply
-  public let created: Milliseconds
-
-  public init(scope: IdempotencyScope, fingerprint: [UInt8], reply: Reply, created: Milliseconds) {
-    self.scope = scope
-    self.fingerprint = fingerprint
-    self.reply = reply
-    self.created = created
-  }
-
-  /// A record as a store's columns hold it.
-  ///
-  /// - Throws: a ``StoreFailure`` if they are none that this program wrote.
-  public init(
-    scope: IdempotencyScope, fingerprint: [UInt8], status: Int64, shortID: [UInt8]?, body: [UInt8],
-    created: Milliseconds
-  ) throws(StoreFailure) {
-    guard (200...499).contains(status), shortID.map(ShortIDs.isShortID) ?? true, created.isPlausible else {
-      throw .damaged("an idempotency record of account \(scope.account.rawValue) is damaged")
-    }
-    self.init(
-      scope: scope, fingerprint: fingerprint, reply: Reply(status: Int(status), body: body, shortID: shortID),
-      created: created)
+    self.request = request
   }
 }

@@ -143,7 +143,10 @@ extension Dashboard {
     let scope = IdempotencyScope(account: incoming.account.id, mode: .live, key: Array("dashboard-rotate:\(hash)".utf8))
     let submission = Submission(
       caller: .holder(incoming.account.id),
-      claim: IdempotencyClaim(scope: scope, fingerprint: chain.clientSeed.bytes), operation: .rotate(chain.clientSeed))
+      claim: IdempotencyClaim(
+        scope: scope, fingerprint: chain.clientSeed.bytes,
+        request: IdempotentRequests.number(.post, "/dashboard/outcomes/rotate")),
+      operation: .rotate(chain.clientSeed))
     // A form for a hash that is no longer the chain's is good only for the answer that it got before.
     let isCurrent = hash.utf8.elementsEqual(hex(chain.serverHash.bytes).utf8)
     let reply: Reply
