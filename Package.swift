@@ -65,7 +65,7 @@ let package = Package(
       swiftSettings: settings),
 
     // What every relational database is asked in the same words, and what stores make sure of before they write.
-    .target(name: "SQLStore", dependencies: ["Ledger", "Fairness"], swiftSettings: settings),
+    .target(name: "SQLStore", dependencies: ["Ledger", "Fairness", "JSON"], swiftSettings: settings),
 
     // The ledger on an embedded SQLite file.
     .target(
@@ -232,6 +232,7 @@ let package = Package(
       name: "WebhooksTests",
       dependencies: [
         "Webhooks", "Ledger", "Fairness",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -169,12 +169,14 @@ final class PostgresGroupLoader: Sendable {
       case 3:
         let account = AccountID(facts.integer(row, 1))
         if needs.webhookAccounts.contains(account) {
-          snapshot.webhooks[account, default: []].append(WebhookEndpointID(facts.integer(row, 2)))
+          snapshot.webhooks[account, default: []].append(
+            WebhookSubscription(
+              WebhookEndpointID(facts.integer(row, 2)), WebhookEvents(rawValue: facts.integer(row, 3))))
         }
       default: throw StoreFailure("the database gave a fact of an unknown kind")
       }
     }
-    for account in snapshot.webhooks.keys { snapshot.webhooks[account]?.sort() }
+    for account in snapshot.webhooks.keys { snapshot.webhooks[account]?.sort { $0.endpoint < $1.endpoint } }
     let now = max(snapshot.now, earliest)
     snapshot.now = time.withLock { $0.reach(now) }
     let today = Day(of: snapshot.now).number

@@ -156,6 +156,7 @@ final class PostgresGroupWriter: Sendable {
     if !changes.newCommitments.isEmpty { queries.append(try Self.insertCommitments(of: group)) }
     if !changes.usedCommitments.isEmpty { queries.append(Self.use(changes.usedCommitments)) }
     if !changes.deliveries.isEmpty { queries.append(Self.insert(changes.deliveries)) }
+    if !changes.accountEvents.isEmpty { queries.append(Self.insert(changes.accountEvents)) }
     if !changes.testOutcomes.isEmpty { queries.append(Self.insert(changes.testOutcomes)) }
     // An expired record that is not swept yet makes room.
     let expired = changes.records.map(\.scope).filter { snapshot.records[$0] != nil }
@@ -264,6 +265,13 @@ final class PostgresGroupWriter: Sendable {
   private static func insert(_ deliveries: [NewDelivery]) -> Query {
     Query(.insertDeliveries) {
       $0.bind(deliveries.map(\.endpoint.rawValue), deliveries.map(\.outcome), deliveries.map(\.created))
+    }
+  }
+
+  private static func insert(_ events: [NewAccountEvent]) -> Query {
+    Query(.insertEvents) {
+      $0.bind(events.map(\.endpoint.rawValue), events.map(\.type.rawValue), events.map(\.created))
+      $0.bind(events.map(\.data))
     }
   }
 

@@ -89,8 +89,8 @@ extension PostgresStatement {
     """
 
   /// What is little, in one: (0, now), now being in no day that is sealed, (1, key) for each key that may be used,
-  /// (2, account, day, count) for usage of today and, should the clock be behind, of days to come, (3, account, endpoint)
-  /// for each enabled webhook endpoint.
+  /// (2, account, day, count) for usage of today and, should the clock be behind, of days to come, (3, account, endpoint,
+  /// events) for each enabled webhook endpoint.
   static let selectFacts: PostgresStatement = """
     WITH clock AS (
       SELECT greatest(
@@ -103,7 +103,7 @@ extension PostgresStatement {
     SELECT 2, account_id, day, least(sum(count), 9223372036854775807)::bigint FROM usage
     WHERE account_id = ANY ($1::bigint[]) AND day >= (SELECT now / 86400000 FROM clock) GROUP BY account_id, day
     UNION ALL
-    SELECT 3, account_id, id, 0 FROM webhook_endpoints
+    SELECT 3, account_id, id, events FROM webhook_endpoints
     WHERE account_id = ANY ($1::bigint[]) AND disabled IS NULL AND deleted IS NULL
     """
 
@@ -181,6 +181,11 @@ extension PostgresStatement {
   static let insertDeliveries: PostgresStatement = """
     INSERT INTO deliveries (endpoint_id, outcome_id, created, due)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($3::bigint[])
+    """
+
+  static let insertEvents: PostgresStatement = """
+    INSERT INTO deliveries (endpoint_id, event, created, due, data)
+    SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($3::bigint[]), unnest($4::bytea[])
     """
 
   static let insertTestOutcomes: PostgresStatement = """

@@ -129,13 +129,14 @@ public struct LedgerTable: Sendable {
       columns: [
         "id": .integer, "account_id": .integer, "url": .text, "sealed_secret": .bytes, "sealed_old_secret": .bytes,
         "old_expires": .integer, "created": .integer, "disabled": .integer, "disabled_reason": .text,
-        "deleted": .integer, "failing_since": .integer,
+        "deleted": .integer, "failing_since": .integer, "events": .integer,
       ]),
     LedgerTable(
       "deliveries", by: "id",
       columns: [
         "id": .integer, "endpoint_id": .integer, "outcome_id": .integer, "created": .integer, "due": .integer,
         "state": .integer, "attempts": .integer, "resent": .integer, "claim": .integer, "expires": .integer,
+        "event": .integer, "data": .bytes,
       ]),
     LedgerTable(
       "delivery_attempts", by: "delivery_id", "number",

@@ -122,6 +122,10 @@ extension SQLDayDraft {
       var entry = LogEntries()
       entry.append(.root(date: day.description, root: made.root, leafCount: made.leafCount))
       _ = try connection.execute("INSERT INTO log_queue (entries) VALUES (\(entry.bytes))")
+      var data: [UInt8] = [UInt8(ascii: "{")]
+      made.append(to: &data)
+      data.append(UInt8(ascii: "}"))
+      try connection.execute(.events(.dayPublished, data, at: connection.now()))
       return made
     }
   }

@@ -1,4 +1,5 @@
 import Fairness
+import JSON
 import Ledger
 
 // Servers share the work row by row: a claim takes its rows' locks, passes over those that are locked, and lets go of them
@@ -68,7 +69,22 @@ extension SQLConnection {
     for (endpoint, results) in attempted.sorted(by: { $0.key < $1.key }) {
       statements += SQLStatement.judge(endpoint, by: results, at: now)
     }
-    _ = try run(statements)
+    // Those that are disabled now, and why.
+    for row in try run(statements).flatMap(\.rows) { try tellOthers(of: row, at: now) }
+  }
+
+  /// Makes an event for the account's other endpoints of an endpoint that was disabled.
+  private func tellOthers(of disabled: SQLRow, at now: Milliseconds) throws {
+    let id = try disabled.integer("id")
+    var data: [UInt8] = []
+    data.append(text: "{\"webhookId\":\(id),\"url\":")
+    data.append(jsonString: try disabled.text("url"))
+    data.append(json: ",\"reason\":")
+    data.append(jsonString: try disabled.text("disabled_reason"))
+    data.append(json: "}")
+    try execute(
+      .events(.webhookDisabled, data, at: now, "AND account_id = \(try disabled.integer("account_id")) AND id <> \(id)")
+    )
   }
 
   fileprivate func take(_ claim: DeliveryClaim, at now: Milliseconds, _ vault: Vault) throws -> [ClaimedDelivery] {
@@ -82,7 +98,7 @@ extension SQLConnection {
       guard count > 0 else { continue }
       let due = try rows(
         """
-        SELECT d.id, (SELECT \(SQLStatement.outcomeBytes) FROM outcomes o WHERE o.id = d.outcome_id) AS bytes
+        SELECT d.id, (SELECT \(SQLStatement.outcomeBytes) FROM outcomes o WHERE o.id = d.outcome_id) AS bytes, length(d.data) AS data_bytes
         FROM deliveries d WHERE d.endpoint_id = \(id.rawValue) AND d.due <= \(now)
         ORDER BY d.due LIMIT \(count)\(dialect.skippingLocked)
         """)
@@ -90,7 +106,7 @@ extension SQLConnection {
       let target = try WebhookTarget(row: endpoint, at: now, vault)
       for row in due where bytes < claim.bytes {
         taken.append((try row.integer("id"), target, .random(in: 1 ... .max)))
-        bytes += 512 + Int(try row.optionalInteger("bytes") ?? 0)
+        bytes += 512 + Int(try row.optionalInteger("bytes") ?? row.optionalInteger("data_bytes") ?? 0)
       }
     }
     _ = try run(
@@ -98,7 +114,7 @@ extension SQLConnection {
     let found = try run(
       taken.map {
         """
-        SELECT d.created AS made, d.resent, d.attempts, d.outcome_id, c.owner_id < 0 AS is_reveal,
+        SELECT d.created AS made, d.resent, d.attempts, d.outcome_id, d.event, d.data, c.owner_id < 0 AS is_reveal,
           \(dialect.outcomeColumns)
         FROM deliveries d LEFT JOIN outcomes o ON o.id = d.outcome_id LEFT JOIN \(dialect.chainOfOutcome)
         WHERE d.id = \($0.id)
@@ -110,8 +126,11 @@ extension SQLConnection {
           id: taken.id, target: taken.target, created: row.integer("made"), resent: row.optionalInteger("resent"),
           attempts: row.integer("attempts"), claim: taken.claim
         ) {
-          guard try row.optionalInteger("outcome_id") != nil else { return nil }
-          return try (Outcome(row: row, mode: .live).withoutItems, row.flag("is_reveal"))
+          if let event = try row.optionalInteger("event") {
+            return .account(WebhookEvents(rawValue: event), data: try row.bytes("data"))
+          }
+          guard try row.optionalInteger("outcome_id") != nil else { return .test }
+          return try .outcome(Outcome(row: row, mode: .live).withoutItems, isReveal: row.flag("is_reveal"))
         }
       }
     }
@@ -119,6 +138,19 @@ extension SQLConnection {
 }
 
 extension SQLStatement {
+  /// Makes an event for each enabled endpoint that is told of its type.
+  ///
+  /// - Parameter condition: which of them, beginning with AND; perhaps empty.
+  static func events(
+    _ type: WebhookEvents, _ data: [UInt8], at now: Milliseconds, _ condition: SQLStatement = ""
+  ) -> SQLStatement {
+    """
+    INSERT INTO deliveries (endpoint_id, event, data, created, due)
+    SELECT id, \(type.rawValue), \(data), \(now), \(now) FROM webhook_endpoints
+    WHERE disabled IS NULL AND deleted IS NULL AND events & \(type.rawValue) <> 0 \(condition) ORDER BY id
+    """
+  }
+
   /// Enabled endpoints with deliveries that are due.
   fileprivate static func dueEndpoints(by now: Milliseconds) -> SQLStatement {
     """
@@ -154,6 +186,7 @@ extension SQLStatement {
       """
       UPDATE webhook_endpoints SET disabled = \(now), disabled_reason = \(reason)
       WHERE id = \(id) AND disabled IS NULL AND \(condition)
+      RETURNING id, account_id, url, disabled_reason
       """
     }
     let gone = results.contains(where: \.isGone) ? [disable(because: "it answered 410 Gone", if: "true")] : []

@@ -6,7 +6,7 @@ extension SQLDatabase {
   }
 
   public func createWebhook(
-    url: WebhookURL, secret: WebhookSecret, of account: AccountID
+    url: WebhookURL, secret: WebhookSecret, events: WebhookEvents, of account: AccountID
   ) async throws -> WebhookEndpoint {
     try await transact(concernsGroups: true) { [vault] connection in
       let holder = try connection.hold(account)
@@ -14,14 +14,17 @@ extension SQLDatabase {
         throw AdministrationError.tooManyWebhooks(holder.name)
       }
       let id = WebhookEndpointID(try connection.nextNumber(in: .webhooks))
+      let now = try connection.now()
+      let sealed = try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: id))
       let webhook = WebhookEndpoint(
-        target: WebhookTarget(endpoint: id, account: account, url: url, secrets: [secret]), url: url.description,
-        isEnabled: true, disabledReason: nil, created: try connection.now())
-      let sealed = try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: webhook.id))
+        target: WebhookTarget(
+          endpoint: id, account: account, url: url.description, secret: sealed, oldSecret: nil, at: now, vault: vault),
+        url: url.description, isEnabled: true, disabledReason: nil, events: events, created: now)
       try connection.execute(
         """
-        INSERT INTO webhook_endpoints (id, account_id, url, sealed_secret, created)
-        VALUES (\(webhook.id.rawValue), \(account.rawValue), \(url.description), \(sealed), \(webhook.created))
+        INSERT INTO webhook_endpoints (id, account_id, url, sealed_secret, events, created)
+        VALUES (\(webhook.id.rawValue), \(account.rawValue), \(url.description), \(sealed), \(events.rawValue),
+          \(webhook.created))
         """)
       return webhook
     }
@@ -35,12 +38,20 @@ extension SQLDatabase {
     }
   }
 
-  public func setWebhook(
-    _ id: WebhookEndpointID, enabled: Bool, of account: AccountID?
+  public func changeWebhook(
+    _ id: WebhookEndpointID, _ change: WebhookChange, of account: AccountID?
   ) async throws -> WebhookEndpoint {
     try await transact(concernsGroups: true) { [vault] connection in
       let webhook = try connection.hold(id, of: account, vault)
-      guard webhook.isEnabled != enabled else { return webhook }
+      if let url = change.url {
+        try connection.execute("UPDATE webhook_endpoints SET url = \(url.description) WHERE id = \(id.rawValue)")
+      }
+      if let events = change.events {
+        try connection.execute("UPDATE webhook_endpoints SET events = \(events.rawValue) WHERE id = \(id.rawValue)")
+      }
+      guard let enabled = change.isEnabled, webhook.isEnabled != enabled else {
+        return try connection.webhook(id, vault)
+      }
       try connection.execute(
         """
         UPDATE webhook_endpoints SET disabled = \(enabled ? nil : try connection.now()),
@@ -136,6 +147,36 @@ extension SQLDatabase {
   }
 }
 
+extension SQLDatabase {
+  public func resendDeliveries(
+    of endpoint: WebhookEndpointID, made range: ClosedRange<Milliseconds>, state: DeliveryState, after: DeliveryID?,
+    of account: AccountID?
+  ) async throws -> (count: Int, last: DeliveryID?) {
+    precondition(state != .pending)
+    return try await transact(concernsGroups: false) { [vault] connection in
+      let webhook = try connection.hold(endpoint, of: account, vault)
+      guard webhook.isEnabled else { throw AdministrationError.webhookDisabled(webhook.id) }
+      let now = try connection.now()
+      let found = try connection.rows(
+        """
+        SELECT id FROM deliveries
+        WHERE endpoint_id = \(endpoint.rawValue) AND id > \(after?.rawValue ?? 0) AND state = \(state.rawValue)
+          AND created BETWEEN \(range.lowerBound) AND \(range.upperBound)
+        ORDER BY id LIMIT \(resentAtOnce)
+        """
+      ).map { try $0.integer("id") }
+      _ = try connection.run(
+        found.map {
+          """
+          UPDATE deliveries SET state = 1, due = \(now), resent = \(now), attempts = 0, claim = NULL, expires = NULL
+          WHERE id = \($0)
+          """
+        })
+      return (found.count, found.count == resentAtOnce ? found.last.map { DeliveryID($0) } : nil)
+    }
+  }
+}
+
 extension SQLConnection {
   func webhooks(of account: AccountID?, _ vault: Vault) throws -> [WebhookEndpoint] {
     let now = try now()
@@ -178,7 +219,7 @@ extension WebhookEndpoint {
     self.init(
       target: try WebhookTarget(row: row, at: now, vault), url: try row.text("url"),
       isEnabled: try row.optionalInteger("disabled") == nil, disabledReason: try row.optionalText("disabled_reason"),
-      created: try row.integer("created"))
+      events: WebhookEvents(rawValue: try row.integer("events")), created: try row.integer("created"))
   }
 }
 
@@ -202,6 +243,7 @@ extension DeliveryReport {
     self.init(
       id: DeliveryID(try row.integer("id")), endpoint: WebhookEndpointID(try row.integer("endpoint_id")),
       account: try row.text("account"), url: try row.text("url"), outcome: try row.optionalInteger("outcome_id"),
+      event: try row.optionalInteger("event").map(WebhookEvents.init(rawValue:)),
       state: state, created: try row.integer("created"), due: try row.optionalInteger("due"), attempts: attempts)
   }
 }

@@ -11,5 +11,5 @@ struct GroupMemory {
   var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
   var accounts = BoundedCache<AccountID, AccountQuota>(capacity: 10_000)
   var chains = BoundedCache<ChainKey, StoredChain>(capacity: 20_000)
-  var webhooks = BoundedCache<AccountID, [WebhookEndpointID]>(capacity: 10_000)
+  var webhooks = BoundedCache<AccountID, [WebhookSubscription]>(capacity: 10_000)
 }

@@ -67,7 +67,7 @@ final class SQLiteGroupLoader {
       """)
     selectWebhooks = try prepare(
       """
-      SELECT id FROM webhook_endpoints WHERE account_id = ? AND disabled IS NULL AND deleted IS NULL ORDER BY id
+      SELECT id, events FROM webhook_endpoints WHERE account_id = ? AND disabled IS NULL AND deleted IS NULL ORDER BY id
       """)
   }
 
@@ -142,9 +142,11 @@ final class SQLiteGroupLoader {
     return state
   }
 
-  private func webhooks(_ account: AccountID, _ memory: inout GroupMemory) throws -> [WebhookEndpointID] {
+  private func webhooks(_ account: AccountID, _ memory: inout GroupMemory) throws -> [WebhookSubscription] {
     if let known = memory.webhooks.value(for: account) { return known }
-    let endpoints = try selectWebhooks.all({ $0.bind(account.rawValue) }, read: { WebhookEndpointID($0.integer(0)) })
+    let endpoints = try selectWebhooks.all({ $0.bind(account.rawValue) }) {
+      WebhookSubscription(WebhookEndpointID($0.integer(0)), WebhookEvents(rawValue: $0.integer(1)))
+    }
     memory.webhooks.insert(endpoints, for: account)
     return endpoints
   }

@@ -16,7 +16,7 @@ final class SQLiteGroupWriter {
 
   private let loader: SQLiteGroupLoader
   private let file: DatabaseFile
-  private let begin, commit, rollback, insertDelivery, insertLog: SQLiteStatement
+  private let begin, commit, rollback, insertDelivery, insertEvent, insertLog: SQLiteStatement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: SQLiteStatement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: SQLiteStatement
@@ -39,6 +39,7 @@ final class SQLiteGroupWriter {
     (self.connection, self.file, vault, self.clock) = (connection, file, loading.vault, clock)
     (begin, commit, rollback) = (try prepare("BEGIN IMMEDIATE"), try prepare("COMMIT"), try prepare("ROLLBACK"))
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
+    insertEvent = try prepare("INSERT INTO deliveries (endpoint_id, event, data, created, due) VALUES (?, ?, ?, ?, ?)")
     insertLog = try prepare("INSERT INTO log_queue (drawn, entries) VALUES (?, ?)")
     insertChain = try prepare(
       """
@@ -266,6 +267,13 @@ final class SQLiteGroupWriter {
     for delivery in group.changes.deliveries {
       try insertDelivery.run {
         $0.bind(delivery.endpoint.rawValue, delivery.outcome, delivery.created, delivery.created)
+      }
+    }
+    for event in group.changes.accountEvents {
+      try insertEvent.run {
+        $0.bind(event.endpoint.rawValue, event.type.rawValue)
+        $0.bind(event.data)
+        $0.bind(event.created, event.created)
       }
     }
   }

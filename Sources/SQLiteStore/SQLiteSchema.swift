@@ -218,18 +218,23 @@ enum SQLiteSchema {
             disabled_reason TEXT,
             -- When the first attempt failed since the last that succeeded.
             failing_since INTEGER,
+            -- See WebhookEvents.
+            events INTEGER NOT NULL,
             -- A deleted endpoint's row goes when its last delivery has gone, so that its id is never given out again.
             deleted INTEGER
           ) STRICT;
           CREATE INDEX webhook_endpoints_by_account ON webhook_endpoints (account_id);
 
-          -- One event for one endpoint; what it says is in the outcome. outcome_id is NULL for a test event, state
-          -- 1 pending, 2 delivered, 3 dead. While pending, due is when it may be claimed: a claim moves it to its own end.
+          -- One event for one endpoint; what it says is in the outcome, or in data. Both are NULL for a test event. state
+          -- is 1 pending, 2 delivered, 3 dead. While pending, due is when it may be claimed: a claim moves it to its own end.
           CREATE TABLE deliveries (
             -- No number is given out again after its row was swept.
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             endpoint_id INTEGER NOT NULL,
             outcome_id INTEGER,
+            -- See WebhookEvents; and what an event says that is no outcome's.
+            event INTEGER,
+            data BLOB,
             created INTEGER NOT NULL,
             due INTEGER,
             state INTEGER NOT NULL DEFAULT 1,

@@ -136,10 +136,12 @@ public final class DeliveryWorker: Service {
     let started = ContinuousClock.now
     let event: EventRenderer.Event
     let url: WebhookURL
+    let headers: [(String, String)]
     do {
       event = try renderer.render(delivery)
       guard let sound = delivery.target.url else { throw StoreFailure.damaged(delivery.fault ?? "it has no URL") }
       url = sound
+      headers = try Self.headers(event, delivery, at: at)
     } catch {
       return giveUp(delivery, at: at, because: error)
     }
@@ -147,8 +149,7 @@ public final class DeliveryWorker: Service {
     do {
       result = .success(
         try await client.post(
-          event.body, to: url, headers: Self.headers(event, delivery, at: at),
-          attempt: delivery.attempts))
+          event.body, to: url, headers: headers, attempt: delivery.attempts))
     } catch {
       if Task.isCancelled { return DeliveryResult(of: delivery, .released, attempt: nil) }
       result = .failure(error)
@@ -209,7 +210,7 @@ public final class DeliveryWorker: Service {
 
   private static func headers(
     _ event: EventRenderer.Event, _ delivery: ClaimedDelivery, at: Milliseconds
-  ) -> [(String, String)] {
+  ) throws -> [(String, String)] {
     let secrets = delivery.target.secrets
     let timestamp = at / 1000
     return [
@@ -221,7 +222,8 @@ public final class DeliveryWorker: Service {
       ("webhook-timestamp", String(timestamp)),
       (
         "webhook-signature",
-        WebhookSignature.standard(id: event.id, timestamp: timestamp, body: event.body, secrets: secrets)
+        try WebhookSignature.standard(
+          id: event.id, timestamp: timestamp, body: event.body, secrets: secrets, keys: delivery.target.signingKeys)
       ),
     ]
   }

@@ -23,13 +23,19 @@ public struct EventRenderer: Sendable {
   public func render(_ delivery: ClaimedDelivery) throws -> Event {
     switch delivery.event {
     case .outcome(let outcome, let isReveal):
-      Event(
+      return Event(
         id: "msg_" + String(decoding: shortIDs.encode(outcome.id), as: UTF8.self), name: "outcome.created",
         body: try body(of: outcome, isReveal))
     case .test:
-      Event(
+      return Event(
         id: "msg_test_" + String(decoding: shortIDs.encode(delivery.id.rawValue), as: UTF8.self), name: "test",
-        body: Self.testBody(created: delivery.created))
+        body: Self.body(
+          "test", created: delivery.created, data: Array("{\"message\":\"A test event from Fairdraw.\"}".utf8)))
+    case .account(let type, let data):
+      guard let name = type.names.first else { throw StoreFailure.damaged("its event is of an unknown type") }
+      return Event(
+        id: "msg_event_" + String(decoding: shortIDs.encode(delivery.id.rawValue), as: UTF8.self), name: name,
+        body: Self.body(name, created: delivery.created, data: data))
     case .damaged(let reason): throw StoreFailure.damaged(reason)
     }
   }
@@ -77,11 +83,13 @@ public struct EventRenderer: Sendable {
     return body
   }
 
-  private static func testBody(created: Milliseconds) -> [UInt8] {
+  private static func body(_ name: String, created: Milliseconds, data: [UInt8]) -> [UInt8] {
     var body: [UInt8] = []
-    body.append(json: "{\"event\":\"test\",\"type\":\"test\",\"timestamp\":\"")
+    body.append(text: "{\"event\":\"\(name)\",\"type\":\"\(name)\",\"timestamp\":\"")
     body.append(iso8601: created)
-    body.append(json: "\",\"data\":{\"message\":\"A test event from Fairdraw.\"}}")
+    body.append(json: "\",\"data\":")
+    body.append(contentsOf: data)
+    body.append(json: "}")
     return body
   }
 }

@@ -149,7 +149,16 @@ struct Serve: AsyncParsableCommand {
       transparencyLog: transparencyLog)
     warnOfUnreachable(url)
     let application = buildApplication(
-      server, parts, further: [website, UsageRoutes(accounts: store, defaultDailyQuota: quota)],
+      server, parts,
+      further: [
+        website, UsageRoutes(accounts: store, defaultDailyQuota: quota),
+        WebhookRoutes(
+          accounts: store, gate: gate, shortIDs: decider.renderer.shortIDs,
+          allows: { [allowsPrivate = settings.allowsPrivateWebhooks] url in
+            allowsPrivate || NetworkAddress(url.host).map(AddressGuard.isPublic) ?? true
+          },
+          deliveryIsDue: { worker.notify() }),
+      ],
       errorPage: website.errorPage, logger: logger
     ) { greet($0, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log) }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.

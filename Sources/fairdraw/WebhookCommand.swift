@@ -30,9 +30,23 @@ struct WebhookCommand: AsyncParsableCommand {
         valueName: "whsec_…|-"))
     var secret: String?
 
+    @Option(
+      help: ArgumentHelp(
+        "The types of events to send, with commas between them: \(WebhookEvents.allNames.joined(separator: ", ")). (default: all)",
+        valueName: "types"))
+    var events: String?
+
     @OptionGroup var storage: StorageOptions
 
+    private var chosenEvents: WebhookEvents? {
+      guard let events else { return .all }
+      return WebhookEvents(names: events.split(separator: ",", omittingEmptySubsequences: false))
+    }
+
     func validate() throws {
+      guard chosenEvents != nil else {
+        throw ValidationError("--events must be one or more of \(WebhookEvents.allNames.joined(separator: ", ")).")
+      }
       guard WebhookURL(url) != nil else {
         throw ValidationError(
           "--url must be an http or https URL of at most \(WebhookURL.longest) characters, without user, password or fragment."
@@ -41,13 +55,14 @@ struct WebhookCommand: AsyncParsableCommand {
     }
 
     private func givenSecret(_ given: String) throws -> WebhookSecret {
-      guard let secret = WebhookSecret(given == "-" ? readLine() ?? "" : given), (16...64).contains(secret.bytes.count)
+      guard let secret = WebhookSecret(given == "-" ? readLine() ?? "" : given), secret.isLongEnough
       else { throw CommandFailure("a secret is whsec_ and the base64 of 16 to 64 bytes") }
       return secret
     }
 
     func run() async throws {
       guard let url = WebhookURL(url) else { throw CommandFailure("the URL cannot be used") }
+      let events = chosenEvents ?? .all
       let given = try secret.map(givenSecret)
       let secret = given ?? WebhookSecret()
       let webhook = try await administering(storage) { store in
@@ -55,15 +70,18 @@ struct WebhookCommand: AsyncParsableCommand {
         guard try await store.webhooks(of: holder).count < maximumWebhooks else {
           throw AdministrationError.tooManyWebhooks(account)
         }
-        if given != nil { return try await store.createWebhook(url: url, secret: secret, of: holder) }
+        if given != nil { return try await store.createWebhook(url: url, secret: secret, events: events, of: holder) }
         return try await StandardOutput.show(secret.text) {
-          try await store.createWebhook(url: url, secret: secret, of: holder)
+          try await store.createWebhook(url: url, secret: secret, events: events, of: holder)
         }
       }
       print(
         "Webhook \(webhook.id.rawValue) is ready. \(given != nil ? "" : "Copy the secret now: it is not shown again. ")To test it:",
         to: &Terminal.error)
       print("  fairdraw webhook test \(webhook.id.rawValue)", to: &Terminal.error)
+      if let key = webhook.publicKey {
+        print("Its public key, for receivers that do not have the secret: \(key)", to: &Terminal.error)
+      }
       if let address = NetworkAddress(url.host), !AddressGuard.isPublic(address) {
         print(
           "\(url.host) is a private address: the server delivers there only with --allow-private-webhooks.",
@@ -89,10 +107,11 @@ struct WebhookCommand: AsyncParsableCommand {
         [
           String(webhook.id.rawValue), names[webhook.account] ?? "",
           webhook.isEnabled ? webhook.fault ?? "enabled" : "disabled: \(webhook.disabledReason ?? "")",
-          Terminal.time(webhook.created), webhook.url,
+          Terminal.time(webhook.created), webhook.events == .all ? "all" : webhook.events.names.joined(separator: ","),
+          webhook.publicKey ?? "", webhook.url,
         ]
       }
-      try Terminal.table(["ID", "ACCOUNT", "STATE", "CREATED", "URL"], rows)
+      try Terminal.table(["ID", "ACCOUNT", "STATE", "CREATED", "EVENTS", "PUBLIC KEY", "URL"], rows)
     }
   }
 
@@ -162,7 +181,8 @@ struct WebhookCommand: AsyncParsableCommand {
     }
 
     private func show(_ delivery: DeliveryReport, _ shortIDs: ShortIDs) throws {
-      let event = delivery.outcome.map { "outcome " + String(decoding: shortIDs.encode($0), as: UTF8.self) } ?? "test"
+      let event =
+        delivery.outcome.map { "outcome " + String(decoding: shortIDs.encode($0), as: UTF8.self) } ?? delivery.event
       let due = delivery.due.map { ", due \(Terminal.time($0))" } ?? ""
       try StandardOutput.print(
         "\(delivery.id.rawValue)  \(delivery.state.name)\(due)  \(event)  to \(delivery.endpoint.rawValue) \(delivery.url)"
@@ -179,16 +199,66 @@ struct WebhookCommand: AsyncParsableCommand {
 
   struct Resend: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Send a delivery again, in any state, with the same webhook-id.")
+      abstract: "Send a delivery again, in any state, or all of a time range, with the same webhook-id.",
+      discussion: "With --webhook, --from and --until: the webhook's dead deliveries that were made in that time.")
 
     @Argument(help: "The delivery's number, from `fairdraw webhook deliveries`.")
-    var delivery: Int64
+    var delivery: Int64?
+
+    @Option(help: ArgumentHelp("The webhook whose deliveries to send again.", valueName: "id"))
+    var webhook: Int64?
+
+    @Option(help: ArgumentHelp("The first time, as 2026-11-21 or 2026-11-21T08:30:00Z.", valueName: "time"))
+    var from: String?
+
+    @Option(help: ArgumentHelp("The last time, in the same form.", valueName: "time"))
+    var until: String?
+
+    @Option(help: ArgumentHelp("dead or delivered. (default: dead)", valueName: "state"))
+    var state: String?
 
     @OptionGroup var storage: StorageOptions
 
+    private func time(_ text: String?) -> Milliseconds? {
+      guard let text else { return nil }
+      if let day = Day(text) { return day.start }
+      return ISO8601DateFormatter().date(from: text).map { Milliseconds($0.timeIntervalSince1970 * 1000) }
+    }
+
+    func validate() throws {
+      guard (delivery == nil) != (webhook == nil) else {
+        throw ValidationError("Give either a delivery, or --webhook with --from and --until.")
+      }
+      guard delivery == nil || from == nil && until == nil && state == nil else {
+        throw ValidationError("--from, --until and --state go with --webhook.")
+      }
+      guard state == nil || ["dead", "delivered"].contains(state) else {
+        throw ValidationError("--state must be dead or delivered.")
+      }
+      guard delivery != nil || time(from) ?? .max <= time(until) ?? .min else {
+        throw ValidationError("--from and --until must be times, such as 2026-11-21T08:30:00Z, in this order.")
+      }
+    }
+
     func run() async throws {
-      try await administering(storage) { try await $0.resendDelivery(DeliveryID(delivery), of: nil) }
-      print("Delivery \(delivery) is due.", to: &Terminal.error)
+      if let delivery {
+        try await administering(storage) { try await $0.resendDelivery(DeliveryID(delivery), of: nil) }
+        print("Delivery \(delivery) is due.", to: &Terminal.error)
+      } else if let webhook, let from = time(from), let until = time(until) {
+        let state = state.flatMap(DeliveryState.init(name:)) ?? .dead
+        let total = try await administering(storage) { store in
+          var (total, last) = try await store.resendDeliveries(
+            of: WebhookEndpointID(webhook), made: from...until, state: state, after: nil, of: nil)
+          while let after = last {
+            let more = try await store.resendDeliveries(
+              of: WebhookEndpointID(webhook), made: from...until, state: state, after: after, of: nil)
+            total += more.count
+            last = more.last
+          }
+          return total
+        }
+        print("\(total) deliveries are due.", to: &Terminal.error)
+      }
     }
   }
 

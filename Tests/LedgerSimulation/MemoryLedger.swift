@@ -14,7 +14,7 @@ package struct MemoryLedger: Sendable {
   package private(set) var revealedSeeds: [Epoch: RevealedSeed] = [:]
   package private(set) var commitments: [CommitID: Commitment] = [:]
   /// Each account's enabled endpoints.
-  package var webhooks: [AccountID: [WebhookEndpointID]] = [:]
+  package var webhooks: [AccountID: [WebhookSubscription]] = [:]
   package private(set) var deliveries: [NewDelivery] = []
   /// What a database's own constraints would have refused.
   package private(set) var violations: [String] = []
@@ -115,6 +115,7 @@ package struct MemoryLedger: Sendable {
     for record in changes.records { records[record.scope] = record }
     for (key, count) in changes.usage { usage[key, default: 0] += count }
     deliveries += changes.deliveries
+    deliveries += changes.accountEvents.map { NewDelivery(endpoint: $0.endpoint, outcome: 0, created: $0.created) }
   }
 
   /// Deletes expired records and commitments, as a store's sweep does.

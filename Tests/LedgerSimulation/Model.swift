@@ -247,6 +247,7 @@ struct Model {
     lastDrawn = now
     let events = webhooks[caller.account] ?? 0
     deliveries += events
+    if used[caller.account]?[Day(of: now)] == quota[caller.account] { deliveries += events }
     if events > 0 { seen.insert(.told) }
   }
 
@@ -280,6 +281,7 @@ struct Model {
     chain.seed = seedKey.serverSeed(for: input(key, epoch: chain.epoch))
     chains[key] = chain
     reveals += 1
+    deliveries += webhooks[caller.account] ?? 0
     let scope = key.owner == .anonymous ? "anonymous" : "account:\(key.owner.rawValue)"
     return Answer(
       body:

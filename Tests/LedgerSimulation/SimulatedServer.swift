@@ -132,7 +132,7 @@ final class SimulatedServer {
     nextNumber += 1
     let endpoints = store.ledger.webhooks[account] ?? []
     store.content.withLock { [nextNumber] in
-      $0.ledger.webhooks[account] = adding ? endpoints + [WebhookEndpointID(nextNumber)] : nil
+      $0.ledger.webhooks[account] = adding ? endpoints + [WebhookSubscription(WebhookEndpointID(nextNumber))] : nil
     }
   }
 

@@ -317,7 +317,7 @@ extension StoreConformance {
       let bobs = try await test.accounts.createWebhook(url: url, secret: WebhookSecret(), of: test.bob.account)
       #expect(try await test.accounts.webhooks(of: test.alice.account) == [alices])
       #expect(try await test.accounts.webhooks(of: test.bob.account) == [bobs])
-      #expect(try test.snapshot(draw(test.alice)).webhooks[test.alice.account] == [alices.id])
+      #expect(try test.snapshot(draw(test.alice)).webhooks[test.alice.account] == [WebhookSubscription(alices.id)])
 
       let unknown = AdministrationError.unknownWebhook(bobs.id)
       let account = test.alice.account

@@ -11,8 +11,10 @@ import Testing
 /// ```
 public enum StoreConformance {
   public static let checks: [StoreCheck] =
-    groupChecks + durabilityChecks + idempotencyChecks + quotaChecks + administrationChecks
-    + queryChecks + seedChecks + concurrencyChecks + deliveryChecks + accountChecks
+    [
+      groupChecks, durabilityChecks, idempotencyChecks, quotaChecks, administrationChecks, queryChecks, seedChecks,
+      concurrencyChecks, deliveryChecks, webhookChecks, accountChecks,
+    ].flatMap(\.self)
 }
 
 /// Opens the database under test: a new and empty one the first time, the same one each time after.

@@ -174,7 +174,7 @@ def test_an_encoded_body_is_refused_and_not_kept(server, live_key, client_seed, 
 @pytest.mark.parametrize("path, allowed", [
   ("/api/ints", "GET, POST, OPTIONS"), ("/api/batch", "POST, OPTIONS"), ("/api/seed", "GET, OPTIONS"), ("/api/stream", "GET, OPTIONS"),
   ("/api/listOutcomes", "GET, HEAD, OPTIONS"), ("/api/merkle/2024-01-01", "GET, HEAD, OPTIONS"), ("/", "GET, HEAD, OPTIONS"),
-  ("/sign-in", "GET, HEAD, POST, OPTIONS"), ("*", "GET, HEAD, POST, OPTIONS")])
+  ("/sign-in", "GET, HEAD, POST, OPTIONS"), ("*", "GET, HEAD, POST, PATCH, DELETE, OPTIONS")])
 def test_options_says_what_is_allowed(server, path, allowed):
   response = server.request("OPTIONS", path)
   assert response.status == 204 and response.body == b"" and response.header("Allow") == allowed

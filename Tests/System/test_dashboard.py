@@ -34,6 +34,10 @@ PAGES = [
 _addresses = itertools.count(1)
 
 
+# Webhooks without what deliveries change at any time.
+HOOKS = "SELECT id, account_id, url, sealed_secret, sealed_old_secret, events, disabled, deleted FROM webhook_endpoints ORDER BY id"
+
+
 class Person:
   """Somebody with a browser of their own, behind an address of their own: cookies, forms, and no JavaScript."""
 
@@ -431,8 +435,7 @@ def test_a_forged_form_changes_nothing(site, person):
   ]
 
   def state():
-    return [site.sql(f"SELECT * FROM {table} ORDER BY 1") for table in (
-      "accounts", "api_keys", "sessions", "sign_ins", "webhook_endpoints")] + [site.seed("forged", key)["serverHash"]]
+    return [site.sql(f"SELECT * FROM {table} ORDER BY 1") for table in ("accounts", "api_keys", "sessions", "sign_ins")] + [site.sql(HOOKS)] + [site.seed("forged", key)["serverHash"]]
 
   before, token = state(), person.token
   deliveries = site.sql("SELECT count(*) FROM deliveries WHERE outcome_id IS NULL")
@@ -518,7 +521,7 @@ def test_what_is_anothers_is_as_if_it_were_not_there(site, alice, mallory):
   token, nothing = mallory.token, 999_999_999
 
   def state():
-    return [site.sql("SELECT * FROM api_keys ORDER BY id"), site.sql("SELECT * FROM webhook_endpoints ORDER BY id"),
+    return [site.sql("SELECT * FROM api_keys ORDER BY id"), site.sql(HOOKS),
             site.seed("alices-chain", key)["serverHash"], site.sql("SELECT count(*) FROM deliveries")]
 
   before = state()
@@ -835,10 +838,41 @@ def test_a_secret_that_is_replaced_is_shown_once_and_both_sign(site, person, rec
   assert person.post(page, form).status == 200, "a reload changes nothing:"
   person.post(f"/dashboard/webhooks/{hook}/test", {"token": form["token"]})
   [event] = wait_until(receiver.received, "the test event comes")
-  assert len(event["headers"]["webhook-signature"].split(" ")) == 2
+  assert len(event["headers"]["webhook-signature"].split(" ")) == 4
   from receiver import signatures_hold
   for each in (secret, new):
     assert signatures_hold(each, event["headers"], event["body"].encode())["standard"]
+
+
+def test_what_a_key_may_do_is_chosen(site, person):
+  person.arrive()
+  key = person.make_key(scopes="read")
+  assert site.get("/api/usage", key=key).status == 200 and site.get("/api/ints", key=key).code == "insufficient_scope"
+  manager = person.make_key(scopes="draw,read,manage")
+  assert site.get("/api/webhooks", key=manager).json() == {"webhooks": []}
+  assert "draw, read, manage" in person.get("/dashboard/keys").body.decode()
+  assert site.get("/api/ints", key=person.make_key()).status == 200
+  for fields in ({"mode": "live", "scopes": "write"}, {"mode": "live", "scopes": ""}, {"mode": "test", "scopes": "manage"}):
+    assert person.send("/dashboard/keys/new", "/dashboard/keys", **fields).status == 422
+
+
+def test_a_webhooks_events_are_chosen_and_its_dead_deliveries_sent_again(site, person, tmp_path):
+  person.arrive()
+  key, url = person.make_key(scopes="draw,read,manage"), "http://127.0.0.1:9/" + unique("chosen")
+  made = person.send("/dashboard/webhooks/new", "/dashboard/webhooks", url=url, **{"outcome.created": "1", "quota.reached": "1"})
+  assert made.status == 200
+  [hook] = site.get("/api/webhooks", key=key).json()["webhooks"]
+  assert hook["events"] == ["outcome.created", "quota.reached"]
+  page = person.get(f"/dashboard/webhooks/{hook['id']}").body.decode()
+  assert "outcome.created, quota.reached" in page and html.escape(hook["publicKey"]) in page
+  person.make_webhook(url + "/all")
+  assert [len(hook["events"]) for hook in site.get("/api/webhooks", key=key).json()["webhooks"]] == [2, 5]
+  again, form = f"/dashboard/webhooks/{hook['id']}/resend", person.form("/dashboard/webhooks/new")
+  for days in ({}, {"from": "2026-02-30", "until": "2999-01-01"}, {"from": "2026-02-03", "until": "2026-02-02"}):
+    assert person.post(again, {"token": form["token"], **days}).status == 422
+  site.draw("ints", key=key)
+  wait_until(lambda: [d for d in site.get(f"/api/webhooks/{hook['id']}/deliveries", key=key).json()["deliveries"] if d["attempts"]], "it was tried")
+  assert person.post(again, {"token": form["token"], "from": "2020-01-01", "until": "2999-01-01"}).status == 303
 
 
 def test_what_webhooks_refuse(site, person):

@@ -132,8 +132,9 @@ def test_only_live_keys_of_the_account_make_events(hooked, receiver, client_seed
   for _ in range(3):
     assert hooked.draw("ints", {"clientSeed": client_seed}, key=live, idempotency="once").replayed
   assert [hooked.draw("ints", key=limited).status for _ in range(3)] == [200, 429, 429]
-  wait_until(lambda: len(receiver.received()) >= 2, "both events have come")
-  assert sum(state_counts(hooked).values()) == 2
+  wait_until(lambda: len(receiver.received()) >= 3, "both events have come, and that a quota is used up")
+  assert sum(state_counts(hooked).values()) == 3
+  assert sorted(entry["headers"]["x-provable-event"] for entry in receiver.received("/other")) == ["outcome.created", "quota.reached"]
   assert [entry["headers"]["webhook-id"] for entry in receiver.received("/ok")] == [f"msg_{first.json()['shortId']}"]
 
 

@@ -99,6 +99,18 @@ package struct Parameters {
     }
   }
 
+  /// Texts, from a JSON array of strings or from a query with commas between them; nil if the parameter is not there.
+  func texts(_ name: StaticString) throws(Refusal) -> [String]? {
+    switch try value(name) {
+    case nil: return nil
+    case .text(let bytes): return String(decoding: bytes, as: UTF8.self).split(separator: ",").map(String.init)
+    case .json(let json):
+      let texts = json.elements(limit: 100)?.map { $0.string.map { String(decoding: $0, as: UTF8.self) } }
+      guard let texts, !texts.contains(nil) else { throw .invalid(name, "must be an array of strings") }
+      return texts.compactMap(\.self)
+    }
+  }
+
   /// `true` or `false`, from a query or in JSON; nil if the parameter is not there.
   func boolean(_ name: StaticString) throws(Refusal) -> Bool? {
     let text: [UInt8]

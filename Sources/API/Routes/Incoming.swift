@@ -1,4 +1,5 @@
 import Crypto
+import HTTPTypes
 import Hummingbird
 import Ledger
 
@@ -21,7 +22,7 @@ struct Incoming {
   init(_ request: Request, _ context: FairdrawContext) async throws(Refusal) {
     self.init(
       method: request.method, target: context.target,
-      body: request.method == .post ? try await BodyReader.read(request) : [], caller: context.caller)
+      body: request.method.hasBody ? try await BodyReader.read(request) : [], caller: context.caller)
     if context.headers.announcedLength == 0 { context.admission?.charge(body.count, to: caller, context.record) }
   }
 
@@ -32,7 +33,7 @@ struct Incoming {
     return parameters
   }
 
-  /// The parameters of the query and, for a POST, of the JSON object in the body. One given in both is given twice.
+  /// The parameters of the query and, for a POST or a PATCH, of the JSON object in the body. One given in both is given twice.
   func parameters() throws(Refusal) -> Parameters {
     var parameters = Parameters(query: try QueryString.pairs(in: target.query))
     if caller == .anonymous { parameters.longestLists = Parameters.longestAnonymousLists }
@@ -64,4 +65,9 @@ struct Incoming {
   private static func precedes(_ a: QueryPair, _ b: QueryPair) -> Bool {
     a.name == b.name ? a.value.lexicographicallyPrecedes(b.value) : a.name.lexicographicallyPrecedes(b.name)
   }
+}
+
+extension HTTPRequest.Method {
+  /// Whether a request's body counts.
+  var hasBody: Bool { self == .post || self == .patch }
 }

@@ -64,7 +64,7 @@ struct MerkleRoutes: Routes {
     body.append(json: "{\"roots\":[")
     for (index, day) in days.enumerated() {
       body.append(json: index == 0 ? "{" : ",{")
-      Self.append(day, to: &body)
+      day.append(to: &body)
       body.append(json: "}")
     }
     body.append(json: "]}")
@@ -75,28 +75,9 @@ struct MerkleRoutes: Routes {
     let day = try await published(context)
     var body: [UInt8] = []
     body.append(json: "{")
-    Self.append(day, to: &body)
+    day.append(to: &body)
     body.append(json: "}")
     return .json(body)
-  }
-
-  /// Appends a root's members, without braces.
-  private static func append(_ day: PublishedDay, to body: inout [UInt8]) {
-    body.append(json: "\"date\":\"")
-    body.append(text: day.day.description)
-    body.append(json: "\",\"root\":\"")
-    body.append(hex: day.root?.bytes ?? [])
-    body.append(json: "\",\"leafCount\":")
-    body.append(integer: day.leafCount)
-    body.append(json: ",\"treeHeight\":")
-    body.append(integer: day.shape.height)
-    body.append(json: ",\"publishedAt\":")
-    body.append(integer: day.publishedAt)
-    body.append(json: ",\"previousRoot\":\"")
-    body.append(hex: day.previousRoot?.bytes ?? [])
-    body.append(json: "\",\"signature\":\"")
-    body.append(base64: day.signature)
-    body.append(json: "\"")
   }
 
   // MARK: A proof
@@ -142,7 +123,7 @@ struct MerkleRoutes: Routes {
     body.append(json: "\"},\"index\":")
     body.append(integer: proof.index)
     body.append(json: ",")
-    Self.append(place.day, to: &body)
+    place.day.append(to: &body)
     body.append(json: ",\"siblings\":[")
     for (level, sibling) in proof.siblings.enumerated() {
       if level > 0 { body.append(json: ",") }

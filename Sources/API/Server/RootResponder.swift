@@ -70,7 +70,7 @@ struct RootResponder: HTTPResponder {
       context.caller = try await admission.admit(
         context.headers, context.target, needs: route.needs, peer: context.peer, record: context.record)
     }
-    if request.method == .post, context.headers.isBodyEncoded { return encodedBody(request, context) }
+    if request.method.hasBody, context.headers.isBodyEncoded { return encodedBody(request, context) }
     return try await handler(request, context)
   }
 
@@ -104,7 +104,7 @@ struct RootResponder: HTTPResponder {
 
   // MARK: OPTIONS and CORS
 
-  private static let allMethods = ["GET", "HEAD", "POST"]
+  private static let allMethods = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
   private static let accepted = "x-api-key, authorization, content-type, idempotency-key, last-event-id"
 
   private static func list(_ methods: [String]) -> String { (methods + ["OPTIONS"]).joined(separator: ", ") }

@@ -205,6 +205,8 @@ public struct AccountExport: Sendable {
       body.append(text: ",\"enabled\":\(webhook.isEnabled)")
       body.append(json: ",\"disabledReason\":")
       body.append(optional: webhook.disabledReason)
+      body.append(json: ",\"events\":")
+      body.append(list: webhook.events.names) { $1.append(jsonString: $0) }
       body.append(json: ",\"created\":")
       body.append(integer: webhook.created)
       body.append(json: "}")
@@ -270,15 +272,15 @@ extension [UInt8] {
     if isQuoted { append(UInt8(ascii: "\"")) }
   }
 
-  fileprivate mutating func append(optional text: String?) {
+  package mutating func append(optional text: String?) {
     if let text { append(jsonString: text) } else { append(json: "null") }
   }
 
-  fileprivate mutating func append(optional integer: Int64?) {
+  package mutating func append(optional integer: Int64?) {
     if let integer { append(integer: integer) } else { append(json: "null") }
   }
 
-  fileprivate mutating func append<Item>(list: [Item], _ each: (Item, inout [UInt8]) -> Void) {
+  package mutating func append<Item>(list: [Item], _ each: (Item, inout [UInt8]) -> Void) {
     append(UInt8(ascii: "["))
     for (index, element) in list.enumerated() {
       if index > 0 { append(UInt8(ascii: ",")) }

@@ -111,12 +111,15 @@ public protocol AccountStore: Sendable {
   /// In the order they were made.
   func webhooks(of account: AccountID?) async throws -> [WebhookEndpoint]
   /// - Throws: ``AdministrationError/tooManyWebhooks(_:)``.
-  func createWebhook(url: WebhookURL, secret: WebhookSecret, of account: AccountID) async throws -> WebhookEndpoint
+  func createWebhook(
+    url: WebhookURL, secret: WebhookSecret, events: WebhookEvents, of account: AccountID
+  ) async throws -> WebhookEndpoint
   /// - Throws: ``AdministrationError/unknownWebhook(_:)``, as all that follow.
   /// Deletes the endpoint with its deliveries. The other methods then report it as unknown.
   func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID?) async throws
-  /// Disabling keeps pending deliveries; enabling delivers them.
-  func setWebhook(_ id: WebhookEndpointID, enabled: Bool, of account: AccountID?) async throws -> WebhookEndpoint
+  func changeWebhook(
+    _ id: WebhookEndpointID, _ change: WebhookChange, of account: AccountID?
+  ) async throws -> WebhookEndpoint
   /// Replaces the secret. The old one signs too for ``WebhookSecret/overlap``. The same secret again changes nothing.
   func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID?) async throws
   /// Makes a test event for the endpoint.
@@ -131,9 +134,36 @@ public protocol AccountStore: Sendable {
   ///
   /// - Throws: ``AdministrationError/unknownDelivery(_:)``, ``AdministrationError/webhookDisabled(_:)``.
   func resendDelivery(_ id: DeliveryID, of account: AccountID?) async throws
+  /// The same for all deliveries of an endpoint that were made at a time in `range`, the oldest first, ``resentAtOnce`` of
+  /// them at the most.
+  ///
+  /// - Parameters:
+  ///   - state: only those in this state; not pending.
+  ///   - after: leaves out what does not come after this one.
+  /// - Returns: how many, and the last one if there may be more.
+  func resendDeliveries(
+    of endpoint: WebhookEndpointID, made range: ClosedRange<Milliseconds>, state: DeliveryState, after: DeliveryID?,
+    of account: AccountID?
+  ) async throws -> (count: Int, last: DeliveryID?)
 }
 
+/// How many deliveries are sent again in one transaction.
+public let resentAtOnce = 1000
+
 extension AccountStore {
+  /// An endpoint that is told of everything.
+  public func createWebhook(
+    url: WebhookURL, secret: WebhookSecret, of account: AccountID
+  ) async throws -> WebhookEndpoint {
+    try await createWebhook(url: url, secret: secret, events: .all, of: account)
+  }
+
+  public func setWebhook(
+    _ id: WebhookEndpointID, enabled: Bool, of account: AccountID?
+  ) async throws -> WebhookEndpoint {
+    try await changeWebhook(id, WebhookChange(isEnabled: enabled), of: account)
+  }
+
   /// - Throws: ``AdministrationError/unknownAccount(_:)``.
   public func existingAccount(named name: String) async throws -> Account {
     guard let account = try await account(named: name) else { throw AdministrationError.unknownAccount(name) }

@@ -43,7 +43,9 @@ public struct MasterKey: Sendable {
   public var formSecret: SymmetricKey { subkey("forms") }
 
   /// What seals secrets before they are written down.
-  public var vault: Vault { Vault(key: subkey("sealing")) }
+  public var vault: Vault {
+    Vault(key: subkey("sealing"), webhookSigning: subkey("webhook-signing"))
+  }
 }
 
 public struct InvalidMasterKey: Error, Sendable {}
@@ -51,6 +53,8 @@ public struct InvalidMasterKey: Error, Sendable {}
 /// Encrypts secrets at rest: AES-256-GCM with a random nonce, bound to the place they are stored in.
 public struct Vault: Sendable {
   let key: SymmetricKey
+  /// What the signing keys of webhooks follow from, with their secrets.
+  let webhookSigning: SymmetricKey
 
   /// Seals `secret` so that it opens only with the same `context` (say, `chain:17:0`): a row moved elsewhere does not open.
   ///

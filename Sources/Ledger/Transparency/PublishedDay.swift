@@ -1,4 +1,5 @@
 import Fairness
+import JSON
 
 /// A day's root, as it was published and signed.
 public struct PublishedDay: Sendable, Equatable {
@@ -45,6 +46,25 @@ public struct PublishedDay: Sendable, Equatable {
   }
 
   public var shape: MerkleShape { MerkleShape(leafCount: leafCount) }
+
+  /// Appends the members of its JSON object, without braces.
+  package func append(to body: inout [UInt8]) {
+    body.append(json: "\"date\":\"")
+    body.append(text: day.description)
+    body.append(json: "\",\"root\":\"")
+    body.append(hex: root?.bytes ?? [])
+    body.append(json: "\",\"leafCount\":")
+    body.append(integer: leafCount)
+    body.append(json: ",\"treeHeight\":")
+    body.append(integer: shape.height)
+    body.append(json: ",\"publishedAt\":")
+    body.append(integer: publishedAt)
+    body.append(json: ",\"previousRoot\":\"")
+    body.append(hex: previousRoot?.bytes ?? [])
+    body.append(json: "\",\"signature\":\"")
+    body.append(base64: signature)
+    body.append(json: "\"")
+  }
 }
 
 /// How a caller names a live outcome.

@@ -20,6 +20,23 @@ public struct NewDelivery: Sendable, Equatable {
   }
 }
 
+/// An event that is no outcome's, for one endpoint, as the transaction of what it tells makes it.
+public struct NewAccountEvent: Sendable, Equatable {
+  public let endpoint: WebhookEndpointID
+  /// One type.
+  public let type: WebhookEvents
+  /// What the event says, as a JSON object.
+  public let data: [UInt8]
+  public let created: Milliseconds
+
+  public init(endpoint: WebhookEndpointID, type: WebhookEvents, data: [UInt8], created: Milliseconds) {
+    self.endpoint = endpoint
+    self.type = type
+    self.data = data
+    self.created = created
+  }
+}
+
 public enum DeliveryState: Int64, Sendable, CaseIterable {
   /// To be tried, at once or later.
   case pending = 1
@@ -46,6 +63,8 @@ public enum DeliveryState: Int64, Sendable, CaseIterable {
 public enum DeliveryEvent: Sendable, Equatable {
   /// `isReveal`: whether it came of a commitment.
   case outcome(Outcome, isReveal: Bool)
+  /// Something else that happened to the account, with what the event says, as a JSON object.
+  case account(WebhookEvents, data: [UInt8])
   /// Its rows are damaged, as the log or the delivery's operator may read.
   case damaged(String)
   /// Made by hand, to see whether the receiver works.
@@ -78,17 +97,17 @@ public struct ClaimedDelivery: Sendable {
     self.claim = claim
   }
 
-  /// A delivery as a store's columns hold it, and the outcome it tells of, if it does.
+  /// A delivery as a store's columns hold it.
   ///
-  /// - Parameter outcome: throws what keeps it from being read; nil for a test event.
+  /// - Parameter read: throws what keeps its event from being read.
   public init(
     id: Int64, target: WebhookTarget, created: Milliseconds, resent: Milliseconds?, attempts: Int64, claim: Int64,
-    outcome: () throws -> (outcome: Outcome, isReveal: Bool)?
+    event read: () throws -> DeliveryEvent
   ) {
     let since = resent ?? created
     var event: DeliveryEvent
     do {
-      event = try outcome().map { .outcome($0.outcome, isReveal: $0.isReveal) } ?? .test
+      event = try read()
     } catch {
       event = .damaged("\(error)")
     }
@@ -106,7 +125,11 @@ public struct ClaimedDelivery: Sendable {
 
   /// What it takes in memory, about.
   public var size: Int {
-    if case .outcome(let outcome, _) = event { 512 + outcome.value.count + outcome.fields.count } else { 512 }
+    switch event {
+    case .outcome(let outcome, _): 512 + outcome.value.count + outcome.fields.count
+    case .account(_, let data): 512 + data.count
+    case .damaged, .test: 512
+    }
   }
 }
 
@@ -118,11 +141,17 @@ public final class WebhookTarget: Sendable {
   public let url: WebhookURL?
   /// The present one first, then, for a day after it was replaced, the one before.
   public let secrets: [WebhookSecret]
+  /// One for each secret.
+  public let signingKeys: [WebhookSigningKey]
   /// Why nothing can be delivered to it.
   public let fault: String?
 
-  public init(endpoint: WebhookEndpointID, account: AccountID, url: WebhookURL, secrets: [WebhookSecret]) {
+  public init(
+    endpoint: WebhookEndpointID, account: AccountID, url: WebhookURL, secrets: [WebhookSecret],
+    signingKeys: [WebhookSigningKey] = []
+  ) {
     precondition(!secrets.isEmpty)
+    self.signingKeys = signingKeys
     self.endpoint = endpoint
     self.account = account
     self.url = url
@@ -145,12 +174,15 @@ public final class WebhookTarget: Sendable {
       }
       var sealed = [secret]
       if let oldSecret, now < oldSecret.expires { sealed.append(oldSecret.sealed) }
-      secrets = try sealed.map { try WebhookSecret(sealed: $0, of: endpoint, vault) }
+      let opened = try sealed.map { try WebhookSecret(sealed: $0, of: endpoint, vault) }
+      signingKeys = try opened.map { try WebhookSigningKey(secret: $0, of: endpoint, vault) }
+      secrets = opened
       self.url = url
       fault = nil
     } catch {
       self.url = nil
       secrets = []
+      signingKeys = []
       fault = "\(error); replace the webhook's secret or the webhook"
     }
   }
@@ -235,9 +267,11 @@ public struct DeliveryReport: Sendable {
   public let endpoint: WebhookEndpointID
   public let account: String
   public let url: String
-  /// The row number of the outcome it tells of; nil for a test event.
+  /// The row number of the outcome it tells of, if it tells of one.
   public let outcome: Int64?
   public let state: DeliveryState
+  /// The type of its event.
+  public let event: String
   public let created: Milliseconds
   /// When it is tried next, if it is.
   public let due: Milliseconds?
@@ -245,14 +279,15 @@ public struct DeliveryReport: Sendable {
   public let attempts: [DeliveryAttempt]
 
   public init(
-    id: DeliveryID, endpoint: WebhookEndpointID, account: String, url: String, outcome: Int64?, state: DeliveryState,
-    created: Milliseconds, due: Milliseconds?, attempts: [DeliveryAttempt]
+    id: DeliveryID, endpoint: WebhookEndpointID, account: String, url: String, outcome: Int64?, event: WebhookEvents?,
+    state: DeliveryState, created: Milliseconds, due: Milliseconds?, attempts: [DeliveryAttempt]
   ) {
     self.id = id
     self.endpoint = endpoint
     self.account = account
     self.url = url
     self.outcome = outcome
+    self.event = event?.names.first ?? (outcome == nil ? "test" : "outcome.created")
     self.state = state
     self.created = created
     self.due = due

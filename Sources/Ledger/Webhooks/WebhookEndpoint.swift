@@ -19,11 +19,15 @@ public struct WebhookEndpoint: Sendable, Equatable {
   public let isEnabled: Bool
   /// Why it is not, for its operator.
   public let disabledReason: String?
+  /// The types of events that it is told of.
+  public let events: WebhookEvents
+  /// What its events can be checked with by whoever does not have the secret; nil if the secret is damaged.
+  public let publicKey: String?
   public let created: Milliseconds
 
   /// - Parameter target: what would be delivered to.
   public init(
-    target: WebhookTarget, url: String, isEnabled: Bool, disabledReason: String?,
+    target: WebhookTarget, url: String, isEnabled: Bool, disabledReason: String?, events: WebhookEvents,
     created: Milliseconds
   ) {
     id = target.endpoint
@@ -32,7 +36,23 @@ public struct WebhookEndpoint: Sendable, Equatable {
     fault = target.fault
     self.isEnabled = isEnabled
     self.disabledReason = disabledReason
+    self.events = events
+    publicKey = target.signingKeys.first?.publicKey
     self.created = created
+  }
+}
+
+/// What is to be changed of an endpoint; nil leaves a thing as it is.
+public struct WebhookChange: Sendable {
+  public var url: WebhookURL?
+  public var events: WebhookEvents?
+  /// Disabling keeps pending deliveries; enabling delivers them.
+  public var isEnabled: Bool?
+
+  public init(url: WebhookURL? = nil, events: WebhookEvents? = nil, isEnabled: Bool? = nil) {
+    self.url = url
+    self.events = events
+    self.isEnabled = isEnabled
   }
 }
 

@@ -40,6 +40,9 @@ public struct WebhookSecret: Sendable, Equatable {
     bytes = Array(data)
   }
 
+  /// Whether it may be somebody else's choice.
+  public var isLongEnough: Bool { (16...64).contains(bytes.count) }
+
   public var text: String {
     var text: [UInt8] = Array("whsec_".utf8)
     text.append(base64: bytes)

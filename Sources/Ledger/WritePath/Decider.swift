@@ -233,8 +233,30 @@ public struct Decider: Sendable {
     let outcome = outcome(of: request, from: chain, in: &draft)
     draft.chains[index].nonce += 1
     draft.moved.insert(index)
-    draft.record(outcome, for: caller.account)
+    record(outcome, for: caller, in: &draft)
     return outcome
+  }
+
+  /// Records a live outcome, and tells its account if that was the last that it may draw today.
+  private func record(_ outcome: Outcome, for caller: Caller, in draft: inout Draft) {
+    draft.record(outcome, for: caller.account)
+    guard caller != .anonymous, let state = draft.snapshot.accounts[caller.account] else { return }
+    let quota = state.dailyQuota ?? defaultDailyQuota
+    if state.usedToday == quota {
+      draft.tell(.quotaReached, to: caller.account, Self.quotaReached(quota, on: Day(of: outcome.created)))
+    }
+  }
+
+  private static func quotaReached(_ quota: Int, on day: Day) -> [UInt8] {
+    var data: [UInt8] = []
+    data.append(json: "{\"date\":")
+    data.append(jsonString: day.description)
+    data.append(json: ",\"quota\":")
+    data.append(integer: quota)
+    data.append(json: ",\"resetsAt\":")
+    data.append(jsonString: day.end.iso8601)
+    data.append(json: "}")
+    return data
   }
 
   /// The refusal of a caller whose quota is spent; nil if there is some left.
@@ -315,6 +337,7 @@ public struct Decider: Sendable {
     body.append(json: ",\"rotatedAt\":")
     body.append(integer: revealed.revealed)
     body.append(json: "}}")
+    draft.tell(.chainRotated, to: caller.account, body)
     return Reply(.rotation(Rotation(revealed, next: chain.active)), body: body)
   }
 
@@ -357,7 +380,7 @@ public struct Decider: Sendable {
       var chain = commitment.chain(clientSeed: request.clientSeed)
       var outcome = outcome(of: request, from: chain, in: &draft)
       chain.nonce += 1
-      draft.record(outcome, for: caller.account)
+      record(outcome, for: caller, in: &draft)
       draft.use(commitment, for: outcome)
       outcome.commitment = told
       let reply = reply(outcome, in: &draft)

@@ -123,11 +123,25 @@ struct Draft {
   /// Records a live outcome, counts it against its account, and makes its webhook events.
   mutating func record(_ outcome: Outcome, for account: AccountID) {
     changes.outcomes.append(outcome)
-    for endpoint in snapshot.webhooks[account] ?? [] {
-      changes.deliveries.append(NewDelivery(endpoint: endpoint, outcome: outcome.id, created: outcome.created))
+    for webhook in snapshot.webhooks[account] ?? [] where webhook.events.contains(.outcomeCreated) {
+      changes.deliveries.append(NewDelivery(endpoint: webhook.endpoint, outcome: outcome.id, created: outcome.created))
     }
     snapshot.accounts[account]?.usedToday += 1
     changes.usage[UsageKey(account: account, day: day, endpoint: outcome.endpoint), default: 0] += 1
+  }
+
+  /// Makes an event of an account for the endpoints that are told of this type.
+  ///
+  /// - Parameter data: what it says, as a JSON object.
+  mutating func tell(_ type: WebhookEvents, to account: AccountID, _ data: @autoclosure () -> [UInt8]) {
+    guard let webhooks = snapshot.webhooks[account], webhooks.contains(where: { $0.events.contains(type) }) else {
+      return
+    }
+    let data = data()
+    for webhook in webhooks where webhook.events.contains(type) {
+      changes.accountEvents.append(
+        NewAccountEvent(endpoint: webhook.endpoint, type: type, data: data, created: snapshot.now))
+    }
   }
 
   mutating func record(_ record: IdempotencyRecord) {

@@ -277,7 +277,7 @@ public final class LedgerWriter: Sendable {
         if reply.status >= 500, let fault = reply.fault { return (ticket, .failure(.storeFailed(fault))) }
         return (ticket, .success(reply))
       })
-    if !decision.changes.deliveries.isEmpty { onDeliveries() }
+    if !decision.changes.deliveries.isEmpty || !decision.changes.accountEvents.isEmpty { onDeliveries() }
   }
 
   /// Tries each submission of a failed group for itself, once: what failed the group may be about one of them.

@@ -37,10 +37,13 @@ extension Refusal {
     case targetTooLong = "target_too_long"
     case testModeForbidden = "test_mode_forbidden"
     case timedOut = "timed_out"
+    case tooManyWebhooks = "too_many_webhooks"
     case tooManyStreams = "too_many_streams"
     case unavailable
     case unknownCommitment = "unknown_commitment"
     case unknownEndpoint = "unknown_endpoint"
     case unknownIdempotencyKey = "unknown_idempotency_key"
+    case webhookDisabled = "webhook_disabled"
+    case webhookExists = "webhook_exists"
   }
 }

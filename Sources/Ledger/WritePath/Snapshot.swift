@@ -100,7 +100,7 @@ public struct Snapshot: Sendable {
   public var testOutcomes: [TestDrawID: Outcome] = [:]
   public var commitments: [CommitID: Commitment] = [:]
   /// The enabled webhook endpoints of accounts that have any, in the order of their ids.
-  public var webhooks: [AccountID: [WebhookEndpointID]] = [:]
+  public var webhooks: [AccountID: [WebhookSubscription]] = [:]
   /// What could not be loaded, and why. It is in none of the above, and whoever needs it is refused; the others are not.
   public var failures: [Need: StoreFailure] = [:]
   /// The first of the row numbers set aside for new outcomes.
@@ -112,6 +112,17 @@ public struct Snapshot: Sendable {
     self.now = now
     self.nextOutcome = nextOutcome
     self.nextChain = nextChain
+  }
+}
+
+/// An endpoint and the types of events that it is told of.
+public struct WebhookSubscription: Sendable, Equatable {
+  public let endpoint: WebhookEndpointID
+  public let events: WebhookEvents
+
+  public init(_ endpoint: WebhookEndpointID, _ events: WebhookEvents = .all) {
+    self.endpoint = endpoint
+    self.events = events
   }
 }
 
@@ -164,6 +175,8 @@ public struct Changes: Sendable {
   public var usage: [UsageKey: Int] = [:]
   /// Webhook events, in the order of their outcomes.
   public var deliveries: [NewDelivery] = []
+  /// Webhook events that are no outcome's.
+  public var accountEvents: [NewAccountEvent] = []
   /// What the continuous log is told of all this.
   public var log = LogEntries()
 

@@ -26,6 +26,7 @@ extension Dashboard {
       "wasDenied": report.activity.denied > 0,
       "networks": key.allowedNetworks.map { ["text": HTML.shown($0)] },
       "referers": key.allowedReferers.map { ["text": HTML.shown($0)] },
+      "scopes": key.scopes.names.joined(separator: ", "),
       "isOpen": key.allowedNetworks.isEmpty && key.allowedReferers.isEmpty,
     ]
     if let last = report.activity.lastUsed { values["lastUsed"] = moment(last) }
@@ -48,10 +49,24 @@ extension Dashboard {
     return page(
       incoming, "key-new", "New key", section: "/dashboard/keys",
       values: [
+        "scopeChoices": Self.scopeChoices(form.text("scopes")),
         "form": newFormID(), "name": form.text("name"), "isTest": form.text("mode") == "test",
         "networks": form.text("networks"), "referers": form.text("referers"),
         "isRestricted": !(form.trimmed("networks") + form.trimmed("referers")).isEmpty,
       ], problem: problem)
+  }
+
+  /// What a new key may be made to do; the first is what it may do usually.
+  private static func scopeChoices(_ chosen: String) -> [[String: Any]] {
+    let choices: [(KeyScopes, String)] = [
+      (.usual, "Draw, and look up outcomes and usage"), (.draw, "Draw only"),
+      (.read, "Look up outcomes and usage only"),
+      ([.draw, .read, .manage], "Draw, look up, and manage webhooks"), (.manage, "Manage webhooks only"),
+    ]
+    return choices.map { scopes, label in
+      let value = scopes.names.joined(separator: ",")
+      return ["value": value, "label": label, "isChosen": value == chosen]
+    }
   }
 
   @Sendable func createKey(_ incoming: DashboardRequest) async throws -> Response {
@@ -65,13 +80,21 @@ extension Dashboard {
     guard let mode = Mode(name: form.text("mode")) else {
       return keyForm(incoming, FormProblem("Choose whether the key is for live or for test draws."))
     }
+    let names = (form["scopes"] ?? "draw,read").split(separator: ",", omittingEmptySubsequences: false)
+    guard let scopes = KeyScopes(names: names) else {
+      return keyForm(incoming, FormProblem("Choose what the key may do."))
+    }
+    if let problem = scopes.problem(in: mode) {
+      return keyForm(incoming, FormProblem(problem.prefix(1).uppercased() + problem.dropFirst() + "."))
+    }
     if let problem = KeyRestrictions.problem(networks: networks, referers: referers) {
       return keyForm(incoming, FormProblem(problem))
     }
     let key = NewAPIKey(
-      mode: mode, name: name, allowedNetworks: networks, allowedReferers: referers,
+      mode: mode, name: name, allowedNetworks: networks, allowedReferers: referers, scopes: scopes,
       bytes: try secret(
-        for: incoming, "key", [mode.name, name] + ["networks"] + networks + ["origins"] + referers))
+        for: incoming, "key",
+        [mode.name, name] + ["networks"] + networks + ["origins"] + referers + ["scopes"] + scopes.names))
     // The store has no two keys of one hash, whichever servers they are made on.
     var wasSentBefore = false
     let problem = try await incoming.attempting {

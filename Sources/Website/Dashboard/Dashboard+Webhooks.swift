@@ -24,8 +24,10 @@ extension Dashboard {
   private static func values(_ webhook: WebhookEndpoint) -> [String: Any] {
     var values: [String: Any] = [
       "id": webhook.id.rawValue, "url": HTML.shown(webhook.url), "isEnabled": webhook.isEnabled,
-      "created": moment(webhook.created),
+      "created": moment(webhook.created), "toldOfAll": webhook.events == .all,
+      "events": webhook.events.names.joined(separator: ", "),
     ]
+    if let key = webhook.publicKey { values["publicKey"] = key }
     if let fault = webhook.fault { values["fault"] = HTML.shown(fault) }
     if !webhook.isEnabled {
       // Whoever reads this is the operator that the store means.
@@ -71,7 +73,10 @@ extension Dashboard {
   private func webhookForm(_ incoming: DashboardRequest, _ problem: FormProblem?) -> Response {
     page(
       incoming, "webhook-new", "New webhook", section: Self.section,
-      values: ["form": newFormID(), "url": incoming.form.text("url")], problem: problem)
+      values: [
+        "form": newFormID(), "url": incoming.form.text("url"),
+        "types": WebhookEvents.allNames.map { ["name": $0, "isChosen": incoming.form[$0] != nil] as [String: Any] },
+      ], problem: problem)
   }
 
   @Sendable func createWebhook(_ incoming: DashboardRequest) async throws -> Response {
@@ -95,10 +100,12 @@ extension Dashboard {
           "There is a webhook for this URL already. If you do not have its secret, replace it on the webhook's page.",
           status: 409))
     }
+    let events = WebhookEvents(names: WebhookEvents.allNames.filter { incoming.form[$0] != nil }) ?? .all
     let secret = WebhookSecret(bytes: try secret(for: incoming, "webhook", [url.description]))
     var made: WebhookEndpoint?
     let problem = try await incoming.attempting {
-      made = try await accounts.createWebhook(url: url, secret: secret, of: incoming.account.id)
+      made = try await accounts.createWebhook(
+        url: url, secret: secret, events: events, of: incoming.account.id)
     }
     guard let made else { return webhookForm(incoming, problem) }
     return secretShown(incoming, made, secret, isNew: true)
@@ -215,6 +222,8 @@ extension Dashboard {
     ]
     values["hasURL"] = showsURL
     values["url"] = HTML.shown(delivery.url.shortened(to: 80))
+    values["event"] = delivery.event
+    values["isTest"] = delivery.event == "test"
     if let outcome = delivery.outcome, ShortIDs.numbers.contains(outcome) {
       values["outcome"] = ["shortId": String(decoding: renderer.shortIDs.encode(outcome), as: UTF8.self)]
     }
@@ -230,6 +239,31 @@ extension Dashboard {
     if let error = attempt.error { values["error"] = HTML.shown(error) }
     if !attempt.answer.isEmpty { values["answer"] = HTML.shown(String(decoding: attempt.answer, as: UTF8.self)) }
     return values
+  }
+
+  /// So many thousands of deliveries are sent again at once, at the most.
+  private static let mostRounds = 100
+
+  /// Sends again what was made on some days and is dead.
+  @Sendable func resendAll(_ incoming: DashboardRequest) async throws -> Response {
+    let webhook = try await found(incoming)
+    guard let from = Day(incoming.form.trimmed("from")), let until = Day(incoming.form.trimmed("until")), from <= until
+    else {
+      return try await webhookPage(
+        incoming, webhook, problem: FormProblem("Enter the first and the last day, such as 2026-11-21."))
+    }
+    let problem = try await incoming.attempting {
+      var last: DeliveryID?
+      for _ in 0..<Self.mostRounds {
+        last = try await accounts.resendDeliveries(
+          of: webhook.id, made: from.start...until.end - 1, state: .dead, after: last, of: incoming.account.id
+        ).last
+        if last == nil { break }
+      }
+    }
+    if let problem { return try await webhookPage(incoming, webhook, problem: problem) }
+    parts.deliveryIsDue()
+    return sessionGuard.redirect(to: "/dashboard/deliveries?webhook=\(webhook.id.rawValue)&done=resent")
   }
 
   @Sendable func resend(_ incoming: DashboardRequest) async throws -> Response {

@@ -34,6 +34,7 @@ struct Dashboard: Routes {
       route("/dashboard/webhooks/new", get: newWebhook),
       route("/dashboard/webhooks/{id}", get: webhook),
       route("/dashboard/webhooks/{id}/test", post: testWebhook),
+      route("/dashboard/webhooks/{id}/resend", post: resendAll),
       route("/dashboard/webhooks/{id}/enable", post: { try await setWebhook($0, enabled: true) }),
       route("/dashboard/webhooks/{id}/disable", post: { try await setWebhook($0, enabled: false) }),
       route("/dashboard/webhooks/{id}/secret", get: secretPage, post: replaceSecret),
