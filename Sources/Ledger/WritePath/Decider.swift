@@ -248,15 +248,7 @@ public struct Decider: Sendable {
   }
 
   private static func quotaReached(_ quota: Int, on day: Day) -> [UInt8] {
-    var data: [UInt8] = []
-    data.append(json: "{\"date\":")
-    data.append(jsonString: day.description)
-    data.append(json: ",\"quota\":")
-    data.append(integer: quota)
-    data.append(json: ",\"resetsAt\":")
-    data.append(jsonString: day.end.iso8601)
-    data.append(json: "}")
-    return data
+    Array("{\"date\":\"\(day)\",\"quota\":\(quota),\"resetsAt\":\"\(day.end.iso8601)\"}".utf8)
   }
 
   /// The refusal of a caller whose quota is spent; nil if there is some left.
