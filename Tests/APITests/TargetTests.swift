@@ -11,6 +11,8 @@ import Testing
       ("/%%63e", "/%%63e"), ("/%%36%33//", "/%%36%33//"),
       ("/api/../ints", "/api/../ints"), ("/api/%2e%2e/ints", "/api/../ints"), ("*", "*"), ("", ""), ("?a", ""),
       ("/api/ints?//", "/api/ints"), ("/api/ints/?a=%69", "/api/ints"), ("/a:b@c", "/a:b@c"),
+      // A mark that combines with a slash or a percent sign leaves it what it is.
+      ("/\u{301}a//b/", "/\u{301}a/b"), ("/%\u{6DB}//", "/%\u{6DB}//"), ("//\u{301}", "/\u{301}"),
     ])
   func pathsThatMeanTheSameAreWrittenTheSame(sent: String, path: String) {
     #expect(Target(sent).path == path)
@@ -32,7 +34,7 @@ import Testing
       ("http://h?a=/b", "/?a=/b"), ("http://u@[::1]:80/x//y", "/x//y"), ("http://h/a?b=http://c/d", "/a?b=http://c/d"),
       ("http://h/a?b=%zz", "/a?b=%zz"), ("http:///a", "/a"),
       ("/api/ints?a=http://b/c", nil), ("//h/a", nil), ("*", nil), ("", nil), ("h:80", nil), ("ftp://h/a", nil),
-      ("http:/a", nil),
+      ("http:/a", nil), ("http://h/\u{301}a", "/\u{301}a"), ("http://h\u{301}/a", "/a"), ("http://\u{301}/a", "/a"),
     ] as [(String, String?)])
   func theAbsoluteFormLosesItsAuthority(sent: String, form: String?) {
     #expect(Target.originForm(sent) == form)

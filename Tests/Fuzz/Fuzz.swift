@@ -2,13 +2,13 @@ import Foundation
 
 /// Checks invariants of everything that reads what comes from outside, on random variations of a small corpus.
 ///
-/// Usage: `fuzz CORPUS MINUTES [SEED]`, or `fuzz CORPUS replay SUBJECT HEX` for one input. `CORPUS` is the folder of this
+/// Usage: `fuzz CORPUS MINUTES [SEED [SUBJECT]]`, or `fuzz CORPUS replay SUBJECT HEX` for one input. `CORPUS` is the folder of this
 /// file's neighbours. The exit status is 1 on a finding, whose input is printed.
 @main
 enum Fuzz {
   static func main() throws {
     let arguments = CommandLine.arguments
-    guard arguments.count >= 3 else { fail("usage: fuzz CORPUS MINUTES [SEED]") }
+    guard arguments.count >= 3 else { fail("usage: fuzz CORPUS MINUTES [SEED [SUBJECT]]") }
     let corpus = URL(fileURLWithPath: arguments[1], isDirectory: true)
     LastInput.catchSignals()
     if arguments.count == 5, arguments[2] == "replay" {
@@ -24,7 +24,10 @@ enum Fuzz {
     let seed = arguments.count > 3 ? UInt64(arguments[3]) : UInt64.random(in: 0 ... .max)
     guard let seed else { fail("SEED must be a whole number") }
     say("seed \(seed)")
-    try run(corpus: corpus, for: .milliseconds(Int64(minutes * 60_000)), seed: seed)
+    let only = arguments.count > 4 ? arguments[4] : nil
+    let chosen = subjects.filter { only == nil || $0.name == only }
+    guard !chosen.isEmpty else { fail("subjects are \(subjects.map(\.name).joined(separator: ", "))") }
+    try run(chosen, corpus: corpus, for: .milliseconds(Int64(minutes * 60_000)), seed: seed)
   }
 
   private static let subjects: [any Subject] = [
@@ -44,7 +47,7 @@ enum Fuzz {
   /// How many valid inputs are kept beside the corpus, to be varied further.
   private static let kept = 256
 
-  private static func run(corpus: URL, for duration: Duration, seed: UInt64) throws {
+  private static func run(_ subjects: [any Subject], corpus: URL, for duration: Duration, seed: UInt64) throws {
     var mutator = Mutator(seed: seed)
     var runs = try subjects.map { subject in
       let pieces = try read(corpus.appendingPathComponent(subject.name + ".txt"))

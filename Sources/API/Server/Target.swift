@@ -35,7 +35,8 @@ package struct Target: Sendable {
 
   /// Whether it is the API's, which speaks JSON to everyone and may be called from any origin.
   var isAPI: Bool {
-    path == "/api" || path.hasPrefix("/api/") || path == "/openapi.json" || path.hasPrefix("/log/")
+    // By bytes: a combining mark after a slash would make one character with it.
+    path == "/api" || path == "/openapi.json" || ["/api/", "/log/"].contains { path.utf8.starts(with: $0.utf8) }
   }
 
   /// Decodes what need not be encoded (RFC 3986, section 6.2.2.2), writes other percent-encoded bytes with capital letters,
@@ -74,13 +75,12 @@ package struct Target: Sendable {
 
   /// The path and query of a target in absolute form, `http://host/path?query`; nil for every other.
   package static func originForm(_ target: String) -> String? {
-    let text = target[...]
-    guard !text.utf8.starts(with: "/".utf8), let mark = text.utf8.firstIndex(of: UInt8(ascii: ":")),
-      ["http", "https"].contains(text[..<mark].lowercased()), text[mark...].hasPrefix("://")
+    let text = target.utf8
+    guard text.first != UInt8(ascii: "/"), let mark = text.firstIndex(of: UInt8(ascii: ":")),
+      ["http", "https"].contains(target[..<mark].lowercased()), text[mark...].starts(with: "://".utf8)
     else { return nil }
-    let rest = text[mark...].dropFirst(3)
-    let path = rest.drop { !"/?#".contains($0) }
-    return path.hasPrefix("/") ? String(path) : "/" + path
+    let path = text[mark...].dropFirst(3).drop { !"/?#".utf8.contains($0) }
+    return (path.first == UInt8(ascii: "/") ? "" : "/") + String(decoding: path, as: UTF8.self)
   }
 }
 
