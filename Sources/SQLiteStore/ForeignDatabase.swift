@@ -15,7 +15,7 @@ public struct ForeignDatabase: Error, Sendable, CustomStringConvertible {
   static func check(_ path: String) throws {
     var configuration = Configuration()
     configuration.readonly = true
-    configuration.busyMode = .timeout(5)
+    configuration.busyMode = .patient
     do {
       let queue = try DatabaseQueue(path: path, configuration: configuration)
       let isForeign = try queue.read { try Self.isForeign($0) }

@@ -68,7 +68,7 @@ public enum SQLiteCopy {
   private static var readOnly: Configuration {
     var configuration = Configuration()
     configuration.readonly = true
-    configuration.busyMode = .timeout(5)
+    configuration.busyMode = .patient
     return configuration
   }
 

@@ -31,7 +31,7 @@ final class SQLiteDayDraft: SQLDayDraft {
     self.day = day
     var configuration = Configuration()
     configuration.label = "fairdraw-log"
-    configuration.busyMode = .timeout(5)
+    configuration.busyMode = .patient
     let shortIDs = store.shortIDs
     configuration.prepareDatabase { db in
       try db.execute(sql: "PRAGMA temp_store = FILE; PRAGMA cache_size = -16000; PRAGMA temp.journal_mode = OFF")
