@@ -242,7 +242,7 @@ let package = Package(
     .testTarget(
       name: "SQLiteStoreTests",
       dependencies: [
-        "SQLiteStore", "StoreConformance", "LedgerSimulation", "Transparency", "Ledger", "Fairness",
+        "SQLiteStore", "SQLStore", "StoreConformance", "LedgerSimulation", "Transparency", "Ledger", "Fairness",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .testTarget(

@@ -4,7 +4,7 @@ import Ledger
 extension PostgresStore {
   public var concurrentGroups: Int { Self.writers }
 
-  public func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+  public func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
     let began = ContinuousClock.now
     do {
       return try writing.withSession { session in

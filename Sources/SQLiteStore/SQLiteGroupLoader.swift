@@ -144,9 +144,9 @@ final class SQLiteGroupLoader {
 
   private func webhooks(_ account: AccountID, _ memory: inout GroupMemory) throws -> [WebhookSubscription] {
     if let known = memory.webhooks.value(for: account) { return known }
-    let endpoints = try selectWebhooks.all({ $0.bind(account.rawValue) }) {
-      WebhookSubscription(WebhookEndpointID($0.integer(0)), WebhookEvents(rawValue: $0.integer(1)))
-    }
+    let endpoints = try selectWebhooks.all(
+      { $0.bind(account.rawValue) },
+      read: { WebhookSubscription(WebhookEndpointID($0.integer(0)), WebhookEvents(rawValue: $0.integer(1))) })
     memory.webhooks.insert(endpoints, for: account)
     return endpoints
   }

@@ -16,6 +16,8 @@ final class SQLiteGroupWriter {
 
   private let loader: SQLiteGroupLoader
   private let file: DatabaseFile
+  private let log: LogSync
+  private var overlaps = false
   private let begin, commit, rollback, insertDelivery, insertEvent, insertLog: SQLiteStatement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
     sweep: SQLiteStatement
@@ -28,7 +30,7 @@ final class SQLiteGroupWriter {
   private var time = RecordedTime()
 
   init(
-    _ db: Database, file: DatabaseFile, loading: (vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs),
+    _ db: Database, file: DatabaseFile, log: LogSync, loading: (vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs),
     clock: @escaping @Sendable () -> Milliseconds
   ) throws {
     guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
@@ -36,7 +38,8 @@ final class SQLiteGroupWriter {
     common = SQLiteConnection(db: db, clock: clock)
     loader = try SQLiteGroupLoader(
       connection, common, vault: loading.vault, seeds: loading.seeds, shortIDs: loading.shortIDs)
-    (self.connection, self.file, vault, self.clock) = (connection, file, loading.vault, clock)
+    (self.connection, self.file, self.log, vault, self.clock) = (connection, file, log, loading.vault, clock)
+    try log.open(connection)
     (begin, commit, rollback) = (try prepare("BEGIN IMMEDIATE"), try prepare("COMMIT"), try prepare("ROLLBACK"))
     insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
     insertEvent = try prepare("INSERT INTO deliveries (endpoint_id, event, data, created, due) VALUES (?, ?, ?, ?, ?)")
@@ -106,16 +109,32 @@ final class SQLiteGroupWriter {
 
   // MARK: A group
 
+  /// Commits a group. It is durable when ``LogSync`` says so.
   func settle(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws -> Decision {
+    try overlap()
+    var isWrite = false
+    defer { if isWrite { log.end() } }
     let decision = try transaction {
       let snapshot = try load(needs)
       let decision = decide(snapshot)
+      if !decision.changes.isEmpty {
+        log.begin()
+        isWrite = true
+      }
       try store(decision.changes, replacing: snapshot.records)
       return decision
     }
     // What went into a file that nobody finds again is not recorded.
     if !decision.changes.isEmpty { try file.check() }
     return decision
+  }
+
+  /// A commit leaves the sync to others: with `synchronous = NORMAL`, SQLite itself syncs at checkpoints only.
+  private func overlap() throws {
+    guard !overlaps else { return }
+    try SQLiteStatement(connection, "PRAGMA synchronous = NORMAL").run()
+    overlaps = true
+    log.overlap()
   }
 
   /// Deletes expired records and commitments, `limit` of each at the most; returns whether there may be more.

@@ -4,9 +4,11 @@ import SQLStore
 extension SQLiteStore {
   public var concurrentGroups: Int { 1 }
 
-  public func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
-    try write { try $0.settle(needs, deciding: decide) }
+  public func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+    try failing { try pool.writeWithoutTransaction { _ in try writer.settle(needs, deciding: decide) } }
   }
+
+  public func flush() throws(StoreFailure) { try log.waitUntilDurable() }
 
   public func sweepExpiredRecords(keeping retention: IdempotencyRetention) throws(StoreFailure) -> Bool {
     let limit = 500

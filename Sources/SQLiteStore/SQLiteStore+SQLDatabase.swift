@@ -7,18 +7,20 @@ extension SQLiteStore: SQLDatabase {
   public func query<Result: Sendable>(
     _ body: @escaping @Sendable (any SQLConnection) throws -> Result
   ) async throws -> Result {
-    try await reporting { [clock] in try await pool.read { try body(SQLiteConnection(db: $0, clock: clock)) } }
+    try await reporting { try await pool.read { [self] in try reading($0, body) } }
   }
 
   public func transact<Result: Sendable>(
     concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
   ) async throws -> Result {
-    try await reporting { [clock] in
-      try await pool.write { db in
+    try await reporting {
+      let result = try await pool.writeWithoutTransaction { [self] db in
         // What the group writer remembers may change under it.
         defer { if concernsGroups { forgetGroups() } }
-        return try body(SQLiteConnection(db: db, clock: clock))
+        return try writing(db, body)
       }
+      try await log.durable()
+      return result
     }
   }
 
@@ -29,11 +31,34 @@ extension SQLiteStore: SQLDatabase {
   }
 
   public func transactBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result {
-    try failing { try pool.write { try body(SQLiteConnection(db: $0, clock: clock)) } }
+    try failing {
+      let result = try pool.writeWithoutTransaction { try writing($0, body) }
+      try log.waitUntilDurable()
+      return result
+    }
   }
 
   public func queryBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result {
-    try failing { try pool.read { try body(SQLiteConnection(db: $0, clock: clock)) } }
+    try failing { try pool.read { try reading($0, body) } }
+  }
+
+  private func writing<Result>(_ db: Database, _ body: (any SQLConnection) throws -> Result) throws -> Result {
+    log.begin()
+    defer { log.end() }
+    var result: Result?
+    try db.inTransaction(.immediate) {
+      result = try body(SQLiteConnection(db: db, clock: clock))
+      return .commit
+    }
+    guard let result else { throw StoreFailure("a transaction was given up") }
+    return result
+  }
+
+  /// What was read is durable when this returns.
+  private func reading<Result>(_ db: Database, _ body: (any SQLConnection) throws -> Result) throws -> Result {
+    let result = try body(SQLiteConnection(db: db, clock: clock))
+    try log.waitUntilSeenIsDurable()
+    return result
   }
 
   func failing<Result>(_ body: () throws -> Result) throws(StoreFailure) -> Result {

@@ -7,20 +7,23 @@ import SQLStore
 // by their numbers.
 extension SQLiteStore {
   public func nextDay() throws(StoreFailure) -> Day? {
-    try failing {
-      try pool.read { db in
-        let next = try SQLiteConnection(db: db, clock: clock).row(
-          """
-          SELECT coalesce((SELECT max(day) + 1 FROM merkle_days WHERE published IS NOT NULL),
-            (SELECT created / 86400000 FROM outcomes ORDER BY id LIMIT 1)) AS day
-          """)
-        return try next?.optionalInteger("day").map { Day(number: $0) }
-      }
+    try queryBlocking { connection in
+      let next = try connection.row(
+        """
+        SELECT coalesce((SELECT max(day) + 1 FROM merkle_days WHERE published IS NOT NULL),
+          (SELECT created / 86400000 FROM outcomes ORDER BY id LIMIT 1)) AS day
+        """)
+      return try next?.optionalInteger("day").map { Day(number: $0) }
     }
   }
 
   public func openDay(_ day: Day) throws -> any DayDraft {
-    try pool.writeWithoutTransaction { _ in try writer.seal(day) }
+    try pool.writeWithoutTransaction { _ in
+      log.begin()
+      defer { log.end() }
+      try writer.seal(day)
+    }
+    try log.waitUntilDurable()
     return try SQLiteDayDraft(store: self, day: day)
   }
 

@@ -4,8 +4,9 @@ import GRDB
 import GRDBSQLite
 import Ledger
 
-/// The ledger in one SQLite file: a write-ahead log with `synchronous = FULL`, one writer, readers beside it.
+/// The ledger in one SQLite file: a write-ahead log, one writer, readers beside it.
 ///
+/// Whoever draws groups syncs the log beside the writing connection: see ``LogSync``. All others sync at each commit.
 /// The file may be opened by the command line or `sqlite3` while a server runs.
 public final class SQLiteStore: Sendable {
   let pool: DatabasePool
@@ -14,6 +15,7 @@ public final class SQLiteStore: Sendable {
   public let seeds: ChainSeeds
   public let shortIDs: ShortIDs
   let file: DatabaseFile
+  let log: LogSync
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
   nonisolated(unsafe) let writer: SQLiteGroupWriter
@@ -24,19 +26,23 @@ public final class SQLiteStore: Sendable {
   ///   - path: the file; made if it is not there, in a folder that is.
   ///   - mayHaveMoved: whether to open a file whose ledger was moved elsewhere.
   ///   - clock: the time; replaced in tests.
+  ///   - onLoss: called when the disk has refused to write through what was written; by default the process ends with a
+  ///     sentence, since nothing can be known any more of what the log holds. Whoever starts next recovers.
   /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; ``LedgerHasMoved``;
   ///   ``ForeignDatabase``; GRDB's `DatabaseError` if the file cannot be opened.
   public init(
     path: String, masterKey: MasterKey, mayHaveMoved: Bool = false,
-    clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) }
+    clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) },
+    onLoss: @escaping @Sendable (StoreFailure) -> Void = SQLiteStore.endProcess
   ) throws {
     self.clock = clock
+    log = LogSync(onLoss: onLoss)
     vault = masterKey.vault
     shortIDs = ShortIDs(masterKey: masterKey)
     var configuration = Configuration()
     configuration.label = "fairdraw"
     configuration.maximumReaderCount = 4
-    configuration.busyMode = .timeout(5)
+    configuration.busyMode = .patient
     configuration.prepareDatabase { db in
       try db.execute(sql: "PRAGMA cache_size = -16000")
       db.add(function: .newestOutcome)
@@ -60,9 +66,18 @@ public final class SQLiteStore: Sendable {
     let file = try DatabaseFile(path: path)
     self.file = file
     let loading = (vault: vault, seeds: seeds, shortIDs: shortIDs)
-    writer = try pool.writeWithoutTransaction { db in
-      try SQLiteGroupWriter(db, file: file, loading: loading, clock: clock)
+    writer = try pool.writeWithoutTransaction { [log] db in
+      try SQLiteGroupWriter(db, file: file, log: log, loading: loading, clock: clock)
     }
+  }
+
+  /// Ends the process with a sentence.
+  public static func endProcess(_ failure: StoreFailure) {
+    let sentence =
+      "fairdraw: the server stops: \(failure.description). Draws that were answered are safe; start it again when the "
+      + "disk is well\n"
+    FileHandle.standardError.write(Data(sentence.utf8))
+    _exit(EX_IOERR)
   }
 
   private static func check(_ masterKey: MasterKey, in pool: DatabasePool) throws {
@@ -78,7 +93,13 @@ public final class SQLiteStore: Sendable {
   /// Writes with the group writer's statements, which belong to the pool's writing connection.
   func write<Result>(_ body: (SQLiteGroupWriter) throws -> Result) throws(StoreFailure) -> Result {
     do {
-      return try pool.writeWithoutTransaction { _ in try body(writer) }
+      let result = try pool.writeWithoutTransaction { _ in
+        log.begin()
+        defer { log.end() }
+        return try body(writer)
+      }
+      try log.waitUntilDurable()
+      return result
     } catch {
       throw StoreFailure(error)
     }

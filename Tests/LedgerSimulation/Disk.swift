@@ -4,8 +4,21 @@ import Synchronization
 /// What SQLite asks of the disk, counted and, on demand, refused.
 ///
 /// `synchronous` is a setting of a connection that no other connection can be asked for; what it does is what counts.
-/// SQLite's default file system is replaced by one that differs in `xSync` alone. It stays for the life of the process.
+/// SQLite's default file system is replaced by one that differs in the methods that write. It stays for the life of the
+/// process.
 package enum Disk {
+  /// What was done to a file, by the end of its path.
+  package struct Event: Sendable {
+    /// A sync covers what came before an event's number.
+    package enum Action: Sendable {
+      case write(offset: Int, bytes: [UInt8])
+      case truncate(size: Int)
+      case sync(covering: Int)
+    }
+    package let path: String
+    package let action: Action
+  }
+
   /// Has the connections that are opened from now on watched.
   package static func watch() { _ = installed }
 
@@ -19,12 +32,30 @@ package enum Disk {
     }
   }
 
+  /// Takes note, from now on, of what is done to the files whose paths begin so.
+  package static func record(_ prefix: String) { watched.withLock { $0.recorded = prefix } }
+
+  /// How much was taken note of so far.
+  package static var recordedCount: Int { watched.withLock { $0.events.count } }
+
+  /// Ends the record and returns it.
+  package static func endRecord() -> [Event] {
+    watched.withLock { watched in
+      watched.recorded = nil
+      defer { watched.events = [] }
+      return watched.events
+    }
+  }
+
   private typealias Open =
     @convention(c) (
       UnsafeMutablePointer<sqlite3_vfs>?, UnsafePointer<CChar>?, UnsafeMutablePointer<sqlite3_file>?, Int32,
       UnsafeMutablePointer<Int32>?
     ) -> Int32
   private typealias Sync = @convention(c) (UnsafeMutablePointer<sqlite3_file>?, Int32) -> Int32
+  private typealias Write =
+    @convention(c) (UnsafeMutablePointer<sqlite3_file>?, UnsafeRawPointer?, Int32, sqlite3_int64) -> Int32
+  private typealias Truncate = @convention(c) (UnsafeMutablePointer<sqlite3_file>?, sqlite3_int64) -> Int32
 
   private struct Watched {
     /// Of the open files, by their addresses.
@@ -35,6 +66,15 @@ package enum Disk {
     var methods: [UInt: UInt] = [:]
     var open: Open?
     var sync: Sync?
+    var write: Write?
+    var truncate: Truncate?
+    var recorded: String?
+    var events: [Event] = []
+
+    mutating func note(_ file: UnsafeMutablePointer<sqlite3_file>?, _ action: Event.Action) {
+      guard let recorded, let path = paths[UInt(bitPattern: file)], path.hasPrefix(recorded) else { return }
+      events.append(Event(path: path, action: action))
+    }
   }
 
   private static let watched = Mutex(Watched())
@@ -64,18 +104,46 @@ package enum Disk {
       let watching = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
       watching.initialize(to: original.pointee)
       watching.pointee.xSync = { Disk.sync($0, $1) }
+      (watched.write, watched.truncate) = (original.pointee.xWrite, original.pointee.xTruncate)
+      watching.pointee.xWrite = { Disk.write($0, $1, $2, $3) }
+      watching.pointee.xTruncate = { Disk.truncate($0, $1) }
       watched.methods[UInt(bitPattern: original)] = UInt(bitPattern: watching)
       return UInt(bitPattern: watching)
     }
     file.pointee.pMethods = UnsafePointer(bitPattern: address)
   }
 
-  private static func sync(_ file: UnsafeMutablePointer<sqlite3_file>?, _ flags: Int32) -> Int32 {
-    let sync: Sync? = watched.withLock { watched in
-      guard let path = watched.paths[UInt(bitPattern: file)] else { return watched.sync }
-      watched.syncs[path, default: 0] += 1
-      return watched.refused.contains(path) ? nil : watched.sync
+  // What is written is noted before it is, and a sync when it is over: nothing counts as durable too early.
+
+  private static func write(
+    _ file: UnsafeMutablePointer<sqlite3_file>?, _ bytes: UnsafeRawPointer?, _ count: Int32, _ offset: sqlite3_int64
+  ) -> Int32 {
+    let write = watched.withLock { watched in
+      if watched.recorded != nil, let bytes {
+        let content = Array(UnsafeRawBufferPointer(start: bytes, count: Int(count)))
+        watched.note(file, .write(offset: Int(offset), bytes: content))
+      }
+      return watched.write
     }
-    return sync?(file, flags) ?? SQLITE_IOERR
+    return write?(file, bytes, count, offset) ?? SQLITE_IOERR
+  }
+
+  private static func truncate(_ file: UnsafeMutablePointer<sqlite3_file>?, _ size: sqlite3_int64) -> Int32 {
+    let truncate = watched.withLock { watched in
+      watched.note(file, .truncate(size: Int(size)))
+      return watched.truncate
+    }
+    return truncate?(file, size) ?? SQLITE_IOERR
+  }
+
+  private static func sync(_ file: UnsafeMutablePointer<sqlite3_file>?, _ flags: Int32) -> Int32 {
+    let (sync, begun): (Sync?, Int) = watched.withLock { watched in
+      guard let path = watched.paths[UInt(bitPattern: file)] else { return (watched.sync, 0) }
+      watched.syncs[path, default: 0] += 1
+      return (watched.refused.contains(path) ? nil : watched.sync, watched.events.count)
+    }
+    let code = sync?(file, flags) ?? SQLITE_IOERR
+    if code == SQLITE_OK { watched.withLock { $0.note(file, .sync(covering: begun)) } }
+    return code
   }
 }

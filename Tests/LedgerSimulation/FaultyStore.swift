@@ -14,8 +14,8 @@ package final class FaultyStore: LedgerStore {
     case failingWholly
     /// Fails when the group was decided and nearly stored.
     case failingInside
-    /// Fails when the group is to be made durable.
-    case failingToSync
+    /// Fails when the group was applied and is to be made durable. It is, later.
+    case failingToFlush
     /// Fails when the group was stored.
     case failingAfterCommit
     /// Has the group decided twice, as a database does that makes a transaction start over.
@@ -24,7 +24,7 @@ package final class FaultyStore: LedgerStore {
     case hanging, hangingAfterCommit
 
     var isFault: Bool {
-      [.failing, .failingWholly, .failingInside, .failingToSync, .failingAfterCommit].contains(self)
+      [.failing, .failingWholly, .failingInside, .failingToFlush, .failingAfterCommit].contains(self)
     }
   }
 
@@ -42,7 +42,7 @@ package final class FaultyStore: LedgerStore {
     package var now: Milliseconds?
     /// Groups that were begun.
     package var begun = 0
-    /// Groups that are durable.
+    /// Groups that are applied.
     package var committed = 0
     /// The submissions and draws of each group that was committed.
     package var groups: [(submissions: Int, draws: Int)] = []
@@ -50,6 +50,8 @@ package final class FaultyStore: LedgerStore {
     package var decided: Milliseconds?
     /// What would have been answered to groups that were stored and failed, by the failures.
     package var lost: [String: [Reply]] = [:]
+    /// What would be answered to groups that are not durable and whose flush will fail, by their threads.
+    var unflushed: [ObjectIdentifier: [Reply]] = [:]
     /// The failures that the moods have brought about.
     package var failures: Set<String> = []
     /// Every mood that a group met.
@@ -61,18 +63,13 @@ package final class FaultyStore: LedgerStore {
   package let content: Mutex<Content>
   /// What stores the groups, if it is not the ``MemoryLedger``.
   package let base: (any LedgerStore)?
-  private let log: String?
   private let transaction = Mutex(())
   private let gate = DispatchSemaphore(value: 0)
   private let hung = DispatchSemaphore(value: 0)
 
-  /// - Parameter log: the write-ahead log of `base`, if it has one.
-  package init(
-    ledger: MemoryLedger, base: (any LedgerStore)? = nil, log: String? = nil, concurrentGroups: Int = 1
-  ) {
+  package init(ledger: MemoryLedger, base: (any LedgerStore)? = nil, concurrentGroups: Int = 1) {
     self.concurrentGroups = concurrentGroups
     self.base = base
-    self.log = log
     content = Mutex(Content(ledger: ledger))
   }
 
@@ -94,7 +91,7 @@ package final class FaultyStore: LedgerStore {
   package var committed: Int { content.withLock { $0.committed } }
   package var ledger: MemoryLedger { content.withLock { $0.ledger } }
 
-  package func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+  package func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
     let (mood, pause) = content.withLock { content in
       content.begun += 1
       let mood = content.nextMood.take() ?? content.mood(&content.random)
@@ -102,14 +99,27 @@ package final class FaultyStore: LedgerStore {
       return (mood, content.random.int(100...3000))
     }
     do throws(StoreFailure) {
-      return try commit(needs, in: mood, pause: UInt32(pause), deciding: decide)
+      return try apply(needs, in: mood, pause: UInt32(pause), deciding: decide)
     } catch {
       if mood.isFault { content.withLock { _ = $0.failures.insert(error.description) } }
       throw error
     }
   }
 
-  private func commit(
+  /// Makes durable what was applied, unless the thread's last group was to fail here.
+  package func flush() throws(StoreFailure) {
+    try base?.flush()
+    let failure: StoreFailure? = content.withLock { content in
+      guard let replies = content.unflushed.removeValue(forKey: ObjectIdentifier(Thread.current)) else { return nil }
+      let failure = StoreFailure("the disk did not answer flush \(content.lost.count)", mayBeStored: true)
+      content.lost[failure.description] = replies
+      content.failures.insert(failure.description)
+      return failure
+    }
+    if let failure { throw failure }
+  }
+
+  private func apply(
     _ needs: Needs, in mood: Mood, pause: UInt32, deciding decide: (Snapshot) -> Decision
   ) throws(StoreFailure) -> Decision {
     if let refusal = content.withLock({ $0.refusal })(needs) { throw refusal }
@@ -121,7 +131,7 @@ package final class FaultyStore: LedgerStore {
     }
     // One transaction at a time, and nothing of it to be seen before its end.
     let (decision, number) = try transaction.withLock { _ throws(StoreFailure) in
-      let decision = try store(needs, failingToSync: mood == .failingToSync) { snapshot in
+      let decision = try store(needs) { snapshot in
         let snapshot = noted(snapshot, needs)
         if mood == .startingOver { _ = decide(snapshot) }
         var decision = decide(snapshot)
@@ -137,6 +147,9 @@ package final class FaultyStore: LedgerStore {
       return (decision, number)
     }
     if mood == .hangingAfterCommit { hang() }
+    if mood == .failingToFlush {
+      content.withLock { $0.unflushed[ObjectIdentifier(Thread.current)] = decision.replies }
+    }
     guard mood == .failingAfterCommit else { return decision }
     let failure = StoreFailure("the connection was lost after group \(number)", mayBeStored: true)
     content.withLock { $0.lost[failure.description] = decision.replies }
@@ -159,18 +172,8 @@ package final class FaultyStore: LedgerStore {
     gate.wait()
   }
 
-  private func store(
-    _ needs: Needs, failingToSync: Bool = false, deciding decide: (Snapshot) -> Decision
-  ) throws(StoreFailure) -> Decision {
-    if let base {
-      guard failingToSync, let log else { return try base.commit(needs, deciding: decide) }
-      Disk.refuseSyncs(of: log, true)
-      let result = Result { () throws(StoreFailure) in try base.commit(needs, deciding: decide) }
-      Disk.refuseSyncs(of: log, false)
-      // What did not reach the disk may still be in the log, until something else is written there.
-      try base.probe()
-      return try result.get()
-    }
+  private func store(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+    if let base { return try base.apply(needs, deciding: decide) }
     let snapshot = content.withLock { content in
       content.ledger.snapshot(needs, now: content.now ?? Milliseconds(Date().timeIntervalSince1970 * 1000))
     }
@@ -178,7 +181,6 @@ package final class FaultyStore: LedgerStore {
     if decision.changes.usedCommitments.contains(where: { $0.id == Self.nobodys.id }) {
       throw StoreFailure("there is no such commitment")
     }
-    if failingToSync { throw StoreFailure("the disk does not answer") }
     content.withLock { $0.ledger.apply(decision.changes) }
     return decision
   }

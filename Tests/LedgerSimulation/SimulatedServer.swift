@@ -41,9 +41,8 @@ final class SimulatedServer {
   private static func open(
     _ ledger: MemoryLedger, _ random: SplitMix64, _ file: URL?, _ clock: SimulatedClock
   ) throws -> (FaultyStore, LedgerWriter) {
-    Disk.watch()
     let base = try file.map { try SQLiteStore(path: $0.path, masterKey: masterKey) { clock.now } }
-    let store = FaultyStore(ledger: ledger, base: base, log: file.map { $0.path + "-wal" })
+    let store = FaultyStore(ledger: ledger, base: base)
     store.content.withLock { $0.random = random }
     store.setMood { random in
       switch random.int(1...100) {
@@ -51,7 +50,7 @@ final class SimulatedServer {
       case ...5: .failingWholly
       case ...8: .failingInside
       case ...12: .failingAfterCommit
-      case ...14: .failingToSync
+      case ...14: .failingToFlush
       case ...17: .startingOver
       default: .well
       }

@@ -2,8 +2,10 @@ import Fairness
 import Foundation
 import Ledger
 import Logging
+import SQLStore
 import SQLiteStore
 import StoreConformance
+import Synchronization
 import Testing
 import Transparency
 
@@ -60,8 +62,6 @@ import enum LedgerSimulation.Disk
 
   // MARK: Durability
 
-  /// With `synchronous = FULL` a commit is over when the write-ahead log is on the disk; with anything less it is
-  /// synced at checkpoints only.
   @Test func aGroupIsOnTheDiskBeforeItIsAnswered() async throws {
     Disk.watch()
     let test = try await storeUnderTest()
@@ -76,28 +76,62 @@ import enum LedgerSimulation.Disk
     #expect(Disk.syncs(of: log) > before)
   }
 
-  /// The one failure that comes after everything has been written and remembered.
-  @Test func aGroupThatDoesNotReachTheDiskLeavesNothing() async throws {
+  @Test func groupsAreAppliedOnTopOfEachOtherAndSyncedOnce() async throws {
     Disk.watch()
     let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
     let log = file + "-wal"
+    let before = Disk.syncs(of: log)
+    for nonce in 1...3 { #expect(try test.apply([draw(test.alice)]).changes.outcomes.map(\.nonce) == [Int64(nonce)]) }
+    #expect(Disk.syncs(of: log) == before)
+    try test.store.flush()
+    #expect(Disk.syncs(of: log) == before + 1)
+    try test.store.flush()
+    #expect(Disk.syncs(of: log) == before + 1, "there was nothing to sync")
+  }
+
+  @Test func whatAReaderIsShownIsOnTheDisk() async throws {
+    Disk.watch()
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    let log = file + "-wal"
+    try test.apply([draw(test.alice)])
+    let before = Disk.syncs(of: log)
+    #expect(try await test.outcomes(test.alice).count == 2)
+    #expect(Disk.syncs(of: log) == before + 1)
+    // Another process, which draws nothing, reads what this one has not synced.
+    let other = try open { [test] in test.now }
+    try test.apply([draw(test.alice)])
+    let earlier = Disk.syncs(of: log)
+    #expect(try await other.totals().liveOutcomes == 3)
+    #expect(Disk.syncs(of: log) > earlier)
+  }
+
+  @Test func aDiskThatDoesNotTakeAGroupEndsAllWork() async throws {
+    Disk.watch()
+    let (file, log) = (file, file + "-wal")
+    let losses = Mutex<[StoreFailure]>([])
+    let onLoss: @Sendable (StoreFailure) -> Void = { failure in losses.withLock { $0.append(failure) } }
+    let test = try await StoreUnderTest {
+      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0, onLoss: onLoss)
+    }
     let group = [draw(test.alice, claim: "a"), draw(test.alice, "new"), draw(test.aliceTest), draw(test.bob)]
     try test.settle(draw(test.alice))
-    for round in 0..<3 {
-      Disk.refuseSyncs(of: log, true)
-      #expect(throws: StoreFailure.self) { try test.settle(group) }
-      #expect(throws: StoreFailure.self) { try test.store.probe() }
-      #expect(try await test.outcomes(test.alice).count == 1)
-      #expect(try await test.outcomes(test.alice, "new").isEmpty)
-      #expect(try await test.store.totals().liveOutcomes == 1)
-      if round == 0 { try await test.reopen() }
-      Disk.refuseSyncs(of: log, false)
-      try test.store.probe()
+    Disk.refuseSyncs(of: log, true)
+    #expect {
+      try test.settle(group)
+    } throws: { error in
+      (error as? StoreFailure)?.mayBeStored == true
     }
-    let changes = try test.settle(group).changes
-    #expect(changes.outcomes.map(\.nonce) == [1, 0, 0])
-    #expect(changes.outcomes.map(\.id) + changes.testOutcomes.map(\.outcome.id) == [2, 3, 5, 4])
-    #expect(try test.snapshot(group).accounts.mapValues(\.usedToday) == [test.alice.account: 3, test.bob.account: 1])
+    #expect(losses.withLock { $0.map(\.kind) } == [.permanent])
+    // What the disk would do now is of no use: what it has is not known.
+    Disk.refuseSyncs(of: log, false)
+    #expect(throws: StoreFailure.self) { try test.settle(group) }
+    #expect(throws: StoreFailure.self) { try test.store.probe() }
+    await #expect(throws: StoreFailure.self) { try await test.store.totals() }
+    try await test.reopen()
+    // Both groups were in the log, as they may be.
+    #expect(try test.settle(draw(test.alice)).changes.outcomes.map(\.nonce) == [2])
   }
 
   @Test func theFileIsAWriteAheadLog() async throws {
@@ -209,6 +243,26 @@ import enum LedgerSimulation.Disk
       test.decider.decide([claimed], snapshot: $0, entropy: &entropy)
     }
     #expect(again.replies[0].isReplay && again.replies[0].body == first.body)
+  }
+
+  /// The lock is free for some microseconds every five milliseconds.
+  @Test func whoWaitsGetsItsTurnBesideAWriterThatHardlyRests() async throws {
+    let test = try await storeUnderTest()
+    let other = try open()
+    let isOver = Mutex(false)
+    let rounds = Mutex(0)
+    let busy = Task.detached {
+      while !isOver.withLock({ $0 }) {
+        try other.transactBlocking { _ in _ = usleep(5000) }
+        rounds.withLock { $0 += 1 }
+      }
+    }
+    while rounds.withLock({ $0 }) == 0 { await Task.yield() }
+    for round in 0..<3 {
+      _ = try await test.accounts.createAccount(name: "account \(round)", dailyQuota: nil, signIn: nil)
+    }
+    isOver.withLock { $0 = true }
+    try await busy.value
   }
 
   /// An operator with `sqlite3` at the file of a server that is busy.

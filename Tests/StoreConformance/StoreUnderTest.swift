@@ -77,9 +77,17 @@ package final class StoreUnderTest: Sendable {
 
   @discardableResult
   package func settle(_ group: [Submission]) throws -> Settled {
+    let settled = try apply(group)
+    try store.flush()
+    return settled
+  }
+
+  /// Has a group decided and applied, which is not durable yet.
+  @discardableResult
+  package func apply(_ group: [Submission]) throws -> Settled {
     var entropy = SystemRandomNumberGenerator()
     var seen: Snapshot?
-    let decision = try store.commit(Needs(of: group)) { snapshot in
+    let decision = try store.apply(Needs(of: group)) { snapshot in
       seen = snapshot
       return decider.decide(group, snapshot: snapshot, entropy: &entropy)
     }

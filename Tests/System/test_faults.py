@@ -5,6 +5,7 @@ FAIRDRAW_TEST_KILLS sets how often the server is killed (20), FAIRDRAW_TEST_SEED
 
 import http.client
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -365,6 +366,30 @@ def test_sigterm_with_idle_connections_does_not_wait_for_them(serve):
   assert server.stop() == 0
   for sock in silent:
     sock.close()
+
+
+# A disk that fails
+
+
+def test_a_disk_that_refuses_a_sync_ends_the_server_and_no_response_is_lost(tmp_path):
+  """What the disk holds after a failed sync is not known: nobody is told of it, and whoever starts next finds out."""
+  library, refuses = tmp_path / "sync.so", tmp_path / "refuses"
+  source = pathlib.Path(__file__).with_name("sync.c")
+  subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
+  with Server(tmp_path / "data", LD_PRELOAD=library, TEST_REFUSES=refuses) as server:
+    key = server.key()
+    first = server.draw("ints", key=key, idempotency="first")
+    assert first.status == 200
+    refuses.touch()
+    with pytest.raises((OSError, http.client.HTTPException)):
+      server.draw("ints", key=key, idempotency="second")
+    assert server.wait() == 74
+    assert "the server stops: the disk did not take what was written" in server.log.read_text()
+    refuses.unlink()
+    server.start()
+    assert same_answer(server.draw("ints", key=key, idempotency="first"), first)
+    second = server.draw("ints", key=key, idempotency="second")
+    assert second.status == 200 and second.json()["nonce"] == first.json()["nonce"] + 1
 
 
 # A full disk

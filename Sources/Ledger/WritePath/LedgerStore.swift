@@ -2,9 +2,9 @@ import Fairness
 
 /// Where the ledger lives.
 ///
-/// The methods that write are synchronous: they block their thread until what they did is durable, and are called from
-/// threads that have nothing else to do. The ones that only read may be called from anywhere, at any time, beside a
-/// writer, and see what was last committed.
+/// The methods that write are synchronous, and are called from threads that have nothing else to do: all but
+/// ``apply(_:deciding:)`` block their thread until what they did is durable. The ones that only read may be called from
+/// anywhere, at any time, beside a writer. What they show is durable.
 public protocol LedgerStore: Sendable {
   /// The server seeds of its chains.
   var seeds: ChainSeeds { get }
@@ -14,14 +14,20 @@ public protocol LedgerStore: Sendable {
 
   /// Loads what `needs` names, asks `decide`, stores what changed: one transaction.
   ///
-  /// When it returns, the changes are durable: they outlive the process and the power. Between load and commit nothing
-  /// that the snapshot shows can change. `decide` is called once, or again from a fresh snapshot if the database made
-  /// the transaction start over; only the last decision counts.
+  /// When it returns, the changes are applied: whatever is loaded afterwards rests on them. They are durable, so that
+  /// they outlive the process and the power, when a ``flush()`` has returned that was called afterwards, and nobody may
+  /// be told of them before that. Between load and commit nothing that the snapshot shows can change. `decide` is called
+  /// once, or again from a fresh snapshot if the database made the transaction start over; only the last decision counts.
   ///
   /// What cannot be loaded, a damaged row say, is in ``Snapshot/failures`` and fails nobody but who needs it.
   ///
   /// - Throws: ``StoreFailure`` when nothing was stored, or when whether it was is not known.
-  func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision
+  func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision
+
+  /// Makes durable whatever was applied before the call. Groups may be applied meanwhile.
+  ///
+  /// - Throws: ``StoreFailure`` when it is not known whether all of it is durable.
+  func flush() throws(StoreFailure)
 
   /// Deletes what has expired, a bounded number of each: idempotency records, and commitments that were never revealed
   /// and whose ``Commitment/afterlife`` is over.
@@ -92,6 +98,15 @@ public protocol LedgerStore: Sendable {
 }
 
 extension LedgerStore {
+  /// Applies a group and makes it durable.
+  package func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+    let decision = try apply(needs, deciding: decide)
+    try flush()
+    return decision
+  }
+
+  public func flush() throws(StoreFailure) {}
+
   public func checkPlace() throws(StoreFailure) {}
 }
 

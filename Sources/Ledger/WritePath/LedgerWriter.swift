@@ -5,9 +5,10 @@ import Synchronization
 /// Gathers submissions into groups and answers them when, and only when, their group is durable.
 ///
 /// The write path, whole: ``submit(_:replyQueue:)`` puts a submission in the queue; a writer thread takes what has gathered
-/// there, has the store load, decide and commit it in one transaction (``LedgerStore/commit(_:deciding:)``), and
-/// then answers everyone in the group. While one group is being committed the next gathers, so groups grow with load
-/// and nobody waits for company when there is none.
+/// there, has the store load, decide and apply it in one transaction (``LedgerStore/apply(_:deciding:)``), waits until
+/// that is durable (``LedgerStore/flush()``), and then answers everyone in the group. While one group is being applied
+/// the next gathers, so groups grow with load and nobody waits for company when there is none; while one waits for the
+/// disk, another thread applies the next.
 public final class LedgerWriter: Sendable {
   public struct Limits: Sendable {
     /// The most draws that may wait; a submission beyond them is refused at once. One account may hold half of them.
@@ -26,6 +27,9 @@ public final class LedgerWriter: Sendable {
     public init() {}
   }
 
+  /// How many groups may wait for the disk while another is applied.
+  private static let mostFlushing = 3
+
   private let store: any LedgerStore
   private let decider: Decider
   private let limits: Limits
@@ -36,6 +40,9 @@ public final class LedgerWriter: Sendable {
   /// Signalled once for each sleeping thread that is to wake.
   private let wake = DispatchSemaphore(value: 0)
   private let finished = DispatchGroup()
+  /// A turn to take and apply a group: as many as the store can work on at once.
+  private let turn: DispatchSemaphore
+  private let inFlight = GroupsInFlight()
   /// Signalled once for each housekeeping thread when it is to stop.
   private let stopHousekeeping = DispatchSemaphore(value: 0)
   private let statistics = Mutex(Statistics())
@@ -81,9 +88,12 @@ public final class LedgerWriter: Sendable {
     self.onDeliveries = onDeliveries
     state = Mutex(State(queue: SubmissionQueue(limits: limits)))
     self.history = history
+    turn = DispatchSemaphore(value: store.concurrentGroups)
     health = StoreHealth(store: store, retention: decider.retention, history: history, onTrouble: onTrouble)
     replays = ReplayCache(capacity: limits.replayCacheBytes, retention: decider.retention)
-    for number in 0..<store.concurrentGroups { start("ledger-writer-\(number)") { $0.work(thread: number) } }
+    for number in 0..<(store.concurrentGroups + Self.mostFlushing) {
+      start("ledger-writer-\(number)") { $0.work(thread: number) }
+    }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
     start("ledger-timeout") { $0.every(.milliseconds(250)) { $0.failTimedOut() } }
     start("ledger-care") { writer in
@@ -223,7 +233,13 @@ public final class LedgerWriter: Sendable {
     #if os(Linux)
       _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)  // of 0, that is of the calling thread
     #endif
-    while let tickets = nextGroup(thread: thread) {
+    while true {
+      turn.wait()
+      inFlight.gather()
+      guard let tickets = nextGroup(thread: thread) else {
+        turn.signal()
+        return
+      }
       settle(tickets)
       state.withLock { $0.inHand[thread] = nil }
     }
@@ -236,43 +252,80 @@ public final class LedgerWriter: Sendable {
     }
   }
 
-  private func settle(_ tickets: [Ticket]) {
-    do throws(StoreFailure) {
-      try store(tickets)
-    } catch {
-      noteFailedGroup()
-      guard tickets.count > 1, !error.isOfWholeStore, !error.mayBeStored else { return fail(tickets, error) }
-      settleSingly(tickets, after: error)
-    }
+  /// A group that is applied and not yet durable.
+  private struct Applied {
+    let tickets: [Ticket]
+    let decision: Decision
+    let number: Int
+    let began: ContinuousClock.Instant
+    let now: Milliseconds
   }
 
-  /// Makes a group durable and answers it.
-  private func store(_ tickets: [Ticket]) throws(StoreFailure) {
+  /// Has a group decided, and answers it. Gives the turn back as soon as the next may be applied.
+  private func settle(_ tickets: [Ticket]) {
+    let applied: Applied
+    do throws(StoreFailure) {
+      applied = try apply(tickets)
+    } catch {
+      noteFailedGroup()
+      if tickets.count > 1, !error.isOfWholeStore, !error.mayBeStored {
+        settleSingly(tickets, after: error)
+      } else {
+        fail(tickets, error)
+      }
+      turn.signal()
+      return
+    }
+    turn.signal()
+    finish(applied)
+  }
+
+  private func apply(_ tickets: [Ticket]) throws(StoreFailure) -> Applied {
     if let failure = history?.failure { throw failure }
     let group = tickets.map(\.submission)
     var entropy = SystemRandomNumberGenerator()
     var now: Milliseconds = 0
-    let started = ContinuousClock.now
+    let began = ContinuousClock.now
     let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)
     // Before the store locks anything, and not one after the other.
     decider.seeds.prepare(for: group, needs)
-    let decision = try store.commit(needs) { snapshot in
+    let decision = try store.apply(needs) { snapshot in
       now = snapshot.now
       return decider.decide(group, snapshot: snapshot, entropy: &entropy)
     }
     precondition(decision.replies.count == group.count)
+    let number = inFlight.enter(after: .now - began)
+    return Applied(tickets: tickets, decision: decision, number: number, began: began, now: now)
+  }
+
+  /// Makes a group durable and answers it.
+  private func finish(_ group: Applied) {
+    let flushed = Result { () throws(StoreFailure) in try store.flush() }
+    inFlight.reachedDisk()
+    inFlight.leave(group.number) {
+      switch flushed {
+      case .success: answer(group)
+      case .failure(let failure):
+        noteFailedGroup()
+        answer(group.tickets, failure)
+      }
+    }
+  }
+
+  private func answer(_ group: Applied) {
+    let decision = group.decision
     for record in decision.changes.records { replays.insert(record) }
     let faults = decision.replies.compactMap(\.fault)
     statistics.withLock {
       $0.groups += 1
-      $0.submissions += group.count
-      $0.groupSizes.add(Double(group.count))
-      $0.commitTimes.add((.now - started) / .seconds(1))
+      $0.submissions += group.tickets.count
+      $0.groupSizes.add(Double(group.tickets.count))
+      $0.commitTimes.add((.now - group.began) / .seconds(1))
       for fault in faults { $0.faults[fault.kind, default: 0] += 1 }
     }
-    health.groupSucceeded(at: now, stored: !decision.changes.isEmpty)
+    health.groupSucceeded(at: group.now, stored: !decision.changes.isEmpty)
     answer(
-      zip(tickets, decision.replies).map { ticket, reply in
+      zip(group.tickets, decision.replies).map { ticket, reply in
         // A refusal for a fault is rendered where the request's id is known.
         if reply.status >= 500, let fault = reply.fault { return (ticket, .failure(.storeFailed(fault))) }
         return (ticket, .success(reply))
@@ -295,7 +348,7 @@ public final class LedgerWriter: Sendable {
         continue
       }
       do throws(StoreFailure) {
-        try store([ticket])
+        finish(try apply([ticket]))
       } catch {
         noteFailedGroup()
         if error.kind == .passing { for need in needs { held[need] = error } }
@@ -304,7 +357,14 @@ public final class LedgerWriter: Sendable {
     }
   }
 
+  /// Answers submissions that were not applied, or may have been, when those before them are answered.
   private func fail(_ tickets: [Ticket], _ failure: StoreFailure) {
+    let number = inFlight.enter()
+    inFlight.reachedDisk()
+    inFlight.leave(number) { answer(tickets, failure) }
+  }
+
+  private func answer(_ tickets: [Ticket], _ failure: StoreFailure) {
     statistics.withLock { $0.faults[failure.kind, default: 0] += tickets.count }
     health.groupFailed(failure)
     answer(tickets.map { ($0, .failure(.storeFailed(failure))) })

@@ -53,7 +53,7 @@ public struct StoredAnswer: Sendable, Equatable {
     bytes.append(leb128: UInt64(rendering))
     var end = 0
     var last: Int64 = 0
-    reply.references.forEach { reference in
+    reply.references.inOrder { reference in
       append(reply.body[end..<reference.range.lowerBound], to: &bytes)
       bytes.append(zigzag: reference.outcome - last)
       (end, last) = (reference.range.upperBound, reference.outcome)
@@ -180,11 +180,11 @@ enum BodyReferences: Sendable {
     }
   }
 
-  func forEach(_ body: (BodyReference) -> Void) {
+  func inOrder(_ body: (BodyReference) -> Void) {
     switch self {
     case .none: break
     case .one(let reference): body(reference)
-    case .several(let references): references.forEach(body)
+    case .several(let references): for reference in references { body(reference) }
     }
   }
 }

@@ -1,0 +1,61 @@
+import Foundation
+
+/// The groups that are applied and not answered yet: how long the next one should wait for them, and who is answered
+/// first.
+///
+/// A group costs much the same however few draws are in it. So it pays to let the next one gather while the disk takes
+/// the last, as long as that is quick; a disk that is slower than the work of applying a group is not waited for.
+package final class GroupsInFlight: Sendable {
+  /// The longest that a group waits for others to reach the disk.
+  private static let longestWait: Duration = .milliseconds(20)
+
+  // These are only touched while `condition` is locked.
+  private let condition = NSCondition()
+  /// How many groups were applied, are durable, and are answered; failures included.
+  nonisolated(unsafe) private var applied = 0
+  nonisolated(unsafe) private var durable = 0
+  nonisolated(unsafe) private var answered = 0
+  /// How long applying a group takes, about.
+  nonisolated(unsafe) private var work = Duration.zero
+
+  package init() {}
+
+  /// A group was applied, or may have been.
+  ///
+  /// - Parameter time: how long that took, if it is worth remembering.
+  /// - Returns: its number.
+  package func enter(after time: Duration? = nil) -> Int {
+    condition.withLock {
+      if let time { work += (time - work) / 8 }
+      applied += 1
+      return applied - 1
+    }
+  }
+
+  /// A group is durable, or has failed to be.
+  package func reachedDisk() {
+    condition.withLock {
+      durable += 1
+      condition.broadcast()
+    }
+  }
+
+  /// Answers a group when all before it are answered.
+  package func leave(_ number: Int, answering: () -> Void) {
+    condition.withLock { while answered < number { condition.wait() } }
+    answering()
+    condition.withLock {
+      answered += 1
+      condition.broadcast()
+    }
+  }
+
+  /// Waits until all that was applied has reached the disk, or for about as long as it takes to apply a group.
+  package func gather() {
+    condition.withLock {
+      guard durable < applied else { return }
+      let deadline = Date(timeIntervalSinceNow: min(work, Self.longestWait) / .seconds(1))
+      while durable < applied, condition.wait(until: deadline) {}
+    }
+  }
+}

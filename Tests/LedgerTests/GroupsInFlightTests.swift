@@ -1,0 +1,45 @@
+import Dispatch
+import Ledger
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct GroupsInFlightTests {
+  private final class Answered: Sendable { let numbers = Mutex<[Int]>([]) }
+
+  @Test func groupsAreAnsweredInTheOrderInWhichTheyWereApplied() async {
+    let groups = GroupsInFlight()
+    let numbers = (0..<8).map { _ in groups.enter(after: .milliseconds(1)) }
+    let answered = Answered()
+    await withTaskGroup(of: Void.self) { tasks in
+      // The last is durable first, and each waits on a thread of its own for all before it.
+      for number in numbers.reversed() {
+        tasks.addTask {
+          await withCheckedContinuation { continuation in
+            DispatchQueue(label: "group \(number)").async {
+              groups.reachedDisk()
+              groups.leave(number) { answered.numbers.withLock { $0.append(number) } }
+              continuation.resume()
+            }
+          }
+        }
+      }
+    }
+    #expect(answered.numbers.withLock { $0 } == numbers)
+  }
+
+  @Test func nobodyWaitsForADiskThatHasNothingToTake() {
+    let groups = GroupsInFlight()
+    groups.gather()
+    let number = groups.enter(after: .seconds(600))
+    groups.reachedDisk()
+    groups.gather()
+    groups.leave(number) {}
+  }
+
+  /// However long groups take to apply.
+  @Test func aDiskThatHangsIsWaitedForNotLong() {
+    let groups = GroupsInFlight()
+    _ = groups.enter(after: .seconds(600))
+    groups.gather()
+  }
+}
