@@ -68,9 +68,7 @@ final class SQLiteGroupWriter {
       VALUES (?, ?, ?, ?, ?, ?, ?)
       """)
     useCommitment = try prepare(
-      """
-      UPDATE commitments SET outcome_id = ?, client_seed = ?, revealed = ? WHERE chain_id = ? AND revealed IS NULL
-      """)
+      "UPDATE commitments SET outcome_id = ?, client_seed = ?, revealed = ? WHERE chain_id = ? AND revealed IS NULL")
     insertOutcome = try prepare(
       """
       INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, items, created)
@@ -83,9 +81,7 @@ final class SQLiteGroupWriter {
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """)
     insertRecord = try prepare(
-      """
-      INSERT INTO idempotency (digest, request, fingerprint, status, answer, created) VALUES (?, ?, ?, ?, ?, ?)
-      """)
+      "INSERT INTO idempotency (digest, request, fingerprint, status, answer, created) VALUES (?, ?, ?, ?, ?, ?)")
     deleteRecord = try prepare("DELETE FROM idempotency WHERE digest = ?")
     addUsage = try prepare(
       """
@@ -94,9 +90,7 @@ final class SQLiteGroupWriter {
       """)
     // Records are numbered as they come, so the oldest stand first and a sweep reads no more than it deletes.
     sweep = try prepare(
-      """
-      DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?
-      """)
+      "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?")
     sweepCommitments = try prepare(
       """
       DELETE FROM commitments WHERE chain_id IN

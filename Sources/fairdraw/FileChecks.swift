@@ -21,7 +21,7 @@ struct FileChecks {
     let owner = status.st_uid
     try check(folder, "data folder", owner: owner, mode: "700", &diagnosis)
     try check(keyFile, "master key", owner: owner, mode: "600", &diagnosis)
-    for file in (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
+    for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
     where file.lastPathComponent.contains(/\.db(-wal|-shm)?$|\.checkpoint$/) {
       try check(file, "file", owner: owner, mode: "600", &diagnosis)
     }

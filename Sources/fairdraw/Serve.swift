@@ -120,8 +120,7 @@ struct Serve: AsyncParsableCommand {
     let decider = Decider(
       masterKey: masterKey, seeds: store.seeds, publicURL: url, defaultDailyQuota: quota,
       anonymousDailyQuota: anonymousQuota, commitmentLifetime: settings.commitmentLifetime,
-      retention: settings.retention,
-      isLogged: Self.isLogged(logger))
+      retention: settings.retention, isLogged: Self.isLogged(logger))
     let worker = DeliveryWorker(
       store: store, client: DeliveryClient(addressGuard: AddressGuard(allowsPrivate: settings.allowsPrivateWebhooks)),
       renderer: EventRenderer(outcomes: decider.renderer), logger: Logger(label: "webhooks"))
@@ -162,9 +161,7 @@ struct Serve: AsyncParsableCommand {
       errorPage: website.errorPage, logger: logger
     ) { greet($0, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log) }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
-    var services: [any Service] = [
-      Self.housekeeping(store, parts), Together(services: [logs, worker, application]),
-    ]
+    var services: [any Service] = [Self.housekeeping(store, parts), Together(services: [logs, worker, application])]
     var places = "\(server.host):\(server.port)"
     if let metricsPort = settings.metricsPort {
       places += ", or on \(settings.metricsHost):\(metricsPort) for its metrics"

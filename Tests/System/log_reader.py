@@ -134,6 +134,7 @@ class Log:
     assert self.keys["log"]["origin"] == self.key.name
     self.prefix = f"/log/{era}"
     assert self.keys["log"]["prefix"].endswith(self.prefix)
+    wait_until(lambda: server.get(f"{self.prefix}/checkpoint").status == 200, "the first checkpoint is signed")
 
   def note(self):
     answer = self.server.get(f"{self.prefix}/checkpoint")

@@ -812,9 +812,10 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
     assert servers[0].post(
       "/api/reveal", {"commitId": commitment, "endpoint": "ints", "clientSeed": "mine"}, key=keys[0]).status == status
   moved = old.sql("SELECT count(*) FROM deliveries")[0][0]
-  assert moved == 31 and old.sql("SELECT count(*) FROM delivery_attempts")[0][0] > 0
-  assert fleet.number("SELECT count(*) FROM deliveries WHERE id <= 31 AND state = 1") == moved
-  assert fleet.number("SELECT count(*) FROM deliveries WHERE id > 31") == 4, "those of the draws since"
+  # Of the draws with the first key, the reveal and the rotation.
+  assert moved == 32 and old.sql("SELECT count(*) FROM delivery_attempts")[0][0] > 0
+  assert fleet.number(f"SELECT count(*) FROM deliveries WHERE id <= {moved} AND state = 1") == moved
+  assert fleet.number(f"SELECT count(*) FROM deliveries WHERE id > {moved}") == 4, "those of the draws since"
   fleet.cli("webhook", "create", "--account", fleet.account(), "--url", "https://example.com/")
   copied = "SELECT email, password FROM sign_ins", "SELECT prefix, name FROM api_keys WHERE id <= 4 ORDER BY id"
   for query in copied:

@@ -105,8 +105,10 @@ package struct Parameters {
     case nil: return nil
     case .text(let bytes): return String(decoding: bytes, as: UTF8.self).split(separator: ",").map(String.init)
     case .json(let json):
-      let texts = json.elements(limit: 100)?.map { $0.string.map { String(decoding: $0, as: UTF8.self) } }
-      guard let texts, !texts.contains(nil) else { throw .invalid(name, "must be an array of strings") }
+      let texts = json.elements(limit: 101)?.map { $0.string.map { String(decoding: $0, as: UTF8.self) } }
+      guard let texts, !texts.contains(nil), texts.count <= 100 else {
+        throw .invalid(name, "must be an array of at most 100 strings")
+      }
       return texts.compactMap(\.self)
     }
   }
