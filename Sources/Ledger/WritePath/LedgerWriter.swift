@@ -261,7 +261,7 @@ public final class LedgerWriter: Sendable {
     let now: Milliseconds
   }
 
-  /// Has a group decided, and answers it. Gives the turn back as soon as the next may be applied.
+  /// Has a group decided, and answers it. Where the disk is slow, the next may be applied before that.
   private func settle(_ tickets: [Ticket]) {
     let applied: Applied
     do throws(StoreFailure) {
@@ -276,8 +276,10 @@ public final class LedgerWriter: Sendable {
       turn.signal()
       return
     }
-    turn.signal()
+    let overlaps = inFlight.isDiskSlow
+    if overlaps { turn.signal() }
     finish(applied)
+    if !overlaps { turn.signal() }
   }
 
   private func apply(_ tickets: [Ticket]) throws(StoreFailure) -> Applied {
@@ -300,8 +302,9 @@ public final class LedgerWriter: Sendable {
 
   /// Makes a group durable and answers it.
   private func finish(_ group: Applied) {
+    let began = ContinuousClock.now
     let flushed = Result { () throws(StoreFailure) in try store.flush() }
-    inFlight.reachedDisk()
+    inFlight.reachedDisk(after: .now - began)
     inFlight.leave(group.number) {
       switch flushed {
       case .success: answer(group)
