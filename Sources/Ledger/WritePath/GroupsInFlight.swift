@@ -3,8 +3,9 @@ import Foundation
 /// The groups that are applied and not answered yet: how long the next one should wait for them, and who is answered
 /// first.
 ///
-/// A group costs much the same however few draws are in it. So it pays to let the next one gather while the disk takes
-/// the last, as long as that is quick; a disk that takes much longer than the work of applying a group is not waited for.
+/// A group costs much the same however few draws are in it, and so does a hand-over from thread to thread. So one thread
+/// applies and flushes group after group while the disk is quick. A disk that takes much longer than the work of applying
+/// a group is not waited for: another thread applies the next.
 package final class GroupsInFlight: Sendable {
   /// A disk is slow that takes longer than applying so many groups. No group waits for one longer than that, or this.
   private static let patience = 4
@@ -21,8 +22,7 @@ package final class GroupsInFlight: Sendable {
   /// How long the disk takes for one, about.
   nonisolated(unsafe) private var disk = Duration.zero
 
-  /// Whether the next group should be applied while the disk takes the last: a hand-over from thread to thread and
-  /// smaller groups cost a sixth of the draws where the disk takes 0.2 ms, and gain as much where it takes 5 ms.
+  /// Whether the next group should be applied while the disk takes the last.
   package var isDiskSlow: Bool { condition.withLock { disk > work * Self.patience } }
 
   package init() {}

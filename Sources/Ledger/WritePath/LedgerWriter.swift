@@ -7,8 +7,8 @@ import Synchronization
 /// The write path, whole: ``submit(_:replyQueue:)`` puts a submission in the queue; a writer thread takes what has gathered
 /// there, has the store load, decide and apply it in one transaction (``LedgerStore/apply(_:deciding:)``), waits until
 /// that is durable (``LedgerStore/flush()``), and then answers everyone in the group. While one group is being applied
-/// the next gathers, so groups grow with load and nobody waits for company when there is none; while one waits for the
-/// disk, another thread applies the next.
+/// the next gathers, so groups grow with load and nobody waits for company when there is none. While one waits for a slow
+/// disk, another thread applies the next: see ``GroupsInFlight``.
 public final class LedgerWriter: Sendable {
   public struct Limits: Sendable {
     /// The most draws that may wait; a submission beyond them is refused at once. One account may hold half of them.
@@ -261,7 +261,7 @@ public final class LedgerWriter: Sendable {
     let now: Milliseconds
   }
 
-  /// Has a group decided, and answers it. Where the disk is slow, the next may be applied before that.
+  /// Has a group decided, and answers it. If the disk is slow, the next may be applied before that.
   private func settle(_ tickets: [Ticket]) {
     let applied: Applied
     do throws(StoreFailure) {
