@@ -98,7 +98,8 @@ extension SQLConnection {
       guard count > 0 else { continue }
       let due = try rows(
         """
-        SELECT d.id, (SELECT \(SQLStatement.outcomeBytes) FROM outcomes o WHERE o.id = d.outcome_id) AS bytes, length(d.data) AS data_bytes
+        SELECT d.id, length(d.data) AS data_bytes,
+          (SELECT \(SQLStatement.outcomeBytes) FROM outcomes o WHERE o.id = d.outcome_id) AS bytes
         FROM deliveries d WHERE d.endpoint_id = \(id.rawValue) AND d.due <= \(now)
         ORDER BY d.due LIMIT \(count)\(dialect.skippingLocked)
         """)

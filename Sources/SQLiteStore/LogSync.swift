@@ -38,6 +38,13 @@ final class LogSync: @unchecked Sendable {
   /// From now on commits do not sync.
   func overlap() { condition.withLock { overlaps = true } }
 
+  /// Counts what `body` writes, under SQLite's write lock.
+  func writing<Result>(_ body: () throws -> Result) rethrows -> Result {
+    begin()
+    defer { end() }
+    return try body()
+  }
+
   /// A write begins, under SQLite's write lock.
   func begin() { condition.withLock { begun += 1 } }
 

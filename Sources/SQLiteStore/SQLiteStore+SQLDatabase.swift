@@ -43,12 +43,12 @@ extension SQLiteStore: SQLDatabase {
   }
 
   private func writing<Result>(_ db: Database, _ body: (any SQLConnection) throws -> Result) throws -> Result {
-    log.begin()
-    defer { log.end() }
     var result: Result?
-    try db.inTransaction(.immediate) {
-      result = try body(SQLiteConnection(db: db, clock: clock))
-      return .commit
+    try log.writing {
+      try db.inTransaction(.immediate) {
+        result = try body(SQLiteConnection(db: db, clock: clock))
+        return .commit
+      }
     }
     guard let result else { throw StoreFailure("a transaction was given up") }
     return result

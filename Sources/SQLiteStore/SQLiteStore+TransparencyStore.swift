@@ -18,11 +18,7 @@ extension SQLiteStore {
   }
 
   public func openDay(_ day: Day) throws -> any DayDraft {
-    try pool.writeWithoutTransaction { _ in
-      log.begin()
-      defer { log.end() }
-      try writer.seal(day)
-    }
+    try pool.writeWithoutTransaction { _ in try log.writing { try writer.seal(day) } }
     try log.waitUntilDurable()
     return try SQLiteDayDraft(store: self, day: day)
   }

@@ -93,11 +93,7 @@ public final class SQLiteStore: Sendable {
   /// Writes with the group writer's statements, which belong to the pool's writing connection.
   func write<Result>(_ body: (SQLiteGroupWriter) throws -> Result) throws(StoreFailure) -> Result {
     do {
-      let result = try pool.writeWithoutTransaction { _ in
-        log.begin()
-        defer { log.end() }
-        return try body(writer)
-      }
+      let result = try pool.writeWithoutTransaction { _ in try log.writing { try body(writer) } }
       try log.waitUntilDurable()
       return result
     } catch {

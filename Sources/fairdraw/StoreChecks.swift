@@ -38,9 +38,9 @@ struct StoreChecks {
   }
 
   private func checkClock(_ diagnosis: inout Diagnosis) throws {
-    let before = Milliseconds(Date().timeIntervalSince1970 * 1000)
+    let before = LedgerWriter.wallClock()
     let scope = try store.auditScope()
-    let after = Milliseconds(Date().timeIntervalSince1970 * 1000)
+    let after = LedgerWriter.wallClock()
     let difference = scope.now < before ? before - scope.now : max(0, scope.now - after)
     if difference <= 1000 {
       try diagnosis.add(.ok, "clock", "this machine's and the database's differ by \(difference) ms")

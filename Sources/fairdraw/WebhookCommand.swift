@@ -246,16 +246,9 @@ struct WebhookCommand: AsyncParsableCommand {
         print("Delivery \(delivery) is due.", to: &Terminal.error)
       } else if let webhook, let from = time(from), let until = time(until) {
         let state = state.flatMap(DeliveryState.init(name:)) ?? .dead
-        let total = try await administering(storage) { store in
-          var (total, last) = try await store.resendDeliveries(
-            of: WebhookEndpointID(webhook), made: from...until, state: state, after: nil, of: nil)
-          while let after = last {
-            let more = try await store.resendDeliveries(
-              of: WebhookEndpointID(webhook), made: from...until, state: state, after: after, of: nil)
-            total += more.count
-            last = more.last
-          }
-          return total
+        let total = try await administering(storage) {
+          try await $0.resendAllDeliveries(
+            of: WebhookEndpointID(webhook), made: from...until, state: state, of: nil)
         }
         print("\(total) deliveries are due.", to: &Terminal.error)
       }

@@ -78,7 +78,7 @@ public struct WebhookRoutes: Routes {
     }
     try gate.takeUncosted(for: account)
     let webhook = try await asking(context) {
-      // So that a request that is sent twice makes one webhook.
+      // So that a request that is sent again makes no second webhook.
       guard try await !accounts.webhooks(of: account).contains(where: { $0.url == url.description }) else {
         throw Refusal(409, "There is a webhook for this URL already.", code: .webhookExists, parameter: "url")
       }

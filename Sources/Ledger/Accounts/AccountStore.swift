@@ -158,6 +158,26 @@ extension AccountStore {
     try await createWebhook(url: url, secret: secret, events: .all, of: account)
   }
 
+  /// Sends again all deliveries as ``resendDeliveries(of:made:state:after:of:)`` does, in one transaction after another.
+  ///
+  /// - Parameter rounds: the most transactions.
+  /// - Returns: how many deliveries.
+  @discardableResult
+  public func resendAllDeliveries(
+    of endpoint: WebhookEndpointID, made range: ClosedRange<Milliseconds>, state: DeliveryState, of account: AccountID?,
+    rounds: Int = .max
+  ) async throws -> Int {
+    var total = 0
+    var last: DeliveryID?
+    for _ in 0..<rounds {
+      let sent = try await resendDeliveries(of: endpoint, made: range, state: state, after: last, of: account)
+      total += sent.count
+      last = sent.last
+      if last == nil { break }
+    }
+    return total
+  }
+
   public func setWebhook(
     _ id: WebhookEndpointID, enabled: Bool, of account: AccountID?
   ) async throws -> WebhookEndpoint {

@@ -253,13 +253,9 @@ extension Dashboard {
         incoming, webhook, problem: FormProblem("Enter the first and the last day, such as 2026-11-21."))
     }
     let problem = try await incoming.attempting {
-      var last: DeliveryID?
-      for _ in 0..<Self.mostRounds {
-        last = try await accounts.resendDeliveries(
-          of: webhook.id, made: from.start...until.end - 1, state: .dead, after: last, of: incoming.account.id
-        ).last
-        if last == nil { break }
-      }
+      try await accounts.resendAllDeliveries(
+        of: webhook.id, made: from.start...until.end - 1, state: .dead, of: incoming.account.id, rounds: Self.mostRounds
+      )
     }
     if let problem { return try await webhookPage(incoming, webhook, problem: problem) }
     parts.deliveryIsDue()
