@@ -22,10 +22,18 @@ enum StandardOutput {
   static func print(_ line: String) throws(CommandFailure) { try write((line + "\n").utf8) }
 
   static func write(_ bytes: some Sequence<UInt8>) throws(CommandFailure) {
+    guard try writeIfRead(bytes) else { throw failure(EPIPE) }
+  }
+
+  /// - Returns: whether the bytes were written; false if the reader of the pipe has closed it.
+  static func writeIfRead(_ bytes: some Sequence<UInt8>) throws(CommandFailure) -> Bool {
     let error = Descriptor.write(bytes, to: STDOUT_FILENO).error
-    guard error == 0 else {
-      throw CommandFailure("standard output cannot be written: \(String(cString: strerror(error)))")
-    }
+    guard error == 0 || error == EPIPE else { throw failure(error) }
+    return error == 0
+  }
+
+  private static func failure(_ error: Int32) -> CommandFailure {
+    CommandFailure("standard output cannot be written: \(String(cString: strerror(error)))")
   }
 
   /// Prints a secret, and then does what makes it valid. So a secret that could not be shown never exists.

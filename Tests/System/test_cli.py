@@ -40,6 +40,7 @@ def failed(done, status=1, mentions=()):
   (["era", "begin"], ["--reason"]),
   (["verify"], ["--server-seed", "--items", "--seed-key", "--proof", "--key", "--policy"]),
   (["witness"], ["--log", "--data", "--host", "127.0.0.1", "--port", "8082", "--name"]),
+  (["bytes"], ["--count", "--endless", "--server-seed", "--client-seed", "--generator", "dieharder"]),
   (["outcomes", "list"], ["--account", "--mode", "--client-seed", "--limit"]),
   (["account", "list"], ["--database"]),
   (["key"], ["create", "list", "revoke"]),

@@ -79,7 +79,8 @@ def test_the_pages_examples_run(serve, tmp_path, page):
 
 
 def test_log_and_exp_as_documented_are_the_verifiers(verifier, rng):
-  [program] = blocks((REPOSITORY / "docs" / "derivation.md").read_text(), "python")
+  [program] = [
+    program for program in blocks((REPOSITORY / "docs" / "derivation.md").read_text(), "python") if "def log(" in program]
   documented = {}
   exec(program, documented)
   for _ in range(100_000):
