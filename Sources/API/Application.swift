@@ -39,13 +39,14 @@ public struct ServerParts: Sendable {
   public let lifecycle: Lifecycle
   public let merkle: MerkleParts
   public let transparencyLog: LogParts
+  public let responseSigner: ResponseSigner
   public let metrics: Metrics
   public let keyActivity: KeyActivityLog
 
   public init(
     store: any LedgerStore, writer: LedgerWriter, gate: LedgerGate, renderer: OutcomeRenderer,
     verifier: OutcomeVerifier, log: LineLog, lifecycle: Lifecycle, merkle: MerkleParts,
-    transparencyLog: LogParts, metrics: Metrics = Metrics(),
+    transparencyLog: LogParts, responseSigner: ResponseSigner, metrics: Metrics = Metrics(),
     keyActivity: KeyActivityLog = KeyActivityLog()
   ) {
     self.store = store
@@ -57,6 +58,7 @@ public struct ServerParts: Sendable {
     self.lifecycle = lifecycle
     self.merkle = merkle
     self.transparencyLog = transparencyLog
+    self.responseSigner = responseSigner
     self.metrics = metrics
     self.keyActivity = keyActivity
   }
@@ -95,7 +97,7 @@ public func buildApplication(
     LogRoutes(parts: parts.transparencyLog, outcomes: parts.store, shortIDs: parts.renderer.shortIDs),
     KeyRoutes(
       seedKey: parts.store.seeds.publicKey, rootKey: parts.merkle.publicKey, log: parts.transparencyLog,
-      publicURL: parts.renderer.publicURL),
+      publicURL: parts.renderer.publicURL, responses: parts.responseSigner),
     SystemRoutes(
       store: parts.store, writer: parts.writer, metrics: parts.metrics, lifecycle: parts.lifecycle,
       document: openAPIDocument(servedAt: configuration.publicURL)),
@@ -106,7 +108,7 @@ public func buildApplication(
     proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
   let completion = Completion(
     log: parts.log, metrics: parts.metrics,
-    isSecure: configuration.publicURL?.hasPrefix("https:") == true)
+    isSecure: configuration.publicURL?.hasPrefix("https:") == true, signer: parts.responseSigner)
   let root = RootResponder(
     routes: RouteTable(ledgerRoutes.map { Route($0, gate: gate) } + (routes + further).flatMap(\.routes)),
     admission: admission, completion: completion, memory: memory, problems: problems,

@@ -145,7 +145,7 @@ struct Serve: AsyncParsableCommand {
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
       lifecycle: lifecycle,
       merkle: MerkleParts(store: store, shortIDs: decider.renderer.shortIDs, publicKey: signer.publicKey),
-      transparencyLog: transparencyLog)
+      transparencyLog: transparencyLog, responseSigner: try ResponseSigner(masterKey: masterKey))
     warnOfUnreachable(url)
     let application = buildApplication(
       server, parts,

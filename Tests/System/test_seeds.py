@@ -27,7 +27,7 @@ def failing(report):
 def test_the_key_is_told_before_anything_is_drawn(serve):
   server = serve()
   told = keys(server)
-  assert set(told) == {"vrf", "daily", "log", "witnesses"} and told["vrf"]["suite"] == "vrf-r255"
+  assert set(told) == {"vrf", "daily", "log", "responses", "witnesses"} and told["vrf"]["suite"] == "vrf-r255"
   assert told["daily"] == ok(server.get("/api/merkle/key"))
   draw(server, "a")
   assert keys(server) == told

@@ -1,3 +1,4 @@
+import Crypto
 import HTTPTypes
 import Ledger
 import NIOCore
@@ -123,11 +124,11 @@ struct LedgerService: Sendable {
     case .success(let success): reply = success
     case .failure(let refusal): reply = Reply(refusal, requestID: record.id)
     }
-    return answer(reply, method: candidate.method.rawValue, candidate.headers, record)
+    return answer(reply, method: candidate.method.rawValue, candidate.target, candidate.headers, record)
   }
 
   private func answer(
-    _ reply: Reply, method: String?, _ requestHeaders: RequestHeaders?, _ record: RequestRecord
+    _ reply: Reply, method: String?, _ target: Target?, _ requestHeaders: RequestHeaders?, _ record: RequestRecord
   ) -> Answer {
     let isProblem = reply.status >= 400 && requestHeaders?.acceptsProblems == true
     let body = isProblem ? problems.body(of: reply.body, status: reply.status) : reply.body
@@ -138,6 +139,15 @@ struct LedgerService: Sendable {
     headers.append(.contentLength, String(body.count))
     headers.append(.date, DateHeader.shared.text)
     reply.addHeaders(to: &headers)
+    if let requestHeaders, let accepted = requestHeaders.acceptedSignatures, let method, let target, method != "HEAD" {
+      do {
+        try completion.sign(
+          &headers, status: reply.status, method: method, target: target, requestHeaders, accepted,
+          digest: SHA256.hash(data: body))
+      } catch {
+        record.note { $0.fault = "the response could not be signed: \(error)" }
+      }
+    }
     completion.finish(
       &headers, status: reply.status, method: method, isAPI: true, request: requestHeaders, record: record)
     return Answer(
@@ -153,7 +163,8 @@ struct LedgerService: Sendable {
     let record = RequestRecord()
     let headers = head.map { RequestHeaders($0.headers) }
     record.note { $0.address = admission.proxies.client(headers ?? RequestHeaders(), peer: peer) }
-    return answer(Reply(refusal, requestID: record.id), method: head?.method.rawValue, headers, record)
+    return answer(
+      Reply(refusal, requestID: record.id), method: head?.method.rawValue, head.map { Target($0.uri) }, headers, record)
   }
 
   /// Takes the rate-limit slots of a request that did not come whole: it costs what it would have cost.

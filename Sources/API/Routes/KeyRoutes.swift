@@ -10,6 +10,7 @@ struct KeyRoutes: Routes {
   let rootKey: [UInt8]
   let log: LogParts
   let publicURL: String
+  let responses: ResponseSigner
 
   var routes: [Route] { [.withoutParameters("/api/keys", .get, handler: keys)] }
 
@@ -27,7 +28,11 @@ struct KeyRoutes: Routes {
     body.append(jsonString: "\(publicURL)/log/\(log.era)")
     body.append(json: ",\"vkey\":")
     body.append(jsonString: log.key.description)
-    body.append(json: "},\"witnesses\":[")
+    body.append(json: "},\"responses\":{\"algorithm\":\"Ed25519\",\"keyId\":")
+    body.append(jsonString: responses.keyID)
+    body.append(json: ",\"publicKey\":\"")
+    body.append(base64: responses.publicKey)
+    body.append(json: "\"},\"witnesses\":[")
     for (place, witness) in log.witnesses.enumerated() {
       if place > 0 { body.append(json: ",") }
       body.append(jsonString: witness.description)

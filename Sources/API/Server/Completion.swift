@@ -1,3 +1,4 @@
+import Crypto
 import HTTPTypes
 import JSON
 import Ledger
@@ -8,9 +9,10 @@ struct Completion: Sendable {
   let metrics: Metrics
   /// Whether clients reach the server over https.
   let isSecure: Bool
+  let signer: ResponseSigner
 
   private static let exposed =
-    "shortId, Idempotent-Replayed, Idempotency-Status, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id"
+    "shortId, Idempotent-Replayed, Idempotency-Status, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id, Content-Digest, Signature, Signature-Input"
 
   /// - Parameters:
   ///   - method: nil if the request could not be read.
@@ -58,6 +60,20 @@ struct Completion: Sendable {
       if notes.isReplay { line.append(json: ",\"replayed\":true") }
       if let fault = notes.fault { line.append(field: "fault", string: fault) }
     }
+  }
+
+  /// Signs a response whose client asked for that, before ``finish(_:status:method:isAPI:request:record:)``.
+  ///
+  /// - Parameter accepted: of `request`.
+  /// - Throws: what the cipher throws; it does not for any message.
+  func sign(
+    _ headers: inout some HeaderList, status: Int, method: String, target: Target, _ request: RequestHeaders,
+    _ accepted: AcceptedSignatures, digest: SHA256Digest
+  ) throws {
+    let exchange = SignedExchange(
+      status: status, method: method, target: target, isSecure: isSecure, idempotencyKeys: request.idempotencyKeys,
+      accepted: accepted)
+    try signer.sign(&headers, of: exchange, digest: digest, created: LedgerWriter.wallClock() / 1000)
   }
 
   /// Says that an answer whose head is sent already, and is in the log as a success, does not come to its end.

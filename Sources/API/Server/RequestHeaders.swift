@@ -14,6 +14,8 @@ struct RequestHeaders: Sendable {
   var accept: String?
   var idempotencyKeys: [String] = []
   var forwardedFor: [String] = []
+  /// Nil for a request that asks for no signature, as nearly all do.
+  private(set) var acceptedSignatures: AcceptedSignatures?
   /// The body's length in bytes; 0 where none is announced.
   private(set) var announcedLength = 0
   /// Whether the body is compressed, or anything else but as it is.
@@ -21,12 +23,16 @@ struct RequestHeaders: Sendable {
 
   init() {}
 
-  init(_ fields: HTTPFields) {
+  init(_ fields: HTTPFields, host: String?) {
     for field in fields { take(field.name.canonicalName) { field.value } }
+    if let accepted = acceptedSignatures { acceptedSignatures = AcceptedSignatures(accepted.signatures, host: host) }
   }
 
   init(_ headers: HTTPHeaders) {
     for (name, value) in headers { take(name) { value } }
+    if let accepted = acceptedSignatures {
+      acceptedSignatures = AcceptedSignatures(accepted.signatures, host: headers.first(name: "host"))
+    }
   }
 
   private mutating func take(_ name: String, _ value: () -> String) {
@@ -39,6 +45,10 @@ struct RequestHeaders: Sendable {
     case 13 where name.isHeader("authorization"): add(value(), to: &authorization)
     case 14 where name.isHeader("content-length"): announcedLength = Int(value()) ?? 0
     case 16 where name.isHeader("content-encoding"): noteEncoding(value())
+    case 16 where name.isHeader("accept-signature"):
+      var signatures = acceptedSignatures?.signatures
+      add(value(), to: &signatures)
+      acceptedSignatures = signatures.flatMap { $0.isEmpty ? nil : AcceptedSignatures($0) }
     case 15 where name.isHeader("idempotency-key"): idempotencyKeys.append(value())
     case 15 where name.isHeader("x-forwarded-for"): forwardedFor.append(value())
     default: break

@@ -16,6 +16,9 @@ extension HTTPField.Name {
   static let idempotencyStatus = named("Idempotency-Status")
   static let rateLimitPolicy = named("RateLimit-Policy")
   static let rateLimit = named("RateLimit")
+  static let contentDigest = named("Content-Digest")
+  static let signature = named("Signature")
+  static let signatureInput = named("Signature-Input")
   static let requestID = named("X-Request-Id")
   static let serverTiming = named("Server-Timing")
   static let apiKey = named("x-api-key")
@@ -27,14 +30,20 @@ extension HTTPField.Name {
 /// Headers on their way out, in either of the forms they have in this server.
 protocol HeaderList {
   mutating func append(_ name: HTTPField.Name, _ value: String)
+  /// The field's values with commas between them; nil if it is not there.
+  func combined(_ name: HTTPField.Name) -> String?
 }
 
 extension HTTPFields: HeaderList {
   mutating func append(_ name: HTTPField.Name, _ value: String) { append(HTTPField(name: name, value: value)) }
+  func combined(_ name: HTTPField.Name) -> String? { self[name] }
 }
 
 extension HTTPHeaders: HeaderList {
   mutating func append(_ name: HTTPField.Name, _ value: String) { add(name: name.rawName, value: value) }
+  func combined(_ name: HTTPField.Name) -> String? {
+    contains(name: name.rawName) ? self[name.rawName].joined(separator: ", ") : nil
+  }
 }
 
 extension Reply {

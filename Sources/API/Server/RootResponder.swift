@@ -27,7 +27,7 @@ struct RootResponder: HTTPResponder {
     var response: Response
     do {
       context.target = Target(request.head.path ?? "/")
-      context.headers = RequestHeaders(request.headers)
+      context.headers = RequestHeaders(request.headers, host: request.head.authority)
       context.proxies = admission.proxies
       context.admission = admission
       context.completion = completion
@@ -41,6 +41,9 @@ struct RootResponder: HTTPResponder {
       let fault = Refusal(
         500, "The server failed to process this request; it is safe to retry.", code: .internalError)
       response = errorResponse(fault, to: request, context)
+    }
+    if let accepted = context.headers.acceptedSignatures {
+      await sign(&response, asked: accepted, by: request, context)
     }
     completion.finish(
       &response.headers, status: response.status.code, method: request.method.rawValue, isAPI: context.target.isAPI,
@@ -74,6 +77,23 @@ struct RootResponder: HTTPResponder {
     return try await handler(request, context)
   }
 
+  /// Signs a response in JSON. One whose length is not known is sent while it is made, and cannot be signed.
+  private func sign(
+    _ response: inout Response, asked accepted: AcceptedSignatures, by request: Request, _ context: FairdrawContext
+  ) async {
+    guard request.method != .head, response.body.contentLength != nil,
+      response.headers[.contentType]?.hasSuffix("json") == true
+    else { return }
+    do {
+      let digest = try await response.body.digest()
+      try completion.sign(
+        &response.headers, status: response.status.code, method: request.method.rawValue, target: context.target,
+        context.headers, accepted, digest: digest)
+    } catch {
+      context.note(fault: "the response could not be signed: \(error)")
+    }
+  }
+
   private func wrongMethod(_ route: Route, _ request: Request, _ context: FairdrawContext) -> Response {
     var response = errorResponse(
       Refusal(
@@ -105,7 +125,8 @@ struct RootResponder: HTTPResponder {
   // MARK: OPTIONS and CORS
 
   private static let allMethods = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
-  private static let accepted = "x-api-key, authorization, content-type, idempotency-key, last-event-id"
+  private static let accepted =
+    "x-api-key, authorization, content-type, idempotency-key, last-event-id, accept-signature"
 
   private static func list(_ methods: [String]) -> String { (methods + ["OPTIONS"]).joined(separator: ", ") }
 

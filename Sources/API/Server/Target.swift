@@ -30,6 +30,9 @@ package struct Target: Sendable {
     path = String(decoding: normal?[...] ?? bytes[..<end], as: UTF8.self)
   }
 
+  /// The path as it was sent.
+  var rawPath: ArraySlice<UInt8> { bytes[..<pathEnd] }
+
   /// As it was sent: not decoded.
   package var query: ArraySlice<UInt8> { bytes[pathEnd...].dropFirst() }
 

@@ -33,6 +33,10 @@ public struct MasterKey: Sendable {
   /// installation, and another than the daily roots'.
   public var logSigningSecret: SymmetricKey { subkey("log-signing") }
 
+  /// The secret half of the Ed25519 key that signs responses, 32 bytes: the same on every server of an installation, and
+  /// used for nothing else.
+  public var responseSigningSecret: SymmetricKey { subkey("response-signing") }
+
   /// The key that the server seeds of chains follow from, the same on every server of an installation.
   ///
   /// - Throws: ``InvalidSeedKey`` with a probability of 2^-252.
