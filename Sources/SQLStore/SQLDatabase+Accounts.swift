@@ -40,6 +40,14 @@ extension SQLDatabase {
     }
   }
 
+  public func setDailyQuota(_ quota: Int?, of id: AccountID) async throws -> Account {
+    try await transact(concernsGroups: true) { connection in
+      try connection.hold(id)
+      try connection.execute("UPDATE accounts SET daily_quota = \(quota) WHERE id = \(id.rawValue)")
+      return try connection.hold(id)
+    }
+  }
+
   public func deleteAccount(_ id: AccountID) async throws {
     try await transact(concernsGroups: true) { connection in
       try connection.hold(id)

@@ -45,13 +45,15 @@ enum PageResponses {
 
   /// A page for the one who asks, who may be signed in: no cache keeps it.
   static func personal(
-    _ html: String, status: Int = 200, retryAfter: Int? = nil, cookies: [String] = []
+    _ html: String, _ problem: FormProblem? = nil, cookies: [String] = []
   ) -> Response {
     var headers = fields(type: "text/html; charset=utf-8", cacheControl: "no-store")
     makePersonal(&headers, cookies: cookies)
-    if let retryAfter { headers[.retryAfter] = String(retryAfter) }
-    return Response(
-      status: .init(code: status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: html)))
+    var response = Response(
+      status: .init(code: problem?.status ?? 200), headers: headers,
+      body: ResponseBody(byteBuffer: ByteBuffer(string: html)))
+    response.say(problem?.policy, retryAfter: problem?.retryAfter)
+    return response
   }
 
   /// On to another page, with a GET. ``SessionGuard/redirect(to:cookies:)`` knows where the pages of this site are.

@@ -5,8 +5,8 @@ import Ledger
 struct AccountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "account",
-    abstract: "Create, list, export and delete accounts. Works with or without a running server.",
-    subcommands: [Create.self, List.self, Password.self, Usage.self, Export.self, Delete.self])
+    abstract: "Create, change, list, export and delete accounts. Works with or without a running server.",
+    subcommands: [Create.self, Change.self, List.self, Password.self, Usage.self, Export.self, Delete.self])
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,8 +19,8 @@ struct AccountCommand: AsyncParsableCommand {
     @Argument(help: "The account's name: 1 to 100 characters, unique.")
     var name: String
 
-    @Option(help: ArgumentHelp("Live outcomes per day. (default: the server's setting)", valueName: "n"))
-    var dailyQuota: Int?
+    @Option(help: ArgumentHelp("Live outcomes per day. (default: the server's setting)", valueName: "n|none"))
+    var dailyQuota: DailyQuotaArgument?
 
     @Option(help: ArgumentHelp("The email address that the account holder signs in with.", valueName: "address"))
     var email: String?
@@ -31,19 +31,38 @@ struct AccountCommand: AsyncParsableCommand {
       guard AccountName.isValid(name) else {
         throw ValidationError("An account's name is one line of 1 to 100 characters.")
       }
-      if let dailyQuota, !(0...Int(Int32.max)).contains(dailyQuota) {
-        throw ValidationError("--daily-quota must be from 0 to \(Int32.max).")
-      }
       if let email { _ = try emailAddress(email) }
     }
 
     func run() async throws {
       let signIn = try email.map { SignIn(email: try emailAddress($0), password: try newPassword()) }
       let account = try await administering(storage) {
-        try await $0.createAccount(name: name, dailyQuota: dailyQuota, signIn: signIn)
+        try await $0.createAccount(name: name, dailyQuota: dailyQuota?.quota, signIn: signIn)
       }
       print("Account \(account.id.rawValue), \"\(account.name)\", is ready. Give it a key:", to: &Terminal.error)
       print("  fairdraw key create --account \(Terminal.quoted(name))", to: &Terminal.error)
+    }
+  }
+
+  struct Change: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "set", abstract: "Change an account's daily quota.",
+      discussion: "It takes effect at once, on all servers. What was drawn today counts.")
+
+    @Argument(help: "The account.")
+    var name: String
+
+    @Option(help: ArgumentHelp("Live outcomes per day, or none for the server's setting.", valueName: "n|none"))
+    var dailyQuota: DailyQuotaArgument
+
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let account = try await administering(storage) { store in
+        try await store.setDailyQuota(dailyQuota.quota, of: store.existingAccount(named: name).id)
+      }
+      let quota = account.dailyQuota.map(String.init) ?? "the server's setting"
+      print("The daily quota of account \"\(name)\" is \(quota).", to: &Terminal.error)
     }
   }
 

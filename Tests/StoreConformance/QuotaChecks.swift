@@ -26,6 +26,34 @@ extension StoreConformance {
       #expect(try await test.store.totals().liveOutcomes == 6)
     },
 
+    StoreCheck("an account's quota can be changed, and counts at once") { test in
+      func statuses(_ count: Int) throws -> [Int] {
+        try (0..<count).map { _ in try test.settle(draw(test.bob)).reply.status }
+      }
+      #expect(try statuses(4) == [200, 200, 200, 429])
+      let raised = try await test.accounts.setDailyQuota(5, of: test.bob.account)
+      #expect(raised.dailyQuota == 5 && raised.name == "bob")
+      #expect(try statuses(3) == [200, 200, 429])
+      _ = try await test.accounts.setDailyQuota(2, of: test.bob.account)
+      #expect(try statuses(1) == [429])
+      #expect(
+        try test.snapshot(draw(test.bob)).accounts == [test.bob.account: AccountQuota(dailyQuota: 2, usedToday: 5)])
+      test.now += day
+      #expect(try statuses(3) == [200, 200, 429])
+      #expect(try await test.accounts.setDailyQuota(nil, of: test.bob.account).dailyQuota == nil)
+      #expect(try statuses(10) == Array(repeating: 200, count: 10))
+      try await test.reopen()
+      #expect(try await test.accounts.account(test.bob.account)?.dailyQuota == nil)
+      #expect(try statuses(1) == [200])
+      await #expect(throws: AdministrationError.noAccount(AccountID(999))) {
+        _ = try await test.accounts.setDailyQuota(1, of: AccountID(999))
+      }
+      try await test.accounts.deleteAccount(test.bob.account)
+      await #expect(throws: AdministrationError.noAccount(test.bob.account)) {
+        _ = try await test.accounts.setDailyQuota(1, of: test.bob.account)
+      }
+    },
+
     StoreCheck("usage is the account's, over its keys, chains and endpoints") { test in
       let kinds = try DrawRequest.each("test")
       for request in kinds {

@@ -31,8 +31,9 @@ def failed(done, status=1, mentions=()):
 @pytest.mark.parametrize("command, mentions", [
   ([], ["serve", "account", "key"]),
   (["serve"], ["--host", "--port", "--database", "--public-url", "--data", "127.0.0.1", "8080", "FAIRDRAW_"]),
-  (["account"], ["create", "list", "password", "usage", "export", "delete"]),
+  (["account"], ["create", "set", "list", "password", "usage", "export", "delete"]),
   (["account", "create"], ["--daily-quota", "--email"]),
+  (["account", "set"], ["--daily-quota", "none"]),
   (["account", "export"], ["--format", "csv", "--public-url"]),
   (["account", "delete"], ["--yes"]),
   (["chain"], ["list", "rotate"]),
@@ -67,6 +68,7 @@ def test_version():
 @pytest.mark.parametrize("command", [
   ["nonsense"], ["serve", "--nonsense"], ["serve", "--port", "abc"], ["serve", "--port", "65536"], ["serve", "--port", "-1"], ["account"],
   ["account", "create"], ["account", "create", "a", "b"], ["account", "create", "a", "--daily-quota", "abc"], ["account", "create", "a", "--daily-quota", "-1"],
+  ["account", "set", "a"], ["account", "set", "a", "--daily-quota", "2147483648"], ["account", "set", "a", "--daily-quota", "all"],
   ["key"], ["key", "create"], ["key", "create", "--account", "a", "--mode", "dead"], ["key", "revoke"],
   ["key", "create", "--account", "a", "--allow-ip", "nonsense"], ["key", "create", "--account", "a", "--allow-ip", "10.0.0.0/33"],
   ["key", "create", "--account", "a", "--allow-ip", "::/129"], ["key", "create", "--account", "a", "--allow-ip", "10.0.0.0/-1"],

@@ -316,6 +316,8 @@ def test_guessing_is_slowed_down_and_a_success_clears_it(site, alice):
     assert guesser.sign_in(email=owner.email, password="wrong wrong").status == 422
   stopped = guesser.sign_in(email=owner.email, password=PASSWORD)
   assert stopped.status == 429 and 1 <= int(stopped.header("Retry-After")) <= 15
+  assert stopped.header("RateLimit-Policy") == '"attempts";q=5'
+  assert stopped.header("RateLimit") == f'"attempts";r=0;t={stopped.header("Retry-After")}'
   assert said(stopped).startswith("Too many attempts. Try again in ")
   assert not guesser.is_signed_in()
   assert Person(site).sign_in(email=owner.email, password=PASSWORD).status == 429, "from anywhere"
@@ -716,6 +718,9 @@ def test_a_spent_quota_is_said(serve):
   key = person.make_key()
   assert draw(server, key).status == 200 and draw(server, key).status == 429
   assert "The quota is spent" in shown(person.get("/dashboard"))
+  server.cli("account", "set", person.name, "--daily-quota", 5, check=True)
+  page = shown(person.get("/dashboard"))
+  assert "The quota is spent" not in page and "1 of 5" in page and draw(server, key).status == 200
 
 
 # Outcomes

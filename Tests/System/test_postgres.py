@@ -385,6 +385,18 @@ def test_a_quota_holds_over_all_servers(fleet):
   check_ledger(fleet)
 
 
+def test_a_changed_quota_holds_on_all_servers_at_once(fleet):
+  servers = fleet.start(3)
+  account = fleet.account("--daily-quota", "3")
+  key = fleet.key(account)
+  statuses = lambda count: [servers[n % 3].get("/api/ints", key=key).status for n in range(count)]
+  assert statuses(5) == [200] * 3 + [429] * 2
+  for quota, expected in (("5", [200] * 2 + [429] * 4), ("1", [429] * 3), ("none", [200] * 6)):
+    fleet.cli("account", "set", account, "--daily-quota", quota)
+    assert statuses(len(expected)) == expected
+  check_ledger(fleet)
+
+
 def test_anonymous_draws_are_counted_over_all_servers(fleet):
   servers = fleet.start(3, FAIRDRAW_ANONYMOUS=70)
 

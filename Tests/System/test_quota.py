@@ -122,6 +122,45 @@ def test_looking_up_still_works_when_it_is_spent(server, client_seed):
   assert server.get("/api/listOutcomes", {"clientSeed": client_seed}, key=key).json() == [drawn.json()]
 
 
+# Changing it
+
+
+def test_a_changed_quota_counts_at_once(server, five):
+  key = server.key(five)
+  said = lambda: server.get("/api/usage", key=key).json()
+  statuses = lambda count: [server.draw("ints", key=key).status for _ in range(count)]
+  assert statuses(6) == [200] * 5 + [429]
+  assert "is 7" in server.cli("account", "set", five, "--daily-quota", 7, check=True).stderr
+  assert (said()["quota"], said()["used"], said()["remaining"]) == (7, 5, 2)
+  assert statuses(3) == [200, 200, 429]
+  server.cli("account", "set", five, "--daily-quota", 3, check=True)
+  assert (said()["quota"], said()["remaining"]) == (3, 0) and statuses(1) == [429]
+  server.cli("account", "set", five, "--daily-quota", "none", check=True)
+  assert said()["quota"] == 10_000 and statuses(1) == [200]
+  assert server.used(five) == 8
+
+
+def test_an_account_that_is_not_there_has_no_quota(server):
+  done = server.cli("account", "set", unique("nobody"), "--daily-quota", 7)
+  assert done.returncode == 1 and "nobody" in done.stderr
+
+
+def test_each_draw_says_what_is_left(server, five, client_seed, idempotency):
+  key = server.key(five)
+  left = lambda response: response.header("RateLimit")
+  assert left(server.draw("ints", key=key)) == '"daily";r=4'
+  first = server.draw("ints", {"clientSeed": client_seed}, key=key, idempotency=idempotency)
+  assert left(first) == '"daily";r=3' and first.header("RateLimit-Policy") is None
+  assert left(server.draw("ints", {"clientSeed": client_seed}, key=key, idempotency=idempotency)) is None, "a replay costs nothing"
+  assert left(server.draw("ints", key=server.key(five, "test"))) is None and left(server.draw("ints")) is None
+  assert left(server.draw("ints", {"max": "x"}, key=key)) is None and left(server.get("/api/seed", key=key)) is None
+  reveal = {"commitId": server.post("/api/commit", key=key).json()["commitId"], "endpoint": "ints"}
+  assert left(server.post("/api/reveal", reveal, key=key)) == '"daily";r=2'
+  batch = {"draws": [{"endpoint": "ints"}] * 3}
+  assert left(server.post("/api/batch", {**batch, "atomic": True}, key=key)) == '"daily";r=2'
+  assert left(server.post("/api/batch", batch, key=key)) == left(server.post("/api/batch", batch, key=key)) == '"daily";r=0'
+
+
 # Batches
 
 

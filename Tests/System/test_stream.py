@@ -178,6 +178,8 @@ def test_streams_without_a_live_key_are_bounded(serve):
   assert [stream.status for stream in streams] == [200] * 10 + [429]
   refused = json.loads(streams[10].answer.read())
   assert refused["code"] == "too_many_streams" and refused["retryAfter"] > 0
+  assert streams[10].answer.getheader("RateLimit-Policy") == '"streams";q=10;qu="concurrent-requests"'
+  assert streams[10].answer.getheader("RateLimit") == '"streams";r=0'
   live = server.key()
   with Stream(server, key=live) as stream:
     assert stream.status == 200

@@ -62,7 +62,7 @@ def test_usage_needs_a_key(server):
 def test_answers_to_what_is_limited_name_the_limit(serve):
   server = serve(FAIRDRAW_RATE_LIMIT_PER_MINUTE=2)
   key = server.key(server.account("--daily-quota", 1))
-  assert server.draw("ints", key=key).header("RateLimit") is None
+  assert server.draw("ints", key=key).header("RateLimit") == '"daily";r=0'
   spent = server.draw("ints", key=key)
   assert spent.status == 429 and spent.header("RateLimit-Policy") == f'"daily";q=1;w={DAY}'
   assert spent.header("RateLimit") == f'"daily";r=0;t={spent.json()["retryAfter"]}'

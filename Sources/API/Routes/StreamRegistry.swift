@@ -50,7 +50,9 @@ package final class StreamRegistry: Sendable {
         }
       let count = state.perHolder[holder, default: 0]
       if let most, count >= most {
-        throw Refusal(429, "Too many streams are open; close one.", code: .tooManyStreams, retryAfter: 10)
+        throw Refusal(
+          429, "Too many streams are open; close one.", code: .tooManyStreams, retryAfter: 10,
+          policy: RateLimitPolicy("streams", quota: most, unit: "concurrent-requests"))
       }
       state.perHolder[holder] = count + 1
       state.open[ObjectIdentifier(stream)] = stream

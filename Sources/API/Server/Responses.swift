@@ -52,10 +52,24 @@ extension Reply {
     if let shortID { headers.append(.shortID, String(decoding: shortID, as: UTF8.self)) }
     if let retryAfter { headers.append(.retryAfter, String(retryAfter)) }
     if isReplay { headers.append(.idempotentReplayed, "true") }
-    if status == 429, let policy = refusal?.policy {
-      headers.append(.rateLimitPolicy, policy.description)
-      headers.append(.rateLimit, policy.state(remaining: 0, reset: retryAfter ?? 0))
-    }
+    if let quotaLeft { headers.append(.rateLimit, quotaLeft.rateLimit) }
+    if let policy = refusal?.policy { headers.append(policy, resetIn: retryAfter) }
+  }
+}
+
+extension HeaderList {
+  /// Adds what a client is told of a limit that is used up.
+  mutating func append(_ policy: RateLimitPolicy, resetIn seconds: Int?) {
+    append(.rateLimitPolicy, policy.description)
+    append(.rateLimit, policy.state(remaining: 0, reset: policy.window == nil && policy.unit != nil ? nil : seconds))
+  }
+}
+
+extension Response {
+  /// Says when a retry makes sense and, if a limit is used up, which one.
+  package mutating func say(_ policy: RateLimitPolicy?, retryAfter: Int?) {
+    if let retryAfter { headers[.retryAfter] = String(retryAfter) }
+    if let policy { headers.append(policy, resetIn: retryAfter) }
   }
 }
 

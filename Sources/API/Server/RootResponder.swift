@@ -118,7 +118,7 @@ struct RootResponder: HTTPResponder {
       request.headers[values: .accept].contains(where: { $0.lowercased().contains("text/html") })
     else { return context.response(to: Reply(refusal, requestID: context.record.id)) }
     var response = errorPage(refusal, context.record.id)
-    if let seconds = refusal.retryAfter { response.headers[.retryAfter] = String(seconds) }
+    response.say(refusal.policy, retryAfter: refusal.retryAfter)
     return response
   }
 

@@ -20,6 +20,9 @@ public protocol AccountStore: Sendable {
   func accounts() async throws -> [Account]
   func account(_ id: AccountID) async throws -> Account?
   func account(named name: String) async throws -> Account?
+  /// Sets what an account may draw in a UTC day; nil follows the server's setting. It counts from the next group on, on
+  /// all servers, for what was drawn today too.
+  func setDailyQuota(_ quota: Int?, of account: AccountID) async throws -> Account
   /// Sets or replaces an account's email address and password, and ends its sessions but the one of `keeping`.
   ///
   /// - Throws: ``AdministrationError/emailTaken``.

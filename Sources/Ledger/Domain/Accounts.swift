@@ -37,6 +37,9 @@ public struct Account: Sendable, Equatable {
   public let dailyQuota: Int?
   public let created: Milliseconds
 
+  /// The daily quotas that an account or a key may have.
+  public static let dailyQuotas = 0...Int(Int32.max)
+
   public init(id: AccountID, name: String, dailyQuota: Int?, created: Milliseconds) {
     self.id = id
     self.name = name

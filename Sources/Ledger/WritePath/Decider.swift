@@ -65,6 +65,7 @@ public struct Decider: Sendable {
     if let refusal = refusal(for: submission.caller) { return Reply(refusal) }
     let before = (writes: draft.writes, outcomes: draft.changes.outcomes.count)
     var reply = try reply(to: submission, in: &draft, entropy: &entropy)
+    reply.quotaLeft = quotaLeft(after: reply, to: submission.caller, in: draft)
     reply.wroteWithoutCost = draft.writes > before.writes && draft.changes.outcomes.count == before.outcomes
     return reply
   }
@@ -235,35 +236,6 @@ public struct Decider: Sendable {
     draft.moved.insert(index)
     record(outcome, for: caller, in: &draft)
     return outcome
-  }
-
-  /// Records a live outcome, and tells its account if that was the last that it may draw today.
-  private func record(_ outcome: Outcome, for caller: Caller, in draft: inout Draft) {
-    draft.record(outcome, for: caller.account)
-    guard caller != .anonymous, let state = draft.snapshot.accounts[caller.account] else { return }
-    let quota = state.dailyQuota ?? defaultDailyQuota
-    if state.usedToday == quota {
-      draft.tell(.quotaReached, to: caller.account, Self.quotaReached(quota, on: Day(of: outcome.created)))
-    }
-  }
-
-  private static func quotaReached(_ quota: Int, on day: Day) -> [UInt8] {
-    Array("{\"date\":\"\(day)\",\"quota\":\(quota),\"resetsAt\":\"\(day.end.iso8601)\"}".utf8)
-  }
-
-  /// The refusal of a caller whose quota is spent; nil if there is some left.
-  private func quotaRefusal(for caller: Caller, in draft: Draft) -> Refusal? {
-    switch (caller, caller.mode) {
-    case (_, .test): return nil
-    case (.anonymous, .live):
-      guard let anonymousDailyQuota, draft.used(by: .anonymous) >= anonymousDailyQuota else { return nil }
-      return .anonymousQuotaExceeded(at: draft.snapshot.now, quota: anonymousDailyQuota)
-    case (.key, .live), (.holder, .live):
-      let state = draft.snapshot.accounts[caller.account]
-      let quota = state.map { $0.dailyQuota ?? defaultDailyQuota } ?? 0
-      guard let state, state.usedToday < quota else { return .quotaExceeded(at: draft.snapshot.now, quota: quota) }
-      return nil
-    }
   }
 
   /// What `chain` gives at the coordinates it stands at.

@@ -16,6 +16,8 @@ public struct Reply: Sendable, Equatable {
   public let content: Content
   /// Whether the ledger stored something for this answer and nobody's quota paid for it. It is not stored with an answer.
   public var wroteWithoutCost = false
+  /// What is left of the caller's quotas; nil for who has none, and in a replay.
+  public internal(set) var quotaLeft: QuotaLeft?
   /// Where outcomes stand in the body; not in a replay.
   let references: BodyReferences
   /// Why it, or an entry of a batch, met a fault; for the log alone.
@@ -78,6 +80,14 @@ public struct Reply: Sendable, Equatable {
     case .rotation(let rotation): rotation
     case .recalled: Rotation(answer: body)
     default: nil
+    }
+  }
+
+  /// Whether draws were made, or a batch of them tried, just now.
+  var isDrawn: Bool {
+    switch content {
+    case .outcome, .batch: !isReplay
+    default: false
     }
   }
 

@@ -124,7 +124,7 @@ struct Dashboard: Routes {
       .init(
         title: "\(title) – Fairdraw", description: "Your account on this server.", body: body, script: "dashboard.js",
         style: "dashboard.css", section: "/dashboard", isWide: true))
-    return PageResponses.personal(html, status: problem?.status ?? 200, retryAfter: problem?.retryAfter)
+    return PageResponses.personal(html, problem)
   }
 
   /// What a page says was done just before, by the word in its address.

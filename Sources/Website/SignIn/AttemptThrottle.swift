@@ -36,6 +36,13 @@ package final class AttemptThrottle: Sendable {
     }
   }
 
+  /// How long the next attempt has to wait.
+  package struct Wait: Sendable {
+    package let seconds: Int
+    /// How many failures cost whoever has to wait nothing.
+    let free: Int
+  }
+
   private struct Entry {
     var failures = 0
     var last: ContinuousClock.Instant
@@ -54,14 +61,14 @@ package final class AttemptThrottle: Sendable {
 
   /// Counts an attempt, as a failure until it is known to be none.
   ///
-  /// - Returns: nil if it may be made, else the whole seconds until it may; then nothing was counted.
-  package func begin(_ subjects: [Subject], now: ContinuousClock.Instant = .now) -> Int? {
+  /// - Returns: nil if it may be made, else when it may; then nothing was counted.
+  package func begin(_ subjects: [Subject], now: ContinuousClock.Instant = .now) -> Wait? {
     entries.withLock { entries in
       var counted: [(Subject, Entry)] = []
-      var wait = Duration.zero
+      var (wait, free) = (Duration.zero, 0)
       for subject in subjects {
         var entry = entries.value(for: subject) ?? Entry(last: now, blockedUntil: now)
-        wait = max(wait, entry.blockedUntil - now)
+        if entry.blockedUntil - now > wait { (wait, free) = (entry.blockedUntil - now, subject.free) }
         if now - max(entry.last, entry.blockedUntil) >= Self.memory { entry.failures = 0 }
         entry.failures += 1
         entry.last = now
@@ -71,7 +78,7 @@ package final class AttemptThrottle: Sendable {
         }
         counted.append((subject, entry))
       }
-      if wait > .zero { return Int((wait / .seconds(1)).rounded(.up)) }
+      if wait > .zero { return Wait(seconds: Int((wait / .seconds(1)).rounded(.up)), free: free) }
       for (subject, entry) in counted { entries.insert(entry, for: subject) }
       return nil
     }

@@ -71,7 +71,7 @@ struct SessionGuard: Sendable {
     _ account: AccountID, password: String, _ context: FairdrawContext
   ) async throws -> FormProblem? {
     let subjects = [AttemptThrottle.Subject.account(account)]
-    if let seconds = throttle.begin(subjects) { return .tooOften(seconds) }
+    if let wait = throttle.begin(subjects) { return .tooOften(wait) }
     do {
       let signIn = try await context.asking { try await accounts.signIn(of: account) }
       guard try await passwords.check(password, against: signIn?.password ?? .nobodys) else {
@@ -93,16 +93,20 @@ struct FormProblem: Sendable {
   var status = 422
   /// Seconds.
   var retryAfter: Int?
+  /// The limit that is used up.
+  var policy: RateLimitPolicy?
 
   init(_ sentence: String, status: Int = 422) {
     self.sentence = sentence
     self.status = status
   }
 
-  static func tooOften(_ seconds: Int) -> FormProblem {
-    let wait = seconds < 90 ? "\(seconds) second\(seconds == 1 ? "" : "s")" : "\((seconds + 59) / 60) minutes"
-    var problem = FormProblem("Too many attempts. Try again in \(wait).", status: 429)
+  static func tooOften(_ wait: AttemptThrottle.Wait) -> FormProblem {
+    let seconds = wait.seconds
+    let time = seconds < 90 ? "\(seconds) second\(seconds == 1 ? "" : "s")" : "\((seconds + 59) / 60) minutes"
+    var problem = FormProblem("Too many attempts. Try again in \(time).", status: 429)
     problem.retryAfter = seconds
+    problem.policy = RateLimitPolicy("attempts", quota: wait.free)
     return problem
   }
 }

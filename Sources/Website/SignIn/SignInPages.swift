@@ -48,7 +48,7 @@ struct SignInPages: Routes {
     }
     let email = EmailAddress(fields.text("email"))
     let subjects = whoTries(email, request, context)
-    if let seconds = sessionGuard.throttle.begin(subjects) { return again(.tooOften(seconds)) }
+    if let wait = sessionGuard.throttle.begin(subjects) { return again(.tooOften(wait)) }
     guard let email else { return again(Self.wrong) }
     let account: AccountID
     do {
@@ -102,7 +102,7 @@ struct SignInPages: Routes {
       return again(problem)
     }
     let subjects = context.clientAddress().map { [AttemptThrottle.Subject.newAccounts($0.subscriber)] } ?? []
-    if let seconds = sessionGuard.throttle.begin(subjects) { return again(.tooOften(seconds)) }
+    if let wait = sessionGuard.throttle.begin(subjects) { return again(.tooOften(wait)) }
     let account: Account
     do {
       let signIn = SignIn(email: email, password: try await sessionGuard.passwords.hash(of: fields.text("password")))
@@ -149,7 +149,7 @@ struct SignInPages: Routes {
         body: layout.templates.render(template, values), script: "dashboard.js", style: "dashboard.css",
         section: "/dashboard"))
     return PageResponses.personal(
-      html, status: problem?.status ?? 200, retryAfter: problem?.retryAfter,
+      html, problem,
       cookies: [sessionGuard.cookies.setting(.form, to: token)])
   }
 }
