@@ -86,6 +86,9 @@ public func buildApplication(
   parts.metrics.show("fairdraw_reading_bytes", "Memory that is reserved for reading outcomes.") { memory.held }
 
   parts.transparencyLog.show(in: parts.metrics)
+  parts.metrics.show("fairdraw_log_rolled_back", "1 if the database has gone back, so that nothing is drawn.") {
+    [writer = parts.writer] in writer.stopped == nil ? 0 : 1
+  }
 
   let ledgerRoutes = DrawRoutes.routes + SeedRoutes.routes + [BatchRoute.route]
   let routes: [any Routes] = [
@@ -122,7 +125,9 @@ public func buildApplication(
     routes: ledgerRoutes, admission: admission, gate: gate, completion: completion,
     problems: problems)
   parts.metrics.show("fairdraw_connections_open", "Connections that are open.") { connections.count }
-  parts.metrics.show("fairdraw_connections_turned_away", "Connections that found no place.") { connections.turnedAway }
+  parts.metrics.count("fairdraw_connections_turned_away_total", "Connections that found no place.") {
+    connections.turnedAway
+  }
   parts.metrics.show("fairdraw_unread_answer_bytes", "Bytes of large answers that wait to be read.") {
     [answers = settings.answers] in answers.bytesHeld
   }

@@ -21,6 +21,8 @@ public final class LogKeeper: Sendable {
   private struct State {
     var isStopped = false
     var size = 0
+    /// When the oldest entry was drawn that was queued when this server last looked, and that no checkpoint has yet.
+    var waitingSince: Milliseconds?
   }
 
   /// So long a keeper holds the log from its last step on, in milliseconds; then another may.
@@ -50,6 +52,12 @@ public final class LogKeeper: Sendable {
 
   /// How many entries the newest checkpoint had when this server last signed one.
   public var size: Int { state.withLock { $0.size } }
+
+  /// For how many seconds that entry has waited; 0 if there is none.
+  public var lag: Int {
+    guard let since = state.withLock({ $0.waitingSince }) else { return 0 }
+    return Int(max(0, LedgerWriter.wallClock() - since) / 1000)
+  }
 
   /// Keeps the log until it is cancelled. A failure is logged and tried again after a while.
   public func run() async {
@@ -110,6 +118,7 @@ public final class LogKeeper: Sendable {
   package func step(_ work: inout Work?) throws -> Bool {
     guard history?.failure == nil else { return false }
     let (queued, hasMore) = try store.queuedEntries()
+    state.withLock { $0.waitingSince = queued.lazy.compactMap(\.drawn).first }
     if let work, queued.isEmpty, work.signedSize == work.tiler.size { return false }
     guard try store.holdLog(of: identity.era, by: name, for: Self.holding) else {
       work = nil  // somebody else goes on with it
@@ -135,7 +144,10 @@ public final class LogKeeper: Sendable {
       try store.keep(checkpoint: checkpoint.description, ofSize: current.tiler.size, era: identity.era)
       current.signedSize = current.tiler.size
     }
-    state.withLock { $0.size = current.signedSize }
+    state.withLock {
+      $0.size = current.signedSize
+      $0.waitingSince = nil
+    }
     work = current
     return hasMore
   }

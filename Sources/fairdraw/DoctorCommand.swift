@@ -20,7 +20,11 @@ struct DoctorCommand: AsyncParsableCommand {
     if let settings { try Self.checkAddresses(settings, &diagnosis) }
     let folder = try storage.fileFolder()
     try FileChecks(folder: folder, keyFile: storage.keyFile(in: folder)).run(&diagnosis)
-    try await checkServer(settings, &diagnosis)
+    let isPublic = try await checkServer(settings, &diagnosis)
+    // A key file that cannot be used is reported with the database.
+    if isPublic, let url = settings?.publicURL, let masterKey = try? MasterKeyFile.read(storage.keyFile(in: folder)) {
+      try await ProxyCheck(url: url, masterKey: masterKey).run(&diagnosis)
+    }
     if try isThere(folder, &diagnosis) {
       do {
         try await StoreChecks(opened: storage.open(), folder: folder, witnesses: settings?.witnesses.addresses ?? [])
@@ -84,7 +88,10 @@ struct DoctorCommand: AsyncParsableCommand {
   }
 
   /// Whether a server runs, and the public URL leads to it.
-  private func checkServer(_ settings: Serve.Values?, _ diagnosis: inout Diagnosis) async throws {
+  ///
+  /// - Returns: whether a Fairdraw answers at the public URL.
+  private func checkServer(_ settings: Serve.Values?, _ diagnosis: inout Diagnosis) async throws -> Bool {
+    var isPublic = false
     let local = try? StatusCommand.address()
     for (what, base) in [("server", local), ("public-url", settings?.publicURL)] {
       guard let base else { continue }
@@ -95,12 +102,14 @@ struct DoctorCommand: AsyncParsableCommand {
           continue
         }
         let isWell = answer.status == 200
+        isPublic = what == "public-url"
         try diagnosis.add(
           isWell ? .ok : .wrong, what, "\(base) is \(status), version \(version)" + (isWell ? "" : ": see its log"))
       } catch {
         try diagnosis.add(.warning, what, "no server responds: \(error)")
       }
     }
+    return isPublic
   }
 
   /// A database that is not there is made by the server, not by a check.

@@ -45,10 +45,15 @@ struct FileChecks {
     }
   }
 
-  private func checkSpace(_ diagnosis: inout Diagnosis) throws {
+  /// How many bytes may be written to the disk of a folder; nil if it does not say.
+  static func freeSpace(at folder: URL) -> UInt64? {
     var disk = statvfs()
-    guard statvfs(folder.path, &disk) == 0 else { return }
-    let free = UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
+    guard statvfs(folder.path, &disk) == 0 else { return nil }
+    return UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
+  }
+
+  private func checkSpace(_ diagnosis: inout Diagnosis) throws {
+    guard let free = Self.freeSpace(at: folder) else { return }
     let text = "\(free >> 20) MiB are free at \(folder.path)"
     if free >= Self.spaceNeeded {
       try diagnosis.add(.ok, "disk space", text)

@@ -40,8 +40,8 @@ struct HTTPFetch: Sendable {
   }
 
   /// - Throws: ``CommandFailure`` if there is no answer.
-  func get(_ path: String) async throws -> Answer {
-    let response = try await request(path)
+  func get(_ path: String, headers: [(name: String, value: String)] = []) async throws -> Answer {
+    let response = try await request(path, headers)
     do {
       let body = try await response.body.collect(upTo: 1 << 20)
       return Answer(status: Int(response.status.code), body: Array(body.readableBytesView))
@@ -67,9 +67,13 @@ struct HTTPFetch: Sendable {
     }
   }
 
-  private func request(_ path: String) async throws(CommandFailure) -> HTTPClientResponse {
+  private func request(
+    _ path: String, _ headers: [(name: String, value: String)] = []
+  ) async throws(CommandFailure) -> HTTPClientResponse {
+    var request = HTTPClientRequest(url: base + path)
+    for header in headers { request.headers.add(name: header.name, value: header.value) }
     do {
-      return try await Self.client.execute(HTTPClientRequest(url: base + path), deadline: .now() + .seconds(60))
+      return try await Self.client.execute(request, deadline: .now() + .seconds(60))
     } catch {
       throw noAnswer(path, error)
     }

@@ -89,6 +89,12 @@ struct Serve: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "How long a server goes on serving after SIGTERM while /api/health says that it is shutting down, so that load "
+        + "balancers send it nothing more. (default: 0)", valueName: "seconds"))
+  var shutdownDelay: Int?
+
+  @Option(
+    help: ArgumentHelp(
       "The maximum number of connections. (default: 4096, or fewer if the system allows fewer open files)",
       valueName: "number"))
   var maxConnections: Int?
@@ -129,7 +135,6 @@ struct Serve: AsyncParsableCommand {
       store: store, decider: decider, history: history, onTrouble: { Logger(label: "store").warning("\($0)") },
       onDeliveries: { worker.notify() })
     let gate = LedgerGate(writer: writer)
-    let lifecycle = Lifecycle(version: Fairdraw.version)
     let verifier = OutcomeVerifier(masterKey: masterKey, seeds: store.seeds)
     let signer = try RootSigner(masterKey: masterKey)
     let (logs, transparencyLog) = try Self.logs(
@@ -143,14 +148,14 @@ struct Serve: AsyncParsableCommand {
         deliveryIsDue: { worker.notify() }))
     let parts = ServerParts(
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
-      lifecycle: lifecycle,
+      lifecycle: Lifecycle(version: Fairdraw.version),
       merkle: MerkleParts(store: store, shortIDs: decider.renderer.shortIDs, publicKey: signer.publicKey),
       transparencyLog: transparencyLog, responseSigner: try ResponseSigner(masterKey: masterKey))
     warnOfUnreachable(url)
     let application = buildApplication(
       server, parts,
       further: [
-        website, UsageRoutes(accounts: store, defaultDailyQuota: quota),
+        website, OperatorRoutes(masterKey: masterKey), UsageRoutes(accounts: store, defaultDailyQuota: quota),
         WebhookRoutes(
           accounts: store, gate: gate, shortIDs: decider.renderer.shortIDs,
           allows: { [allowsPrivate = settings.allowsPrivateWebhooks] url in
@@ -161,7 +166,8 @@ struct Serve: AsyncParsableCommand {
       errorPage: website.errorPage, logger: logger
     ) { greet($0, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log) }
     // What is first here is last to shut down: no request comes after the last report of how keys were used.
-    var services: [any Service] = [Self.housekeeping(store, parts), Together(services: [logs, worker, application])]
+    let housekeeping = try Self.housekeeping(store, parts, storage.fileFolder())
+    var services: [any Service] = [housekeeping, Together(services: [logs, worker, application])]
     var places = "\(server.host):\(server.port)"
     if let metricsPort = settings.metricsPort {
       places += ", or on \(settings.metricsHost):\(metricsPort) for its metrics"
@@ -171,7 +177,7 @@ struct Serve: AsyncParsableCommand {
           deliveries: { await worker.report() }))
     }
     // Shut down from the last to the first: health checks and streams know before connections are refused.
-    services.append(ShutdownNotice(lifecycle: lifecycle))
+    services.append(ShutdownNotice(lifecycle: parts.lifecycle, delay: settings.shutdownDelay))
     let result = await Self.run(services)
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
@@ -229,18 +235,22 @@ struct Serve: AsyncParsableCommand {
       onRollback: { history.stop($0) })
     let parts = LogParts(
       store: store, era: era, key: identity.verifierKey, witnesses: witnesses.addresses.map(\.key),
-      size: { keeper.size }, cosignedSizes: { asking.cosignedSizes })
+      size: { keeper.size }, lag: { keeper.lag }, cosignedSizes: { asking.cosignedSizes })
     let publisher = MerklePublisher(store: store, signer: rootSigner, history: history, logger: Logger(label: "merkle"))
     let witnessing = Witnessing(witnesses: asking, client: client)
     return (Logs(publisher: publisher, keeper: keeper, witnessing: witnessing), parts)
   }
 
-  private static func housekeeping(_ store: any Store, _ parts: ServerParts) -> AccountHousekeeping {
+  private static func housekeeping(_ store: any Store, _ parts: ServerParts, _ folder: URL) -> AccountHousekeeping {
     let housekeeping = AccountHousekeeping(
       store: store, activity: parts.keyActivity, logger: Logger(label: "accounts"))
-    parts.metrics.show(
-      "fairdraw_account_failed_sweeps", "Times that the use of keys could not be recorded, or sessions not be swept."
+    parts.metrics.count(
+      "fairdraw_account_failed_sweeps_total",
+      "Times that the use of keys could not be recorded, or sessions not be swept."
     ) { housekeeping.failureCount }
+    parts.metrics.show("fairdraw_disk_free_bytes", "Free space on the disk of the data folder.") {
+      FileChecks.freeSpace(at: folder).map { Int(clamping: $0) }
+    }
     return housekeeping
   }
 
@@ -305,9 +315,13 @@ private func greet(_ address: SocketAddress?, publicURL: String?, place: String,
 /// Lets health checks know that the end is near, before connections are refused.
 private struct ShutdownNotice: Service {
   let lifecycle: Lifecycle
+  /// How long requests are served after health checks know.
+  let delay: Duration
 
   func run() async throws {
     try await gracefulShutdown()
+    lifecycle.announceShutdown()
+    try await Task.sleep(for: delay)
     lifecycle.beginShutdown()
   }
 }

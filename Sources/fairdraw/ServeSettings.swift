@@ -20,6 +20,7 @@ extension Serve {
     let metricsHost: String
     let allowsPrivateWebhooks: Bool
     let isSignUpOpen: Bool
+    let shutdownDelay: Duration
     let witnesses: (addresses: [WitnessAddress], interval: Duration)
   }
 
@@ -37,6 +38,7 @@ extension Serve {
       metricsHost: Settings.text("metrics-host", metricsHost) ?? "127.0.0.1",
       allowsPrivateWebhooks: try Settings.flag("allow-private-webhooks", allowPrivateWebhooks),
       isSignUpOpen: try Settings.flag("sign-up", signUp),
+      shutdownDelay: .seconds(try Settings.integer("shutdown-delay", shutdownDelay, in: 0...60) ?? 0),
       witnesses: (addresses: try witnesses.addresses(), interval: try witnesses.interval()))
   }
 

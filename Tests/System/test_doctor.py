@@ -1,5 +1,7 @@
 """`fairdraw doctor` and `fairdraw status`, and the settings file that they and all commands read."""
 
+import contextlib
+import http.client
 import http.server
 import os
 import re
@@ -45,7 +47,7 @@ def test_all_is_ok_beside_a_running_server(serve):
   code, lines = doctor(data=server.data, **running(server))
   assert code == 0 and {verdict for verdict, _, _ in lines} == {"ok"}, lines
   assert {about for _, about, _ in lines} >= {
-    "setting", "public-url", "proxy", "data folder", "master key", "file", "disk space", "server", "database", "sync time", "clock", "keys",
+    "setting", "public-url", "proxy", "addresses", "data folder", "master key", "file", "disk space", "server", "database", "sync time", "clock", "keys",
     "log", "webhooks"}
   assert found(lines, "keys") == ["1 accounts with 1 live and 1 test keys; 0 revoked"]
   assert found(lines, "database")[0].startswith("SQLite 3.")
@@ -132,6 +134,75 @@ def test_an_https_server_without_trusted_proxies_is_warned_of(serve):
   _, lines = doctor(data=server.data, FAIRDRAW_PORT=server.port, FAIRDRAW_PUBLIC_URL="https://127.0.0.1:1")
   assert "trusted-proxies" in found(lines, "proxy", "warning")[0]
   assert found(lines, "public-url", "warning")  # it leads nowhere
+
+
+@contextlib.contextmanager
+def proxy(server, forwarded):
+  """A proxy on 127.0.0.1 that makes X-Forwarded-For of what it was sent, if there was any, with `forwarded`; its URL."""
+
+  class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+      headers = {name: value for name, value in self.headers.items() if name.lower() not in ("x-forwarded-for", "host")}
+      if value := forwarded(self.headers.get("X-Forwarded-For")):
+        headers["X-Forwarded-For"] = value
+      with contextlib.closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
+        connection.request("GET", self.path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+      self.send_response(answer.status)
+      self.send_header("Content-Length", str(len(body)))
+      self.end_headers()
+      self.wfile.write(body)
+
+    def log_message(self, *_):
+      pass
+
+  with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+
+
+def added(address):
+  return lambda sent: f"{sent}, {address}" if sent else address
+
+
+@pytest.mark.parametrize("forwarded, trusted, verdict, mentions", [
+  (added("203.0.113.9"), "127.0.0.1", "ok", "takes it to be at 203.0.113.9"),
+  (lambda sent: "203.0.113.9", "127.0.0.0/8", "ok", "takes it to be at 203.0.113.9"),
+  (added("[2001:db8::9]:4711"), "127.0.0.1", "ok", "takes it to be at 2001:db8::9"),
+  (added("203.0.113.9"), "", "warning", "is not in trusted-proxies"),
+  (added("203.0.113.9"), "10.0.0.0/8", "warning", "is not in trusted-proxies"),
+  (added("127.0.0.1"), "127.0.0.1", "ok", "in trusted-proxies itself"),
+  (lambda sent: sent, "127.0.0.1", "wrong", "can claim any address"),
+  (lambda sent: None, "127.0.0.1", "warning", "adds no X-Forwarded-For"),
+  (lambda sent: None, "", "warning", "adds no X-Forwarded-For"),
+  (lambda sent: "unknown", "127.0.0.1", "warning", "adds no X-Forwarded-For"),
+])
+def test_it_says_whose_address_comes_through_a_proxy(serve, forwarded, trusted, verdict, mentions):
+  server = serve(FAIRDRAW_TRUSTED_PROXIES=trusted)
+  with proxy(server, forwarded) as url:
+    code, lines = doctor(data=server.data, **running(server, FAIRDRAW_PUBLIC_URL=url, FAIRDRAW_TRUSTED_PROXIES=trusted or "10.0.0.1"))
+  [finding] = found(lines, "addresses", verdict)
+  assert mentions in finding, finding
+  assert code == {"ok": 0, "warning": 2, "wrong": 1}[verdict], lines
+
+
+def test_without_a_proxy_callers_have_their_own_address(serve):
+  server = serve()
+  _, lines = doctor(data=server.data, **running(server))
+  assert found(lines, "addresses", "ok") == ["callers connect directly, this command as 127.0.0.1"]
+
+
+def test_only_who_has_the_master_key_learns_what_address_is_seen(serve):
+  server = serve()
+  other = serve(folder="other")
+  unknown = server.get("/no/such/page")
+  for headers in ({}, {"Fairdraw-Operator": ""}, {"Fairdraw-Operator": "1.AAAA"}, {"Fairdraw-Operator": "9" * 5000}):
+    answer = server.get("/operator/address", headers=headers)
+    assert (answer.status, answer.code, answer.error) == (404, unknown.code, unknown.error)
+  _, lines = doctor(data=other.data, **running(server))
+  assert "another master key" in found(lines, "addresses", "warning")[0]
 
 
 def test_a_database_that_went_back_is_wrong(serve, tmp_path):

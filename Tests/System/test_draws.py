@@ -425,7 +425,7 @@ def test_server_timing_is_for_live_callers(server, live_key, test_key):
 
 @pytest.mark.parametrize("path", ["/api/ints", "/api/batch", "/api/seed", "/api/listOutcomes", "/api/health"])
 def test_cors_preflight(server, path):
-  asked = "x-api-key,authorization,content-type,idempotency-key,last-event-id"
+  asked = "x-api-key,authorization,content-type,idempotency-key,last-event-id,traceparent,tracestate"
   response = server.request("OPTIONS", path, headers={
     "Origin": "https://game.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked})
   assert response.status in (200, 204), response

@@ -1,6 +1,7 @@
 """`/metrics` for Prometheus: on a port of its own, off unless asked for."""
 
 import http.client
+import os
 import re
 import socket
 from contextlib import closing
@@ -92,6 +93,32 @@ def test_the_ledger_and_webhooks_are_told(measured):
   assert found["fairdraw_ledger_commit_duration_seconds_count"] == found["fairdraw_ledger_group_size_count"]
   assert found["fairdraw_ledger_queue_draws"] == 0 and found["fairdraw_ledger_failed_groups_total"] == 0
   assert found["fairdraw_streams_open"] == 0
+
+
+def test_syncs_the_log_and_the_disk_are_told(measured):
+  for _ in range(3):
+    drawn = measured.draw("ints").json()["shortId"]
+  wait_until(lambda: measured.get(f"/api/proof/{drawn}").status == 200, "the draws are in the log")
+  wait_until(lambda: samples(measured)["fairdraw_log_lag_seconds"] == 0, "nothing waits for the log")
+  found = samples(measured)
+  assert found["fairdraw_log_size"] >= 4 and found["fairdraw_log_rolled_back"] == 0
+  assert found["fairdraw_ledger_sync_duration_seconds_count"] == found["fairdraw_ledger_commit_duration_seconds_count"] >= 1
+  assert found["fairdraw_ledger_sync_duration_seconds_sum"] <= found["fairdraw_ledger_commit_duration_seconds_sum"]
+  disk = os.statvfs(measured.data)
+  assert 0 < found["fairdraw_disk_free_bytes"] <= disk.f_blocks * disk.f_frsize
+  assert found["fairdraw_connections_turned_away_total"] == 0 and found["fairdraw_account_failed_sweeps_total"] == 0
+
+
+@pytest.mark.parametrize("path", ["/api/ints", "/api/health", "/no/such/place", "/api/ints?count=no"])
+def test_a_trace_is_in_the_log_line(server, path):
+  trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+  for header, expected in [
+    (f"00-{trace}-{parent}-01", (trace, parent)), (f"00-{trace}-{parent}-01x", (None, None)), ("x" * 20_000, (None, None)),
+    (f"00-{trace}-{parent}-01\r\ntraceparent: 00-{trace}-{parent}-01", (None, None)), ("", (None, None)),
+  ]:
+    answer = server.raw_get(path.encode(), b"traceparent: " + header.encode() + b"\r\n")
+    [line] = [line for line in server.log_lines() if line.get("requestId") == answer.header("X-Request-Id")]
+    assert (line.get("traceId"), line.get("parentId")) == expected, line
 
 
 def test_the_databases_size(measured):

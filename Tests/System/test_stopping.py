@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from harness import wait_until
+from harness import cli, wait_until
 from wire import Wire, request
 
 # What a server that waits for nobody needs at the most: ten seconds, and what this machine takes on a bad day.
@@ -204,3 +204,21 @@ def test_connections_that_arrive_while_it_stops(serve):
     assert server.wait(END) == 0
     for wire in wires:
       wire.close()
+
+
+def test_with_a_delay_it_serves_on_and_says_that_it_will_stop(serve, client_seed):
+  server = serve(FAIRDRAW_SHUTDOWN_DELAY=60)
+  server.signal(15)
+  wait_until(lambda: server.get("/api/health").json()["status"] == "shutting_down", "it has been told to stop")
+  assert server.get("/api/health").status == 503
+  with Wire(server) as wire:
+    for _ in range(2):
+      wire.send(request("GET", f"/api/ints?clientSeed={client_seed}"))
+      status, headers, _ = wire.answer()
+      assert status == 200 and headers.get("connection") != "close"
+  assert server.nonce(client_seed) == 2
+
+
+def test_a_delay_is_a_minute_at_the_most(tmp_path):
+  done = cli("serve", "--shutdown-delay", 61, data=tmp_path / "data")
+  assert done.returncode == 64 and "shutdown-delay must be from 0 to 60" in done.stderr

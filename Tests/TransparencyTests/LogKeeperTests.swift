@@ -96,6 +96,8 @@ import Transparency
     store.queue(3)
     _ = try second.step(&others)
     #expect(try store.lines.count == 4)
+    // The second sees that something waits, which was drawn long ago here.
+    #expect(first.lag == 0 && second.lag > 0)
     // The first hangs for longer than it holds the log; the second goes on, and the first notices.
     store.state.withLock { $0.now += 3_000 }
     _ = try second.step(&others)
@@ -105,6 +107,7 @@ import Transparency
     #expect(try store.lines.count == 7)
     _ = try second.step(&others)
     #expect(try store.lines.count == 9)
+    #expect(second.lag == 0)
     try check()
   }
 

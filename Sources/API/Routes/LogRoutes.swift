@@ -15,15 +15,19 @@ public struct LogParts: Sendable {
   public let witnesses: [LogVerifierKey]
   /// How many entries the last checkpoint had that this server signed.
   public let size: @Sendable () -> Int
+  /// For how many seconds the oldest entry has waited to be in a signed checkpoint, as far as this server has seen.
+  public let lag: @Sendable () -> Int
   /// How many entries the log had when each witness last cosigned it for this server, by the names of their keys.
   public let cosignedSizes: @Sendable () -> [(name: String, size: Int)]
 
   public init(
     store: any LogStore, era: Int64, key: LogVerifierKey, witnesses: [LogVerifierKey],
-    size: @escaping @Sendable () -> Int, cosignedSizes: @escaping @Sendable () -> [(name: String, size: Int)]
+    size: @escaping @Sendable () -> Int, lag: @escaping @Sendable () -> Int,
+    cosignedSizes: @escaping @Sendable () -> [(name: String, size: Int)]
   ) {
     self.witnesses = witnesses
     self.size = size
+    self.lag = lag
     self.cosignedSizes = cosignedSizes
     self.store = store
     self.era = era
@@ -35,6 +39,8 @@ extension LogParts {
   func show(in metrics: Metrics) {
     metrics.show(
       "fairdraw_log_size", "Entries of the continuous log in the last checkpoint that this server signed.", value: size)
+    metrics.show(
+      "fairdraw_log_lag_seconds", "How long the oldest entry has waited to be in a signed checkpoint.", value: lag)
     metrics.show(
       "fairdraw_log_cosigned_size",
       "Entries of the continuous log in the last checkpoint that each witness cosigned for this server.", by: "witness",

@@ -138,9 +138,12 @@ public final class Lifecycle: Sendable {
 
   public init(version: String) { self.version = version }
 
-  /// Says that the server is about to stop, and ends what would go on for long.
+  /// Says that the server is about to stop, so that load balancers send nothing more to it.
+  public func announceShutdown() { shuttingDown.store(true, ordering: .relaxed) }
+
+  /// The same, and ends what would go on for long.
   public func beginShutdown() {
-    shuttingDown.store(true, ordering: .relaxed)
+    announceShutdown()
     for action in actions.withLock({ $0 }) { action() }
   }
 

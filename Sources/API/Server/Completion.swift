@@ -58,6 +58,10 @@ struct Completion: Sendable {
       if let caller = notes.caller { line.append(field: "caller", string: caller) }
       if let address = notes.address { line.append(field: "address", string: address.description) }
       if notes.isReplay { line.append(json: ",\"replayed\":true") }
+      if let trace = request?.traceParent.flatMap(TraceContext.init) {
+        line.append(field: "traceId", string: String(trace.traceID))
+        line.append(field: "parentId", string: String(trace.parentID))
+      }
       if let fault = notes.fault { line.append(field: "fault", string: fault) }
     }
   }

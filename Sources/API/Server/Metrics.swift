@@ -37,6 +37,7 @@ public final class Metrics: Sendable {
   private struct Gauge {
     let name: StaticString
     let help: StaticString
+    var kind = MetricsPage.Kind.gauge
     let samples: @Sendable () -> [(labels: [(name: String, value: String)], value: Int)]
   }
 
@@ -65,18 +66,24 @@ public final class Metrics: Sendable {
 
   func addCutOff() { state.withLock { $0.cutOff += 1 } }
 
-  /// Shows `value` as it is when somebody looks.
-  public func show(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int) {
-    gauges.withLock { $0.append(Gauge(name: name, help: help) { [([], value())] }) }
+  /// Shows `value` as it is when somebody looks; nothing while it is nil.
+  public func show(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int?) {
+    show(Gauge(name: name, help: help) { value().map { [([], $0)] } ?? [] })
   }
+
+  /// The same for something that has been counted since the start.
+  public func count(_ name: StaticString, _ help: StaticString, value: @escaping @Sendable () -> Int) {
+    show(Gauge(name: name, help: help, kind: .counter) { [([], value())] })
+  }
+
+  private func show(_ gauge: Gauge) { gauges.withLock { $0.append(gauge) } }
 
   /// Shows `values` as they are when somebody looks, each with its name under a label.
   func show(
     _ name: StaticString, _ help: StaticString, by label: String,
     values: @escaping @Sendable () -> [(name: String, size: Int)]
   ) {
-    let gauge = Gauge(name: name, help: help) { values().map { ([(label, $0.name)], $0.size) } }
-    gauges.withLock { $0.append(gauge) }
+    show(Gauge(name: name, help: help) { values().map { ([(label, $0.name)], $0.size) } })
   }
 
   /// Everything, in Prometheus's text format, version 0.0.4.
@@ -121,6 +128,9 @@ public final class Metrics: Sendable {
     page.histogram("fairdraw_ledger_group_size", [], writer.groupSizes)
     page.family("fairdraw_ledger_commit_duration_seconds", .histogram, "Time to load, decide and commit a group.")
     page.histogram("fairdraw_ledger_commit_duration_seconds", [], writer.commitTimes)
+    page.family(
+      "fairdraw_ledger_sync_duration_seconds", .histogram, "Time until the disk or the database has a group for good.")
+    page.histogram("fairdraw_ledger_sync_duration_seconds", [], writer.syncTimes)
     page.single(
       "fairdraw_ledger_failed_groups_total", .counter, "Groups that could not be stored.", Double(writer.failedGroups))
     page.addFaults(writer)
@@ -146,7 +156,7 @@ public final class Metrics: Sendable {
     for gauge in gauges.withLock({ $0 }) {
       let samples = gauge.samples()
       guard !samples.isEmpty else { continue }
-      page.family("\(gauge.name)", .gauge, "\(gauge.help)")
+      page.family("\(gauge.name)", gauge.kind, "\(gauge.help)")
       for sample in samples { page.sample("\(gauge.name)", sample.labels, Double(sample.value)) }
     }
     return page.bytes

@@ -12,6 +12,8 @@ struct RequestHeaders: Sendable {
   var referer: String?
   var origin: String?
   var accept: String?
+  /// Given more than once it has commas, and names no trace.
+  var traceParent: String?
   var idempotencyKeys: [String] = []
   var forwardedFor: [String] = []
   /// Nil for a request that asks for no signature, as nearly all do.
@@ -42,6 +44,7 @@ struct RequestHeaders: Sendable {
     case 6 where name.isHeader("accept"): add(value(), to: &accept)
     case 7 where name.isHeader("referer"): add(value(), to: &referer)
     case 9 where name.isHeader("x-api-key"): add(value(), to: &apiKey)
+    case 11 where name.isHeader("traceparent"): add(value(), to: &traceParent)
     case 13 where name.isHeader("authorization"): add(value(), to: &authorization)
     case 14 where name.isHeader("content-length"): announcedLength = Int(value()) ?? 0
     case 16 where name.isHeader("content-encoding"): noteEncoding(value())

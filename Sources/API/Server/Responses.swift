@@ -25,6 +25,7 @@ extension HTTPField.Name {
   static let forwardedFor = named("X-Forwarded-For")
   static let lastEventID = named("Last-Event-ID")
   static let accelBuffering = named("X-Accel-Buffering")
+  static let operatorProof = named(OperatorProof.header)
 }
 
 /// Headers on their way out, in either of the forms they have in this server.

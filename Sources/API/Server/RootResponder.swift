@@ -126,7 +126,7 @@ struct RootResponder: HTTPResponder {
 
   private static let allMethods = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
   private static let accepted =
-    "x-api-key, authorization, content-type, idempotency-key, last-event-id, accept-signature"
+    "x-api-key, authorization, content-type, idempotency-key, last-event-id, accept-signature, traceparent, tracestate"
 
   private static func list(_ methods: [String]) -> String { (methods + ["OPTIONS"]).joined(separator: ", ") }
 

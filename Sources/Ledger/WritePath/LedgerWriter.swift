@@ -67,6 +67,8 @@ public final class LedgerWriter: Sendable {
     public var groupSizes = Histogram.sizes
     /// Seconds each of them took to load, decide and commit.
     public var commitTimes = Histogram.seconds
+    /// Seconds of that in which they waited to be durable.
+    public var syncTimes = Histogram.seconds
     /// Submissions that met a fault of the store's, by its kind.
     public var faults: [StoreFailure.Kind: Int] = [:]
     /// How the store is.
@@ -304,10 +306,11 @@ public final class LedgerWriter: Sendable {
   private func finish(_ group: Applied) {
     let began = ContinuousClock.now
     let flushed = Result { () throws(StoreFailure) in try store.flush() }
-    inFlight.reachedDisk(after: .now - began)
+    let syncTime = ContinuousClock.now - began
+    inFlight.reachedDisk(after: syncTime)
     inFlight.leave(group.number) {
       switch flushed {
-      case .success: answer(group)
+      case .success: answer(group, syncTime)
       case .failure(let failure):
         noteFailedGroup()
         answer(group.tickets, failure)
@@ -315,7 +318,7 @@ public final class LedgerWriter: Sendable {
     }
   }
 
-  private func answer(_ group: Applied) {
+  private func answer(_ group: Applied, _ syncTime: Duration) {
     let decision = group.decision
     for record in decision.changes.records { replays.insert(record) }
     let faults = decision.replies.compactMap(\.fault)
@@ -324,6 +327,7 @@ public final class LedgerWriter: Sendable {
       $0.submissions += group.tickets.count
       $0.groupSizes.add(Double(group.tickets.count))
       $0.commitTimes.add((.now - group.began) / .seconds(1))
+      $0.syncTimes.add(syncTime / .seconds(1))
       for fault in faults { $0.faults[fault.kind, default: 0] += 1 }
     }
     health.groupSucceeded(at: group.now, stored: !decision.changes.isEmpty)
