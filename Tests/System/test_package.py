@@ -123,6 +123,12 @@ def test_the_licences_of_all_libraries_are_told(unpacked):
     assert f"{pathlib.PurePath(pin['location']).name.removesuffix('.git')} (LICENSE" in text
 
 
+def test_the_configurations_for_proxies_and_monitoring_are_in_it(unpacked):
+  for folder in ("proxies", "monitoring"):
+    files = {file.name: file.read_text() for file in (REPOSITORY / "docs" / folder).iterdir()}
+    assert {file.name: file.read_text() for file in (unpacked / "usr/share/doc/fairdraw/examples" / folder).iterdir()} == files
+
+
 def test_the_archive_holds_what_the_package_holds(built, unpacked):
   with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
     files = {member.name.split("/", 1)[1]: member for member in archive if member.isfile()}
