@@ -106,9 +106,11 @@ class Browser:
       return self.run("return !window.isOld && document.readyState === 'complete'")
     WebDriverWait(self.driver, TIMEOUT, ignored_exceptions=[Exception]).until(arrived, f"{selector} led nowhere")
 
-  def screenshot(self, file):
-    """The whole page, however long, as a PNG."""
+  def screenshot(self, file, until=None):
+    """The whole page, however long, as a PNG; or its part above an element, which is the XPath `until`."""
     size = self.run("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]")
+    if until:
+      size[1] = self.driver.find_element(By.XPATH, until).location["y"] - 20
     shot = self.cdp(
       "Page.captureScreenshot", format="png", captureBeyondViewport=True,
       clip={"x": 0, "y": 0, "width": size[0], "height": min(size[1], 12000), "scale": 1})

@@ -161,6 +161,18 @@ SPEND = """
 """
 
 
+def photograph_for_the_readme(folder, server, browser):
+  """A raffle that can be verified: docs/outcome.png."""
+  raffle = {"clientSeed": "summer raffle 2026"}
+  drawn = server.post("/api/sample", {**raffle, "count": 5, "min": 1, "max": 5000}).json()["shortId"]
+  wait_until(lambda: server.get(f"/api/proof/{drawn}").status == 200, "the draw is in the log")
+  assert server.post("/api/rotate", raffle).status == 200
+  browser.scheme("light")
+  browser.resize(900)
+  browser.open(f"/o/{drawn}")
+  browser.screenshot(folder / "outcome.png", until="//h2[contains(., 'drawn from')]")
+
+
 def main(folder):
   folder.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory() as scratch, Server(pathlib.Path(scratch) / "data") as server:
@@ -214,6 +226,7 @@ def main(folder):
           browser.click("#by-seeds button")
           browser.wait("#result .verdict")
           browser.screenshot(folder / f"verify-failed-{width}-{scheme}.png")
+      photograph_for_the_readme(folder, server, browser)
       photograph_the_dashboard(folder, pathlib.Path(scratch), browser)
     finally:
       browser.close()

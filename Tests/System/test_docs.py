@@ -28,7 +28,7 @@ def examples(text):
 def alike(text):
   """The text with everything that may differ from run to run (hashes, ids, numbers) made the same."""
   for pattern, stand_in in [
-    (r"pk_live_[\w-]{8}", "KEY"), (r"\b[0-9a-f]{64}\b", "HASH"), (r"\b[0-9a-f]{160}\b", "PROOF"), (r'("shortId": ?")\w{10}"', r'\1ID"'), (r"/o/\w{10}", "/o/ID"),
+    (r"pk_live_[\w-]{8}", "KEY"), (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"), (r"\b[0-9a-f]{64}\b", "HASH"), (r"\b[0-9a-f]{160}\b", "PROOF"), (r'("shortId": ?")\w{10}"', r'\1ID"'), (r"/o/\w{10}", "/o/ID"),
     (r"\b\d+\b", "N"),
   ]:
     text = re.sub(pattern, stand_in, text)
@@ -37,13 +37,21 @@ def alike(text):
 
 def shell(script, server, **settings):
   """Runs a script from the docs: in the repository, with the built program and the server's own port."""
-  script = re.sub(r"^((?:\w+=\$\()?)bin/fairdraw\b", lambda found: found[1] + BINARY, script, flags=re.MULTILINE)
+  script = re.sub(r"(?<![\w./])bin/fairdraw\b", lambda _: BINARY, script)
   script = script.replace("127.0.0.1:8080", f"{server.host}:{server.port}")
   done = subprocess.run(
     ["bash", "-euo", "pipefail", "-c", script], cwd=REPOSITORY, env=environment(FAIRDRAW_DATA=server.data, **settings),
     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT)
   assert done.returncode == 0, done.stdout
   return done.stdout.replace("\r\n", "\n")
+
+
+def test_the_readmes_picture_is_small():
+  """It is made by bin/screenshots."""
+  pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+  assert pictures == ["docs/outcome.png"]
+  picture = (REPOSITORY / pictures[0]).read_bytes()
+  assert picture.startswith(b"\x89PNG") and len(picture) < 150_000
 
 
 def test_the_readmes_commands_print_what_it_shows(serve):
