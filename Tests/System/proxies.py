@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -149,7 +150,7 @@ class Nginx(Proxy):
     self.text = replaced(
       self.text, ("listen 80;", f"listen 127.0.0.1:{self.plain_port};"), ("listen 443 ", f"listen 127.0.0.1:{self.port} "),
       ("/etc/ssl/draws.example.com.pem", self.authority), ("/etc/ssl/draws.example.com.key", self.folder / "key.pem"))
-    user = f"user {os.environ.get('USER', 'root')};\n" if os.geteuid() == 0 else ""
+    user = "user root;\n" if os.geteuid() == 0 else ""  # else its processes could not use the test's folder
     folders = "".join(
       f"  {kind}_temp_path {self.folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (self.folder / "main.conf").write_text(
@@ -196,6 +197,8 @@ class HAProxy(Proxy):
     text = replaced(
       self.text, ("bind :80\n", f"bind 127.0.0.1:{self.plain_port}\n"), ("bind :443 ", f"bind 127.0.0.1:{self.port} "),
       ("/etc/haproxy/draws.example.com.pem", self.make_certificate()))
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 10_000:
+      text = replaced(text, ("maxconn 4000", "maxconn 200"))  # it does not start if it may not open so many files
     (self.folder / "haproxy.cfg").write_text(text)
     return [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", "haproxy.cfg"]
 

@@ -15,7 +15,7 @@ from test_webhooks import Receiver, webhook
 by_name = pytest.mark.parametrize("name", [kind.name for kind in ALL])
 
 # As docs/proxies.md has it; long enough for a busy machine to notice.
-SHUTDOWN_DELAY = 8
+SHUTDOWN_DELAY = 10
 
 
 class Installation:
