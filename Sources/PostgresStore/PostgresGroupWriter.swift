@@ -46,8 +46,7 @@ final class PostgresGroupWriter: Sendable {
         let (snapshot, chains) = try begin(needs, on: connection)
         let decision = decide(snapshot)
         if decision.changes.isEmpty {
-          // Locks alone are not worth a commit, which would be synced.
-          try connection.run([Query(.rollback)])
+          try finish(snapshot, on: connection)
         } else {
           let group = try GroupStorage(decision.changes, over: chains, vault)
           let rendering = try number(of: decision.changes, on: connection)
@@ -62,6 +61,17 @@ final class PostgresGroupWriter: Sendable {
         }
         throw error
       }
+    }
+  }
+
+  /// Ends a transaction that has changed nothing. Locks alone are not worth a commit, which would be synced. But a record
+  /// may be one that is on this disk and on no standby: its commit did not wait for one, or not to the end. A fail-over
+  /// would lose it, so that a commit, which waits for all before it, comes before its answer is given again.
+  private func finish(_ snapshot: Snapshot, on connection: Connection) throws {
+    if snapshot.records.isEmpty {
+      try connection.run([Query(.rollback)])
+    } else {
+      try connection.commit(after: [Query("SELECT pg_current_xact_id()")])
     }
   }
 
