@@ -3,8 +3,8 @@ import Ledger
 import SQLStore
 import Synchronization
 
-/// A day's leaves, sorted by PostgreSQL and read through a cursor, on a connection of their own. Their places are kept in
-/// a temporary table of that connection until they go into the log.
+/// A day's leaves, sorted by PostgreSQL and read through a cursor, on a connection and in a transaction of their own.
+/// Their places are kept in a temporary table of that transaction until they go into the log.
 final class PostgresDayDraft: SQLDayDraft {
   let store: PostgresStore
   let day: Day
@@ -22,9 +22,7 @@ final class PostgresDayDraft: SQLDayDraft {
     /// Those of the same coordinates, whose order is not known before all of them are there.
     var equals: [Leaf] = []
     var given: Int64 = 0
-    var arePlacesIndexed = false
-    /// The outcome whose place was kept last.
-    var lastPlaced: Int64 = 0
+    var arePlacesSorted = false
   }
 
   private struct Leaf {
@@ -40,18 +38,12 @@ final class PostgresDayDraft: SQLDayDraft {
   init(store: PostgresStore, day: Day) throws {
     self.store = store
     self.day = day
-    let session = PostgresSession(target: store.target) { connection in
-      try PostgresStore.prepare(connection)
-      try connection.run([
-        Query(
-          """
-          SELECT set_config('statement_timeout', '0', false), set_config('enable_seqscan', 'on', false),
-            set_config('idle_in_transaction_session_timeout', '1h', false), set_config('enable_hashjoin', 'on', false),
-            set_config('plan_cache_mode', 'force_custom_plan', false)
-          """),
-        Query("CREATE TEMPORARY TABLE draft_places (outcome_id bigint, leaf bigint)"),
-      ])
-    }
+    let session = PostgresSession(
+      target: store.target,
+      settings: ConnectionSettings(changing: [
+        "statement_timeout": "0", "idle_in_transaction_session_timeout": "1h", "enable_seqscan": "on",
+        "enable_hashjoin": "on", "plan_cache_mode": "force_custom_plan",
+      ]))
     canceller = try session.open().canceller()
     state = Mutex(State(session: session))
   }
@@ -62,6 +54,7 @@ final class PostgresDayDraft: SQLDayDraft {
         let dialect = Dialect.postgres
         try connection.run([
           Query(.begin),
+          Query("CREATE TEMPORARY TABLE draft_places (outcome_id bigint, leaf bigint) ON COMMIT DROP"),
           Query(
             PostgresStatement(
               name: "declare-leaves",
@@ -103,7 +96,7 @@ final class PostgresDayDraft: SQLDayDraft {
     if rows.count < Self.rowsAtOnce {
       settle(&state)
       state.isAtEnd = true
-      try connection.run([Query(.commit)])
+      try connection.run([Query("CLOSE leaves")])
     }
   }
 
@@ -121,33 +114,31 @@ final class PostgresDayDraft: SQLDayDraft {
 
   func keepPlaces() throws(StoreFailure) -> Bool {
     try failing { state, connection in
-      if !state.arePlacesIndexed {
+      if !state.arePlacesSorted {
+        // In the order of the ids: the index then grows at its end.
         try connection.run(
-          [Query("CREATE INDEX ON draft_places (outcome_id)")], timeout: Self.timeout)
-        state.arePlacesIndexed = true
+          [
+            Query(
+              """
+              DECLARE places NO SCROLL CURSOR FOR SELECT outcome_id, leaf FROM draft_places ORDER BY outcome_id
+              """)
+          ], timeout: Self.timeout)
+        state.arePlacesSorted = true
       }
-      let lastPlaced = state.lastPlaced
-      // In the order of the ids: the index then grows at its end.
-      let kept = try connection.run([
-        Query(
-          """
-          WITH next AS MATERIALIZED (
-            SELECT outcome_id, leaf FROM draft_places WHERE outcome_id > $1::bigint ORDER BY outcome_id LIMIT $2::bigint),
-          kept AS (
-            INSERT INTO merkle_leaves (outcome_id, leaf) SELECT outcome_id, leaf FROM next
-            WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = $3::bigint AND published IS NOT NULL)
-            ORDER BY outcome_id
-            ON CONFLICT (outcome_id) DO UPDATE SET leaf = excluded.leaf RETURNING 1)
-          SELECT count(*), max(outcome_id) FROM next
-          """
-        ) {
-          $0.bind(lastPlaced)
-          $0.bind(Self.placesAtOnce)
-          $0.bind(self.day.number)
-        }
-      ])[0]
-      state.lastPlaced = kept.optionalInteger(0, 1) ?? state.lastPlaced
-      return kept.integer(0, 0) == Self.placesAtOnce
+      let places = try connection.run([Query("FETCH \(Self.placesAtOnce) FROM places")], timeout: Self.timeout)[0]
+      guard places.count > 0 else {
+        try connection.run([Query(.commit)])
+        return false
+      }
+      try self.store.care { connection in
+        _ = try connection.run([
+          Query(.insertPlaces) {
+            $0.bind((0..<places.count).map { places.integer($0, 0) }, (0..<places.count).map { places.integer($0, 1) })
+            $0.bind(self.day.number)
+          }
+        ])
+      }
+      return true
     }
   }
 
@@ -171,4 +162,13 @@ final class PostgresDayDraft: SQLDayDraft {
       throw StoreFailure(error)
     }
   }
+}
+
+extension PostgresStatement {
+  fileprivate static let insertPlaces: PostgresStatement = """
+    INSERT INTO merkle_leaves (outcome_id, leaf)
+    SELECT * FROM (SELECT unnest($1::bigint[]), unnest($2::bigint[])) places
+    WHERE NOT EXISTS (SELECT 1 FROM merkle_days WHERE day = $3::bigint AND published IS NOT NULL)
+    ON CONFLICT (outcome_id) DO UPDATE SET leaf = excluded.leaf
+    """
 }

@@ -11,15 +11,9 @@ public final class PostgresImport {
   /// - Throws: ``MasterKeyMismatch``; ``NotEmpty`` if the database has a ledger that this import did not begin;
   ///   ``StoreFailure``.
   public init(into target: ConnectionTarget, masterKey: MasterKey) throws {
-    session = PostgresSession(target: target) { connection in
-      try PostgresStore.prepare(connection)
-      try connection.run([
-        Query(
-          """
-          SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)
-          """)
-      ])
-    }
+    session = PostgresSession(
+      target: target,
+      settings: ConnectionSettings(changing: ["statement_timeout": "0", "idle_in_transaction_session_timeout": "0"]))
     do {
       try PostgresStore.checkEncoding(session)
       try PostgresSchema.migrate(session)

@@ -6,10 +6,16 @@ import Foundation
 /// the owner of a chain, or an outcome's number. Statements keep to what PostgreSQL, CockroachDB, YugabyteDB and Citus have in common where
 /// they can.
 enum PostgresSchema {
-  /// Brings the tables up to date. Of servers that start together one does it, and the others wait.
+  /// Brings the tables up to date. Of servers that start together one does it, and the others wait. Nothing is made if they
+  /// are, so that a user who may only read and write rows can serve.
   ///
   /// - Throws: ``PostgresFailure``, ``NewerSchema``.
   static func migrate(_ session: PostgresSession) throws {
+    let isUpToDate = try session.use { connection in
+      let exists = try connection.run([Query("SELECT to_regclass('migrations') IS NOT NULL")])[0].bytes(0, 0) == [1]
+      return try exists && version(connection) == migrations.count
+    }
+    guard !isUpToDate else { return }
     try session.transaction { connection in
       // Held to the end of the transaction. The number has no meaning, but must stay: servers of other versions use it.
       try connection.run(
@@ -20,7 +26,7 @@ enum PostgresSchema {
           Query("SET LOCAL client_min_messages = warning"),
           Query("CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY)"),
         ], timeout: .seconds(70))
-      let known = try connection.run([Query("SELECT coalesce(max(version), 0) FROM migrations")])[0].integer(0, 0)
+      let known = try version(connection)
       guard known <= migrations.count else { throw NewerSchema() }
       for version in Int(known)..<migrations.count {
         for (number, sql) in migrations[version].split(separator: ";\n").enumerated() {
@@ -30,6 +36,10 @@ enum PostgresSchema {
         try connection.run([Query("INSERT INTO migrations (version) VALUES ($1)") { $0.bind(Int64(version + 1)) }])
       }
     }
+  }
+
+  private static func version(_ connection: Connection) throws -> Int64 {
+    try connection.run([Query("SELECT coalesce(max(version), 0) FROM migrations")])[0].integer(0, 0)
   }
 
   /// Statements end with a semicolon at the end of a line, and nothing else does.

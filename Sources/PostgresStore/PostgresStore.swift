@@ -40,15 +40,15 @@ public final class PostgresStore: Sendable {
     self.target = target
     shortIDs = ShortIDs(masterKey: masterKey)
     vault = masterKey.vault
-    func sessions(_ count: Int, _ prepare: @escaping @Sendable (Connection) throws -> Void) -> [PostgresSession] {
-      (0..<count).map { _ in PostgresSession(target: target, prepare: prepare) }
+    func sessions(_ count: Int, _ settings: ConnectionSettings = .standard) -> [PostgresSession] {
+      (0..<count).map { _ in PostgresSession(target: target, settings: settings) }
     }
-    writing = SessionPool(sessions(Self.writers, Self.prepareWriter))
-    let caring = SessionPool(sessions(1, Self.prepare))
+    writing = SessionPool(sessions(Self.writers, .writing))
+    let caring = SessionPool(sessions(1))
     self.caring = caring
-    reading = Readers(sessions(Self.readers, Self.prepare))
-    delivering = Readers(sessions(Self.deliverers, Self.prepare))
-    administering = Readers(sessions(Self.administrators, Self.prepare))
+    reading = Readers(sessions(Self.readers))
+    delivering = Readers(sessions(Self.deliverers))
+    administering = Readers(sessions(Self.administrators))
     let era = try caring.withSession { session in
       do {
         try Self.checkEncoding(session)
@@ -71,7 +71,7 @@ public final class PostgresStore: Sendable {
   /// - Throws: ``StoreFailure`` if the database cannot be read.
   public static func masterKeyFingerprint(of target: ConnectionTarget) throws(StoreFailure) -> [UInt8]? {
     do {
-      return try PostgresSession(target: target, prepare: prepare).use { connection in
+      return try PostgresSession(target: target).use { connection in
         let exists = try connection.run([Query("SELECT to_regclass('meta') IS NOT NULL")])
         guard exists[0].bytes(0, 0) == [1] else { return nil }
         let found = try connection.run([Query(.masterKey)])
@@ -80,37 +80,6 @@ public final class PostgresStore: Sendable {
     } catch {
       throw StoreFailure(error)
     }
-  }
-
-  /// What every connection is told first. An outcome that was answered must outlive a crash, whatever the database's
-  /// setting is; a statement or a wait for a lock ends before the callers' timeout does; and a server that vanishes in
-  /// mid-transaction does not hold up the others for long.
-  static func prepare(_ connection: Connection) throws {
-    try connection.run([
-      Query(
-        """
-        SELECT set_config('synchronous_commit', 'on', false)
-        WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
-        UNION ALL SELECT set_config('statement_timeout', '5s', false)
-        UNION ALL SELECT set_config('lock_timeout', '4s', false)
-        UNION ALL SELECT set_config('idle_in_transaction_session_timeout', '5s', false)
-        UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)
-        UNION ALL SELECT set_config('bytea_output', 'hex', false)
-        """),
-      // Every statement finds its rows by an index, however small its table was when it was planned.
-      Query(
-        """
-        SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
-          set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),
-          set_config('jit', 'off', false)
-        """),
-    ])
-  }
-
-  /// A writer does not wait for a lock as long as others do: everybody waits with it. See ``HeldRows``.
-  static func prepareWriter(_ connection: Connection) throws {
-    try prepare(connection)
-    try connection.run([Query("SELECT set_config('lock_timeout', '1s', false)")])
   }
 
   /// The newest era, in which rows are numbered behind those of the eras before.

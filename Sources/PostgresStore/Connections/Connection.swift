@@ -8,6 +8,12 @@ import Foundation
 final class Connection {
   private let handle: OpaquePointer
   private var prepared: Set<String> = []
+  /// What begins every transaction behind a pooler; nil on a direct connection.
+  private var transactionSettings: PostgresStatement?
+  /// Whether a pooler is between, such as PgBouncer in transaction mode. The next transaction may then be on another
+  /// connection of the pooler's, so nothing may be left on this one: no prepared statement, no setting, no `LISTEN`, no
+  /// advisory lock, no temporary table.
+  private(set) var isPooled = true
   /// Where libpq's notices go; libpq holds a pointer to it for as long as the connection lives.
   private let notices = Notices()
 
@@ -19,7 +25,7 @@ final class Connection {
   /// Connects; waits for no longer than the target's `connect_timeout` for each host.
   ///
   /// - Throws: ``PostgresFailure``.
-  init(to target: ConnectionTarget) throws {
+  init(to target: ConnectionTarget, _ settings: ConnectionSettings) throws {
     guard let handle = target.connect() else { throw PostgresFailure("out of memory", isConnectionLost: true) }
     self.handle = handle
     guard PQstatus(handle) == CONNECTION_OK else {
@@ -36,6 +42,9 @@ final class Connection {
     PQsetNoticeReceiver(handle, receiver, Unmanaged.passUnretained(notices).toOpaque())
     // Calls then return instead of blocking, and waiting is done here, where there is a deadline.
     guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else { throw lost() }
+    // A pooler tells its clients process numbers of its own making.
+    isPooled = try run([Query("SELECT pg_backend_pid()")])[0].integer(0, 0) != Int64(PQbackendPID(handle))
+    if isPooled { transactionSettings = settings.ofTransaction } else { try run([Query(settings.ofSession)]) }
   }
 
   deinit { PQfinish(handle) }
@@ -56,9 +65,10 @@ final class Connection {
     var expected: [Expected] = []
     var sent: Set<String> = []
     var parameters = PostgresParameters()
+    let (queries, settingsAt) = addingSettings(to: queries)
     for query in queries {
       let name = query.statement.name
-      if !prepared.contains(name), sent.insert(name).inserted {
+      if !isPooled, !prepared.contains(name), sent.insert(name).inserted {
         guard PQsendPrepare(handle, name, query.statement.sql, 0, nil) == 1 else { throw lost() }
         expected.append(.prepared(name))
       }
@@ -101,7 +111,17 @@ final class Connection {
     defer { PQclear(sync) }
     guard PQresultStatus(sync) == PGRES_PIPELINE_SYNC else { throw lost(because: failure) }
     if let failure { throw failure }
+    if let settingsAt { results.remove(at: settingsAt) }
     return results
+  }
+
+  /// What is to be sent for `queries`, and which result is then nobody's. Without a `BEGIN` they are one transaction too.
+  private func addingSettings(to queries: [Query]) -> (queries: [Query], settingsAt: Int?) {
+    guard let transactionSettings, PQtransactionStatus(handle) == PQTRANS_IDLE else { return (queries, nil) }
+    var queries = queries
+    let place = queries.first?.statement.name == PostgresStatement.begin.name ? 1 : 0
+    queries.insert(Query(transactionSettings), at: place)
+    return (queries, place)
   }
 
   /// The warnings that came with the last ``run(_:timeout:)``.
@@ -120,7 +140,9 @@ final class Connection {
       }
       let lengths = parameters.ranges.map { Int32($0?.count ?? 0) }
       let formats = [Int32](repeating: 1, count: count)
-      return PQsendQueryPrepared(handle, statement.name, Int32(count), values, lengths, formats, 1)
+      return isPooled
+        ? PQsendQueryParams(handle, statement.sql, Int32(count), nil, values, lengths, formats, 1)
+        : PQsendQueryPrepared(handle, statement.name, Int32(count), values, lengths, formats, 1)
     }
     guard done == 1 else { throw lost() }
   }

@@ -4,16 +4,15 @@
 /// get it back, under a lock of theirs; that orders what one thread does with it before what the next does.
 final class PostgresSession: @unchecked Sendable {
   private let target: ConnectionTarget
-  private let prepare: @Sendable (Connection) throws -> Void
+  private let settings: ConnectionSettings
   private var connection: Connection?
   private var failures = 0
   private var lastFailure: PostgresFailure?
   private var retryAt = ContinuousClock.now
 
-  /// - Parameter prepare: run on every new connection.
-  init(target: ConnectionTarget, prepare: @escaping @Sendable (Connection) throws -> Void) {
+  init(target: ConnectionTarget, settings: ConnectionSettings = .standard) {
     self.target = target
-    self.prepare = prepare
+    self.settings = settings
   }
 
   /// The connection, made anew if need be. While the database cannot be reached this fails at once most of the time: it
@@ -24,8 +23,7 @@ final class PostgresSession: @unchecked Sendable {
     if let connection { return connection }
     if let lastFailure, ContinuousClock.now < retryAt { throw lastFailure }
     do {
-      let connection = try Connection(to: target)
-      try prepare(connection)
+      let connection = try Connection(to: target, settings)
       self.connection = connection
       failures = 0
       lastFailure = nil
@@ -78,7 +76,7 @@ final class PostgresSession: @unchecked Sendable {
 }
 
 extension PostgresStatement {
-  static let begin: PostgresStatement = "BEGIN"
+  static let begin: PostgresStatement = "BEGIN ISOLATION LEVEL READ COMMITTED"
   static let commit: PostgresStatement = "COMMIT"
   static let rollback: PostgresStatement = "ROLLBACK"
 }
