@@ -3,12 +3,12 @@ import PostgresStore
 
 /// The command line as `ps` shows it to everyone on the machine.
 enum ProcessTitle {
-  /// Writes `x`s over the passwords of database URLs that were given as arguments. For a moment they could be seen: the
-  /// environment, or libpq's password file, is the better place.
+  /// Writes `x`s over API keys and the passwords of database URLs that were given as arguments. For a moment they could
+  /// be seen: the environment, or libpq's password file, is the better place.
   static func hidePasswords() {
     #if os(Linux)
       // Swift has its own copy from here on.
-      guard CommandLine.arguments.contains(where: { ConnectionTarget.secret(in: $0) != nil }) else { return }
+      guard CommandLine.arguments.contains(where: { secret(in: $0) != nil }) else { return }
       // proc(5): the 48th and 49th fields are where the arguments lie in memory, each ended by a zero. The second field
       // may have anything in it, but ends at the last parenthesis.
       guard let stat = try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8),
@@ -23,11 +23,20 @@ enum ProcessTitle {
       while argument < area.endIndex {
         let length = area[argument...].prefix { $0 != 0 }.count
         let text = String(decoding: area[argument..<(argument + length)], as: UTF8.self)
-        if let secret = ConnectionTarget.secret(in: text), text.utf8.count == length {
+        if let secret = secret(in: text), text.utf8.count == length {
           for byte in secret { area[argument + byte] = UInt8(ascii: "x") }
         }
         argument += length + 1
       }
     #endif
+  }
+
+  /// Which of an argument's bytes are an API key, after the part that lists show of it, or a password.
+  private static func secret(in argument: String) -> [Int]? {
+    if let key = argument.firstRange(of: /pk_(live|test)_/) {
+      let start = argument.utf8.distance(from: argument.startIndex, to: key.upperBound)
+      return Array((start + 8)..<max(start + 8, argument.utf8.count))
+    }
+    return ConnectionTarget.secret(in: argument)
   }
 }

@@ -15,7 +15,7 @@ struct StateFile<State: Codable> {
     do {
       return try JSONDecoder().decode(State.self, from: Data(bytes))
     } catch {
-      throw CommandFailure("\(path) is not the state of such an audit; name another file, or start again without it")
+      throw CommandFailure("\(path) is damaged, or is another program's file: put back the one that this command wrote")
     }
   }
 

@@ -19,7 +19,7 @@ from test_log_proofs import LOG_VKEY, OTHER_VKEY, WITNESS_VKEYS, canonical_text,
 __all__ = ["fakes"]  # a fixture
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
-GUIDES = ["verifying", "idempotency", "batches", "webhooks", "errors", "moving", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
+GUIDES = ["verifying", "idempotency", "batches", "webhooks", "errors", "moving", "raffles", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
 FIXED = ["/", "/verify", "/seed", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -21,6 +21,9 @@ struct GuidePages: Sendable {
       name: "webhooks", summary: "Get an event for every draw, with signatures and retries.",
       source: PackageResources.webhooks_md),
     Guide(
+      name: "raffles", summary: "For organisers: from a list of entrants to winners that anyone can check.",
+      source: PackageResources.raffles_md),
+    Guide(
       name: "dashboard", summary: "For account holders: keys, usage, outcomes and webhooks in the browser.",
       source: PackageResources.dashboard_md),
     Guide(
