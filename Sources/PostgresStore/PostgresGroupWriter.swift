@@ -30,6 +30,7 @@ final class PostgresGroupWriter: Sendable {
   private let numbers = Mutex<[Counter: Range<Int64>]>([:])
   /// The rendering of the last answers, with its number.
   private let rendering = Mutex<(rendering: Rendering, number: Int64)?>(nil)
+  private let hours = Mutex(NotedHours())
 
   /// What numbers are set aside for.
   enum Counter: String { case outcomes, chains }
@@ -50,8 +51,10 @@ final class PostgresGroupWriter: Sendable {
         } else {
           let group = try GroupStorage(decision.changes, over: chains, vault)
           let rendering = try number(of: decision.changes, on: connection)
-          try connection.commit(after: try store(group, over: snapshot, rendering: rendering))
+          let notes = hours.withLock { $0.missing(for: decision.changes, over: snapshot) }
+          try connection.commit(after: try store(group, over: snapshot, rendering: rendering, notes))
           self.rendering.withLock { $0 = rendering }
+          if !notes.isEmpty { hours.withLock { $0.remember(notes) } }
           loader.remember(group)
         }
         return decision
@@ -149,7 +152,8 @@ final class PostgresGroupWriter: Sendable {
 
   /// What stores a group that was decided over `snapshot`.
   private func store(
-    _ group: GroupStorage, over snapshot: Snapshot, rendering: (rendering: Rendering, number: Int64)?
+    _ group: GroupStorage, over snapshot: Snapshot, rendering: (rendering: Rendering, number: Int64)?,
+    _ notes: [NotedHours.Note]
   ) throws -> [Query] {
     let changes = group.changes
     let now = snapshot.now
@@ -177,6 +181,7 @@ final class PostgresGroupWriter: Sendable {
     if let rendering, !changes.records.isEmpty {
       queries.append(Self.insert(changes.records, rendering: rendering.number))
     }
+    if !notes.isEmpty { queries.append(Self.insert(notes)) }
     if !changes.usage.isEmpty { queries.append(Self.add(changes.usage)) }
     if !changes.log.isEmpty {
       queries.append(
@@ -300,6 +305,13 @@ final class PostgresGroupWriter: Sendable {
       $0.bind(uuids: records.lazy.map(\.scope.digest))
       $0.bind(records.lazy.map(\.created), records.lazy.map { Int16(truncatingIfNeeded: $0.request) })
       $0.bind(records.lazy.map { Int16($0.reply.status) }, records.lazy.map(\.fingerprint), answers)
+    }
+  }
+
+  private static func insert(_ notes: [NotedHours.Note]) -> Query {
+    Query(.noteHours) {
+      $0.bind(notes.map(\.account.rawValue), notes.map(\.hour), notes.map(\.day.number))
+      $0.bind(notes.map { Int64($0.drawn) })
     }
   }
 

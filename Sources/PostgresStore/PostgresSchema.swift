@@ -403,6 +403,17 @@ enum PostgresSchema {
       PRIMARY KEY (era, minute)
     );
     """,
+    """
+    -- What an account had drawn on a day before its first draw of an hour, 0 to 23: see NotedHours. A row is written over
+    -- on another day.
+    CREATE TABLE usage_hours (
+      account_id bigint NOT NULL,
+      hour bigint NOT NULL,
+      day bigint NOT NULL,
+      drawn bigint NOT NULL,
+      PRIMARY KEY (account_id, hour)
+    );
+    """,
   ]
 }
 

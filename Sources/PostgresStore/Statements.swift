@@ -212,6 +212,12 @@ extension PostgresStatement {
     ON CONFLICT (account_id, day, endpoint, slot) DO UPDATE SET count = u.count + excluded.count
     """
 
+  static let noteHours: PostgresStatement = """
+    INSERT INTO usage_hours AS u (account_id, hour, day, drawn)
+    SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[])
+    ON CONFLICT (account_id, hour) DO UPDATE SET day = excluded.day, drawn = excluded.drawn WHERE u.day < excluded.day
+    """
+
   /// What expired before this minute. Whoever else is at a record just now sees to it. The time is found once, in a query
   /// of its own, so that the index can be asked for it.
   static let sweep: PostgresStatement = """

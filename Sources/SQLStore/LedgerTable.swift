@@ -89,6 +89,9 @@ public struct LedgerTable: Sendable {
       "usage", by: "account_id", "day", "endpoint",
       columns: ["account_id": .integer, "day": .integer, "endpoint": .integer, "count": .integer]),
     LedgerTable(
+      "usage_hours", by: "account_id", "hour",
+      columns: ["account_id": .integer, "hour": .integer, "day": .integer, "drawn": .integer]),
+    LedgerTable(
       "merkle_days", by: "day",
       columns: [
         "day": .integer, "root": .bytes, "leaf_count": .integer, "previous_root": .bytes, "signature": .bytes,

@@ -82,6 +82,7 @@ extension SQLDatabase {
           ON CONFLICT (account_id, day, endpoint\(slot.column)) DO UPDATE SET count = u.count + excluded.count
           """,
           "DELETE FROM usage WHERE account_id = \(account)",
+          "DELETE FROM usage_hours WHERE account_id = \(account)",
           """
           UPDATE accounts SET name = \("\n\(account)"), daily_quota = NULL, deleted = \(now) WHERE id = \(account)
           """,
@@ -95,8 +96,7 @@ extension SQLDatabase {
     try await transact(concernsGroups: false) { connection in
       try connection.hold(account)
       try connection.set(signIn, of: account)
-      try connection.execute(
-        "DELETE FROM sessions WHERE account_id = \(account.rawValue) AND digest <> \(keeping?.bytes ?? [])")
+      try connection.endSessions(of: account, keeping: keeping)
     }
   }
 
@@ -129,11 +129,26 @@ extension SQLDatabase {
 
   public func session(_ digest: SessionToken.Digest, at now: Milliseconds) async throws -> Session? {
     try await query { connection in
-      try connection.row("SELECT * FROM sessions WHERE digest = \(digest.bytes) AND expires > \(now)").map {
-        Session(
-          digest: digest, account: AccountID(try $0.integer("account_id")), created: try $0.integer("created"),
-          expires: try $0.integer("expires"))
-      }
+      try connection.row("SELECT * FROM sessions WHERE digest = \(digest.bytes) AND expires > \(now)").map(
+        Session.init(row:))
+    }
+  }
+
+  public func sessions(of account: AccountID, at now: Milliseconds, limit: Int) async throws -> [Session] {
+    try await query { connection in
+      try connection.rows(
+        """
+        SELECT * FROM sessions WHERE account_id = \(account.rawValue) AND expires > \(now)
+        ORDER BY created DESC, digest LIMIT \(limit)
+        """
+      ).map(Session.init(row:))
+    }
+  }
+
+  public func endSessions(of account: AccountID, keeping: SessionToken.Digest?) async throws {
+    try await transact(concernsGroups: false) { connection in
+      try connection.hold(account)
+      try connection.endSessions(of: account, keeping: keeping)
     }
   }
 
@@ -173,6 +188,25 @@ extension SQLDatabase {
       ).map(DailyUsage.init(row:))
     }
   }
+
+  public func hourlyUsage(of account: AccountID, on day: Day) async throws -> [Int] {
+    try await query { connection in
+      let notes = try connection.rows(
+        "SELECT hour, drawn FROM usage_hours WHERE account_id = \(account.rawValue) AND day = \(day.number) ORDER BY hour"
+      ).map { (hour: Int(try $0.integer("hour")), drawn: try $0.count("drawn")) }
+      let total = try connection.row(
+        """
+        SELECT CAST(coalesce(sum(count), 0) AS bigint) AS count FROM usage
+        WHERE account_id = \(account.rawValue) AND day = \(day.number)
+        """)
+      let ends = notes.dropFirst().map(\.drawn) + [try total?.count("count") ?? 0]
+      var hours = [Int](repeating: 0, count: 24)
+      for (note, end) in zip(notes, ends) where hours.indices.contains(note.hour) {
+        hours[note.hour] = max(0, end - note.drawn)
+      }
+      return hours
+    }
+  }
 }
 
 extension SQLConnection {
@@ -189,6 +223,11 @@ extension SQLConnection {
       "SELECT * FROM accounts WHERE id = \(id.rawValue) AND deleted IS NULL\(dialect.forUpdate)")
     guard let found else { throw AdministrationError.noAccount(id) }
     return try Account(row: found)
+  }
+
+  fileprivate func endSessions(of account: AccountID, keeping: SessionToken.Digest?) throws {
+    _ = try execute(
+      "DELETE FROM sessions WHERE account_id = \(account.rawValue) AND digest <> \(keeping?.bytes ?? [])")
   }
 
   /// - Throws: ``AdministrationError/emailTaken``.
@@ -211,6 +250,14 @@ extension Account {
     self.init(
       id: AccountID(try row.integer("id")), name: try row.text("name"),
       dailyQuota: try row.optionalInteger("daily_quota").map { Int($0) }, created: try row.integer("created"))
+  }
+}
+
+extension Session {
+  fileprivate init(row: SQLRow) throws {
+    self.init(
+      digest: SessionToken.Digest(bytes: try row.bytes("digest")), account: AccountID(try row.integer("account_id")),
+      created: try row.integer("created"), expires: try row.integer("expires"))
   }
 }
 

@@ -1,4 +1,5 @@
 import Ledger
+import SQLStore
 
 /// What the group writer remembers from group to group: true as long as the database's `data_version` stays.
 struct GroupMemory {
@@ -11,5 +12,6 @@ struct GroupMemory {
   var keys = BoundedCache<KeyID, Bool>(capacity: 10_000)
   var accounts = BoundedCache<AccountID, AccountQuota>(capacity: 10_000)
   var chains = BoundedCache<ChainKey, StoredChain>(capacity: 20_000)
+  var hours = NotedHours()
   var webhooks = BoundedCache<AccountID, [WebhookSubscription]>(capacity: 10_000)
 }

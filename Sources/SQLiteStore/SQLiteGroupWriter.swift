@@ -19,7 +19,7 @@ final class SQLiteGroupWriter {
   private let log: LogSync
   private var overlaps = false
   private let begin, commit, rollback, insertDelivery, insertEvent, insertLog: SQLiteStatement
-  private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage,
+  private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage, noteHour,
     sweep: SQLiteStatement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: SQLiteStatement
 
@@ -88,6 +88,11 @@ final class SQLiteGroupWriter {
       INSERT INTO usage (account_id, day, endpoint, count) VALUES (?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET count = count + excluded.count
       """)
+    noteHour = try prepare(
+      """
+      INSERT INTO usage_hours (account_id, hour, day, drawn) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET day = excluded.day, drawn = excluded.drawn WHERE day < excluded.day
+      """)
     // Records are numbered as they come, so the oldest stand first and a sweep reads no more than it deletes.
     sweep = try prepare(
       "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?")
@@ -115,7 +120,7 @@ final class SQLiteGroupWriter {
         log.begin()
         isWrite = true
       }
-      try store(decision.changes, replacing: snapshot.records)
+      try store(decision.changes, over: snapshot)
       return decision
     }
     // What went into a file that nobody finds again is not recorded.
@@ -209,8 +214,7 @@ final class SQLiteGroupWriter {
 
   // MARK: Store
 
-  /// - Parameter known: the records that were there before; a new one of the same scope takes the place of an expired one.
-  private func store(_ changes: Changes, replacing known: [IdempotencyScope: IdempotencyRecord]) throws {
+  private func store(_ changes: Changes, over snapshot: Snapshot) throws {
     guard var memory, !changes.isEmpty else { return }
     self.memory = nil
     let group = try GroupStorage(changes, over: chains(in: changes, &memory), vault)
@@ -221,7 +225,7 @@ final class SQLiteGroupWriter {
     for record in changes.records {
       // An expired record that is not swept yet makes room. INSERT OR REPLACE would see to it too, and make every insert
       // keep a journal of its own, in case it has to be undone halfway.
-      if known[record.scope] != nil { try deleteRecord.run { $0.bind(record.scope.digest) } }
+      if snapshot.records[record.scope] != nil { try deleteRecord.run { $0.bind(record.scope.digest) } }
       try insertRecord.run {
         $0.bind(record.scope.digest, record.request, record.fingerprint, record.reply.status)
         $0.bind(StoredAnswer.bytes(of: record.reply, rendering: rendering), record.created)
@@ -233,6 +237,11 @@ final class SQLiteGroupWriter {
         $0.bind(changes.log.bytes)
       }
     }
+    let notes = memory.hours.missing(for: changes, over: snapshot)
+    for note in notes {
+      try noteHour.run { $0.bind(note.account.rawValue, note.hour, note.day.number, Int64(note.drawn)) }
+    }
+    memory.hours.remember(notes)
     for (key, count) in changes.usage {
       try addUsage.run {
         $0.bind(key.account.rawValue, key.day.number, Int64(key.endpoint.rawValue), count)

@@ -373,6 +373,20 @@ enum SQLiteSchema {
           ) WITHOUT ROWID, STRICT;
           """)
     }
+    migrator.registerMigration("9") { db in
+      try db.execute(
+        sql: """
+          -- What an account had drawn on a day before its first draw of an hour, 0 to 23: see NotedHours. A row is written
+          -- over on another day.
+          CREATE TABLE usage_hours (
+            account_id INTEGER NOT NULL,
+            hour INTEGER NOT NULL,
+            day INTEGER NOT NULL,
+            drawn INTEGER NOT NULL,
+            PRIMARY KEY (account_id, hour)
+          ) WITHOUT ROWID, STRICT;
+          """)
+    }
     return migrator
   }
 }

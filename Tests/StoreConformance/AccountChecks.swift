@@ -214,6 +214,39 @@ extension StoreConformance {
       #expect(try await test.accounts.usage(of: AccountID(999), days: nobodys).isEmpty)
     },
 
+    StoreCheck("a day's draws are told by the hour") { test in
+      let tomorrow = Day(of: test.now).next
+      func hours(_ caller: Caller, on day: Day) async throws -> [Int: Int] {
+        let counts = try await test.accounts.hourlyUsage(of: caller.account, on: day)
+        #expect(counts.count == 24)
+        return Dictionary(uniqueKeysWithValues: counts.enumerated().filter { $0.element > 0 }.map { ($0, $1) })
+      }
+      #expect(try await hours(test.alice, on: tomorrow) == [:])
+      test.now = tomorrow.start + 1_800_000
+      try test.settle(draw(test.alice), draw(test.aliceToo), draw(test.aliceTest), draw(.anonymous))
+      #expect(try await hours(test.alice, on: tomorrow) == [0: 2])
+      test.now = tomorrow.start + 3 * 3_600_000
+      try test.settle(draw(test.alice), draw(test.bob))
+      try test.settle(draw(test.aliceToo))
+      #expect(try await hours(test.alice, on: tomorrow) == [0: 2, 3: 2])
+      // What a server remembers of an hour is not needed.
+      try await test.reopen()
+      test.now += 3_599_999
+      try test.settle(draw(test.alice))
+      test.now += 1
+      let dice = DrawRequest(clientSeed: seed("d"), generator: .dice(try DiceNotation("2d6")))
+      try test.settle(Submission(caller: test.alice, operation: .draw(dice)), draw(test.alice))
+      #expect(try await hours(test.alice, on: tomorrow) == [0: 2, 3: 3, 4: 2])
+      #expect(try await hours(test.bob, on: tomorrow) == [3: 1])
+      // An hour of another day begins anew.
+      test.now = tomorrow.end + 3 * 3_600_000
+      try test.settle(draw(test.alice))
+      #expect(try await hours(test.alice, on: tomorrow.next) == [3: 1])
+      try await test.accounts.deleteAccount(test.alice.account)
+      #expect(try await hours(test.alice, on: tomorrow.next) == [:])
+      #expect(try await hours(.anonymous, on: tomorrow.next) == [:])
+    },
+
     StoreCheck("chains are found by the beginning of their client seeds, byte for byte, a page at a time") { test in
       let seeds = [
         "a", "ab", "abc", "b", "é", "e\u{301}", "z", "\u{7f}", "\u{80}", "\u{7ff}", "\u{ffff}", "🎲", "🎳", "%", "_",

@@ -45,6 +45,10 @@ public protocol AccountStore: Sendable {
   /// The session of a token, unless it has expired.
   func session(_ digest: SessionToken.Digest, at now: Milliseconds) async throws -> Session?
   func endSession(_ digest: SessionToken.Digest) async throws
+  /// The newest of an account's sessions that have not expired.
+  func sessions(of account: AccountID, at now: Milliseconds, limit: Int) async throws -> [Session]
+  /// Ends an account's sessions but the one of `keeping`.
+  func endSessions(of account: AccountID, keeping: SessionToken.Digest?) async throws
   /// Deletes what has expired, a bounded number at a time.
   ///
   /// - Returns: whether there may be more.
@@ -74,6 +78,9 @@ public protocol AccountStore: Sendable {
 
   /// Live outcomes of each day and endpoint, the latest day first; days without any are left out.
   func usage(of account: AccountID, days: ClosedRange<Day>) async throws -> [DailyUsage]
+  /// Live outcomes of each hour of a day, UTC: 24 numbers. The day is the latest on which the account drew; what is known of
+  /// earlier days is written over.
+  func hourlyUsage(of account: AccountID, on day: Day) async throws -> [Int]
   /// The account's chains whose client seed begins with `prefix`, byte for byte, in the order of their client seeds.
   ///
   /// - Parameters:
