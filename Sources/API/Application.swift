@@ -94,7 +94,7 @@ public func buildApplication(
   let routes: [any Routes] = [
     OutcomeRoutes(store: parts.store, renderer: parts.renderer),
     StreamRoute(gate: gate, store: parts.store, renderer: parts.renderer, registry: streams),
-    IdempotencyRoutes(store: parts.store, retention: parts.writer.retention),
+    IdempotencyRoutes(lookup: IdempotencyLookup(store: parts.store, retention: parts.writer.retention)),
     VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
     MerkleRoutes(parts: parts.merkle),
     LogRoutes(parts: parts.transparencyLog, outcomes: parts.store, shortIDs: parts.renderer.shortIDs),

@@ -1,7 +1,7 @@
 import Crypto
 import HTTPTypes
 
-/// The files that pages load: style, scripts, the verifiers. Their address has a hash of all of them in it, so a browser may
+/// The files that pages load: style, scripts, the verifiers; and those that guides refer to. Their address has a hash of all of them in it, so a browser may
 /// keep them for good, and scripts can import each other by name.
 struct Assets: Sendable {
   struct Asset: Sendable {
@@ -22,9 +22,14 @@ struct Assets: Sendable {
     "reference.js": script(PackageResources.reference_js),
     "fairdraw-verify.js": script(PackageResources.fairdraw_verify_js),
     "fairdraw_verify.py": Asset(type: "text/x-python; charset=utf-8", bytes: PackageResources.fairdraw_verify_py),
+    "nginx.conf": text(PackageResources.nginx_conf),
+    "haproxy.cfg": text(PackageResources.haproxy_cfg),
+    "Caddyfile": text(PackageResources.Caddyfile),
   ]
 
   private static func script(_ bytes: [UInt8]) -> Asset { Asset(type: "text/javascript; charset=utf-8", bytes: bytes) }
+
+  private static func text(_ bytes: [UInt8]) -> Asset { Asset(type: "text/plain; charset=utf-8", bytes: bytes) }
 
   /// The hash in the address: 16 hex digits.
   let hash: String

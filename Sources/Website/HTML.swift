@@ -20,6 +20,50 @@ package enum HTML {
     return String(decoding: out, as: UTF8.self)
   }
 
+  /// The text of HTML that this program made: without tags, and with what ``escape(_:)`` wrote as it was.
+  static func text(in html: some Collection<UInt8>) -> String {
+    var out = ""
+    for part in html.split(separator: UInt8(ascii: "<"), omittingEmptySubsequences: false) {
+      // What stands before the first tag has none.
+      let pieces = part.split(separator: UInt8(ascii: ">"), maxSplits: 1, omittingEmptySubsequences: false)
+      let tag = String(decoding: pieces[0].drop { $0 == UInt8(ascii: "/") }, as: UTF8.self)
+      if pieces.count > 1, !["a", "code", "strong", "em"].contains(tag.prefix { $0.isLetter }) { out += " " }
+      out += String(decoding: pieces[pieces.count - 1], as: UTF8.self)
+    }
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
+    let text = entities.reduce(out) { $0.replacing($1.0, with: $1.1) }
+    return text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+  }
+
+  /// JSON as a person should see it: ``shown(_:)`` of what is ``readable(json:)``.
+  package static func shown(json: [UInt8]) -> String { shown(readable(json: json)) }
+
+  /// JSON with characters in place of their `\u` escapes: from U+00A0 on, and not halves of pairs.
+  package static func readable(json: [UInt8]) -> String {
+    let backslash = UInt8(ascii: "\\")
+    func unit(_ escape: ArraySlice<UInt8>) -> UInt16? {
+      guard escape.count >= 6, escape.starts(with: [backslash, UInt8(ascii: "u")]) else { return nil }
+      return UInt16(String(decoding: escape.dropFirst(2).prefix(4), as: UTF8.self), radix: 16)
+    }
+    var out: [UInt8] = []
+    var rest = json[...]
+    while let byte = rest.first {
+      var units = [UInt16]()
+      if byte == backslash, let first = unit(rest), first >= 0xA0 {
+        units = [first] + (UTF16.isLeadSurrogate(first) ? unit(rest.dropFirst(6)).map { [$0] } ?? [] : [])
+      }
+      if !units.isEmpty, let text = String(validating: units, as: UTF16.self) {
+        out.append(contentsOf: text.utf8)
+        rest = rest.dropFirst(6 * units.count)
+      } else {
+        let length = byte == backslash ? 2 : 1
+        out.append(contentsOf: rest.prefix(length))
+        rest = rest.dropFirst(length)
+      }
+    }
+    return String(decoding: out, as: UTF8.self)
+  }
+
   /// Anyone's text as a person should see it: kept apart from the direction of the text around it, and with characters that
   /// cannot be seen, or would reorder what can, named by their numbers.
   package static func shown(_ text: some StringProtocol) -> String {

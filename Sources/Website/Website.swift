@@ -18,6 +18,7 @@ public struct Website: Routes {
   private let layout: Layout
   private let permalinkPage: PermalinkPage
   private let transparencyPage: TransparencyPage
+  private let searchPage: SearchPage
   private let overview: LogOverview
   private let signInPages: SignInPages
   private let dashboard: Dashboard
@@ -50,13 +51,20 @@ public struct Website: Routes {
     permalinkPage = PermalinkPage(layout: layout, renderer: renderer, publicURL: publicURL)
     transparencyPage = TransparencyPage(
       layout: layout, log: log, seedKey: store.seeds.publicKey, rootKey: rootKey)
-    var pages = GuidePages(layout: layout).pages
-    pages["/api-docs"] = try ReferencePage(openAPI: openAPIDocument).html(layout: layout)
+    let guides = GuidePages(layout: layout)
+    let reference = try ReferencePage(openAPI: openAPIDocument)
+    searchPage = SearchPage(layout: layout, search: DocumentSearch(guides.sections + reference.sections))
+    var pages = guides.pages
+    pages["/api-docs"] = reference.html(layout: layout)
+    let curl = "curl '\(publicURL)/api/dice?notation=2d6&clientSeed=hello'"
     pages["/"] = layout.html(
       .init(
         title: "Fairdraw: random draws that anyone can check",
         description: "Provably fair random numbers: committed before the draw, checked after it.",
-        body: templates.render("home", GeneratorForms.values), script: "draw.js"))
+        body: templates.render(
+          "home",
+          GeneratorForms.values.merging(["curl": curl, "copyCurl": HTML.copyButton(curl, label: "command")]) { $1 }),
+        script: "draw.js"))
     pages["/verify"] = layout.html(
       .init(
         title: "Verify a draw – Fairdraw",
@@ -76,6 +84,7 @@ public struct Website: Routes {
       Route("/favicon.ico", .get, readsKey: false, handler: icon),
       Route("/o/{shortId}", .get, readsKey: false, handler: outcome),
       Route("/o/{shortId}/og.png", .get, readsKey: false, handler: preview),
+      Route("/docs/search", .get, readsKey: false, handler: search),
       Route("/seed", .get, readsKey: false, handler: seed),
       Route("/transparency", .get, readsKey: false, handler: transparency),
       Route("/robots.txt", .get, readsKey: false, handler: robots),
@@ -104,6 +113,12 @@ public struct Website: Routes {
     return PageResponses.response(
       text, type: "text/plain; charset=utf-8", cacheControl: "public, max-age=86400", tag: PageResponses.tag(of: text),
       for: request)
+  }
+
+  @Sendable private func search(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let (html, status) = searchPage.html(try FormFields(context.target.query).trimmed("q"))
+    return status == 200
+      ? PageResponses.Page(html).response(to: request) : PageResponses.errorPage(html, status: status)
   }
 
   // MARK: The logs
@@ -166,9 +181,17 @@ public struct Website: Routes {
   @Sendable private func outcome(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let (record, reservation) = try await recorded(context)
     defer { withExtendedLifetime(reservation) {} }
+    let from = try FormFields(context.target.query)["from"].map(Self.place) ?? 0
     let html = permalinkPage.html(
-      record.outcome, verifier.verdict(on: record), try await logged(record.outcome, context))
+      record.outcome, verifier.verdict(on: record), try await logged(record.outcome, context), from: from)
     return PageResponses.Page(html).response(to: request)
+  }
+
+  /// A place in an outcome's list, from 0, as its page's links have it.
+  private static func place(_ text: String) throws(Refusal) -> Int {
+    guard (1...3).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let place = Int(text)
+    else { throw Refusal.badRequest("from must be a whole number from 0 to 999") }
+    return place
   }
 
   /// What the log has of an outcome; nil for one of a test key.

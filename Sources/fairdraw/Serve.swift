@@ -143,7 +143,7 @@ struct Serve: AsyncParsableCommand {
       store: store, days: store, log: transparencyLog, rootKey: signer.publicKey, renderer: decider.renderer,
       verifier: verifier, publicURL: url,
       dashboard: DashboardParts(
-        accounts: store, gate: gate, formSecret: masterKey.formSecret, dailyQuota: quota,
+        accounts: store, gate: gate, formSecret: masterKey.formSecret, retention: writer.retention, dailyQuota: quota,
         isSignUpOpen: settings.isSignUpOpen, allowsPrivateWebhooks: settings.allowsPrivateWebhooks,
         deliveryIsDue: { worker.notify() }))
     let parts = ServerParts(

@@ -30,7 +30,7 @@ DRAWS = {
 PAGES = {
   "home": "/", "verify": "/verify", "transparency": "/transparency", "api-docs": "/api-docs", "docs": "/docs",
   "docs-verifying": "/docs/verifying", "docs-idempotency": "/docs/idempotency", "docs-derivation": "/docs/derivation",
-  "not-found": "/o/0000000000",
+  "docs-search": "/docs/search?q=seed", "docs-operations": "/docs/operations", "not-found": "/o/0000000000",
 }
 
 
@@ -53,6 +53,7 @@ def fill(server, owner):
   for number in range(28):
     server.draw(("ints", "dice", "floats", "shuffle", "gaussian", "pick", "bytes", "sample")[number % 8], {"clientSeed": "raffle-7"}, key=live)
   server.draw("dice", {"clientSeed": "hello"}, key=rehearsal)
+  server.draw("shuffle", {"clientSeed": "raffle-8", "items": ["Béla", "陈", {"id": 5}]}, key=live, headers={"Idempotency-Key": "pictures"})
   server.draw("ints", {"clientSeed": "hello"}, key=live, headers={"X-Forwarded-For": "198.51.100.7"})
   owner.post(f"/dashboard/keys/{key_id}/revoke", {"token": owner.token})
   wait_until(lambda: server.draw("ints", {"clientSeed": "x"}, key=old).status == 401, "the old key is turned away")
@@ -76,7 +77,8 @@ def fill(server, owner):
   chain = f"key={live_id}&clientSeed=raffle-7"
   return {
     "overview": "/dashboard", "keys": "/dashboard/keys", "keys-done": "/dashboard/keys?done=revoked", "key-new": "/dashboard/keys/new",
-    "key-revoke": f"/dashboard/keys/{live_id}/revoke", "usage": "/dashboard/usage", "outcomes": "/dashboard/outcomes?clientSeed=raffle",
+    "key-revoke": f"/dashboard/keys/{live_id}/revoke", "usage": "/dashboard/usage", "usage-by-generator": "/dashboard/usage?by=generator",
+    "request": "/dashboard/requests?key=pictures", "outcomes": "/dashboard/outcomes?clientSeed=raffle",
     "chain": f"/dashboard/outcomes/chain?{chain}", "rotate": f"/dashboard/outcomes/rotate?{chain}", "webhooks": "/dashboard/webhooks",
     "webhook": f"/dashboard/webhooks/{good}", "webhook-new": "/dashboard/webhooks/new", "webhook-secret": f"/dashboard/webhooks/{good}/secret",
     "webhook-delete": f"/dashboard/webhooks/{good}/delete", "deliveries": "/dashboard/deliveries", "account": "/dashboard/account",

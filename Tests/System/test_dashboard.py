@@ -27,7 +27,7 @@ PASSWORD = "correct horse battery staple"
 FORM = "application/x-www-form-urlencoded"
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\"'"
 PAGES = [
-  "/dashboard", "/dashboard/keys", "/dashboard/keys/new", "/dashboard/usage", "/dashboard/outcomes", "/dashboard/webhooks",
+  "/dashboard", "/dashboard/keys", "/dashboard/keys/new", "/dashboard/usage", "/dashboard/usage?by=generator", "/dashboard/outcomes", "/dashboard/webhooks",
   "/dashboard/webhooks/new", "/dashboard/deliveries", "/dashboard/account", "/dashboard/account/delete",
 ]
 
@@ -432,6 +432,9 @@ def test_a_forged_form_changes_nothing(site, person):
     ("/dashboard/webhooks", {"url": "http://127.0.0.1:9/other", "form": "0" * 64}), (f"/dashboard/webhooks/{hook}/test", {}),
     (f"/dashboard/webhooks/{hook}/disable", {}), (f"/dashboard/webhooks/{hook}/enable", {}),
     (f"/dashboard/webhooks/{hook}/secret", {"form": "0" * 64}), (f"/dashboard/webhooks/{hook}/delete", {}),
+    (f"/dashboard/webhooks/{hook}/events", {"day.published": "1"}),
+    (f"/dashboard/webhooks/{hook}/resend", {"from": "2020-01-01", "until": "2999-01-01", "state": "delivered"}),
+    ("/dashboard/account/sessions", {}),
     ("/dashboard/account/password", {"current": PASSWORD, "new": "another password", "again": "another password"}),
     ("/dashboard/account/delete", {"name": person.name, "password": PASSWORD}),
   ]
@@ -439,6 +442,9 @@ def test_a_forged_form_changes_nothing(site, person):
   def state():
     return [site.sql(f"SELECT * FROM {table} ORDER BY 1") for table in ("accounts", "api_keys", "sessions", "sign_ins")] + [site.sql(HOOKS)] + [site.seed("forged", key)["serverHash"]]
 
+  other = Person(site)
+  other.email = person.email
+  other.sign_in()
   before, token = state(), person.token
   deliveries = site.sql("SELECT count(*) FROM deliveries WHERE outcome_id IS NULL")
   for path, fields in posts:
@@ -531,6 +537,8 @@ def test_what_is_anothers_is_as_if_it_were_not_there(site, alice, mallory):
     ("/dashboard/keys/{}/revoke", key_id, {}), ("/dashboard/webhooks/{}/test", hook, {}), ("/dashboard/webhooks/{}/disable", hook, {}),
     ("/dashboard/webhooks/{}/enable", hook, {}), ("/dashboard/webhooks/{}/secret", hook, {"form": "0" * 64}),
     ("/dashboard/webhooks/{}/delete", hook, {}), ("/dashboard/deliveries/{}/resend", delivery, {}),
+    ("/dashboard/webhooks/{}/events", hook, {"day.published": "1"}),
+    ("/dashboard/webhooks/{}/resend", hook, {"from": "2020-01-01", "until": "2999-01-01", "state": "delivered"}),
     (rotate, key_id, {"serverHash": before[2]}),
   ]:
     answers = [mallory.post(path.format(number), {**fields, "token": token}) for number in (theirs, nothing)]
@@ -703,13 +711,24 @@ def test_usage_is_told_in_a_chart_and_in_numbers(site, person):
   site.draw("dice", {"clientSeed": "u", "notation": "1d6"}, key=key)
   rehearsal = person.make_key(mode="test")
   assert draw(site, rehearsal).status == 200
-  page = person.get("/dashboard/usage")
-  text = page.body.decode()
+  text = person.get("/dashboard/usage?by=generator").body.decode()
   assert re.search(r"<strong>4</strong> of 10\W000 draws", text), text
   assert re.search(r'<svg class="chart"[^>]*aria-label="Draws on each of 60 days[^"]*: 4 in all, at most 4 on one day', text)
-  head = re.findall(r'<th scope="col">([^<]+)</th>', text)
-  [row] = re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th>(.*?)</tr>', text)
-  assert head == ["Day", "All", "ints", "dice"] and re.findall(r"<td>(\d+)</td>", row[1]) == ["4", "3", "1"]
+
+  def table(text):
+    days = text.partition('id="days"')[2]
+    [row] = re.findall(r'<tr><th scope="row">\d{4}-\d\d-\d\d</th>(.*?)</tr>', days)
+    return re.findall(r'<th scope="col">([^<]+)</th>', days), re.findall(r"<td>(\d+)</td>", row)
+
+  assert table(text) == (["Day", "All", "ints", "dice"], ["4", "3", "1"]) and "url(#fill-dice)" in text
+  # One hue, until somebody asks for more.
+  plain = person.get("/dashboard/usage").body.decode()
+  assert table(plain) == (["Day", "All"], ["4"]) and "url(#" not in plain and "<pattern" not in plain
+  hours = plain.partition('id="hours"')[2].partition("</section>")[0]
+  assert re.search(r'aria-label="Draws in each hour of today, UTC: 4 in all', hours), hours
+  # The hour may have ended between two draws.
+  counts = [int(count) for count in re.findall(r'<tr><th scope="row">\d\d:00</th><td>(\d+)</td></tr>', hours)]
+  assert sum(counts) == 4 and len(counts) <= 2 and hours.count("<rect") == len(counts)
 
 
 def test_a_spent_quota_is_said(serve):
@@ -755,6 +774,46 @@ def test_a_chains_outcomes_are_paged_and_lead_to_their_pages(site, person):
   assert person.get(f"/o/{ids[0]}").status == 200
   assert person.get("/dashboard/outcomes?shortId=" + ids[0]).header("Location") == f"/o/{ids[0]}"
   assert person.get("/dashboard/outcomes?shortId=//evil.example").status == 404
+
+
+def test_what_became_of_a_request_is_found_by_its_key(site, person, mallory):
+  person.arrive()
+  live, test = person.make_key(), person.make_key(mode="test")
+
+  def look(key, who=person, **more):
+    return who.get("/dashboard/requests?" + urllib.parse.urlencode({"key": key, **more}))
+
+  name = unique("order") + '/<b>&?"'
+  items = ["Béla", {"name": "陈"}]
+  drawn = site.draw("shuffle", {"clientSeed": "é", "items": items}, key=live, headers={"Idempotency-Key": name}).json()
+  for spelt in (name, f" {name} ", '"' + name.replace('"', '\\"') + '"'):
+    found = look(spelt)
+    assert found.status == 200, found
+    text = shown(found)
+    assert f"Idempotency key {name} " in text and "/api/shuffle , with a live key" in text and " Status 200 " in text
+    assert "Béla" in text and "陈" in text and "\\u00e9" not in text
+    assert re.findall(r'href="/o/(\w{10})"', found.body.decode()) == [drawn["shortId"]]
+    assert "<b>" not in found.body.decode()
+  assert draw(site, live).status == 200, "looking draws nothing"
+  assert site.seed("é", live)["nonce"] == 1
+
+  batch = {"draws": [{"endpoint": "ints", "params": {}}, {"endpoint": "ints", "params": {"count": 0}}, {"endpoint": "bytes", "params": {"count": 1024}}] * 15}
+  results = site.post("/api/batch", batch, key=live, headers={"Idempotency-Key": "batch"}).json()["results"]
+  found = look("batch")
+  assert re.findall(r'href="/o/(\w{10})"', found.body.decode()) == [result["outcome"]["shortId"] for result in results if result["ok"]]
+  assert "This is its beginning" in shown(found) and len(found.body) < 60_000
+  assert site.get("/api/ints", {"count": 0}, key=live, headers={"Idempotency-Key": "refused"}).status == 400
+  assert " Status 400 " in shown(look("refused")) and "Draws None" in shown(look("refused"))
+  # A test key's requests are others, and so are another account's.
+  assert draw(site, test, "t").status == 200
+  site.draw("ints", {"clientSeed": "t"}, key=test, headers={"Idempotency-Key": "rehearsed"})
+  assert look("rehearsed", mode="test").status == 200 and "with a test key" in shown(look("rehearsed", mode="test"))
+  for missing in (look("rehearsed"), look("batch", mode="test"), look("batch", mallory), look("none")):
+    assert missing.status == 404 and said(missing).startswith("No response is stored under this idempotency key"), missing
+  for bad in ("", "a b", "é", "x" * 256, "\x7f"):
+    answer = look(bad)
+    assert answer.status == 422 and said(answer) == "An idempotency key has 1 to 255 visible ASCII characters."
+    assert f'value="{html.escape(bad.strip())}"' in answer.body.decode(), "what was filled in stays"
 
 
 def test_rotating_reveals_the_seed_once(site, person):
@@ -813,7 +872,7 @@ def test_a_webhook_from_its_making_to_its_end(site, person, receiver):
     return person.post(f"{page}/{action}", {"token": token})
 
   assert post("test").header("Location") == f"{page}?done=tested"
-  wait_until(lambda: "delivered" in shown(person.get(page)), "the test event is delivered")
+  wait_until(lambda: 'class="tag delivered"' in person.get(page).body.decode(), "the test event is delivered")
   delivery = int(re.search(r"/deliveries/(\d+)/resend", person.get(page).body.decode())[1])
   answer = person.post(f"/dashboard/deliveries/{delivery}/resend", {"token": token, "webhook": hook})
   assert answer.header("Location") == f"/dashboard/deliveries?webhook={hook}&done=resent"
@@ -877,7 +936,41 @@ def test_a_webhooks_events_are_chosen_and_its_dead_deliveries_sent_again(site, p
     assert person.post(again, {"token": form["token"], **days}).status == 422
   site.draw("ints", key=key)
   wait_until(lambda: [d for d in site.get(f"/api/webhooks/{hook['id']}/deliveries", key=key).json()["deliveries"] if d["attempts"]], "it was tried")
-  assert person.post(again, {"token": form["token"], "from": "2020-01-01", "until": "2999-01-01"}).status == 303
+
+  def state():
+    return site.get(f"/api/webhooks/{hook['id']}/deliveries", key=key).json()["deliveries"][0]["state"]
+
+  # A delivery that is still tried is not sent again; one that is dead is, and so is one that was delivered.
+  for state_before, said_state in (("dead", 3), ("delivered", 2)):
+    fields = {"token": form["token"], "from": "2020-01-01T00:00", "until": "2999-01-01", "state": state_before}
+    answer = person.post(again, fields)
+    assert answer.status == 409 and f"is {state_before}. Nothing was sent." in said(answer) and state() == "pending"
+    assert 'value="2020-01-01T00:00"' in answer.body.decode(), "what was filled in stays"
+    with closing(sqlite3.connect(site.database, timeout=TIMEOUT)) as connection, connection:
+      connection.execute("UPDATE deliveries SET state = ?, due = NULL, claim = NULL WHERE endpoint_id = ?", (said_state, hook["id"]))
+    assert person.post(again, {**fields, "from": "2998-01-01T00:00"}).status == 409 and state() == state_before, "not of another time"
+    answer = person.post(again, fields)
+    assert answer.header("Location") == f"/dashboard/deliveries?webhook={hook['id']}&done=resent-all" and state() == "pending"
+  assert "The deliveries are due" in shown(person.get(answer.header("Location")))
+
+
+def test_a_webhooks_events_are_changed(site, person):
+  person.arrive()
+  key = person.make_key(scopes="draw,read,manage")
+  hook, _ = person.make_webhook("http://127.0.0.1:9/" + unique("events"))
+  page = f"/dashboard/webhooks/{hook}"
+
+  def change(*names):
+    answer = person.post(f"{page}/events", {"token": person.token, **{name: "1" for name in names}})
+    assert answer.header("Location") == f"{page}?done=events"
+    return site.get(f"/api/webhooks/{hook}", key=key).json()["events"]
+
+  assert change("chain.rotated", "outcome.created", "no.such") == ["outcome.created", "chain.rotated"]
+  text = person.get(page).body.decode()
+  assert "outcome.created, chain.rotated" in text
+  assert re.findall(r'name="([a-z.]+)" value="1" checked', text) == ["outcome.created", "chain.rotated"]
+  assert "outcome.created, chain.rotated" in person.get("/dashboard/webhooks").body.decode()
+  assert len(change()) == 5 and 'value="1" checked' not in person.get(page).body.decode()
 
 
 def test_what_webhooks_refuse(site, person):
@@ -948,6 +1041,24 @@ def test_a_password_is_changed_and_other_sessions_end(site, person):
   assert change(PASSWORD, new, new).header("Location") == "/dashboard/account?done=password"
   assert person.is_signed_in() and not other.is_signed_in()
   assert other.sign_in().status == 422 and other.sign_in(password=new).status == 303
+
+
+def test_other_browsers_are_signed_out(site, person, alice):
+  person.sign_up()
+  assert "No other browser is signed in." in shown(person.get("/dashboard/account"))
+  others = [Person(site) for _ in range(2)]
+  for other in others:
+    other.email = person.email
+    other.sign_in()
+  page = person.get("/dashboard/account")
+  assert shown(page).count("signed in 20") == 2, page
+  assert all(other.is_signed_in() for other in others)
+  answer = person.post("/dashboard/account/sessions", {"token": person.token})
+  assert answer.header("Location") == "/dashboard/account?done=signed-out"
+  after = shown(person.get("/dashboard/account?done=signed-out"))
+  assert "All other sessions were signed out." in after and "No other browser is signed in." in after
+  assert not any(other.is_signed_in() for other in others) and alice.is_signed_in()
+  assert others[0].sign_in().status == 303, "the password is as it was"
 
 
 def test_guessing_ones_own_password_is_slowed_down(person):
@@ -1071,7 +1182,10 @@ def test_a_day_with_the_dashboard(browser, site, person):
   browser.follow(".side a[href='/dashboard/usage']")
   browser.wait("h1", "Usage")
   assert "2 of" in browser.find(".quota").text
-  assert [cell.text for cell in browser.all("tbody td")] == ["2", "2"]
+  assert [cell.text for cell in browser.all("table:not(.hours) tbody td")] == ["2"]
+  assert browser.find("#days ~ figure svg.chart .bars rect").size["height"] > 100
+  browser.follow("a[href='/dashboard/usage?by=generator']")
+  assert [cell.text for cell in browser.all("table:not(.hours) tbody td")] == ["2", "2"]
   assert browser.find("svg.chart rect[fill='url(#fill-ints)']").size["height"] > 100
 
   browser.follow(".side a[href='/dashboard/outcomes']")

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import sqlite3
+import subprocess
 import urllib.parse
 from contextlib import closing
 
@@ -19,7 +20,8 @@ from test_log_proofs import LOG_VKEY, OTHER_VKEY, WITNESS_VKEYS, canonical_text,
 __all__ = ["fakes"]  # a fixture
 
 VECTORS = [json.loads(line) for line in (REPOSITORY / "Tests" / "FairnessTests" / "vectors.jsonl").read_text().splitlines()]
-GUIDES = ["verifying", "idempotency", "batches", "webhooks", "errors", "moving", "raffles", "dashboard", "transparency", "derivation", "seeds", "verifiers", "api", "operations"]
+DOCUMENTS = {file.stem: file.resolve() for file in (REPOSITORY / "Sources" / "Website" / "Guides").glob("*.md")}
+GUIDES = sorted(DOCUMENTS)
 FIXED = ["/", "/verify", "/seed", "/transparency", "/api-docs", "/docs", *(f"/docs/{name}" for name in GUIDES)]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -709,6 +711,67 @@ def test_a_page_says_what_it_proves_and_what_not(server, client_seed):
 
 
 
+def test_coordinates_are_named_one_by_one(server, client_seed):
+  for _ in range(2):
+    outcome = drawn(server, client_seed=client_seed)
+    server.get("/api/incrementCursor", {"clientSeed": client_seed})
+  page = server.get(f"/o/{outcome['shortId']}").body.decode()
+  facts = [(name, re.sub(r"<[^>]+>|Copy", "", value).strip()) for name, value in re.findall(r"<dt>([^<]+)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.S)]
+  assert facts[:4] == [("Server hash", outcome["serverHash"]), ("Client seed", client_seed), ("Cursor", "1"), ("Nonce", "1")]
+
+
+@pytest.mark.parametrize("endpoint", ["shuffle", "pick", "sample"])
+def test_all_of_a_long_outcome_is_reached_from_its_page(browser, server, endpoint):
+  items = [f"item {number}" for number in range(1000)]
+  parameters = {"count": 1000, "min": 1, "max": 1000} if endpoint == "sample" else {"items": items}
+  outcome = drawn(server, endpoint, key=server.key(), **parameters)
+  expected = {"shuffle": outcome["outcome"], "pick": items, "sample": [str(number) for number in outcome["outcome"]]}[endpoint]
+  seen, pages = [], 0
+  browser.open(f"/o/{outcome['shortId']}")
+  while True:
+    texts = [part.text for part in browser.all(".drawing ol.order .name, .drawing ul.choices .name, .drawing ol.values li")]
+    # The picked item is shown at the end of the first page too.
+    seen += texts[:-1] if endpoint == "pick" and pages == 0 and texts[-1] == outcome["outcome"] and len(texts) - 1 < outcome["index"] else texts
+    pages += 1
+    assert browser.run("return document.documentElement.outerHTML.length") < 40_000
+    more = browser.all(".drawing a[href*='from=']")
+    if not more:
+      break
+    assert more[0].text == f"{1000 - len(seen)} more"
+    browser.follow(".drawing a[href*='from=']")
+  assert seen == expected and pages > 3
+  browser.follow(".drawing p a")
+  assert urllib.parse.urlsplit(browser.driver.current_url).query == ""
+  for bad in ("-1", "1000", "x", "", "1.5", "%31%30%30%30", "%EF%BC%91"):
+    answer = server.get(f"/o/{outcome['shortId']}?from={bad}")
+    assert answer.status == 400 and "from must be a whole number from 0 to 999" in answer.error, bad
+
+
+def test_json_is_shown_as_it_reads(browser, server):
+  body = b'{"clientSeed":"B\\u00e9la-%s","items":["\\u00e9",{"name":"\\ud83c\\udfb2 \\u202e \\u0022"}]}' % unique("json").encode()
+  outcome = server.post("/api/shuffle", body).json()
+  browser.open(f"/o/{outcome['shortId']}")
+  text = browser.find("#raw ~ pre").text
+  assert "Béla-" in text and '"é"' in text and "🎲 U+202E \\u0022" in text and "\\u00e9" not in text
+  assert "🎲" in browser.find("ol.order").text
+  browser.open("/api-docs")
+  browser.fill("form[data-path='/api/shuffle'] input[name=items]", '["\\u00e9",{"a":"\\ud83c\\udfb2\\ud83c\\\\u00e9"}]')
+  browser.click("form[data-path='/api/shuffle'] button")
+  text = browser.wait("form[data-path='/api/shuffle'] .body").text
+  assert '"é"' in text and '"🎲\\ud83c\\\\u00e9"' in text
+
+
+def test_the_first_page_ends_in_something_to_do(browser, server):
+  browser.open("/")
+  [*_, last] = browser.all("main section")
+  command = last.find_element("css selector", "pre").text
+  assert last.find_element("css selector", "button.copy").get_attribute("data-copy") == command
+  done = subprocess.run(["bash", "-c", command.replace("curl", "curl -sS")], capture_output=True, text=True)
+  assert json.loads(done.stdout)["endpoint"] == "dice", done
+  links = [link.get_attribute("href") for link in last.find_elements("css selector", "a.button")]
+  assert [urllib.parse.urlsplit(link).path for link in links] == ["/dashboard", "/api-docs"]
+
+
 def test_an_outcomes_page_changes_when_its_seed_is_revealed(server):
   seed = unique("etag")
   path = f"/o/{drawn(server, client_seed=seed)['shortId']}"
@@ -773,7 +836,7 @@ def test_an_outcomes_page_is_under_50_kb_in_all(browser, server, endpoint):
 
 @pytest.fixture(scope="module")
 def every_page(server):
-  paths = list(FIXED) + ["/o/0000000000"]
+  paths = list(FIXED) + ["/o/0000000000", "/docs/search?q=seed", "/docs/search?q=" + "x" * 101]
   key = server.key()  # without one, items are limited in size
   for endpoint in DRAWS:
     for parameters in ({}, LARGEST[endpoint]):
@@ -929,10 +992,16 @@ def test_every_link_leads_somewhere(server):
   assert len(anchors) == len(FIXED)
 
 
+def test_every_document_is_a_guide():
+  """What is missing belongs into Sources/Website/Guides and GuidePages.guides."""
+  documents = {*(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "docs" / "verifiers" / "README.md"}
+  assert {file.resolve() for file in documents} == set(DOCUMENTS.values())
+
+
 @pytest.mark.parametrize("name", GUIDES)
 def test_a_guide_is_its_document(browser, name):
   """Word for word, and with nothing of its Markdown left."""
-  source = (REPOSITORY / "docs" / (f"{name}.md" if name != "verifiers" else "verifiers/README.md")).read_text()
+  source = DOCUMENTS[name].read_text()
   browser.open(f"/docs/{name}")
   shown = browser.run("return document.querySelector('article').textContent")
   for syntax in (r"^```.*$", r"^\|[-|]+$", r"^\d+\. ", r"\]\([^)\s]*\)"):
@@ -943,6 +1012,114 @@ def test_a_guide_is_its_document(browser, name):
     "copy.querySelectorAll('pre, code').forEach((code) => code.remove()); return copy.textContent")
   for mark in ("](", "**", "`", "|-", "\n#", "\n- "):
     assert mark not in prose
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_guides_links_to_guides_are_links(server, name):
+  source = re.sub(r"^```.*?^```", "", DOCUMENTS[name].read_text(), flags=re.MULTILINE | re.DOTALL)
+  article = re.search(r"<article>.*</article>", server.get(f"/docs/{name}").body.decode(), re.S)[0]
+  links = set(re.findall(r'href="/docs/(\w+)', article))
+  for target in re.findall(r"\]\((?:\.\./)?(\w+)\.md[)#]", source):
+    assert target in links or target not in DOCUMENTS, target
+
+
+def found(server, query):
+  """The status of a search, the addresses found, and the page's text."""
+  answer = server.get("/docs/search", {"q": query}, headers=HTML)
+  text = answer.body.decode()
+  listed = re.search(r'<ol class="found">.*?</ol>', text, re.S)
+  return answer.status, re.findall(r'<li><p><a href="([^"]+)"', listed[0] if listed else ""), text
+
+
+def test_the_guides_and_the_reference_are_searched(server):
+  for query, place in [
+    ("postgres", "/docs/postgresql#on-postgresql"), ("WebHook sign", "/docs/webhooks"), ("idempotency_in_flight", "/docs/errors"),
+    ("post batch", "/api-docs#"), ("verifyShortId", "/api-docs#verifyShortId"),
+  ]:
+    status, links, text = found(server, query)
+    assert status == 200 and any(link.startswith(place) for link in links), (query, links)
+    assert f'value="{query}"' in text
+    # Each leads to a heading that is there.
+    for link in links:
+      path, _, anchor = link.partition("#")
+      assert f'id="{anchor}"' in server.get(path).body.decode(), link
+  assert 1 <= len(found(server, "the")[1]) <= 20 and "These are the best matches" in found(server, "the")[2]
+  assert found(server, "xyzzy")[:2] == (200, []) and "No section has all of these words" in found(server, "xyzzy")[2]
+  assert found(server, "")[:2] == (200, []) and "No section" not in found(server, "")[2]
+  for name, text in HOSTILE.items():
+    status, _, page = found(server, text)
+    assert status == (200 if len(text.encode()) <= 100 else 400), name
+    assert "<img" not in page and "<script>d" not in page and "{{" not in page.replace(html.escape(text).replace("&#x27;", "&#39;"), "")
+  assert found(server, "é" * 50)[0] == 200
+  status, _, page = found(server, "é" * 50 + "x")
+  assert status == 400 and "q must have at most 100 bytes" in page
+  assert server.get("/docs/search?q=a&q=b").status == 400 and server.get("/docs/search?q=%ff").status == 400
+
+
+def test_a_search_in_the_browser(browser):
+  for path, width in (("/docs", Browser.DESKTOP), ("/docs/api", Browser.DESKTOP), ("/api-docs", Browser.PHONE)):
+    browser.resize(width)
+    browser.open(path)
+    if width == Browser.PHONE:
+      browser.click(".fold summary")
+    field = next(field for field in browser.all("input[name=q]") if field.is_displayed())
+    field.send_keys("shortId", Keys.ENTER)
+    browser.wait("ol.found a").click()
+    wait_until(lambda: browser.run("return location.hash !== '' && document.querySelector(':target') !== null"), "it leads there")
+
+
+@pytest.mark.parametrize("path", ["/api-docs", "/docs/verifying", "/docs/api"])
+def test_on_a_phone_a_long_page_begins_with_its_content(browser, path):
+  top = "return [...document.querySelectorAll('h1')].map((one) => one.getBoundingClientRect().top)[0]"
+  shown = "return [...document.querySelectorAll(\"main nav a[href^='#']\")].filter((link) => link.checkVisibility())"
+  browser.resize(Browser.PHONE)
+  browser.open(path)
+  assert browser.run(top) < 300
+  assert browser.run(shown) == []
+  browser.click(".fold summary")
+  links = browser.run(shown)
+  assert len(links) >= 5
+  browser.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", links[-1])
+  links[-1].click()
+  assert browser.run("return document.querySelector(':target') !== null")
+  browser.resize(Browser.DESKTOP)
+  browser.open(path)
+  assert browser.run(top) < 300 and not browser.find(".fold").is_displayed()
+  assert len(browser.run(shown)) == len(links)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_wide_table_shows_that_there_is_more(browser, scheme):
+  """The edge where more is to come is darker than the edge where the table ends."""
+  browser.scheme(scheme)
+  browser.resize(Browser.PHONE)
+  browser.open("/docs/operations")
+  wide = "[...document.querySelectorAll('.scroll')].find((one) => one.scrollWidth > one.clientWidth + 50)"
+  browser.run(f"{wide}.scrollIntoView({{block: 'start', behavior: 'instant'}})")
+
+  def edges():
+    """The brightness of the left and the right edge, in a row between two lines of text."""
+    box = browser.run(f"const box = {wide}.getBoundingClientRect(); return [box.left, box.top, box.right]")
+    return browser.driver.execute_async_script(
+      """
+      const [source, [left, top, right], done] = arguments;
+      const image = new Image();
+      image.onload = () => {
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [image.width, image.height];
+        const context = canvas.getContext("2d", {willReadFrequently: true});
+        context.drawImage(image, 0, 0);
+        const at = (x) => context.getImageData(Math.round(x), Math.round(top) + 3, 1, 1).data.slice(0, 3).reduce((a, b) => a + b, 0);
+        done([at(left + 1), at(right - 2), at((left + right) / 2)]);
+      };
+      image.src = source;
+      """, "data:image/png;base64," + browser.driver.get_screenshot_as_base64(), box)
+
+  left, right, middle = edges()
+  assert left == middle and right < middle - (60 if scheme == "light" else 10), (left, right, middle)
+  browser.run(f"const one = {wide}; one.scrollLeft = one.scrollWidth")
+  left, right, middle = edges()
+  assert right == middle and left < middle - (60 if scheme == "light" else 10), (left, right, middle)
 
 
 def test_the_reference_has_every_operation_and_runs_them(browser, server):

@@ -22,8 +22,23 @@ import Website
         .dice, #"{"notation":"2d6+1","rolls":[3,5],"modifier":1,"total":9}"#, #""count":2,"sides":6,"modifier":1"#))
     #expect(count("class=\"pip\"", in: drawing.html) == 8)
     #expect(drawing.html.contains("aria-label=\"3 of 6\""))
-    #expect(drawing.html.contains("3 + 5 + 1 = 9"))
-    #expect(drawing.summary == "2d6+1: 3 + 5 + 1 = 9")
+    #expect(drawing.html.contains("3 + 5, +1 = 9"))
+    #expect(drawing.summary == "2d6+1: 3 + 5, +1 = 9")
+  }
+
+  @Test(arguments: [
+    (1, 0, ""), (1, 2, "6, +2 = 8"), (2, -3, "6 + 6, −3 = 9"), (2, 0, "6 + 6 = 12"), (40, 0, ""),
+    (40, 2, "240, +2 = 242"),
+  ])
+  func aModifierStandsApart(count: Int, modifier: Int, formula: String) throws {
+    let rolls = Array(repeating: "6", count: count).joined(separator: ",")
+    let total = 6 * count + modifier
+    let drawing = OutcomeDrawing(
+      try outcome(
+        .dice, #"{"notation":"\#(count)d6","rolls":[\#(rolls)],"modifier":\#(modifier),"total":\#(total)}"#,
+        #""count":\#(count),"sides":6,"modifier":\#(modifier)"#))
+    #expect(drawing.html.contains(" = ") == !formula.isEmpty)
+    #expect(formula.isEmpty || drawing.html.contains(">\(formula)</p>"))
   }
 
   @Test(arguments: [2, 4, 8, 10, 12, 20, 100, 1_000_000])
@@ -48,7 +63,40 @@ import Website
     let drawing = OutcomeDrawing(
       try outcome(.pick, "\"item 999\"", #""index":999,"weights":null,"count":1"#, items: items))
     #expect(count("class=\"picked\"", in: drawing.html) == 1)
-    #expect(drawing.html.contains("more, which are in the JSON"))
+  }
+
+  /// The links lead to each item once, and say how many there are.
+  @Test(arguments: [Endpoint.shuffle, .pick, .sample])
+  func allOfALongListIsReached(endpoint: Endpoint) throws {
+    let list = (0..<1000).map { endpoint == .sample ? "\($0)" : "\"item \($0).\"" }.joined(separator: ",")
+    let long =
+      switch endpoint {
+      case .shuffle: try outcome(.shuffle, "[\(list)]", #""count":1000"#, items: list)
+      case .pick: try outcome(.pick, "\"item 5.\"", #""index":5,"weights":null,"count":1"#, items: list)
+      default: try outcome(.sample, "[\(list)]", #""min":0,"max":999,"count":1000"#)
+      }
+    var seen: [Int] = []
+    var start: Int? = 0
+    while let from = start {
+      let html = OutcomeDrawing(long, from: from, address: "/o/x").html
+      #expect(html.contains("<a href=\"/o/x\">From the first</a>") == (from > 0))
+      let here = html.matches(
+        of: endpoint == .sample ? /<li>(\d+)<\/li>/ : /class="name"><bdi class="text">item (\d+)\./)
+      seen += here.compactMap { Int($0.1) }
+      let next = html.firstMatch(of: /… and <a href="\/o\/x\?from=(\d+)">(\d+) more<\/a>/)
+      start = next.flatMap { Int($0.1) }
+      if let start, let next { #expect(Int(next.2) == 1000 - start && start == seen.count) }
+    }
+    #expect(seen == Array(0..<1000))
+    #expect(OutcomeDrawing(long, from: 1000, address: "/o/x").html.contains("From the first"))
+    #expect(!OutcomeDrawing(long).html.contains("<a "), "a drawing elsewhere has no links")
+  }
+
+  @Test func itemsAreReadable() throws {
+    let items = #"{"name":"B\u00e9la \ud83c\udfb2 \u202e \u003c"},"\u00e9""#
+    let drawing = OutcomeDrawing(try outcome(.shuffle, "[\(items)]", #""count":2"#, items: items))
+    #expect(drawing.html.contains("Béla 🎲 <span class=\"ctl\">U+202E</span> \\u003c"))
+    #expect(drawing.summary.hasSuffix("é"))
   }
 
   @Test func weightsAreBars() throws {
@@ -116,7 +164,7 @@ import Website
       try outcome(
         .sample, "[\((0..<1000).map { "\(4_294_966_000 + $0)" }.joined(separator: ","))]",
         #""min":0,"max":4294967295,"count":1000"#))
-    #expect(sample.html.contains("and 900 more, which are in the JSON"))
+    #expect(sample.html.contains("and 900 more."))
     let rolls = Array(repeating: "6", count: 100).joined(separator: ",")
     let dice = OutcomeDrawing(
       try outcome(

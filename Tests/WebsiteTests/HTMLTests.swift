@@ -37,4 +37,15 @@ import Website
 
 extension String {
   fileprivate func components(of part: String) -> Int { ranges(of: part).count }
+
+  @Test(arguments: [
+    (#"{"a":"\u00e9"}"#, #"{"a":"é"}"#), (#""\ud83c\udfb2""#, "\"🎲\""), (#""\ud83c""#, #""\ud83c""#),
+    (#""\udfb2\ud83c""#, #""\udfb2\ud83c""#), (#""\\u00e9""#, #""\\u00e9""#), (#""\\\u00e9""#, #""\\é""#),
+    (#""\u0022\u005c\u000a\n\u003c""#, #""\u0022\u005c\u000a\n\u003c""#), (#""\u00E9\u4E2d""#, "\"é中\""), ("\\", "\\"),
+    ("\\u00e", "\\u00e"),
+    ("", ""), (#""é""#, #""é""#),
+  ])
+  func jsonIsReadable(json: String, readable: String) {
+    #expect(HTML.readable(json: Array(json.utf8)) == readable)
+  }
 }

@@ -4,8 +4,7 @@ import Ledger
 
 /// What became of a request that was sent under an idempotency key.
 struct IdempotencyRoutes: Routes {
-  let store: any LedgerStore
-  let retention: IdempotencyRetention
+  let lookup: IdempotencyLookup
 
   var routes: [Route] { [.withoutParameters("/api/idempotency/{key}", .get, needs: .read, handler: look)] }
 
@@ -20,31 +19,26 @@ struct IdempotencyRoutes: Routes {
     }
     let scope = IdempotencyScope(account: account, mode: mode, key: key)
     let reservation = try await context.reserveMemory()
-    let record = try await context.reading { () throws(StoreFailure) in try await store.idempotencyRecord(scope) }
-    guard let record, !retention.isOver(record.created, at: LedgerWriter.wallClock()) else {
+    guard let found = try await lookup.find(scope, context) else {
       throw Refusal(
         404, "No response is stored under this Idempotency-Key.",
         code: .unknownIdempotencyKey)
-    }
-    guard let request = IdempotentRequests.request(record.request) else {
-      throw context.refusal(
-        for: .damaged("an idempotency record of account \(account.rawValue) is of no known request"))
     }
     var body: [UInt8] = []
     body.append(json: "{\"key\":")
     body.append(jsonString: key)
     body.append(json: ",\"method\":")
-    body.append(jsonString: request.method.rawValue)
+    body.append(jsonString: found.method.rawValue)
     body.append(json: ",\"path\":")
-    body.append(jsonString: request.path)
+    body.append(jsonString: found.path)
     body.append(json: ",\"status\":")
-    body.append(integer: record.reply.status)
+    body.append(integer: found.reply.status)
     body.append(json: ",\"created\":")
-    body.append(integer: record.created)
+    body.append(integer: found.created)
     body.append(json: ",\"expires\":")
-    if let end = retention.end(of: record.created) { body.append(integer: end) } else { body.append(json: "null") }
+    if let end = found.expires { body.append(integer: end) } else { body.append(json: "null") }
     body.append(json: ",\"body\":")
-    body.append(contentsOf: record.reply.body)
+    body.append(contentsOf: found.reply.body)
     body.append(json: "}")
     return .json(body, holding: reservation, context)
   }

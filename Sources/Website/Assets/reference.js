@@ -1,6 +1,12 @@
 // The reference's examples: each form asks its own address and shows what came back.
 import { base, element, shown } from "./common.js";
 
+/** JSON with characters in place of their escapes: from U+00A0 on, and not halves of pairs. */
+const readable = (json) => json.replace(/\\u(d[89ab]..)\\u(d[c-f]..)|\\u(....)|\\./gi, (escape, ...codes) => {
+  const text = String.fromCharCode(...codes.slice(0, 3).filter(Boolean).map((code) => parseInt(code, 16)));
+  return text >= "\u00a0" && text.isWellFormed() ? text : escape;
+});
+
 const LONGEST = 20000;
 
 function address(form) {
@@ -31,7 +37,7 @@ for (const form of document.querySelectorAll("form.run")) {
       const long = text.length > LONGEST;
       answer.replaceChildren(
         element("pre", { class: "folded status" }, shown(head.split("\n")[0]), "\n" + head.split("\n").slice(1).join("\n")),
-        element("pre", { class: "folded body", tabindex: "0" }, shown(long ? text.slice(0, LONGEST) : text), long ? "…" : ""));
+        element("pre", { class: "folded body", tabindex: "0" }, shown(readable(long ? text.slice(0, LONGEST) : text)), long ? "…" : ""));
     } catch (error) {
       answer.replaceChildren(element("p", { class: "bad-text" }, `No response: ${error.message}`));
     } finally {

@@ -7,18 +7,29 @@ import NIOCore
 
 extension Dashboard {
   private static let section = "/dashboard/account"
+  private static let sessionsShown = 10
 
   @Sendable func account(_ incoming: DashboardRequest) async throws -> Response { try await accountPage(incoming, nil) }
 
   private func accountPage(_ incoming: DashboardRequest, _ problem: FormProblem?) async throws -> Response {
-    let signIn = try await incoming.asking { try await accounts.signIn(of: incoming.account.id) }
+    let (signIn, sessions) = try await incoming.asking {
+      (
+        try await accounts.signIn(of: incoming.account.id),
+        try await accounts.sessions(of: incoming.account.id, at: incoming.now, limit: Self.sessionsShown + 2)
+      )
+    }
+    let others = sessions.filter { $0.digest != incoming.session.digest }
     return page(
       incoming, "account", "Account", section: Self.section,
       values: [
         "name": HTML.shown(incoming.account.name), "email": HTML.shown(signIn?.email.description ?? ""),
         "plainEmail": signIn?.email.description ?? "", "created": moment(incoming.account.created),
         "quota": grouped(incoming.account.dailyQuota ?? parts.dailyQuota),
-        "shortest": PasswordHash.lengths.lowerBound,
+        "shortest": PasswordHash.lengths.lowerBound, "since": moment(incoming.session.created),
+        "hasOthers": !others.isEmpty, "hasMore": others.count > Self.sessionsShown,
+        "others": others.prefix(Self.sessionsShown).map {
+          ["created": moment($0.created), "expires": moment($0.expires)]
+        },
       ], problem: problem)
   }
 
@@ -43,6 +54,15 @@ extension Dashboard {
         SignIn(email: before.email, password: password), of: incoming.account.id, keeping: incoming.session.digest)
     }
     return sessionGuard.redirect(to: "\(Self.section)?done=password")
+  }
+
+  // MARK: Other sessions
+
+  @Sendable func endOtherSessions(_ incoming: DashboardRequest) async throws -> Response {
+    try await incoming.asking {
+      try await accounts.endSessions(of: incoming.account.id, keeping: incoming.session.digest)
+    }
+    return sessionGuard.redirect(to: "\(Self.section)?done=signed-out")
   }
 
   // MARK: Deleting

@@ -63,6 +63,11 @@ extension Dashboard {
     var values = Self.values(webhook)
     values["deliveries"] = latest.map { self.values(of: $0, showsURL: false) }
     values["hasDeliveries"] = !latest.isEmpty
+    values["types"] = Self.types { webhook.events != .all && webhook.events.names.contains($0) }
+    values["from"] = incoming.form.text("from")
+    values["until"] = incoming.form.text("until")
+    values["isDelivered"] = incoming.form["state"] == "delivered"
+    values["isResending"] = incoming.form["from"] != nil
     return page(incoming, "webhook", "A webhook", section: Self.section, values: values, problem: problem)
   }
 
@@ -75,7 +80,7 @@ extension Dashboard {
       incoming, "webhook-new", "New webhook", section: Self.section,
       values: [
         "form": newFormID(), "url": incoming.form.text("url"),
-        "types": WebhookEvents.allNames.map { ["name": $0, "isChosen": incoming.form[$0] != nil] as [String: Any] },
+        "types": Self.types { incoming.form[$0] != nil },
       ], problem: problem)
   }
 
@@ -100,7 +105,7 @@ extension Dashboard {
           "There is a webhook for this URL already. If you do not have its secret, replace it on the webhook's page.",
           status: 409))
     }
-    let events = WebhookEvents(names: WebhookEvents.allNames.filter { incoming.form[$0] != nil }) ?? .all
+    let events = Self.events(in: incoming.form)
     let secret = WebhookSecret(bytes: try secret(for: incoming, "webhook", [url.description]))
     var made: WebhookEndpoint?
     let problem = try await incoming.attempting {
@@ -109,6 +114,16 @@ extension Dashboard {
     }
     guard let made else { return webhookForm(incoming, problem) }
     return secretShown(incoming, made, secret, isNew: true)
+  }
+
+  /// What a form has ticked; all of them if it has ticked none.
+  private static func events(in form: FormFields) -> WebhookEvents {
+    WebhookEvents(names: WebhookEvents.allNames.filter { form[$0] != nil }) ?? .all
+  }
+
+  /// The types of events to tick.
+  private static func types(isChosen: (String) -> Bool) -> [[String: Any]] {
+    WebhookEvents.allNames.map { ["name": $0, "isChosen": isChosen($0)] }
   }
 
   private func secretShown(
@@ -144,6 +159,13 @@ extension Dashboard {
     _ = try await incoming.asking { try await accounts.setWebhook(id, enabled: enabled, of: incoming.account.id) }
     if enabled { parts.deliveryIsDue() }
     return sessionGuard.redirect(to: "\(Self.section)/\(id.rawValue)?done=\(enabled ? "enabled" : "disabled")")
+  }
+
+  @Sendable func changeEvents(_ incoming: DashboardRequest) async throws -> Response {
+    let id = WebhookEndpointID(try incoming.id())
+    let change = WebhookChange(events: Self.events(in: incoming.form))
+    _ = try await incoming.asking { try await accounts.changeWebhook(id, change, of: incoming.account.id) }
+    return sessionGuard.redirect(to: "\(Self.section)/\(id.rawValue)?done=events")
   }
 
   @Sendable func deleteWebhookPage(_ incoming: DashboardRequest) async throws -> Response {
@@ -244,22 +266,28 @@ extension Dashboard {
   /// So many thousands of deliveries are sent again at once, at the most.
   private static let mostRounds = 100
 
-  /// Sends again what was made on some days and is dead.
+  /// Sends again what was made in some time, and is dead or was delivered.
   @Sendable func resendAll(_ incoming: DashboardRequest) async throws -> Response {
     let webhook = try await found(incoming)
-    guard let from = Day(incoming.form.trimmed("from")), let until = Day(incoming.form.trimmed("until")), from <= until
+    let state: DeliveryState = incoming.form["state"] == "delivered" ? .delivered : .dead
+    guard let from = TimeSpan.range(incoming.form.trimmed("from"))?.lowerBound,
+      let until = TimeSpan.range(incoming.form.trimmed("until"))?.upperBound, from <= until
     else {
       return try await webhookPage(
-        incoming, webhook, problem: FormProblem("Enter the first and the last day, such as 2026-11-21."))
+        incoming, webhook,
+        problem: FormProblem("Enter the first and the last time, in UTC, such as 2026-11-21T09:30, or a day."))
     }
-    let problem = try await incoming.attempting {
-      try await accounts.resendAllDeliveries(
-        of: webhook.id, made: from.start...until.end - 1, state: .dead, of: incoming.account.id, rounds: Self.mostRounds
-      )
+    var count = 0
+    var problem = try await incoming.attempting {
+      count = try await accounts.resendAllDeliveries(
+        of: webhook.id, made: from...until, state: state, of: incoming.account.id, rounds: Self.mostRounds)
+    }
+    if problem == nil, count == 0 {
+      problem = FormProblem("No delivery that was made in this time is \(state.name). Nothing was sent.", status: 409)
     }
     if let problem { return try await webhookPage(incoming, webhook, problem: problem) }
     parts.deliveryIsDue()
-    return sessionGuard.redirect(to: "/dashboard/deliveries?webhook=\(webhook.id.rawValue)&done=resent")
+    return sessionGuard.redirect(to: "/dashboard/deliveries?webhook=\(webhook.id.rawValue)&done=resent-all")
   }
 
   @Sendable func resend(_ incoming: DashboardRequest) async throws -> Response {

@@ -28,12 +28,14 @@ struct Dashboard: Routes {
       route("/dashboard/keys/{id}/revoke", get: revokePage, post: revoke),
       route("/dashboard/usage", get: usage),
       route("/dashboard/outcomes", get: outcomes),
+      route("/dashboard/requests", get: storedRequest),
       route("/dashboard/outcomes/chain", get: chain),
       route("/dashboard/outcomes/rotate", get: rotatePage, post: rotate),
       route("/dashboard/webhooks", get: webhooks, post: createWebhook),
       route("/dashboard/webhooks/new", get: newWebhook),
       route("/dashboard/webhooks/{id}", get: webhook),
       route("/dashboard/webhooks/{id}/test", post: testWebhook),
+      route("/dashboard/webhooks/{id}/events", post: changeEvents),
       route("/dashboard/webhooks/{id}/resend", post: resendAll),
       route("/dashboard/webhooks/{id}/enable", post: { try await setWebhook($0, enabled: true) }),
       route("/dashboard/webhooks/{id}/disable", post: { try await setWebhook($0, enabled: false) }),
@@ -43,6 +45,7 @@ struct Dashboard: Routes {
       route("/dashboard/deliveries/{id}/resend", post: resend),
       route("/dashboard/account", get: account),
       route("/dashboard/account/password", post: changePassword),
+      route("/dashboard/account/sessions", post: endOtherSessions),
       route("/dashboard/account/export", get: export),
       route("/dashboard/account/delete", get: deleteAccountPage, post: deleteAccount),
     ]
@@ -137,6 +140,9 @@ struct Dashboard: Routes {
     "disabled": "The webhook is disabled. Draws made from now on are never reported to it.",
     "tested": "A test event is on its way. Reload the page in a moment to see the result below.",
     "resent": "The delivery is due. Reload the page in a moment to see the result below.",
+    "resent-all": "The deliveries are due. Reload the page in a moment to see the results below.",
+    "events": "The events are changed. Draws and other events from now on are sent, or not sent, as you chose.",
+    "signed-out": "All other sessions were signed out.",
     "password": "The password is changed. All other sessions were signed out.",
   ]
 

@@ -9,6 +9,8 @@ public struct DashboardParts: Sendable {
   public var gate: LedgerGate
   /// ``MasterKey/formSecret``.
   public var formSecret: SymmetricKey
+  /// How long responses under idempotency keys are kept.
+  public var retention: IdempotencyRetention
   /// Live outcomes a day for an account without a quota of its own.
   public var dailyQuota: Int
   /// Whether visitors may make accounts for themselves.
@@ -19,13 +21,14 @@ public struct DashboardParts: Sendable {
   public var deliveryIsDue: @Sendable () -> Void
 
   public init(
-    accounts: any LedgerStore & AccountStore, gate: LedgerGate, formSecret: SymmetricKey, dailyQuota: Int,
-    isSignUpOpen: Bool = false,
+    accounts: any LedgerStore & AccountStore, gate: LedgerGate, formSecret: SymmetricKey,
+    retention: IdempotencyRetention, dailyQuota: Int, isSignUpOpen: Bool = false,
     allowsPrivateWebhooks: Bool = false, deliveryIsDue: @escaping @Sendable () -> Void = {}
   ) {
     self.accounts = accounts
     self.gate = gate
     self.formSecret = formSecret
+    self.retention = retention
     self.dailyQuota = dailyQuota
     self.isSignUpOpen = isSignUpOpen
     self.allowsPrivateWebhooks = allowsPrivateWebhooks

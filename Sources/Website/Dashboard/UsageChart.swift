@@ -1,10 +1,9 @@
 import Fairness
 import Ledger
 
-/// Outcomes by day and endpoint as stacked bars.
+/// Outcomes of some days, as bars: a day's total, or stacked by endpoint.
 ///
-/// Bars are placed in percent and everything else in pixels, so that at any width its text has the size of the text
-/// around it. Endpoints are told apart by colour and by pattern, and stand in the legend in the order of the stacks.
+/// Endpoints are told apart by colour and by pattern, and stand in the legend in the order of the stacks.
 package struct UsageChart {
   package struct Bar {
     package let day: Day
@@ -16,13 +15,6 @@ package struct UsageChart {
   package let days: [Bar]
   /// Those that were used, from the bottom of the stacks up.
   package let endpoints: [Endpoint]
-
-  /// Pixels.
-  private static let height = 232.0
-  private static let base = 204.0
-  private static let top = 22.0
-  /// Percent of the width, for the numbers of the axis.
-  private static let gutter = 8.0
 
   package init(_ usage: [DailyUsage], days: ClosedRange<Day>) {
     var counts: [Day: [Endpoint: Int]] = [:]
@@ -38,79 +30,18 @@ package struct UsageChart {
   package var total: Int { days.reduce(0) { $0 + $1.total } }
   package func total(of endpoint: Endpoint) -> Int { days.reduce(0) { $0 + ($1.counts[endpoint] ?? 0) } }
 
-  // MARK: Axes
-
-  /// Round numbers from 0 to at least `greatest`, evenly spaced: steps of 1, 2 or 5 times a power of ten, 5 at the most.
-  package static func ticks(upTo greatest: Int) -> [Int] {
-    var step = 1
-    var factors = [2, 5, 10]
-    var unit = 1
-    while step * 4 < greatest {
-      if factors.isEmpty {
-        unit *= 10
-        factors = [2, 5, 10]
-      }
-      step = unit * factors.removeFirst()
-    }
-    let count = max((greatest + step - 1) / step, 1)
-    return (0...count).map { $0 * step }
-  }
-
-  /// A tick's number in few characters: `1.5k`, `20M`.
-  package static func short(_ number: Int) -> String {
-    for (size, letter) in [(1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")] where number >= size {
-      let tenths = number / (size / 10)
-      return tenths % 10 == 0 ? "\(tenths / 10)\(letter)" : "\(tenths / 10).\(tenths % 10)\(letter)"
-    }
-    return String(number)
-  }
-
-  // MARK: Drawing
-
   /// The chart; without any use, its axes alone.
-  package var svg: String {
-    let greatest = days.map(\.total).max() ?? 0
-    let ticks = Self.ticks(upTo: greatest)
-    let span = Double(ticks.last ?? 1)
-    func y(_ value: Int) -> Double { Self.base - Double(value) / span * (Self.base - Self.top) }
+  package func svg(byEndpoint: Bool) -> String {
+    let bars = days.map { day in
+      let parts = endpoints.compactMap { endpoint in day.counts[endpoint].map { (endpoint, count: $0) } }
+      let told = byEndpoint ? " (" + parts.map { "\($0.name) \($1)" }.joined(separator: ", ") + ")" : ""
+      return BarChart.Bar(
+        title: "\(day.day): \(day.total)\(told)", mark: Self.date(day.day),
+        parts: byEndpoint ? parts.map { ("url(#fill-\($0.name))", $1) } : [(nil, day.total)])
+    }
     let label =
-      "Draws on each of \(days.count) days, \(days.first?.day.description ?? "") to \(days.last?.day.description ?? ""): \(total) in all, at most \(greatest) on one day. The table below has every number."
-    var out =
-      "<svg class=\"chart\" width=\"100%\" height=\"\(Plot.round(Self.height))\" role=\"img\" aria-label=\"\(HTML.escape(label))\">"
-    out += "<defs>" + endpoints.map(Self.pattern).joined() + "</defs>"
-    for tick in ticks where tick > 0 {
-      out +=
-        "<line class=\"grid-line\" x1=\"0\" x2=\"100%\" y1=\"\(Plot.round(y(tick)))\" y2=\"\(Plot.round(y(tick)))\"/>"
-      out += "<text x=\"0\" y=\"\(Plot.round(y(tick) - 4))\">\(Self.short(tick))</text>"
-    }
-    let slot = (100 - Self.gutter) / Double(days.count)
-    for (place, day) in days.enumerated() where day.total > 0 {
-      let parts = endpoints.compactMap { endpoint in day.counts[endpoint].map { "\(endpoint.name) \($0)" } }
-      out += "<g><title>\(day.day): \(day.total) (\(parts.joined(separator: ", ")))</title>"
-      var below = 0
-      for endpoint in endpoints {
-        guard let count = day.counts[endpoint] else { continue }
-        let upper = y(below + count)
-        // A day on which little was drawn is still seen.
-        let height = max(y(below) - upper, 1)
-        out +=
-          "<rect fill=\"url(#fill-\(endpoint.name))\" x=\"\(Plot.round(Self.gutter + (Double(place) + 0.12) * slot))%\" y=\"\(Plot.round(upper))\" width=\"\(Plot.round(slot * 0.76))%\" height=\"\(Plot.round(height))\"/>"
-        below += count
-      }
-      out += "</g>"
-    }
-    out += "<line class=\"axis\" x1=\"0\" x2=\"100%\" y1=\"\(Plot.round(Self.base))\" y2=\"\(Plot.round(Self.base))\"/>"
-    // The first, some between, and the last; on a narrow screen the ends and the middle.
-    let marks = 4
-    for mark in 0...marks {
-      let place = (days.count - 1) * mark / marks
-      let anchor = mark == 0 ? "start" : mark == marks ? "end" : "middle"
-      let x = mark == marks ? 100 : Self.gutter + (Double(place) + (mark == 0 ? 0 : 0.5)) * slot
-      let kind = mark.isMultiple(of: 2) ? "" : " class=\"minor\""
-      out +=
-        "<text\(kind) x=\"\(Plot.round(x))%\" y=\"\(Plot.round(Self.base + 19))\" text-anchor=\"\(anchor)\">\(Self.date(days[place].day))</text>"
-    }
-    return out + "</svg>"
+      "Draws on each of \(days.count) days, \(days.first?.day.description ?? "") to \(days.last?.day.description ?? ""): \(total) in all, at most \(days.map(\.total).max() ?? 0) on one day. The table below has every number."
+    return BarChart(bars: bars, label: label, patterns: byEndpoint ? endpoints.map(Self.pattern).joined() : "").svg
   }
 
   /// A square of an endpoint's fill, for the legend.

@@ -4,7 +4,7 @@ import Ledger
 
 /// An outcome as its kind wants to be seen: dice as dice, a shuffle as a list of moves, samples on their range.
 ///
-/// It draws a bounded amount, however large the outcome: what is left out is in the JSON, and the drawing says so.
+/// It draws a bounded amount, however large the outcome: the rest of a long list is behind a link.
 package struct OutcomeDrawing {
   /// The drawing, as HTML.
   package let html: String
@@ -14,15 +14,37 @@ package struct OutcomeDrawing {
   /// About how many bytes a list of items may take.
   private static let budget = 9_000
 
-  package init(_ outcome: Outcome) {
+  /// - Parameters:
+  ///   - start: the place, from 0, that a list begins with.
+  ///   - address: of the outcome's page, for links to the rest of the list; nil for no links.
+  package init(_ outcome: Outcome, from start: Int = 0, address: String? = nil) {
     let value = Self.parse(outcome.value)
     let fields = Fields(outcome.fields)
+    let part = Part(start: start, address: address)
     switch outcome.endpoint.kind.shape {
-    case .numbers: (html, summary) = Self.numbers(value, of: outcome)
-    case .permutation: (html, summary) = Self.shuffle(value, items: Self.items(of: outcome))
-    case .index: (html, summary) = Self.pick(value, fields, items: Self.items(of: outcome))
+    case .numbers: (html, summary) = Self.numbers(value, of: outcome, part)
+    case .permutation: (html, summary) = Self.shuffle(value, items: Self.items(of: outcome), part)
+    case .index: (html, summary) = Self.pick(value, fields, items: Self.items(of: outcome), part)
     case .bytes: (html, summary) = Self.bytes(value, encoding: fields.text("encoding") ?? "hex")
     case .rolls: (html, summary) = Self.dice(value, sides: fields.integer("sides") ?? 0)
+    }
+  }
+
+  /// Which part of a long list is shown.
+  private struct Part {
+    let start: Int
+    let address: String?
+
+    /// What stands below the list: where the rest is.
+    func links(shown: Int, of count: Int) -> String {
+      let next = start + shown
+      var out: [String] = []
+      if next < count {
+        let more = "\(count - next) more"
+        out.append("… and " + (address.map { "<a href=\"\(HTML.escape($0))?from=\(next)\">\(more)</a>" } ?? more) + ".")
+      }
+      if start > 0, let address { out.append("<a href=\"\(HTML.escape(address))\">From the first</a>.") }
+      return out.isEmpty ? "" : "<p class=\"quiet small\">\(out.joined(separator: " "))</p>"
     }
   }
 
@@ -39,8 +61,8 @@ package struct OutcomeDrawing {
   /// The most numbers that are shown.
   private static let mostNumbers = 100
 
-  private static func numbers(_ value: JSONValue?) -> [(text: String, number: Double)] {
-    (value?.elements(limit: mostNumbers) ?? []).compactMap { element in
+  private static func numbers(_ value: JSONValue?, from start: Int) -> [(text: String, number: Double)] {
+    (value?.elements(limit: start + mostNumbers) ?? []).dropFirst(start).compactMap { element in
       element.number.flatMap { text in Double(text).map { (text, $0) } }
     }
   }
@@ -61,8 +83,8 @@ package struct OutcomeDrawing {
     return numbers.count > 8 ? shown + ", …" : shown
   }
 
-  private static func numbers(_ value: JSONValue?, of outcome: Outcome) -> (String, String) {
-    let drawn = numbers(value)
+  private static func numbers(_ value: JSONValue?, of outcome: Outcome, _ part: Part) -> (String, String) {
+    let drawn = numbers(value, from: part.start)
     guard let kind = try? DrawRequest(recorded: outcome).generator.kind else {
       return (list(drawn, "", "Its parameters cannot be read"), summary(drawn))
     }
@@ -74,7 +96,8 @@ package struct OutcomeDrawing {
       case nil: nil as Plot?
       }
     let count = Int(Fields(outcome.fields).integer("count") ?? 0)
-    return (list(drawn, plot?.html ?? "", kind.caption) + more(count - drawn.count), summary(drawn))
+    let html = list(drawn, plot?.html ?? "", kind.caption) + part.links(shown: drawn.count, of: count)
+    return (html, summary(drawn))
   }
 
   // MARK: Dice
@@ -88,10 +111,12 @@ package struct OutcomeDrawing {
     let notation = member("notation")?.string.map { String(decoding: $0, as: UTF8.self) } ?? ""
     let isShared = sides == 6 && rolls.count > 6
     let faces = rolls.map { "<li>\(Die(sides: Int(sides), shows: $0).svg(refersToFace: isShared))</li>" }.joined()
-    let sum = rolls.map(String.init).joined(separator: " + ")
-    let plus = modifier == "0" ? "" : modifier.hasPrefix("-") ? " − \(modifier.dropFirst())" : " + \(modifier)"
+    // The modifier stands apart: it was not rolled.
+    let sum = rolls.count <= 30 ? rolls.map(String.init).joined(separator: " + ") : "\(rolls.reduce(0, +))"
+    let plus = modifier == "0" ? "" : modifier.hasPrefix("-") ? ", −\(modifier.dropFirst())" : ", +\(modifier)"
     let isSum = rolls.count > 1 || modifier != "0"
-    let formula = isSum && rolls.count <= 30 ? "<p class=\"quiet small\">\(sum)\(plus) = \(total)</p>" : ""
+    let formula =
+      isSum && (rolls.count <= 30 || !plus.isEmpty) ? "<p class=\"quiet small\">\(sum)\(plus) = \(total)</p>" : ""
     let html =
       (isSum ? "<p class=\"big\">\(HTML.escape(total))</p>" : "")
       + (isShared ? Die.faces(of: rolls) : "") + "<ul class=\"dice\(rolls.count > 12 ? " many" : "")\">\(faces)</ul>"
@@ -106,16 +131,12 @@ package struct OutcomeDrawing {
     if let string = item.string { return String(decoding: string, as: UTF8.self) }
     var bytes: [UInt8] = []
     item.appendCompact(to: &bytes)
-    return String(decoding: bytes, as: UTF8.self)
+    return HTML.readable(json: bytes)
   }
 
   private static func shown(_ item: JSONValue) -> String { HTML.shown(text(item).shortened(to: 160)) }
 
-  private static func more(_ count: Int) -> String {
-    count > 0 ? "<p class=\"quiet small\">… and \(count) more, which are in the JSON.</p>" : ""
-  }
-
-  private static func shuffle(_ value: JSONValue?, items: [JSONValue]) -> (String, String) {
+  private static func shuffle(_ value: JSONValue?, items: [JSONValue], _ part: Part) -> (String, String) {
     let order = value?.elements() ?? []
     // Equal items cannot be told apart: the first place is as good as any.
     var places: [ArraySlice<UInt8>: [Int]] = [:]
@@ -125,6 +146,7 @@ package struct OutcomeDrawing {
     for (place, item) in order.enumerated() {
       guard rows.utf8.count < budget else { break }
       let from = places[item.raw]?.popLast()
+      guard place >= part.start else { continue }
       let moved = from.map { $0 == place ? "stayed" : "from \($0 + 1)" } ?? ""
       rows +=
         "<li><span class=\"place\">\(place + 1)</span><span class=\"name\">\(shown(item))</span><span class=\"from\">\(moved)</span></li>"
@@ -133,11 +155,13 @@ package struct OutcomeDrawing {
     let names = order.prefix(5).map { text($0).shortened(to: 40) }.joined(separator: ", ")
     let html =
       "<p class=\"quiet small\">\(order.count) item\(order.count == 1 ? "" : "s") in their new order, and where each stood before.</p>"
-      + "<ol class=\"order\">\(rows)</ol>" + more(order.count - shownCount)
+      + "<ol class=\"order\">\(rows)</ol>" + part.links(shown: shownCount, of: order.count)
     return (html, order.count > 5 ? names + ", …" : names)
   }
 
-  private static func pick(_ value: JSONValue?, _ fields: Fields, items: [JSONValue]) -> (String, String) {
+  private static func pick(
+    _ value: JSONValue?, _ fields: Fields, items: [JSONValue], _ part: Part
+  ) -> (String, String) {
     guard let value else { return ("", "") }
     let index = Int(fields.integer("index") ?? -1)
     let weights = fields.value("weights")?.elements()?.compactMap { $0.number } ?? []
@@ -158,21 +182,18 @@ package struct OutcomeDrawing {
     }
     var rows = ""
     var shownCount = 0
-    for place in items.indices {
+    for place in items.indices.dropFirst(part.start) {
       guard rows.utf8.count < budget else { break }
       rows += row(place)
       shownCount += 1
     }
-    // The picked one is among what is shown, wherever it stands.
-    if index >= shownCount, items.indices.contains(index) {
-      rows += row(index)
-      shownCount += 1
-    }
+    // The picked one is among what is shown first, wherever it stands.
+    if part.start == 0, index >= shownCount, items.indices.contains(index) { rows += row(index) }
     let picked = text(value)
     let html =
       "<p class=\"big\(picked.count > 18 ? " long" : "")\">\(HTML.shown(picked.shortened(to: 300)))</p>"
       + "<p class=\"quiet small\">One of \(items.count) item\(items.count == 1 ? "" : "s")\(weights.isEmpty ? ", each equally likely" : "").</p>"
-      + "<ul class=\"choices\">\(rows)</ul>" + more(items.count - shownCount)
+      + "<ul class=\"choices\">\(rows)</ul>" + part.links(shown: shownCount, of: items.count)
     return (html, picked.shortened(to: 80))
   }
 

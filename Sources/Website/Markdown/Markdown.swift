@@ -12,6 +12,15 @@ package struct Markdown {
 
   package private(set) var html = ""
   package private(set) var headings: [Heading] = []
+  /// Where each heading stands in `html`, in bytes.
+  private var places: [Range<Int>] = []
+
+  /// Each heading, with the text between it and the next, without markup.
+  package var sections: [(heading: Heading, text: String)] {
+    let bytes = Array(html.utf8)
+    let ends = places.dropFirst().map(\.lowerBound) + [bytes.count]
+    return zip(headings, zip(places, ends)).map { ($0, HTML.text(in: bytes[$1.0.upperBound..<$1.1])) }
+  }
 
   /// Turns a link's address as written into the one to follow; nil leaves its text alone.
   private let resolve: (String) -> String?
@@ -68,7 +77,9 @@ package struct Markdown {
     let plain = text.filter { $0 != "`" }
     let anchor = Self.anchor(plain)
     headings.append(Heading(level: level, text: plain, anchor: anchor))
+    let start = html.utf8.count
     html += "<h\(level) id=\"\(HTML.escape(anchor))\">\(inline(text))</h\(level)>\n"
+    places.append(start..<html.utf8.count)
   }
 
   /// What GitHub makes of a heading: lowercase, spaces as hyphens, punctuation dropped.

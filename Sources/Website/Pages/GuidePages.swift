@@ -51,10 +51,27 @@ struct GuidePages: Sendable {
     Guide(
       name: "operations", summary: "How to install, configure, back up and watch a server.",
       source: PackageResources.operations_md),
+    Guide(
+      name: "evidence", summary: "How to get random numbers in bulk, and how to test them.",
+      source: PackageResources.evidence_md),
+    Guide(
+      name: "regulators", summary: "What rules for gaming ask of a random-number generator, and what there is for it.",
+      source: PackageResources.regulators_md),
+    Guide(
+      name: "proxies", summary: "Configurations for nginx, Caddy and HAProxy, and what they must do.",
+      source: PackageResources.proxies_md),
+    Guide(
+      name: "postgresql", summary: "How to run several servers on a PostgreSQL database.",
+      source: PackageResources.postgresql_md),
+    Guide(
+      name: "architecture", summary: "For people who change the code: its parts, and what must always hold.",
+      source: PackageResources.architecture_md),
   ]
 
   /// The pages by address: `/docs` and one for each guide.
   let pages: [String: String]
+  /// What can be searched for.
+  let sections: [DocumentSearch.Section]
 
   init(layout: Layout) {
     let rendered = Self.guides.map { guide in
@@ -90,6 +107,12 @@ struct GuidePages: Sendable {
           title: "\(title) – Fairdraw", description: guide.summary, body: body, section: "/docs", isWide: true))
     }
     self.pages = pages
+    sections = zip(rendered, titles).flatMap { guide, title in
+      guide.1.sections.map { heading, text in
+        DocumentSearch.Section(
+          title: heading.text, page: title.1, address: "/docs/\(title.0.name)#\(heading.anchor)", text: text)
+      }
+    }
   }
 
   /// A link between documents, as an address of this site; nil for what the site does not have.

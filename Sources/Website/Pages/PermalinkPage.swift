@@ -13,10 +13,11 @@ struct PermalinkPage {
   /// The longest JSON that is shown in the page itself.
   private static let shownJSON = 3_000
 
-  func html(_ outcome: Outcome, _ verdict: Verdict, _ logged: LoggedOutcome?) -> String {
-    let drawing = OutcomeDrawing(outcome)
+  /// - Parameter start: the place, from 0, that the list of a long outcome begins with.
+  func html(_ outcome: Outcome, _ verdict: Verdict, _ logged: LoggedOutcome?, from start: Int) -> String {
     var json: [UInt8] = []
     let shortID = String(decoding: renderer.append(outcome, to: &json), as: UTF8.self)
+    let drawing = OutcomeDrawing(outcome, from: start, address: "\(layout.assets.base)/o/\(shortID)")
     let clientSeed = outcome.clientSeed.description
     let serverHash = hex(outcome.serverHash.bytes)
     let created = Date(milliseconds: outcome.created)
@@ -54,11 +55,12 @@ struct PermalinkPage {
       let hash = hex(next.serverHash.bytes)
       values["next"] =
         [
-          "nonce": next.nonce, "serverHash": hash, "copy": HTML.copyButton(hash, label: "next server hash"),
+          "nonce": next.nonce, "cursor": next.cursor, "serverHash": hash,
+          "copy": HTML.copyButton(hash, label: "next server hash"),
           "draws": "/seed?serverHash=\(serverHash)&clientSeed=\(percentEncoded(outcome.clientSeed.bytes))",
         ] as [String: Any]
     }
-    if json.count <= Self.shownJSON { values["json"] = HTML.shown(String(decoding: json, as: UTF8.self)) }
+    if json.count <= Self.shownJSON { values["json"] = HTML.shown(json: json) }
     return layout.html(
       .init(
         title: "\(outcome.endpoint.kind.outcomeTitle) \(shortID) – Fairdraw",

@@ -19,8 +19,9 @@ struct ReferencePage {
     self.components = components
   }
 
-  func html(layout: Layout) -> String {
-    let operations = (document["paths"]?.members ?? []).flatMap { path, item in
+  /// Every operation, with its tag.
+  private var operations: [(tag: String, values: [String: Any])] {
+    (document["paths"]?.members ?? []).flatMap { path, item in
       (item.members ?? []).compactMap { method, operation -> (tag: String, values: [String: Any])? in
         // A HEAD is a GET without its body.
         guard operation.kind == .object, !method.elementsEqual("head".utf8) else { return nil }
@@ -33,6 +34,23 @@ struct ReferencePage {
         )
       }
     }
+  }
+
+  /// What can be searched for.
+  var sections: [DocumentSearch.Section] {
+    operations.map { _, values in
+      func text(_ name: String) -> String { values[name] as? String ?? "" }
+      let parameters =
+        (values["parameters"] as? [[String: Any]] ?? []) + (values["properties"] as? [[String: Any]] ?? [])
+      let named = parameters.map { "\($0["name"] ?? ""): \($0["description"] ?? "")" }
+      return DocumentSearch.Section(
+        title: text("method") + " " + text("path"), page: "The API", address: "/api-docs#" + text("id"),
+        text: ([text("summary") + ".", text("description")] + named).joined(separator: " "))
+    }
+  }
+
+  func html(layout: Layout) -> String {
+    let operations = operations
     let groups = (document["tags"]?.elements() ?? []).compactMap { tag -> [String: Any]? in
       let name = tag["name"]?.text ?? ""
       let members = operations.filter { $0.tag == name }.map(\.values)
