@@ -7,7 +7,6 @@ nonce is skipped. It prints for how long no draw was answered.
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import shutil
 import tempfile
@@ -18,7 +17,7 @@ import pytest
 
 import machines
 import postgres
-from harness import BINARY, REPOSITORY, Connection, environment, wait_until
+from harness import BINARY, REPOSITORY, Connection, wait_until
 from test_postgres import Client, Load, check_ledger
 
 FILES = REPOSITORY / "docs" / "ha"
@@ -37,15 +36,16 @@ pytestmark = [
 class Node(machines.Machine):
   """A machine with everything on it."""
 
-  FOLDERS = {
-    "/var/lib/postgresql": "postgres", "/run/postgresql": "postgres", "/var/lib/etcd": "root", "/etc/fairdraw-node": "root"}
+  FOLDERS = {"/var/lib/postgresql": "postgres", "/var/lib/etcd": "root"}
 
   def __init__(self, switch, number, root):
-    super().__init__(switch, number, root, {path: owner for path, owner in self.FOLDERS.items() if os.path.isdir(path)})
+    super().__init__(switch, number, root, self.FOLDERS)
     self.key_file = root / "master.key"
 
   def boot(self):
     self.start()
+    # Where PostgreSQL's sockets are; Debian makes it when the machine starts.
+    self.space.run("sh", "-c", "mount -t tmpfs tmpfs /run && install -d -o postgres /run/postgresql")
     self.start_etcd()
     # What is the machine's own in patroni.yml, in Patroni's variables; and where this system has PostgreSQL.
     self.serve(
