@@ -64,6 +64,9 @@ struct GuidePages: Sendable {
       name: "postgresql", summary: "How to run several servers on a PostgreSQL database.",
       source: PackageResources.postgresql_md),
     Guide(
+      name: "ha", summary: "Three nodes with Patroni, etcd and HAProxy, of which one may be lost at any time.",
+      source: PackageResources.ha_md),
+    Guide(
       name: "architecture", summary: "For people who change the code: its parts, and what must always hold.",
       source: PackageResources.architecture_md),
   ]
