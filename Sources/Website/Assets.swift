@@ -22,9 +22,13 @@ struct Assets: Sendable {
     "reference.js": script(PackageResources.reference_js),
     "fairdraw-verify.js": script(PackageResources.fairdraw_verify_js),
     "fairdraw_verify.py": Asset(type: "text/x-python; charset=utf-8", bytes: PackageResources.fairdraw_verify_py),
-    "nginx.conf": text(PackageResources.nginx_conf),
-    "haproxy.cfg": text(PackageResources.haproxy_cfg),
-    "Caddyfile": text(PackageResources.Caddyfile),
+    "proxies-nginx.conf": text(PackageResources.proxies_nginx_conf),
+    "proxies-haproxy.cfg": text(PackageResources.proxies_haproxy_cfg),
+    "proxies-Caddyfile": text(PackageResources.proxies_Caddyfile),
+    "ha-etcd.env": text(PackageResources.ha_etcd_env),
+    "ha-fairdraw.conf": text(PackageResources.ha_fairdraw_conf),
+    "ha-haproxy.cfg": text(PackageResources.ha_haproxy_cfg),
+    "ha-patroni.yml": text(PackageResources.ha_patroni_yml),
   ]
 
   private static func script(_ bytes: [UInt8]) -> Asset { Asset(type: "text/javascript; charset=utf-8", bytes: bytes) }

@@ -1023,6 +1023,17 @@ def test_a_guides_links_to_guides_are_links(server, name):
     assert target in links or target not in DOCUMENTS, target
 
 
+@pytest.mark.parametrize("guide, folder", [("proxies", "proxies"), ("ha", "ha")])
+def test_the_files_that_guides_refer_to_are_there(server, guide, folder):
+  article = re.search(r"<article>.*</article>", server.get(f"/docs/{guide}").body.decode(), re.S)[0]
+  links = re.findall(rf'<a href="(/assets/[0-9a-f]+/{folder}-([^"]+))"', article)
+  assert {name for _, name in links} == {file.name for file in (REPOSITORY / "docs" / folder).iterdir()}
+  for address, name in links:
+    answer = server.get(address)
+    assert answer.body == (REPOSITORY / "docs" / folder / name).read_bytes()
+    assert answer.header("Content-Type") == "text/plain; charset=utf-8"
+
+
 def found(server, query):
   """The status of a search, the addresses found, and the page's text."""
   answer = server.get("/docs/search", {"q": query}, headers=HTML)

@@ -127,7 +127,10 @@ struct GuidePages: Sendable {
     if parts[0].hasSuffix("verifiers/README.md") || parts[0] == "verifiers" {
       return "\(assets.base)/docs/verifiers" + anchor
     }
-    if Assets.files[file] != nil { return "\(assets.path)/\(file)" }
+    // Files of the same name are in several folders.
+    let isIn = { (folder: String) in parts[0].hasPrefix(folder) }
+    let asset = isIn("proxies/") || isIn("ha/") ? String(parts[0]).replacing("/", with: "-") : file
+    if Assets.files[asset] != nil { return "\(assets.path)/\(asset)" }
     guard !parts[0].contains("../") || guide == "verifiers", file.hasSuffix(".md") else { return nil }
     let name = String(file.dropLast(3))
     return guides.contains { $0.name == name } ? "\(assets.base)/docs/\(name)\(anchor)" : nil
