@@ -44,6 +44,8 @@ def failed(done, status=1, mentions=()):
   (["bytes"], ["--count", "--endless", "--server-seed", "--client-seed", "--generator", "dieharder"]),
   (["outcomes", "list"], ["--account", "--mode", "--client-seed", "--limit"]),
   (["account", "list"], ["--database"]),
+  (["raffle"], ["--title", "--winners", "--reserves", "--column", "--duplicates", "--show", "--announce", "--value", "--server", "--key"]),
+  (["draw"], ["--client-seed", "--idempotency-key", "--retry-for", "--json", "--server", "--key", *DRAWS]),
   (["key"], ["create", "list", "revoke"]),
   (["key", "create"], ["--account", "--name", "--mode", "--allow-ip", "--allow-referer"]),
   (["key", "list"], ["--database"]),
