@@ -69,20 +69,23 @@ struct AccountCommand: AsyncParsableCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List accounts.")
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
       let rows = try await administering(storage) { store in
-        var rows: [[String]] = []
+        var rows: [[Listing.Cell]] = []
         for account in try await store.accounts() {
           rows.append([
-            String(account.id.rawValue), account.name, account.dailyQuota.map(String.init) ?? "server's",
-            Terminal.time(account.created), try await store.signIn(of: account.id)?.email.description ?? "",
+            .integer(account.id.rawValue), .text(account.name),
+            account.dailyQuota.map { .integer(Int64($0)) } ?? .told("server's", .nothing), .time(account.created),
+            try await store.signIn(of: account.id).map { .text($0.email.description) } ?? .nothing,
           ])
         }
         return rows
       }
-      try Terminal.table(["ID", "NAME", "DAILY QUOTA", "CREATED", "EMAIL"], rows)
+      var list = format.list(["ID", "NAME", "DAILY QUOTA", "CREATED", "EMAIL"])
+      try list.print(rows)
     }
   }
 
@@ -135,6 +138,7 @@ struct AccountCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The number of days, including today.", valueName: "n"))
     var days = 60
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
@@ -148,8 +152,8 @@ struct AccountCommand: AsyncParsableCommand {
         try await store.usage(
           of: store.existingAccount(named: name).id, days: Day(number: today.number - Int64(days) + 1)...today.next)
       }
-      try Terminal.table(
-        ["DATE", "ENDPOINT", "OUTCOMES"], usage.map { ["\($0.day)", $0.endpoint.name, String($0.count)] })
+      var list = format.list(["DATE", "ENDPOINT", "OUTCOMES"])
+      try list.print(usage.map { [.text("\($0.day)"), .text($0.endpoint.name), .integer(Int64($0.count))] })
     }
   }
 

@@ -22,6 +22,7 @@ struct ChainCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The maximum number of lines.", valueName: "n"))
     var limit = 100
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
@@ -31,15 +32,15 @@ struct ChainCommand: AsyncParsableCommand {
     func run() async throws {
       try await administering(storage) { store in
         let account = try await store.existingAccount(named: account).id
-        var table = Terminal.Table(["CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"])
+        var list = format.list(["CURSOR", "NONCE", "CREATED", "SERVER HASH", "CLIENT SEED"])
         try await inPages(of: limit) { (last: ChainReport?, count) in
           let chains = try await store.chains(
             of: account, prefix: Array(prefix.utf8), after: last?.clientSeed, limit: count)
-          try table.print(
+          try list.print(
             chains.map {
               [
-                String($0.cursor), String($0.nonce), Terminal.time($0.created),
-                String(decoding: $0.serverHash.hex, as: UTF8.self), Terminal.printable($0.clientSeed.description),
+                .integer($0.cursor), .integer($0.nonce), .time($0.created),
+                .text(String(decoding: $0.serverHash.hex, as: UTF8.self)), .text($0.clientSeed.description),
               ]
             })
           return chains

@@ -12,10 +12,13 @@ struct DoctorCommand: AsyncParsableCommand {
       warnings.
       """)
 
+  @Flag(help: "Print one JSON object a line.")
+  var json = false
+
   @OptionGroup var storage: StorageOptions
 
   func run() async throws {
-    var diagnosis = Diagnosis()
+    var diagnosis = Diagnosis(isJSON: json)
     let settings = try checkSettings(&diagnosis)
     if let settings { try Self.checkAddresses(settings, &diagnosis) }
     let folder = try storage.fileFolder()

@@ -41,13 +41,13 @@ struct EraCommand: AsyncParsableCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List the eras, and why each began.")
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
       let eras = try await administering(storage) { try await $0.eras() }
-      try Terminal.table(
-        ["ERA", "BEGUN", "REASON"],
-        eras.map { [String($0.number), Terminal.time($0.begun), Terminal.printable($0.reason)] })
+      var list = format.list(["ERA", "BEGUN", "REASON"])
+      try list.print(eras.map { [.integer(Int64($0.number)), .time($0.begun), .text($0.reason)] })
     }
   }
 }

@@ -66,6 +66,7 @@ struct KeyCommand: AsyncParsableCommand {
       abstract: "List keys by their beginnings.",
       discussion: "The server records the last use and the refused requests of each key every few seconds.")
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
@@ -73,19 +74,18 @@ struct KeyCommand: AsyncParsableCommand {
       let rows = keys.map { report in
         let key = report.key
         return [
-          key.prefix, Terminal.printable(key.name), names[key.account] ?? "", key.mode.name,
-          key.scopes.names.joined(separator: ","),
-          key.revoked.map { "revoked \(Terminal.time($0))" } ?? "active", Terminal.time(key.created),
-          report.activity.lastUsed.map(Terminal.time) ?? "never", String(report.activity.denied),
-          key.allowedNetworks.joined(separator: " "),
-          key.allowedReferers.joined(separator: " "),
-        ]
+          .text(key.prefix), .text(key.name), .text(names[key.account] ?? ""), .text(key.mode.name),
+          .words(key.scopes.names, ","),
+          key.revoked.map { .told("revoked \(Terminal.time($0))", .text("revoked")) } ?? .text("active"),
+          .time(key.created), report.activity.lastUsed.map { .time($0) } ?? .told("never", .nothing),
+          .integer(Int64(report.activity.denied)), .words(key.allowedNetworks, " "), .words(key.allowedReferers, " "),
+        ] as [Listing.Cell]
       }
-      try Terminal.table(
-        [
-          "PREFIX", "NAME", "ACCOUNT", "MODE", "SCOPES", "STATE", "CREATED", "LAST USED", "DENIED", "ADDRESSES",
-          "REFERERS",
-        ], rows)
+      var list = format.list([
+        "PREFIX", "NAME", "ACCOUNT", "MODE", "SCOPES", "STATE", "CREATED", "LAST USED", "DENIED", "ADDRESSES",
+        "REFERERS",
+      ])
+      try list.print(rows)
     }
   }
 

@@ -54,6 +54,7 @@ struct MerkleCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How many, 1 to 10000. (default: 30)", valueName: "n"))
     var limit: Int = 30
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
@@ -68,9 +69,11 @@ struct MerkleCommand: AsyncParsableCommand {
       } catch {
         throw CommandFailure("the database could not be read: \(error)")
       }
-      try Terminal.table(
-        ["DATE", "LEAVES", "PUBLISHED", "ROOT"],
-        days.map { ["\($0.day)", String($0.leafCount), Terminal.time($0.publishedAt), $0.statement.root] })
+      var list = format.list(["DATE", "LEAVES", "PUBLISHED", "ROOT"])
+      try list.print(
+        days.map {
+          [.text("\($0.day)"), .integer(Int64($0.leafCount)), .time($0.publishedAt), .text($0.statement.root)]
+        })
     }
   }
 }

@@ -12,12 +12,16 @@ struct StatusCommand: AsyncParsableCommand {
       "The server. (default: the host and port that are set, on this machine)", valueName: "url"))
   var url: String?
 
+  @Flag(help: "Print the server's answer, one JSON object.")
+  var json = false
+
   func run() async throws {
     let base = try url ?? Self.address()
     let answer = try await HTTPFetch(base: base).get("/api/health")
     guard let health = try? JSONText(answer.body).root, let status = answer.text("status") else {
       throw CommandFailure("\(base) answered \(answer.status), and not as Fairdraw does: \(answer.error)")
     }
+    if json { try StandardOutput.write(answer.body + [UInt8(ascii: "\n")]) }
     let times = health["responseTimes"]?["overall"]
     let lines = [
       ("server", base), ("status", status), ("database", answer.text("db")), ("version", answer.text("version")),
@@ -25,7 +29,7 @@ struct StatusCommand: AsyncParsableCommand {
       ("response times", times?["avgMs"]?.number.map { "\($0) ms on average" }),
       ("failed groups", health["usagePersistence"]?["failures"]?.number),
     ]
-    for (name, value) in lines {
+    for (name, value) in lines where !json {
       guard let value else { continue }
       try StandardOutput.print("\(name.padding(toLength: 16, withPad: " ", startingAt: 0))\(Terminal.printable(value))")
     }

@@ -45,32 +45,20 @@ enum Terminal {
     return line
   }
 
-  /// Columns as wide as they need to be, with two spaces between them.
-  static func table(_ head: [String], _ rows: [[String]]) throws {
-    var table = Table(head)
-    try table.print(rows)
+  /// How many columns standard output's terminal has; nil if it is none.
+  static var width: Int? {
+    var size = winsize()
+    guard isatty(STDOUT_FILENO) == 1, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+      return nil
+    }
+    return Int(size.ws_col)
   }
 
-  /// A table that is printed as its rows are read. The first rows settle how wide its columns are.
-  struct Table {
-    private var head: [[String]]
-    private var widths: [Int]
-
-    init(_ head: [String]) {
-      self.head = [head]
-      widths = head.map { _ in 0 }
-    }
-
-    mutating func print(_ more: [[String]]) throws {
-      let rows = head + more
-      if !head.isEmpty { widths = widths.indices.map { column in rows.map { $0[column].count }.max() ?? 0 } }
-      head = []
-      let lines = rows.map { row in
-        let cells = zip(row, widths).map { $0.padding(toLength: max($1, $0.count), withPad: " ", startingAt: 0) }
-        return String(cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed()) + "\n"
-      }
-      try StandardOutput.write(lines.joined().utf8)
-    }
+  /// Whether standard output may be coloured: it is a terminal that can, and nobody asked for plain text
+  /// (https://no-color.org).
+  static var hasColours: Bool {
+    let environment = ProcessInfo.processInfo.environment
+    return isatty(STDOUT_FILENO) == 1 && environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
   }
 
   /// `2026-11-21 20:06 UTC`

@@ -96,6 +96,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only webhooks of this account.", valueName: "name"))
     var account: String?
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
@@ -105,13 +106,14 @@ struct WebhookCommand: AsyncParsableCommand {
       }
       let rows = webhooks.map { webhook in
         [
-          String(webhook.id.rawValue), names[webhook.account] ?? "",
-          webhook.isEnabled ? webhook.fault ?? "enabled" : "disabled: \(webhook.disabledReason ?? "")",
-          Terminal.time(webhook.created), webhook.events == .all ? "all" : webhook.events.names.joined(separator: ","),
-          webhook.publicKey ?? "", webhook.url,
-        ]
+          .integer(webhook.id.rawValue), .text(names[webhook.account] ?? ""),
+          .text(webhook.isEnabled ? webhook.fault ?? "enabled" : "disabled: \(webhook.disabledReason ?? "")"),
+          .time(webhook.created), .words(webhook.events == .all ? ["all"] : webhook.events.names, ","),
+          webhook.publicKey.map { .text($0) } ?? .nothing, .text(webhook.url),
+        ] as [Listing.Cell]
       }
-      try Terminal.table(["ID", "ACCOUNT", "STATE", "CREATED", "EVENTS", "PUBLIC KEY", "URL"], rows)
+      var list = format.list(["ID", "ACCOUNT", "STATE", "CREATED", "EVENTS", "PUBLIC KEY", "URL"])
+      try list.print(rows)
     }
   }
 
@@ -156,6 +158,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The maximum number of lines.", valueName: "n"))
     var limit = 50
 
+    @OptionGroup var format: ListFormat
     @OptionGroup var storage: StorageOptions
 
     func validate() throws {
@@ -171,13 +174,31 @@ struct WebhookCommand: AsyncParsableCommand {
       let shortIDs = ShortIDs(masterKey: masterKey)
       try await administering(store) { store in
         let id = if let account { try await store.existingAccount(named: account).id } else { nil as AccountID? }
+        var list = format.list([
+          "ID", "STATE", "DUE", "EVENT", "OUTCOME", "WEBHOOK", "URL", "ATTEMPTS", "LAST STATUS", "LAST ERROR",
+        ])
         try await inPages(of: limit) { (last: DeliveryReport?, count) in
           let deliveries = try await store.deliveries(
             of: id, endpoint: nil, state: state, before: last?.id, limit: count)
-          for delivery in deliveries { try show(delivery, shortIDs) }
+          if format.json {
+            try list.print(deliveries.map { Self.row($0, shortIDs) })
+          } else {
+            for delivery in deliveries { try show(delivery, shortIDs) }
+          }
           return deliveries
         }
       }
+    }
+
+    private static func row(_ delivery: DeliveryReport, _ shortIDs: ShortIDs) -> [Listing.Cell] {
+      let last = delivery.attempts.last
+      return [
+        .integer(delivery.id.rawValue), .text(delivery.state.name), delivery.due.map { .time($0) } ?? .nothing,
+        .text(delivery.event),
+        delivery.outcome.map { .text(String(decoding: shortIDs.encode($0), as: UTF8.self)) } ?? .nothing,
+        .integer(delivery.endpoint.rawValue), .text(delivery.url), .integer(Int64(delivery.attempts.count)),
+        last?.status.map { .integer(Int64($0)) } ?? .nothing, last?.error.map { .text($0) } ?? .nothing,
+      ]
     }
 
     private func show(_ delivery: DeliveryReport, _ shortIDs: ShortIDs) throws {
