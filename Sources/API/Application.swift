@@ -87,7 +87,7 @@ public func buildApplication(
 
   parts.transparencyLog.show(in: parts.metrics)
   parts.metrics.show("fairdraw_log_rolled_back", "1 if the database has gone back, so that nothing is drawn.") {
-    [writer = parts.writer] in writer.stopped == nil ? 0 : 1
+    [writer = parts.writer] in writer.stopped?.kind == .rolledBack ? 1 : 0
   }
 
   let ledgerRoutes = DrawRoutes.routes + SeedRoutes.routes + [BatchRoute.route]

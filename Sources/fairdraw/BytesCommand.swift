@@ -78,9 +78,8 @@ struct BytesCommand: ParsableCommand {
     guard generator != nil || force || isatty(STDOUT_FILENO) == 0 else {
       throw CommandFailure("the bytes are not text: send them to a program or a file, or add --force")
     }
-    var random = SystemRandomNumberGenerator()
-    let serverSeed = serverSeed ?? ServerSeed(using: &random)
-    let clientSeed = try clientSeed ?? ClientSeed("bytes-\(UInt64.random(in: .min ... .max, using: &random))")
+    let serverSeed = try serverSeed ?? ServerSeed(bytes: RandomSource.system.bytes(32))
+    let clientSeed = try clientSeed ?? ClientSeed("bytes-\(UInt64.random(in: .min ... .max))")
     if self.serverSeed == nil {
       print("Seeds: --server-seed \(serverSeed.description) --client-seed \(clientSeed)", to: &Terminal.error)
     }

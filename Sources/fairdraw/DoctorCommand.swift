@@ -21,6 +21,7 @@ struct DoctorCommand: AsyncParsableCommand {
     var diagnosis = Diagnosis(isJSON: json)
     let settings = try checkSettings(&diagnosis)
     if let settings { try Self.checkAddresses(settings, &diagnosis) }
+    try Self.checkRandomness(&diagnosis)
     let folder = try storage.fileFolder()
     try FileChecks(folder: folder, keyFile: storage.keyFile(in: folder)).run(&diagnosis)
     let isPublic = try await checkServer(settings, &diagnosis)
@@ -87,6 +88,17 @@ struct DoctorCommand: AsyncParsableCommand {
     } else {
       try diagnosis.add(
         .ok, "proxy", "X-Forwarded-For is read from \(settings.server.trustedProxies.count) trusted blocks")
+    }
+  }
+
+  /// Whether seeds and keys can be made here.
+  private static func checkRandomness(_ diagnosis: inout Diagnosis) throws {
+    do {
+      try RandomSource.system.check()
+      try diagnosis.add(
+        .ok, "randomness", "passes the repetition count and the adaptive proportion test of NIST SP 800-90B")
+    } catch let failure as StoreFailure {
+      try diagnosis.add(.wrong, "randomness", failure.description)
     }
   }
 

@@ -23,7 +23,7 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let key = NewAPIKey(
+      let key = try NewAPIKey(
         mode: mode ?? .live, name: choices.name, allowedNetworks: choices.allowedNetworks,
         allowedReferers: choices.allowedReferers, scopes: choices.scopes)
       if let problem = key.scopes.problem(in: key.mode) { throw CommandFailure(problem) }

@@ -27,12 +27,9 @@ enum MasterKeyFile {
 
   /// Two processes may start at once; the one that creates the file decides, and the other reads it.
   static func make(_ file: URL, _ what: String = "master key file") throws {
-    var random = SystemRandomNumberGenerator()
-    let text =
-      (0..<MasterKey.size).map { _ in
-        let byte = String(UInt8.random(in: 0...255, using: &random), radix: 16)
-        return byte.count == 1 ? "0" + byte : byte
-      }.joined() + "\n"
+    let secret: [UInt8]
+    do { secret = try RandomSource.system.bytes(MasterKey.size) } catch { throw CommandFailure(error.description) }
+    let text = secret.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "\n"
     // Written aside and linked into place, so that nobody ever reads half a key.
     let draft = file.path + ".\(ProcessInfo.processInfo.processIdentifier)"
     defer { unlink(draft) }

@@ -64,7 +64,7 @@ struct WebhookCommand: AsyncParsableCommand {
       guard let url = WebhookURL(url) else { throw CommandFailure("the URL cannot be used") }
       let events = chosenEvents ?? .all
       let given = try secret.map(givenSecret)
-      let secret = given ?? WebhookSecret()
+      let secret = try given ?? WebhookSecret()
       let webhook = try await administering(storage) { store in
         let holder = try await store.existingAccount(named: account).id
         guard try await store.webhooks(of: holder).count < maximumWebhooks else {
@@ -285,7 +285,7 @@ struct WebhookCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let secret = WebhookSecret()
+      let secret = try WebhookSecret()
       try await administering(storage) { store in
         guard try await store.webhooks(of: nil).contains(where: { $0.id == webhook.id }) else {
           throw AdministrationError.unknownWebhook(webhook.id)

@@ -90,10 +90,10 @@ import Testing
 
   @Test func aPermanentFailureIsNotCalledPassing() {
     let refusals = StoreFailure.Kind.allCases.map { Refusal(StoreFailure("secret reason", kind: $0)) }
-    #expect(refusals.map(\.status) == [503, 503, 503, 500])
-    #expect(refusals.map(\.code) == [.unavailable, .storageFailed, .logRolledBack, .damaged])
-    #expect(refusals.map { $0.error.contains("retry") } == [true, false, false, false])
-    #expect(refusals.map(\.retryAfter) == [1, nil, nil, nil])
+    #expect(refusals.map(\.status) == [503, 503, 503, 503, 500])
+    #expect(refusals.map(\.code) == [.unavailable, .storageFailed, .logRolledBack, .entropyFailed, .damaged])
+    #expect(refusals.map { $0.error.contains("retry") } == [true, false, false, false, false])
+    #expect(refusals.map(\.retryAfter) == [1, nil, nil, nil, nil])
     #expect(refusals.allSatisfy { !text($0.body()).contains("secret reason") })
   }
 

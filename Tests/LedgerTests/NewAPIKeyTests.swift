@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct NewAPIKeyTests {
   @Test(arguments: Mode.allCases) func shape(mode: Mode) throws {
-    let key = NewAPIKey(mode: mode, allowedNetworks: ["10.0.0.0/8"], allowedReferers: ["https://example.com"])
+    let key = try NewAPIKey(mode: mode, allowedNetworks: ["10.0.0.0/8"], allowedReferers: ["https://example.com"])
     #expect(key.secret.wholeMatch(of: /pk_(live|test)_[A-Za-z0-9_\-]{43}/)?.1 == Substring(mode.name))
     #expect(key.prefix.count == 16 && key.secret.hasPrefix(key.prefix))
     #expect(key.hash == NewAPIKey.hash(of: key.secret))
@@ -12,8 +12,8 @@ import Testing
     #expect(key.allowedReferers == ["https://example.com"])
   }
 
-  @Test func noTwoAreAlike() {
-    let keys = (0..<1000).map { _ in NewAPIKey(mode: .live) }
+  @Test func noTwoAreAlike() throws {
+    let keys = try (0..<1000).map { _ in try NewAPIKey(mode: .live) }
     #expect(Set(keys.map(\.secret)).count == keys.count)
     #expect(Set(keys.map(\.prefix)).count == keys.count)
     // Every place varies.

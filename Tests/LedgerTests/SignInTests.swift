@@ -70,11 +70,11 @@ import Testing
   // MARK: Sessions
 
   @Test func tokens() throws {
-    let token = SessionToken()
+    let token = try SessionToken()
     #expect(token.text.wholeMatch(of: /[0-9a-f]{64}/) != nil)
     let again = try #require(SessionToken(token.text))
     #expect(again.digest == token.digest && again.formToken == token.formToken)
-    let tokens = (0..<100).map { _ in SessionToken() }
+    let tokens = try (0..<100).map { _ in try SessionToken() }
     #expect(Set(tokens.map(\.text) + tokens.map(\.formToken)).count == 200)
     #expect(Set(tokens.map(\.digest)).count == 100)
     #expect(token.digest.bytes.count == 32)

@@ -154,7 +154,7 @@ import enum LedgerSimulation.Disk
 
   @Test func secretsAreNotInTheFile() async throws {
     let test = try await storeUnderTest()
-    let key = NewAPIKey(mode: .live)
+    let key = try NewAPIKey(mode: .live)
     _ = try await test.accounts.createKey(key, forAccountNamed: "alice")
     let chains = try test.settle(
       (0..<20).map { commitment(test.alice, "a rare client seed \($0)") }

@@ -61,7 +61,7 @@ extension StoreConformance {
     // MARK: Sessions
 
     StoreCheck("a session is good until it expires or is ended") { test in
-      let token = SessionToken()
+      let token = try SessionToken()
       let session = test.session(token, of: test.alice, hours: 1)
       try await test.accounts.createSession(session)
       #expect(try await test.accounts.session(token.digest, at: test.now) == session)
@@ -81,7 +81,7 @@ extension StoreConformance {
 
     StoreCheck("expired sessions are swept, a bounded number at a time") { test in
       #expect(try await !test.accounts.sweepSessions(at: test.now))
-      let tokens = (0..<3).map { _ in SessionToken() }
+      let tokens = try (0..<3).map { _ in try SessionToken() }
       for (hours, token) in zip([1, 2, 3] as [Int64], tokens) {
         try await test.accounts.createSession(test.session(token, of: test.alice, hours: hours))
       }
@@ -96,7 +96,7 @@ extension StoreConformance {
     },
 
     StoreCheck("a new sign-in ends the account's sessions but the one that set it") { test in
-      let tokens = (0..<4).map { _ in SessionToken() }
+      let tokens = try (0..<4).map { _ in try SessionToken() }
       for (token, caller) in zip(tokens, [test.alice, test.alice, test.alice, test.bob]) {
         try await test.accounts.createSession(test.session(token, of: caller, hours: 1))
       }
@@ -117,7 +117,7 @@ extension StoreConformance {
     // MARK: Keys
 
     StoreCheck("an account sees, makes and revokes its own keys alone") { test in
-      let new = NewAPIKey(mode: .live, name: "the shop’s", allowedNetworks: ["10.0.0.0/8"])
+      let new = try NewAPIKey(mode: .live, name: "the shop’s", allowedNetworks: ["10.0.0.0/8"])
       let made = try await test.accounts.createKey(new, of: test.alice.account)
       #expect(made.name == "the shop’s" && made.account == test.alice.account && made.prefix == new.prefix)
       #expect(try await test.store.key(hash: new.hash) == made)
@@ -444,11 +444,11 @@ extension StoreConformance {
     // MARK: Deleting
 
     StoreCheck("a deleted account is gone, and can draw no more") { test in
-      let key = NewAPIKey(mode: .live, name: "shop")
+      let key = try NewAPIKey(mode: .live, name: "shop")
       let record = try await test.accounts.createKey(key, of: test.alice.account)
       let caller = Caller.key(record.id, record.account, .live)
       try test.settle(draw(caller, claim: "once"), draw(test.alice), draw(test.aliceTest))
-      let token = SessionToken()
+      let token = try SessionToken()
       try await test.accounts.setSignIn(signIn("alice@example.com"), of: caller.account, keeping: nil)
       try await test.accounts.createSession(test.session(token, of: caller, hours: 1))
       try await test.accounts.record([caller.keyID: KeyActivity(lastUsed: 5)])
@@ -499,7 +499,7 @@ extension StoreConformance {
       }
       await #expect(throws: gone) {
         try await test.accounts.createWebhook(
-          url: #require(WebhookURL(webhook.url)), secret: WebhookSecret(), of: account)
+          url: #require(WebhookURL(webhook.url)), secret: try WebhookSecret(), of: account)
       }
       await #expect(throws: AdministrationError.unknownKey(String(caller.keyID.rawValue))) {
         try await test.accounts.revokeKey(caller.keyID, of: account)
@@ -579,7 +579,7 @@ extension StoreConformance {
       let newKey = try await test.accounts.createKey(NewAPIKey(mode: .live), of: again.id)
       #expect(newKey.id > key.id)
       let newWebhook = try await test.accounts.createWebhook(
-        url: #require(WebhookURL(webhook.url)), secret: WebhookSecret(), of: again.id)
+        url: #require(WebhookURL(webhook.url)), secret: try WebhookSecret(), of: again.id)
       #expect(newWebhook.id > webhook.id)
       // Its first draw begins a chain of its own.
       let fresh = try test.settle(draw(.key(newKey.id, again.id, .live))).changes.outcomes[0]

@@ -36,7 +36,7 @@ extension StoreConformance {
     },
 
     StoreCheck("a key is found by its hash, with its restrictions") { test in
-      let new = NewAPIKey(
+      let new = try NewAPIKey(
         mode: .test, allowedNetworks: ["10.0.0.0/8", "2001:db8::/32"],
         allowedReferers: ["https://example.com", "http://*.example.com:8080"])
       let made = try await test.accounts.createKey(new, forAccountNamed: "bob")
@@ -74,7 +74,7 @@ extension StoreConformance {
     },
 
     StoreCheck("a revoked key is turned away in the next group, and stays known") { test in
-      let new = NewAPIKey(mode: .live)
+      let new = try NewAPIKey(mode: .live)
       let made = try await test.accounts.createKey(new, forAccountNamed: "alice")
       let caller = Caller.key(made.id, made.account, .live)
       #expect(try test.settle(draw(caller, claim: "a")).reply.status == 200)

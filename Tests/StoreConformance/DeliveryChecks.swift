@@ -261,7 +261,7 @@ extension StoreConformance {
     },
 
     StoreCheck("both secrets sign for a day after a rotation") { test in
-      let (first, second, third) = (WebhookSecret(), WebhookSecret(), WebhookSecret())
+      let (first, second, third) = try (WebhookSecret(), WebhookSecret(), WebhookSecret())
       let id = try await test.accounts.createWebhook(
         url: try #require(WebhookURL("https://one.example")), secret: first, of: test.alice.account
       ).id

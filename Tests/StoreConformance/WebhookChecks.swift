@@ -6,7 +6,7 @@ import Testing
 extension StoreConformance {
   static let webhookChecks = [
     StoreCheck("an endpoint is told of the types of events that it wants") { test in
-      let secret = WebhookSecret()
+      let secret = try WebhookSecret()
       let url = try #require(WebhookURL("https://one.example"))
       let made = try await test.accounts.createWebhook(
         url: url, secret: secret, events: .quotaReached, of: test.alice.account)
@@ -78,7 +78,7 @@ extension StoreConformance {
       let all = try await test.webhook("bob")
       let url = try #require(WebhookURL("https://two.example"))
       let quota = try await test.accounts.createWebhook(
-        url: url, secret: WebhookSecret(), events: .quotaReached, of: test.bob.account
+        url: url, secret: try WebhookSecret(), events: .quotaReached, of: test.bob.account
       ).id
       let rotated = try test.settle(draw(test.bob), rotate(test.bob))
       #expect(rotated.changes.accountEvents.map(\.endpoint) == [all])

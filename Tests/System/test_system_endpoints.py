@@ -19,7 +19,7 @@ def test_health(server):
   response = server.get("/api/health")
   assert response.status == 200
   health = response.json()
-  assert set(health) == {"status", "db", "version", "uptime", "timestamp", "responseTimes", "usagePersistence"}
+  assert set(health) == {"status", "db", "randomSource", "version", "uptime", "timestamp", "responseTimes", "usagePersistence"}
   assert (health["status"], health["db"]) == ("ok", "ok")
   assert health["version"] in cli("--version").stdout
   assert 0 <= health["uptime"] < 86400

@@ -19,7 +19,7 @@ import Webhooks
   private func deliveries(_ endpoint: Int64, _ ids: ClosedRange<Int64>, account: Int64 = 1) -> [ClaimedDelivery] {
     let target = WebhookTarget(
       endpoint: WebhookEndpointID(endpoint), account: AccountID(account), url: WebhookURL("https://example.com")!,
-      secrets: [WebhookSecret()])
+      secrets: [WebhookSecret(bytes: [7])])
     return ids.map {
       ClaimedDelivery(id: DeliveryID($0), target: target, event: .test, created: 0, since: 0, attempts: 0, claim: $0)
     }

@@ -146,7 +146,7 @@ private final class MemoryDeliveries: DeliveryStore {
   func add(_ count: Int, to url: String, endpoint: Int64, account: Int64 = 1) {
     let target = WebhookTarget(
       endpoint: WebhookEndpointID(endpoint), account: AccountID(account), url: WebhookURL(url)!,
-      secrets: [WebhookSecret()])
+      secrets: [WebhookSecret(bytes: [7])])
     let now = Milliseconds(Date().timeIntervalSince1970 * 1000)
     state.withLock { state in
       for _ in 0..<count {

@@ -10,7 +10,7 @@ import Webhooks
       shortIDs: ShortIDs(masterKey: try! MasterKey(bytes: Array(1...32))), publicURL: "https://draws.example"))
   private let target = WebhookTarget(
     endpoint: WebhookEndpointID(1), account: AccountID(1), url: WebhookURL("https://example.com")!,
-    secrets: [WebhookSecret()])
+    secrets: [WebhookSecret(bytes: [7])])
 
   private func delivery(_ event: DeliveryEvent, id: Int64 = 7) -> ClaimedDelivery {
     ClaimedDelivery(

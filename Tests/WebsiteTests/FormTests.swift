@@ -79,8 +79,8 @@ import Website
 
   // MARK: Cookies
 
-  @Test func aCookieIsForThisHostAlone() {
-    let token = SessionToken()
+  @Test func aCookieIsForThisHostAlone() throws {
+    let token = try SessionToken()
     let plain = SiteCookies(SiteAddress("http://localhost")).setting(.session, to: token)
     #expect(plain == "fairdraw=\(token.text); Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax")
     let https = SiteCookies(SiteAddress("https://draws.example"))
@@ -89,8 +89,8 @@ import Website
     #expect(https.clearing(.session).hasPrefix("__Host-fairdraw=; Path=/; Max-Age=0;"))
   }
 
-  @Test func aCookieOfASiteWithAPathIsForThePathAlone() {
-    let token = SessionToken()
+  @Test func aCookieOfASiteWithAPathIsForThePathAlone() throws {
+    let token = try SessionToken()
     let cookies = SiteCookies(SiteAddress("https://example.com/y/fairdraw"))
     let set = cookies.setting(.session, to: token)
     #expect(
@@ -101,8 +101,8 @@ import Website
         "fairdraw-form=\(token.text); Path=/a;"))
   }
 
-  @Test func aCookieIsFoundAmongOthers() {
-    let token = SessionToken()
+  @Test func aCookieIsFoundAmongOthers() throws {
+    let token = try SessionToken()
     let cookies = SiteCookies(SiteAddress("http://localhost"))
     func found(_ header: String) -> String? { cookies.token(.session, in: [.cookie: header])?.text }
     #expect(found("a=b; fairdraw=\(token.text); c=d") == token.text)
@@ -126,25 +126,25 @@ import Website
   private func pair(_ header: String) -> String { String(header.prefix { $0 != ";" }) }
 
   @Test func aDeviceIsKnownByItsCookieForOneEmailAddress() throws {
-    let cookie = pair(devices.setting(for: alice, at: Self.now))
+    let cookie = try pair(devices.setting(for: alice, at: Self.now))
     let device = try #require(devices.device(in: [.cookie: "a=b; \(cookie)"], for: alice, at: Self.now))
     #expect(device.count == 16)
     #expect(devices.device(in: [.cookie: cookie], for: EmailAddress("bob@example.com")!, at: Self.now) == nil)
     // Not even under the name that the other's has.
     let bob = EmailAddress("bob@example.com")!
-    let name = pair(devices.setting(for: bob, at: Self.now)).prefix { $0 != "=" }
+    let name = try pair(devices.setting(for: bob, at: Self.now)).prefix { $0 != "=" }
     let renamed = String(name) + cookie.drop { $0 != "=" }
     #expect(devices.device(in: [.cookie: renamed], for: bob, at: Self.now) == nil)
     #expect(devices.device(in: [:], for: alice, at: Self.now) == nil)
-    let again = pair(devices.setting(for: alice, at: Self.now))
+    let again = try pair(devices.setting(for: alice, at: Self.now))
     #expect(devices.device(in: [.cookie: again], for: alice, at: Self.now) != device)
   }
 
-  @Test func aDeviceThatWasNotMadeHereIsUnknown() {
+  @Test func aDeviceThatWasNotMadeHereIsUnknown() throws {
     let other = DeviceCookies(secret: SymmetricKey(data: Array("other".utf8)), site: SiteAddress("http://localhost"))
     #expect(
-      devices.device(in: [.cookie: pair(other.setting(for: alice, at: Self.now))], for: alice, at: Self.now) == nil)
-    let cookie = pair(devices.setting(for: alice, at: Self.now))
+      try devices.device(in: [.cookie: pair(other.setting(for: alice, at: Self.now))], for: alice, at: Self.now) == nil)
+    let cookie = try pair(devices.setting(for: alice, at: Self.now))
     let value = cookie.firstIndex(of: "=").map { cookie.index(after: $0) } ?? cookie.endIndex
     for index in cookie[value...].indices.dropLast(2) {
       var forged = cookie
@@ -156,16 +156,17 @@ import Website
     }
   }
 
-  @Test func aDeviceIsForgottenAfterAYear() {
-    let cookie = pair(devices.setting(for: alice, at: Self.now))
+  @Test func aDeviceIsForgottenAfterAYear() throws {
+    let cookie = try pair(devices.setting(for: alice, at: Self.now))
     func known(_ at: Milliseconds) -> Bool { devices.device(in: [.cookie: cookie], for: alice, at: at) != nil }
     #expect(known(Self.now + DeviceCookies.lifetime - 1) && !known(Self.now + DeviceCookies.lifetime))
   }
 
-  @Test func aDevicesCookieGoesToTheSignInPageOnly() {
+  @Test func aDevicesCookieGoesToTheSignInPageOnly() throws {
     #expect(
-      devices.setting(for: alice, at: Self.now).contains("; Path=/sign-in; Max-Age=31536000; HttpOnly; SameSite=Lax"))
-    let secure = DeviceCookies(secret: SymmetricKey(data: [1]), site: SiteAddress("https://h/x")).setting(
+      try devices.setting(for: alice, at: Self.now).contains(
+        "; Path=/sign-in; Max-Age=31536000; HttpOnly; SameSite=Lax"))
+    let secure = try DeviceCookies(secret: SymmetricKey(data: [1]), site: SiteAddress("https://h/x")).setting(
       for: alice, at: Self.now)
     #expect(secure.hasPrefix("__Secure-fairdraw-device-") && secure.contains("; Path=/x/sign-in;"))
     #expect(secure.hasSuffix("; Secure"))

@@ -130,8 +130,8 @@ public struct LedgerGate: Sendable {
     }
   }
 
-  /// Whether nothing is recorded until the server's operator acts.
-  package var isStopped: Bool { writer.stopped != nil }
+  /// Why nothing is recorded until the server's operator acts; nil if there is no such reason.
+  package var stopped: Refusal? { writer.stopped.map(Refusal.init) }
 
   /// Takes account of something that an account has stored besides what it draws.
   ///

@@ -35,13 +35,15 @@ struct SystemRoutes: Routes {
 
   @Sendable private func health(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let database = await isDatabaseUp(context)
-    let status =
-      lifecycle.isShuttingDown ? "shutting_down" : database && !writer.report.store.isFailing ? "ok" : "degraded"
+    let report = writer.report
+    let status = lifecycle.isShuttingDown ? "shutting_down" : database && !report.store.isFailing ? "ok" : "degraded"
     var body: [UInt8] = []
     body.append(json: "{\"status\":")
     body.append(jsonString: status)
     body.append(json: ",\"db\":")
     body.append(jsonString: database ? "ok" : "down")
+    body.append(json: ",\"randomSource\":")
+    body.append(jsonString: report.store.hasNoRandomness ? "failed" : "ok")
     body.append(json: ",\"version\":")
     body.append(jsonString: lifecycle.version)
     body.append(json: ",\"uptime\":")
@@ -59,7 +61,6 @@ struct SystemRoutes: Routes {
       body.append(json: ":")
       body.append(times)
     }
-    let report = writer.report
     body.append(json: "}},\"usagePersistence\":{\"failures\":")
     body.append(integer: report.failedGroups)
     body.append(json: ",\"lastFailureAt\":")

@@ -69,12 +69,14 @@ public struct WebhookRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.createNames)
     guard let url = try url(parameters) else { throw Refusal.invalid("url", "required") }
     let events = try events(parameters) ?? .all
-    var secret = WebhookSecret()
+    let secret: WebhookSecret
     if let given = try parameters.text("secret") {
       guard let known = WebhookSecret(String(decoding: given, as: UTF8.self)), known.isLongEnough else {
         throw Refusal.invalid("secret", "must be whsec_ and the base64 of 16 to 64 bytes")
       }
       secret = known
+    } else {
+      secret = try WebhookSecret()
     }
     try gate.takeUncosted(for: account)
     let webhook = try await asking(context) {
@@ -121,7 +123,7 @@ public struct WebhookRoutes: Routes {
     _ = try await Incoming(request, context).parameters(Self.noNames)
     try gate.takeUncosted(for: account)
     let id = try id(context)
-    let secret = WebhookSecret()
+    let secret = try WebhookSecret()
     try await asking(context) { try await accounts.setWebhookSecret(id, to: secret, of: account) }
     return shown(try await found(context, account), secret)
   }

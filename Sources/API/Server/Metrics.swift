@@ -219,6 +219,9 @@ extension MetricsPage {
     single(
       "fairdraw_store_failing", .gauge, "1 while nothing can be stored.", writer.store.isFailing ? 1 : 0)
     single(
+      "fairdraw_random_source_failing", .gauge, "1 after the system's random source has failed a health test.",
+      writer.store.hasNoRandomness ? 1 : 0)
+    single(
       "fairdraw_store_failed_probes_total", .counter, "Looks at the store that found it failing.",
       Double(writer.store.failedProbes))
     single(

@@ -36,6 +36,8 @@ struct RootResponder: HTTPResponder {
       response = try await answer(request, &context)
     } catch let refusal as Refusal {
       response = errorResponse(refusal, to: request, context)
+    } catch let failure as StoreFailure {
+      response = errorResponse(context.refusal(for: failure), to: request, context)
     } catch {
       context.record.note { $0.fault = "\(error)" }
       let fault = Refusal(

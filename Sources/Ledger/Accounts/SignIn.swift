@@ -50,12 +50,11 @@ public struct PasswordHash: Sendable, Equatable {
   /// What is stored.
   public init(text: String) { self.text = text }
 
-  /// A new password's, with a salt from the system's generator.
+  /// A new password's, with a salt of its own.
   ///
-  /// - Throws: what the derivation does when there is no memory for it.
+  /// - Throws: what the derivation does when there is no memory for it; a ``StoreFailure`` if the random source has failed.
   public init(of password: String) throws {
-    var random = SystemRandomNumberGenerator()
-    let salt = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+    let salt = try RandomSource.system.bytes(16)
     let hash = try Cost.current.derive(password, salt: salt)
     text =
       "scrypt$\(Cost.current.rounds)$\(Cost.current.blockSize)$\(Cost.current.parallelism)$\(hex(salt))$\(hex(hash))"
@@ -102,11 +101,10 @@ public struct SessionToken: Sendable {
   /// 64 hexadecimal characters.
   public let text: String
 
-  /// A new one, from the system's generator.
-  public init() {
-    var random = SystemRandomNumberGenerator()
-    text = hex((0..<32).map { _ in UInt8.random(in: 0...255, using: &random) })
-  }
+  /// A new one.
+  ///
+  /// - Throws: a ``StoreFailure`` if the random source has failed.
+  public init() throws(StoreFailure) { text = hex(try RandomSource.system.bytes(32)) }
 
   /// One that a browser sent; nil for what is none.
   public init?(_ text: String) {

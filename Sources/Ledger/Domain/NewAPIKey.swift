@@ -12,24 +12,14 @@ public struct NewAPIKey: Sendable {
   public let allowedReferers: [String]
   public let scopes: KeyScopes
 
+  /// - Throws: a ``StoreFailure`` if the random source has failed.
   public init(
     mode: Mode, name: String = "", allowedNetworks: [String] = [], allowedReferers: [String] = [],
     scopes: KeyScopes = .usual
-  ) {
-    var random = SystemRandomNumberGenerator()
+  ) throws(StoreFailure) {
     self.init(
       mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, scopes: scopes,
-      using: &random)
-  }
-
-  init(
-    mode: Mode, name: String, allowedNetworks: [String], allowedReferers: [String], scopes: KeyScopes,
-    using random: inout some RandomNumberGenerator
-  ) {
-    let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
-    self.init(
-      mode: mode, name: name, allowedNetworks: allowedNetworks, allowedReferers: allowedReferers, scopes: scopes,
-      bytes: bytes)
+      bytes: try RandomSource.system.bytes(32))
   }
 
   /// A key that was made elsewhere: `pk_live_` or `pk_test_` and 16 to 56 letters, digits, hyphens and underscores. Nil

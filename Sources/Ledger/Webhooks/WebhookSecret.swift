@@ -9,11 +9,10 @@ public struct WebhookSecret: Sendable, Equatable {
 
   public let bytes: [UInt8]
 
-  /// A new one, from the system's generator.
-  public init() {
-    var random = SystemRandomNumberGenerator()
-    bytes = (0..<Self.size).map { _ in UInt8.random(in: 0...255, using: &random) }
-  }
+  /// A new one.
+  ///
+  /// - Throws: a ``StoreFailure`` if the random source has failed.
+  public init() throws(StoreFailure) { bytes = try RandomSource.system.bytes(Self.size) }
 
   /// - Parameter bytes: at least one.
   public init(bytes: [UInt8]) {

@@ -305,6 +305,9 @@ public struct Decider: Sendable {
     return Reply(.rotation(Rotation(revealed, next: chain.active)), body: body)
   }
 
+  /// How many random bytes a commitment takes: its id's, and its server seed's.
+  static let randomnessOfCommitment = 16 + 32
+
   private func commit(
     by caller: Caller, in draft: inout Draft, entropy: inout some RandomNumberGenerator
   ) -> Reply {

@@ -48,6 +48,7 @@ public final class LedgerWriter: Sendable {
   private let statistics = Mutex(Statistics())
   private let health: StoreHealth
   private let history: LogHistory?
+  private let random: RandomSource
 
   private struct State {
     var queue: SubmissionQueue<Ticket>
@@ -77,10 +78,12 @@ public final class LedgerWriter: Sendable {
 
   /// - Parameters:
   ///   - history: what may keep everything from being recorded.
+  ///   - random: what server seeds of commitments are made of. If it fails, nothing is recorded.
   ///   - onTrouble: told, for the log, what begins to ail the store, and when it is over.
   ///   - onDeliveries: called, on a writer's thread, when webhook events have become durable.
   public init(
     store: any LedgerStore, decider: Decider, limits: Limits = Limits(), history: LogHistory? = nil,
+    random: RandomSource = .system,
     onTrouble: @escaping @Sendable (String) -> Void = { _ in },
     onDeliveries: @escaping @Sendable () -> Void = {}
   ) {
@@ -90,8 +93,10 @@ public final class LedgerWriter: Sendable {
     self.onDeliveries = onDeliveries
     state = Mutex(State(queue: SubmissionQueue(limits: limits)))
     self.history = history
+    self.random = random
     turn = DispatchSemaphore(value: store.concurrentGroups)
-    health = StoreHealth(store: store, retention: decider.retention, history: history, onTrouble: onTrouble)
+    health = StoreHealth(
+      store: store, retention: decider.retention, history: history, random: random, onTrouble: onTrouble)
     replays = ReplayCache(capacity: limits.replayCacheBytes, retention: decider.retention)
     for number in 0..<(store.concurrentGroups + Self.mostFlushing) {
       start("ledger-writer-\(number)") { $0.work(thread: number) }
@@ -125,7 +130,7 @@ public final class LedgerWriter: Sendable {
   }
 
   /// Why nothing is recorded until the operator acts; nil if there is no such reason.
-  public var stopped: StoreFailure? { history?.failure }
+  public var stopped: StoreFailure? { history?.failure ?? random.failure }
 
   /// What waits for a group.
   public var queued: (draws: Int, bytes: Int) { state.withLock { ($0.queue.draws, $0.queue.bytes) } }
@@ -285,9 +290,9 @@ public final class LedgerWriter: Sendable {
   }
 
   private func apply(_ tickets: [Ticket]) throws(StoreFailure) -> Applied {
-    if let failure = history?.failure { throw failure }
+    if let failure = stopped { throw failure }
     let group = tickets.map(\.submission)
-    var entropy = SystemRandomNumberGenerator()
+    var entropy = try ReservedRandomness(for: group, from: random)
     var now: Milliseconds = 0
     let began = ContinuousClock.now
     let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)

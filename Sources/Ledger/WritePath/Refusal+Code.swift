@@ -9,6 +9,7 @@ extension Refusal {
     case commitmentUsed = "commitment_used"
     case damaged
     case encodedBody = "encoded_body"
+    case entropyFailed = "entropy_failed"
     case expectationFailed = "expectation_failed"
     case headersTooLong = "headers_too_long"
     case idempotencyInFlight = "idempotency_in_flight"

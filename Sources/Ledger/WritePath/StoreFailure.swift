@@ -7,6 +7,8 @@ public struct StoreFailure: Error, Sendable, Equatable, CustomStringConvertible 
     case permanent
     /// The database has gone back to an earlier state: see ``LogHistory``. Nothing may be recorded.
     case rolledBack
+    /// The system's random source has failed a test: see ``RandomSource``. Nothing may be drawn.
+    case entropy
     /// What was asked for is damaged, and every retry finds it so. Everything else is served.
     case damaged
   }
@@ -23,7 +25,7 @@ public struct StoreFailure: Error, Sendable, Equatable, CustomStringConvertible 
   ) {
     self.description = description
     self.kind = kind
-    self.isOfWholeStore = isOfWholeStore || kind == .permanent || kind == .rolledBack
+    self.isOfWholeStore = isOfWholeStore || [.permanent, .rolledBack, .entropy].contains(kind)
     self.mayBeStored = mayBeStored
   }
 
@@ -55,6 +57,12 @@ extension Refusal {
         "The server's database has gone back to an earlier state. Nothing is drawn until its operator has begun a new era. "
           + "Earlier responses are not affected.",
         code: .logRolledBack, fault: failure)
+    case .entropy:
+      self.init(
+        503,
+        "The server's random source has failed a health test. Nothing is drawn until its operator has started the server "
+          + "again. Earlier responses are not affected.",
+        code: .entropyFailed, fault: failure)
     case .damaged:
       self.init(
         500, "A stored record that this request needs is damaged. Only the server's operator can repair it.",

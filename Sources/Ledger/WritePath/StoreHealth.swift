@@ -1,13 +1,15 @@
 import Synchronization
 
 /// Watches how the store is, beside the groups: probes it when it has failed, looks whether it is still in its place,
-/// sweeps it, and compares its time with the clock. What goes wrong is counted, and said once when it begins and once
+/// sweeps it, and compares its time with the clock. Tests the random source, too. What goes wrong is counted, and said once when it begins and once
 /// when it is over.
 public final class StoreHealth: Sendable {
   /// How the store is, and counts since the start.
   public struct Report: Sendable {
     /// Whether it is known to fail, whatever is asked of it.
     public var isFailing = false
+    /// Whether the system's random source has failed.
+    public var hasNoRandomness = false
     public var failedProbes = 0
     public var failedSweeps = 0
     /// How far the time of the last group was ahead of this machine's clock; 0 if it was not.
@@ -28,17 +30,20 @@ public final class StoreHealth: Sendable {
   private let store: any LedgerStore
   private let retention: IdempotencyRetention
   private let history: LogHistory?
+  private let random: RandomSource
   private let onTrouble: @Sendable (String) -> Void
   private let state = Mutex(State())
 
   init(
-    store: any LedgerStore, retention: IdempotencyRetention, history: LogHistory?,
+    store: any LedgerStore, retention: IdempotencyRetention, history: LogHistory?, random: RandomSource,
     onTrouble: @escaping @Sendable (String) -> Void
   ) {
     self.store = store
     self.retention = retention
     self.history = history
+    self.random = random
     self.onTrouble = onTrouble
+    noteStore(testRandomness())
   }
 
   public var report: Report { state.withLock { $0.report } }
@@ -69,7 +74,7 @@ public final class StoreHealth: Sendable {
       failure: ahead > Self.tolerance
         ? "recorded time is \(ahead / 1000) s ahead of this machine's clock; outcomes are dated by it until the clock has "
           + "caught up" : nil)
-    var failure = checkHistory()
+    var failure = checkHistory() ?? testRandomness()
     do throws(StoreFailure) {
       try store.checkPlace()
       if isSuspect || report.isFailing { try store.probe() }
@@ -81,7 +86,22 @@ public final class StoreHealth: Sendable {
       $0.isSuspect = false
       if failure != nil { $0.report.failedProbes += 1 }
     }
+    noteStore(failure)
+  }
+
+  private func noteStore(_ failure: StoreFailure?) {
     note("store", failure: failure.map { "nothing can be stored: \($0.logged)" })
+  }
+
+  /// Tests the random source, at the start and every second: it may be needed only later.
+  private func testRandomness() -> StoreFailure? {
+    do throws(StoreFailure) {
+      try random.check()
+      return nil
+    } catch {
+      state.withLock { ($0.report.hasNoRandomness, $0.report.isFailing) = (true, true) }
+      return error
+    }
   }
 
   /// - Returns: why nothing may be recorded, if the database has gone back. That it cannot be read is found out elsewhere.

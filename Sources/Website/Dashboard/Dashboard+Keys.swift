@@ -42,15 +42,15 @@ extension Dashboard {
 
   // MARK: Making
 
-  @Sendable func newKey(_ incoming: DashboardRequest) async throws -> Response { keyForm(incoming, nil) }
+  @Sendable func newKey(_ incoming: DashboardRequest) async throws -> Response { try keyForm(incoming, nil) }
 
-  private func keyForm(_ incoming: DashboardRequest, _ problem: FormProblem?) -> Response {
+  private func keyForm(_ incoming: DashboardRequest, _ problem: FormProblem?) throws -> Response {
     let form = incoming.form
     return page(
       incoming, "key-new", "New key", section: "/dashboard/keys",
       values: [
         "scopeChoices": Self.scopeChoices(form.text("scopes")),
-        "form": newFormID(), "name": form.text("name"), "isTest": form.text("mode") == "test",
+        "form": try newFormID(), "name": form.text("name"), "isTest": form.text("mode") == "test",
         "networks": form.text("networks"), "referers": form.text("referers"),
         "isRestricted": !(form.trimmed("networks") + form.trimmed("referers")).isEmpty,
       ], problem: problem)
@@ -75,20 +75,20 @@ extension Dashboard {
     let networks = Self.entries(form.text("networks"))
     let referers = Self.entries(form.text("referers"))
     guard KeyName.isValid(name) else {
-      return keyForm(incoming, FormProblem("A key's name is one line of up to 100 characters."))
+      return try keyForm(incoming, FormProblem("A key's name is one line of up to 100 characters."))
     }
     guard let mode = Mode(name: form.text("mode")) else {
-      return keyForm(incoming, FormProblem("Choose whether the key is for live or for test draws."))
+      return try keyForm(incoming, FormProblem("Choose whether the key is for live or for test draws."))
     }
     let names = (form["scopes"] ?? "draw,read").split(separator: ",", omittingEmptySubsequences: false)
     guard let scopes = KeyScopes(names: names) else {
-      return keyForm(incoming, FormProblem("Choose what the key may do."))
+      return try keyForm(incoming, FormProblem("Choose what the key may do."))
     }
     if let problem = scopes.problem(in: mode) {
-      return keyForm(incoming, FormProblem(problem.prefix(1).uppercased() + problem.dropFirst() + "."))
+      return try keyForm(incoming, FormProblem(problem.prefix(1).uppercased() + problem.dropFirst() + "."))
     }
     if let problem = KeyRestrictions.problem(networks: networks, referers: referers) {
-      return keyForm(incoming, FormProblem(problem))
+      return try keyForm(incoming, FormProblem(problem))
     }
     let key = NewAPIKey(
       mode: mode, name: name, allowedNetworks: networks, allowedReferers: referers, scopes: scopes,
@@ -105,7 +105,7 @@ extension Dashboard {
       }
     }
     if wasSentBefore { return sessionGuard.redirect(to: "/dashboard/keys?done=sent-before") }
-    if let problem { return keyForm(incoming, problem) }
+    if let problem { return try keyForm(incoming, problem) }
     return page(
       incoming, "key-made", "Your new key", section: "/dashboard/keys",
       values: [

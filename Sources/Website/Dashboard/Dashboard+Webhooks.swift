@@ -73,33 +73,33 @@ extension Dashboard {
 
   // MARK: Making
 
-  @Sendable func newWebhook(_ incoming: DashboardRequest) async throws -> Response { webhookForm(incoming, nil) }
+  @Sendable func newWebhook(_ incoming: DashboardRequest) async throws -> Response { try webhookForm(incoming, nil) }
 
-  private func webhookForm(_ incoming: DashboardRequest, _ problem: FormProblem?) -> Response {
+  private func webhookForm(_ incoming: DashboardRequest, _ problem: FormProblem?) throws -> Response {
     page(
       incoming, "webhook-new", "New webhook", section: Self.section,
       values: [
-        "form": newFormID(), "url": incoming.form.text("url"),
+        "form": try newFormID(), "url": incoming.form.text("url"),
         "types": Self.types { incoming.form[$0] != nil },
       ], problem: problem)
   }
 
   @Sendable func createWebhook(_ incoming: DashboardRequest) async throws -> Response {
     guard let url = WebhookURL(incoming.form.trimmed("url")) else {
-      return webhookForm(
+      return try webhookForm(
         incoming,
         FormProblem(
           "This URL is not valid for a webhook. Use http or https, at most \(WebhookURL.longest) characters, and no user, password or fragment."
         ))
     }
     if !parts.allowsPrivateWebhooks, NetworkAddress(url.host).map({ !AddressGuard.isPublic($0) }) ?? false {
-      return webhookForm(
+      return try webhookForm(
         incoming, FormProblem("\(url.host) is a private address. This server sends events only to public addresses."))
     }
     // Which also keeps a form that is sent again from making a second one.
     let existing = try await incoming.asking { try await accounts.webhooks(of: incoming.account.id) }
     if existing.contains(where: { $0.url == url.description }) {
-      return webhookForm(
+      return try webhookForm(
         incoming,
         FormProblem(
           "There is a webhook for this URL already. If you do not have its secret, replace it on the webhook's page.",
@@ -112,7 +112,7 @@ extension Dashboard {
       made = try await accounts.createWebhook(
         url: url, secret: secret, events: events, of: incoming.account.id)
     }
-    guard let made else { return webhookForm(incoming, problem) }
+    guard let made else { return try webhookForm(incoming, problem) }
     return secretShown(incoming, made, secret, isNew: true)
   }
 
@@ -141,7 +141,7 @@ extension Dashboard {
 
   @Sendable func secretPage(_ incoming: DashboardRequest) async throws -> Response {
     var values = Self.values(try await found(incoming))
-    values["form"] = newFormID()
+    values["form"] = try newFormID()
     return page(incoming, "webhook-replace", "Replace the secret", section: Self.section, values: values)
   }
 

@@ -114,6 +114,7 @@ struct Dashboard: Routes {
     {
       values["notice"] = ["sentence": notice]
     }
+    let stopped = parts.gate.stopped
     let body = layout.templates.render(
       "dashboard",
       [
@@ -121,7 +122,7 @@ struct Dashboard: Routes {
         "sections": Self.sections.map { address, name in
           ["address": address, "name": name, "current": address == section] as [String: Any]
         },
-        "page": layout.templates.render(template, values), "isStopped": parts.gate.isStopped,
+        "page": layout.templates.render(template, values), "isStopped": stopped != nil, "reason": stopped?.error ?? "",
       ])
     let html = layout.html(
       .init(
@@ -149,7 +150,9 @@ struct Dashboard: Routes {
   // MARK: Forms that may arrive twice
 
   /// A new form's own number.
-  func newFormID() -> String { SessionToken().text }
+  ///
+  /// - Throws: a ``StoreFailure`` if the random source has failed.
+  func newFormID() throws(StoreFailure) -> String { try SessionToken().text }
 
   /// 32 bytes for the secret that a form asks for: the same for the same form of the same session with the same content,
   /// on every server, so that a form that is sent again, by a reload or an impatient finger, makes nothing new; and

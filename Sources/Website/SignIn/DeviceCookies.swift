@@ -37,9 +37,10 @@ package struct DeviceCookies: Sendable {
   }
 
   /// What sets the cookie of a browser on which somebody has just signed in with this email address.
-  package func setting(for email: EmailAddress, at now: Milliseconds) -> String {
-    var random = SystemRandomNumberGenerator()
-    var signed = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+  ///
+  /// - Throws: a ``StoreFailure`` if the random source has failed.
+  package func setting(for email: EmailAddress, at now: Milliseconds) throws(StoreFailure) -> String {
+    var signed = try RandomSource.system.bytes(16)
     withUnsafeBytes(of: UInt64(now).bigEndian) { signed.append(contentsOf: $0) }
     let code = HMAC<SHA256>.authenticationCode(for: message(signed, email), using: key)
     var value: [UInt8] = []

@@ -48,7 +48,7 @@ struct SessionGuard: Sendable {
   func letIn(
     _ account: AccountID, _ email: EmailAddress, _ request: Request, _ context: FairdrawContext, to address: String
   ) async throws -> Response {
-    let token = SessionToken()
+    let token = try SessionToken()
     let now = Date.now.milliseconds
     try await context.asking {
       try await accounts.createSession(
@@ -56,7 +56,7 @@ struct SessionGuard: Sendable {
       // Whoever was signed in here before is not any more.
       if let before = cookies.token(.session, in: request.headers) { try await accounts.endSession(before.digest) }
     }
-    return redirect(
+    return try redirect(
       to: address,
       cookies: [
         cookies.setting(.session, to: token), cookies.clearing(.form), devices.setting(for: email, at: now),

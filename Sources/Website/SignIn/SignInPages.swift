@@ -35,7 +35,7 @@ struct SignInPages: Routes {
     let query = try FormFields(context.target.query)
     let next = NextPage.checked(query["next"])
     if try await sessionGuard.visitor(request, context) != nil { return sessionGuard.redirect(to: next) }
-    return form("sign-in", "Sign in", request, values: ["next": next, "isDeleted": query["done"] == "deleted"])
+    return try form("sign-in", "Sign in", request, values: ["next": next, "isDeleted": query["done"] == "deleted"])
   }
 
   private func signIn(_ request: Request, _ context: FairdrawContext) async throws -> Response {
@@ -43,19 +43,19 @@ struct SignInPages: Routes {
     try sessionGuard.formGuard.check(
       request, context, token: sessionGuard.cookies.token(.form, in: request.headers), sent: fields.text("token"))
     let next = NextPage.checked(fields["next"])
-    func again(_ problem: FormProblem) -> Response {
-      form("sign-in", "Sign in", request, values: ["next": next, "email": fields.text("email")], problem)
+    func again(_ problem: FormProblem) throws -> Response {
+      try form("sign-in", "Sign in", request, values: ["next": next, "email": fields.text("email")], problem)
     }
     let email = EmailAddress(fields.text("email"))
     let subjects = whoTries(email, request, context)
-    if let wait = sessionGuard.throttle.begin(subjects) { return again(.tooOften(wait)) }
-    guard let email else { return again(Self.wrong) }
+    if let wait = sessionGuard.throttle.begin(subjects) { return try again(.tooOften(wait)) }
+    guard let email else { return try again(Self.wrong) }
     let account: AccountID
     do {
       let known = try await context.asking { try await sessionGuard.accounts.signIn(email: email) }
       let isRight = try await sessionGuard.passwords.check(
         fields.text("password"), against: known?.signIn.password ?? .nobodys)
-      guard let known, isRight else { return again(Self.wrong) }
+      guard let known, isRight else { return try again(Self.wrong) }
       account = known.account
     } catch {
       sessionGuard.throttle.withdraw(subjects)
@@ -82,7 +82,7 @@ struct SignInPages: Routes {
 
   private func signUpPage(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     if try await sessionGuard.visitor(request, context) != nil { return sessionGuard.redirect(to: "/dashboard") }
-    return form("sign-up", "Create an account", request, values: [:])
+    return try form("sign-up", "Create an account", request, values: [:])
   }
 
   private func signUp(_ request: Request, _ context: FairdrawContext) async throws -> Response {
@@ -90,19 +90,19 @@ struct SignInPages: Routes {
     try sessionGuard.formGuard.check(
       request, context, token: sessionGuard.cookies.token(.form, in: request.headers), sent: fields.text("token"))
     let name = fields.trimmed("name")
-    func again(_ problem: FormProblem) -> Response {
-      form(
+    func again(_ problem: FormProblem) throws -> Response {
+      try form(
         "sign-up", "Create an account", request, values: ["name": name, "email": fields.text("email")], problem)
     }
-    guard AccountName.isValid(name) else { return again(FormProblem("A name is one line of 1 to 100 characters.")) }
+    guard AccountName.isValid(name) else { return try again(FormProblem("A name is one line of 1 to 100 characters.")) }
     guard let email = EmailAddress(fields.text("email")) else {
-      return again(FormProblem("This is not an email address."))
+      return try again(FormProblem("This is not an email address."))
     }
     if let problem = NewPassword.problem(about: fields.text("password"), again: fields.text("again")) {
-      return again(problem)
+      return try again(problem)
     }
     let subjects = context.clientAddress().map { [AttemptThrottle.Subject.newAccounts($0.subscriber)] } ?? []
-    if let wait = sessionGuard.throttle.begin(subjects) { return again(.tooOften(wait)) }
+    if let wait = sessionGuard.throttle.begin(subjects) { return try again(.tooOften(wait)) }
     let account: Account
     do {
       let signIn = SignIn(email: email, password: try await sessionGuard.passwords.hash(of: fields.text("password")))
@@ -110,7 +110,7 @@ struct SignInPages: Routes {
         try await sessionGuard.accounts.createAccount(name: name, dailyQuota: nil, signIn: signIn)
       }
     } catch let error as AdministrationError {
-      return again(error.problem)
+      return try again(error.problem)
     } catch {
       sessionGuard.throttle.withdraw(subjects)
       throw error
@@ -136,8 +136,8 @@ struct SignInPages: Routes {
   /// One of the two forms, for a browser that has a token for it or is given one.
   private func form(
     _ template: String, _ title: String, _ request: Request, values: [String: Any], _ problem: FormProblem? = nil
-  ) -> Response {
-    let token = sessionGuard.cookies.token(.form, in: request.headers) ?? SessionToken()
+  ) throws -> Response {
+    let token = try sessionGuard.cookies.token(.form, in: request.headers) ?? SessionToken()
     var values = values
     values["token"] = token.formToken
     values["isSignUpOpen"] = isSignUpOpen
