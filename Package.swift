@@ -59,19 +59,27 @@ let package = Package(
     .target(
       name: "Ledger",
       dependencies: [
-        "Fairness", "JSON",
+        "Fairness", "JSON", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: settings),
+
+    // Account holders: sign-in, sessions, keys, webhooks, usage, export; the contract of a store that keeps them.
+    .target(
+      name: "Accounts",
+      dependencies: [
+        "Ledger", "Fairness", "JSON",
         .product(name: "Crypto", package: "swift-crypto"), .product(name: "CryptoExtras", package: "swift-crypto"),
       ],
       swiftSettings: settings),
 
     // What every relational database is asked in the same words, and what stores make sure of before they write.
-    .target(name: "SQLStore", dependencies: ["Ledger", "Fairness", "JSON"], swiftSettings: settings),
+    .target(name: "SQLStore", dependencies: ["Accounts", "Ledger", "Fairness", "JSON"], swiftSettings: settings),
 
     // The ledger on an embedded SQLite file.
     .target(
       name: "SQLiteStore",
       dependencies: [
-        "SQLStore", "Ledger", "Fairness",
+        "SQLStore", "Accounts", "Ledger", "Fairness",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
@@ -98,7 +106,8 @@ let package = Package(
 
     // The ledger on PostgreSQL, shared by any number of servers.
     .target(
-      name: "PostgresStore", dependencies: ["CPQ", "SQLStore", "Ledger", "Fairness"], swiftSettings: settings),
+      name: "PostgresStore", dependencies: ["CPQ", "SQLStore", "Accounts", "Ledger", "Fairness"],
+      swiftSettings: settings),
 
     // The daily log: each UTC day's outcomes in a Merkle tree, its root signed and published; checking such a day. What a
     // witness of logs cosigns.
@@ -115,7 +124,7 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "Ledger", "Fairness", "JSON",
+        "Accounts", "Ledger", "Fairness", "JSON",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -134,7 +143,7 @@ let package = Package(
     .target(
       name: "Website",
       dependencies: [
-        "API", "Webhooks", "Ledger", "Fairness", "JSON", "CRSVG",
+        "API", "Webhooks", "Accounts", "Ledger", "Fairness", "JSON", "CRSVG",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -155,8 +164,8 @@ let package = Package(
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Website", "Webhooks", "Transparency", "Ledger", "SQLStore", "SQLiteStore", "PostgresStore", "Fairness",
-        "JSON", "CMalloc",
+        "API", "Website", "Webhooks", "Transparency", "Accounts", "Ledger", "SQLStore", "SQLiteStore", "PostgresStore",
+        "Fairness", "JSON", "CMalloc",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -205,12 +214,15 @@ let package = Package(
     // Tests. What drives a real server from outside is in Tests/System.
     .target(
       name: "StoreConformance",
-      dependencies: ["Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "Accounts", "Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log"),
+      ],
       path: "Tests/StoreConformance"),
     .testTarget(
       name: "FairnessTests", dependencies: ["Fairness", .product(name: "Crypto", package: "swift-crypto")],
       resources: [.copy("vectors.jsonl"), .copy("seed-vectors.jsonl")]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(name: "AccountsTests", dependencies: ["Accounts", "LedgerSimulation", "Ledger", "Fairness"]),
     .testTarget(name: "LedgerTests", dependencies: ["LedgerSimulation", "Ledger", "Fairness", "JSON"]),
     .testTarget(
       name: "WebsiteTests",

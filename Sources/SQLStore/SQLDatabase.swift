@@ -1,8 +1,11 @@
+import Accounts
 import Ledger
 
 /// A relational database that holds the ledger. What is said to all of them in the same words is said in extensions of this
 /// protocol; a store adds its driver, its schema and the statements of the hot path.
-public protocol SQLDatabase: LedgerStore, AccountStore, DeliveryStore, TransparencyStore, LogStore, AuditStore {
+public protocol SQLDatabase: LedgerStore, AccountStore, WebhookStore, EraStore, DeliveryStore, TransparencyStore,
+  LogStore, AuditStore
+{
   var vault: Vault { get }
   var shortIDs: ShortIDs { get }
 

@@ -40,8 +40,6 @@ enum Main {
     // The database and its key are for nobody else's eyes.
     umask(0o077)
     ProcessTitle.hidePasswords()
-    // Tasks then run on the event loops themselves: no hand-over between two pools of threads on every request.
-    NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
     do {
       var command = try Fairdraw.parseAsRoot()
       _ = try SettingsFile.loaded.get()

@@ -1,3 +1,4 @@
+import Accounts
 import ArgumentParser
 import Foundation
 import Ledger
@@ -5,7 +6,8 @@ import PostgresStore
 import SQLiteStore
 
 /// All that a database does.
-typealias Store = LedgerStore & AccountStore & DeliveryStore & TransparencyStore & LogStore & AuditStore
+typealias Store = LedgerStore & AccountStore & WebhookStore & EraStore & DeliveryStore & TransparencyStore & LogStore
+  & AuditStore
 
 /// Where the data is: the options every command has.
 struct StorageOptions: ParsableArguments {

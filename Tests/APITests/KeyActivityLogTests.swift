@@ -1,4 +1,5 @@
 import API
+import Accounts
 import Ledger
 import Synchronization
 import Testing

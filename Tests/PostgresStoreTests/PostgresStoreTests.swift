@@ -1,3 +1,4 @@
+import Accounts
 import Fairness
 import Foundation
 import Ledger

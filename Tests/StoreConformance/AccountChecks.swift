@@ -1,3 +1,4 @@
+import Accounts
 import Fairness
 import Ledger
 import Testing
@@ -596,7 +597,8 @@ private func signIn(_ address: String, _ password: String = "1") -> SignIn {
 }
 
 extension StoreUnderTest {
-  package var accounts: any AccountStore { store as! any AccountStore }
+  package typealias Accounts = AccountStore & WebhookStore & EraStore
+  package var accounts: any Accounts { store as! any Accounts }
   fileprivate var deliveryStore: any DeliveryStore { store as! any DeliveryStore }
 
   fileprivate func session(_ token: SessionToken, of caller: Caller, hours: Int64) -> Session {

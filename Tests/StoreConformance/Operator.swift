@@ -1,3 +1,4 @@
+import Accounts
 import Ledger
 
 // What the operator's commands do with names.

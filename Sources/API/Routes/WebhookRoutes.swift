@@ -1,3 +1,4 @@
+import Accounts
 import Fairness
 import Hummingbird
 import JSON
@@ -5,7 +6,7 @@ import Ledger
 
 /// An account's webhooks, for programs that have a key with the scope `manage`.
 public struct WebhookRoutes: Routes {
-  private let accounts: any AccountStore
+  private let store: any WebhookStore
   private let gate: LedgerGate
   private let shortIDs: ShortIDs
   /// Whether events may go to such an address.
@@ -22,10 +23,10 @@ public struct WebhookRoutes: Routes {
   private static let times: ClosedRange<Int64> = 0...253_402_300_799_999
 
   public init(
-    accounts: any AccountStore, gate: LedgerGate, shortIDs: ShortIDs,
+    store: any WebhookStore, gate: LedgerGate, shortIDs: ShortIDs,
     allows: @escaping @Sendable (WebhookURL) -> Bool, deliveryIsDue: @escaping @Sendable () -> Void
   ) {
-    self.accounts = accounts
+    self.store = store
     self.gate = gate
     self.shortIDs = shortIDs
     self.allows = allows
@@ -56,7 +57,7 @@ public struct WebhookRoutes: Routes {
   @Sendable private func list(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let account = try account(context)
     _ = try await Incoming(request, context).parameters(Self.listNames)
-    let webhooks = try await asking(context) { try await accounts.webhooks(of: account) }
+    let webhooks = try await asking(context) { try await store.webhooks(of: account) }
     var body: [UInt8] = []
     body.append(json: "{\"webhooks\":")
     body.append(list: webhooks) { $1.append($0) }
@@ -81,10 +82,10 @@ public struct WebhookRoutes: Routes {
     try gate.takeUncosted(for: account)
     let webhook = try await asking(context) {
       // So that a request that is sent again makes no second webhook.
-      guard try await !accounts.webhooks(of: account).contains(where: { $0.url == url.description }) else {
+      guard try await !store.webhooks(of: account).contains(where: { $0.url == url.description }) else {
         throw Refusal(409, "There is a webhook for this URL already.", code: .webhookExists, parameter: "url")
       }
-      return try await accounts.createWebhook(url: url, secret: secret, events: events, of: account)
+      return try await store.createWebhook(url: url, secret: secret, events: events, of: account)
     }
     return shown(webhook, secret)
   }
@@ -102,7 +103,7 @@ public struct WebhookRoutes: Routes {
       url: try url(parameters), events: try events(parameters), isEnabled: try parameters.boolean("enabled"))
     try gate.takeUncosted(for: account)
     let id = try id(context)
-    let webhook = try await asking(context) { try await accounts.changeWebhook(id, change, of: account) }
+    let webhook = try await asking(context) { try await store.changeWebhook(id, change, of: account) }
     if change.isEnabled == true { deliveryIsDue() }
     return shown(webhook)
   }
@@ -112,7 +113,7 @@ public struct WebhookRoutes: Routes {
     _ = try await Incoming(request, context).parameters(Self.noNames)
     try gate.takeUncosted(for: account)
     let id = try id(context)
-    try await asking(context) { try await accounts.deleteWebhook(id, of: account) }
+    try await asking(context) { try await store.deleteWebhook(id, of: account) }
     var body: [UInt8] = []
     body.append(text: "{\"id\":\(id.rawValue),\"deleted\":true}")
     return .json(body)
@@ -124,7 +125,7 @@ public struct WebhookRoutes: Routes {
     try gate.takeUncosted(for: account)
     let id = try id(context)
     let secret = try WebhookSecret()
-    try await asking(context) { try await accounts.setWebhookSecret(id, to: secret, of: account) }
+    try await asking(context) { try await store.setWebhookSecret(id, to: secret, of: account) }
     return shown(try await found(context, account), secret)
   }
 
@@ -144,7 +145,7 @@ public struct WebhookRoutes: Routes {
     let before = try parameters.integer("before", in: Self.ids).map { DeliveryID($0) }
     let id = try id(context)
     let found = try await asking(context) {
-      try await accounts.deliveries(of: account, endpoint: id, state: state, before: before, limit: Int(limit))
+      try await store.deliveries(of: account, endpoint: id, state: state, before: before, limit: Int(limit))
     }
     var body: [UInt8] = []
     body.append(json: "{\"deliveries\":")
@@ -176,7 +177,7 @@ public struct WebhookRoutes: Routes {
     let (count, last) = try await asking(context) {
       if let one { return (try await resend(one, of: id, account), nil as DeliveryID?) }
       guard let range else { return (0, nil) }
-      return try await accounts.resendDeliveries(
+      return try await store.resendDeliveries(
         of: id, made: range, state: state ?? .dead, after: after, of: account)
     }
     if count > 0 { deliveryIsDue() }
@@ -189,11 +190,11 @@ public struct WebhookRoutes: Routes {
 
   private func resend(_ delivery: DeliveryID, of webhook: WebhookEndpointID, _ account: AccountID) async throws -> Int {
     let isKnown =
-      try await accounts.deliveries(
+      try await store.deliveries(
         of: account, endpoint: webhook, state: nil, before: DeliveryID(delivery.rawValue + 1), limit: 1
       ).first?.id == delivery
     guard isKnown else { throw AdministrationError.unknownDelivery(delivery) }
-    try await accounts.resendDelivery(delivery, of: account)
+    try await store.resendDelivery(delivery, of: account)
     return 1
   }
 
@@ -202,7 +203,7 @@ public struct WebhookRoutes: Routes {
     _ = try await Incoming(request, context).parameters(Self.noNames)
     try gate.takeUncosted(for: account)
     let id = try id(context)
-    let delivery = try await asking(context) { try await accounts.createTestDelivery(for: id, of: account) }
+    let delivery = try await asking(context) { try await store.createTestDelivery(for: id, of: account) }
     deliveryIsDue()
     var body: [UInt8] = []
     body.append(text: "{\"deliveryId\":\(delivery.rawValue)}")
@@ -231,7 +232,7 @@ public struct WebhookRoutes: Routes {
 
   private func found(_ context: FairdrawContext, _ account: AccountID) async throws -> WebhookEndpoint {
     let id = try id(context)
-    let webhooks = try await asking(context) { try await accounts.webhooks(of: account) }
+    let webhooks = try await asking(context) { try await store.webhooks(of: account) }
     guard let webhook = webhooks.first(where: { $0.id == id }) else { throw Self.unknownWebhook }
     return webhook
   }

@@ -109,7 +109,7 @@ extension ChainOwner {
 
 extension [UInt8] {
   /// Appends a proof as the JSON object that tells it.
-  mutating func append(_ proof: SeedProof) {
+  package mutating func append(_ proof: SeedProof) {
     append(json: "{\"suite\":")
     append(jsonString: SeedProof.suite)
     append(json: ",\"publicKey\":\"")

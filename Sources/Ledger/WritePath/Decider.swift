@@ -411,7 +411,7 @@ extension [UInt8] {
   }
 
   /// Appends the members that say where a chain stands, without braces.
-  mutating func append(position hash: ServerHash, cursor: Int64, nonce: Int64) {
+  package mutating func append(position hash: ServerHash, cursor: Int64, nonce: Int64) {
     append(json: "\"serverHash\":\"")
     append(hex: hash.bytes)
     append(json: "\",\"cursor\":")

@@ -1,4 +1,5 @@
 import API
+import Accounts
 import Fairness
 import Foundation
 import Hummingbird

@@ -1,4 +1,5 @@
 import API
+import Accounts
 import Crypto
 import Fairness
 import Foundation
@@ -18,7 +19,7 @@ struct Dashboard: Routes {
 
   typealias Answer = @Sendable (DashboardRequest) async throws -> Response
 
-  var accounts: any LedgerStore & AccountStore { parts.accounts }
+  var accounts: any LedgerStore & AccountStore & WebhookStore { parts.accounts }
 
   var routes: [Route] {
     [

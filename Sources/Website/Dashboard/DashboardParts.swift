@@ -1,10 +1,11 @@
 import API
+import Accounts
 import Crypto
 import Ledger
 
 /// What the pages behind the sign-in work with.
 public struct DashboardParts: Sendable {
-  public var accounts: any LedgerStore & AccountStore
+  public var accounts: any LedgerStore & AccountStore & WebhookStore
   /// The way into the ledger, for rotations.
   public var gate: LedgerGate
   /// ``MasterKey/formSecret``.
@@ -21,7 +22,7 @@ public struct DashboardParts: Sendable {
   public var deliveryIsDue: @Sendable () -> Void
 
   public init(
-    accounts: any LedgerStore & AccountStore, gate: LedgerGate, formSecret: SymmetricKey,
+    accounts: any LedgerStore & AccountStore & WebhookStore, gate: LedgerGate, formSecret: SymmetricKey,
     retention: IdempotencyRetention, dailyQuota: Int, isSignUpOpen: Bool = false,
     allowsPrivateWebhooks: Bool = false, deliveryIsDue: @escaping @Sendable () -> Void = {}
   ) {

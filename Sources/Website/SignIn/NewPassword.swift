@@ -1,3 +1,4 @@
+import Accounts
 import Ledger
 
 /// What a new password has to be.

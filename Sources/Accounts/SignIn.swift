@@ -1,6 +1,7 @@
 import Crypto
 import CryptoExtras
 import Foundation
+import Ledger
 
 /// An email address as an account's name at the door. It is compared in lower case (ASCII), byte for byte.
 public struct EmailAddress: Hashable, Sendable, CustomStringConvertible {

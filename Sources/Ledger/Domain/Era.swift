@@ -41,3 +41,13 @@ public struct Era: Sendable, Equatable {
     return number
   }
 }
+
+/// Where an installation's eras are kept.
+public protocol EraStore: Sendable {
+  /// In the order they began; the one before the first is not among them.
+  func eras() async throws -> [Era]
+  /// Begins an era. Servers that run are told to stop by their ``LogHistory``.
+  ///
+  /// - Parameter known: the newest era that is known of otherwise; the database may have lost it.
+  func beginEra(reason: String, after known: Int64) async throws -> Era
+}

@@ -1,5 +1,6 @@
 import Crypto
 import JSON
+import Ledger
 
 /// A key in the one moment it is known: made, shown, and from then on only recognised.
 public struct NewAPIKey: Sendable {

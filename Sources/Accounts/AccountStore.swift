@@ -1,9 +1,10 @@
 import Fairness
+import Ledger
 
 /// What account holders see and change of their own, what their sign-in needs, and what the operator's commands do.
 ///
-/// Everything is asked for by account, so that nobody reaches what belongs to somebody else: the store reports a key, a
-/// webhook or a delivery of another account as unknown. Where the account is optional, nil stands for all accounts; only the
+/// Everything is asked for by account, so that nobody reaches what belongs to somebody else: the store reports a key of
+/// another account as unknown. Where the account is optional, nil stands for all accounts; only the
 /// operator's commands pass it.
 ///
 /// Methods throw ``AdministrationError`` for what cannot be done, with a sentence for the account holder, and
@@ -65,15 +66,6 @@ public protocol AccountStore: Sendable {
   /// Adds what has been noticed of keys since the last time.
   func record(_ activity: [KeyID: KeyActivity]) async throws
 
-  // MARK: Eras
-
-  /// In the order they began; the one before the first is not among them.
-  func eras() async throws -> [Era]
-  /// Begins an era. Servers that run are told to stop by their ``LogHistory``.
-  ///
-  /// - Parameter known: the newest era that is known of otherwise; the database may have lost it.
-  func beginEra(reason: String, after known: Int64) async throws -> Era
-
   // MARK: Draws
 
   /// Live outcomes of each day and endpoint, the latest day first; days without any are left out.
@@ -115,85 +107,9 @@ public protocol AccountStore: Sendable {
   func testOutcomes(
     of account: AccountID, after: (clientSeed: ClientSeed, id: Int64)?, limit: Int
   ) async throws -> [Outcome]
-
-  // MARK: Webhooks
-
-  /// In the order they were made.
-  func webhooks(of account: AccountID?) async throws -> [WebhookEndpoint]
-  /// - Throws: ``AdministrationError/tooManyWebhooks(_:)``.
-  func createWebhook(
-    url: WebhookURL, secret: WebhookSecret, events: WebhookEvents, of account: AccountID
-  ) async throws -> WebhookEndpoint
-  /// - Throws: ``AdministrationError/unknownWebhook(_:)``, as all that follow.
-  /// Deletes the endpoint with its deliveries. The other methods then report it as unknown.
-  func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID?) async throws
-  func changeWebhook(
-    _ id: WebhookEndpointID, _ change: WebhookChange, of account: AccountID?
-  ) async throws -> WebhookEndpoint
-  /// Replaces the secret. The old one signs too for ``WebhookSecret/overlap``. The same secret again changes nothing.
-  func setWebhookSecret(_ id: WebhookEndpointID, to secret: WebhookSecret, of account: AccountID?) async throws
-  /// Makes a test event for the endpoint.
-  ///
-  /// - Throws: ``AdministrationError/webhookDisabled(_:)``.
-  func createTestDelivery(for id: WebhookEndpointID, of account: AccountID?) async throws -> DeliveryID
-  /// The newest first; `before` leaves out what is not older.
-  func deliveries(
-    of account: AccountID?, endpoint: WebhookEndpointID?, state: DeliveryState?, before: DeliveryID?, limit: Int
-  ) async throws -> [DeliveryReport]
-  /// Makes a delivery due at once, whatever became of it before, under the same id.
-  ///
-  /// - Throws: ``AdministrationError/unknownDelivery(_:)``, ``AdministrationError/webhookDisabled(_:)``.
-  func resendDelivery(_ id: DeliveryID, of account: AccountID?) async throws
-  /// The same for all deliveries of an endpoint that were made at a time in `range`, the oldest first, ``resentAtOnce`` of
-  /// them at the most.
-  ///
-  /// - Parameters:
-  ///   - state: only those in this state; not pending.
-  ///   - after: leaves out what does not come after this one.
-  /// - Returns: how many, and the last one if there may be more.
-  func resendDeliveries(
-    of endpoint: WebhookEndpointID, made range: ClosedRange<Milliseconds>, state: DeliveryState, after: DeliveryID?,
-    of account: AccountID?
-  ) async throws -> (count: Int, last: DeliveryID?)
 }
 
-/// How many deliveries are sent again in one transaction.
-public let resentAtOnce = 1000
-
 extension AccountStore {
-  /// An endpoint that is told of everything.
-  public func createWebhook(
-    url: WebhookURL, secret: WebhookSecret, of account: AccountID
-  ) async throws -> WebhookEndpoint {
-    try await createWebhook(url: url, secret: secret, events: .all, of: account)
-  }
-
-  /// Sends again all deliveries as ``resendDeliveries(of:made:state:after:of:)`` does, in one transaction after another.
-  ///
-  /// - Parameter rounds: the most transactions.
-  /// - Returns: how many deliveries.
-  @discardableResult
-  public func resendAllDeliveries(
-    of endpoint: WebhookEndpointID, made range: ClosedRange<Milliseconds>, state: DeliveryState, of account: AccountID?,
-    rounds: Int = .max
-  ) async throws -> Int {
-    var total = 0
-    var last: DeliveryID?
-    for _ in 0..<rounds {
-      let sent = try await resendDeliveries(of: endpoint, made: range, state: state, after: last, of: account)
-      total += sent.count
-      last = sent.last
-      if last == nil { break }
-    }
-    return total
-  }
-
-  public func setWebhook(
-    _ id: WebhookEndpointID, enabled: Bool, of account: AccountID?
-  ) async throws -> WebhookEndpoint {
-    try await changeWebhook(id, WebhookChange(isEnabled: enabled), of: account)
-  }
-
   /// - Throws: ``AdministrationError/unknownAccount(_:)``.
   public func existingAccount(named name: String) async throws -> Account {
     guard let account = try await account(named: name) else { throw AdministrationError.unknownAccount(name) }

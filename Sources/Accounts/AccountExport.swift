@@ -1,5 +1,6 @@
 import Fairness
 import JSON
+import Ledger
 
 /// Everything that is kept of an account, but its secrets: as one JSON object, or its outcomes alone as CSV.
 ///
@@ -18,7 +19,7 @@ public struct AccountExport: Sendable {
     }
   }
 
-  private let store: any LedgerStore & AccountStore
+  private let store: any LedgerStore & AccountStore & WebhookStore
   private let renderer: OutcomeRenderer
   private let reserve: @Sendable () async throws -> MemoryBudget.Reservation?
   /// How many chains or outcomes are read at once, at most.
@@ -26,14 +27,14 @@ public struct AccountExport: Sendable {
 
   /// - Parameter reserve: called before a page is read; what it returns is held as long as the page is in memory.
   public init(
-    store: any LedgerStore & AccountStore, renderer: OutcomeRenderer,
+    store: any LedgerStore & AccountStore & WebhookStore, renderer: OutcomeRenderer,
     reserve: @escaping @Sendable () async throws -> MemoryBudget.Reservation? = { nil }
   ) {
     self.init(store: store, renderer: renderer, page: 200, reserve: reserve)
   }
 
   init(
-    store: any LedgerStore & AccountStore, renderer: OutcomeRenderer, page: Int,
+    store: any LedgerStore & AccountStore & WebhookStore, renderer: OutcomeRenderer, page: Int,
     reserve: @escaping @Sendable () async throws -> MemoryBudget.Reservation? = { nil }
   ) {
     self.store = store
