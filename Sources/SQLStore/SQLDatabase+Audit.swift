@@ -7,12 +7,15 @@ extension SQLDatabase {
   }
 
   public func auditScope() throws(StoreFailure) -> AuditScope {
-    // One statement, so that what is queued and what is in the trees are of one moment.
     try queryBlocking { connection in
+      let waiting = try connection.rows("SELECT coalesce(sum(length(entries)), 0) AS bytes FROM log_queue").first
+      let isTooLong = try waiting?.count("bytes") ?? 0 > AuditScope.mostQueued
+      // One statement, so that what is queued and what is in the trees are of one moment.
       let rows = try connection.rows(
         """
         SELECT 0 AS kind, era AS number, origin, size, signed_size, checkpoint, \(nil as [UInt8]?) AS entries FROM logs
         UNION ALL SELECT 1, id, NULL, NULL, NULL, NULL, entries FROM log_queue
+          WHERE \(isTooLong ? 1 : 0) = 0
         UNION ALL SELECT 2, coalesce(max(id), 0), NULL,
           (SELECT min(first) FROM (
             SELECT min(first_drawn) AS first FROM log_bundles WHERE last_drawn IS NOT NULL
@@ -27,7 +30,7 @@ extension SQLDatabase {
       }
       let totals = try ofKind(2).first
       return AuditScope(
-        logs: logs, queued: try ofKind(1).flatMap { try $0.bytes("entries") },
+        logs: logs, queued: isTooLong ? nil : try ofKind(1).flatMap { try $0.bytes("entries") },
         lastOutcome: try totals?.integer("number") ?? 0, begun: try totals?.optionalInteger("size"),
         now: try connection.now())
     }

@@ -86,6 +86,7 @@ struct AuditLogCommand: AsyncParsableCommand {
       guard !scope.logs.isEmpty else {
         throw CommandFailure("\(place) has no log yet: it begins when a server is started", status: 2)
       }
+      guard scope.queued != nil else { throw AuditScope.tooManyWait }
       let bar = ProgressBar(total: 1000)
       var audit = try LedgerAudit(
         store: store, seeds: store.seeds, shortIDs: ShortIDs(masterKey: masterKey), masterKey: masterKey,

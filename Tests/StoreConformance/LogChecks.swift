@@ -93,6 +93,19 @@ extension StoreConformance {
       #expect(try test.logStore.queuedEntries().hasMore == false)
     },
 
+    StoreCheck("an audit begins only if few entries wait for the log") { test in
+      try test.settle(draw(.anonymous))
+      let store = try #require(test.store as? any AuditStore)
+      #expect(try store.auditScope().waiting().isEmpty == false)
+      // 33 bytes, doubled until they are more than 8 MiB.
+      for _ in 0..<18 {
+        try test.sql("INSERT INTO log_queue (drawn, entries) SELECT drawn, entries FROM log_queue")
+      }
+      let scope = try store.auditScope()
+      #expect(scope.queued == nil && scope.lastOutcome == 1)
+      #expect { try scope.waiting() } throws: { ($0 as? StoreFailure)?.kind == .passing }
+    },
+
     StoreCheck("the log's history is read as it was") { test in
       let store = test.logStore
       let installation = try store.installation()

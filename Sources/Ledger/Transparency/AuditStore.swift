@@ -51,21 +51,35 @@ public struct AuditScope: Codable, Sendable, Equatable {
 
   /// All eras' logs, the first one first.
   public let logs: [Log]
-  /// The entries that are not in a log yet.
-  public let queued: [UInt8]
+  /// The most bytes that ``queued`` may have: about 240 000 entries, by which a log grows in five seconds.
+  public static let mostQueued = 8 << 20
+
+  /// The entries that are not in a log yet; nil for more than ``mostQueued``, with which no audit can begin.
+  public let queued: [UInt8]?
   /// The number of the last outcome; 0 if there is none.
   public let lastOutcome: Int64
   /// When the first outcome was drawn that is in a log or waits for it; nil if there is none.
   public let begun: Milliseconds?
   public let now: Milliseconds
 
-  public init(logs: [Log], queued: [UInt8], lastOutcome: Int64, begun: Milliseconds?, now: Milliseconds) {
+  public init(logs: [Log], queued: [UInt8]?, lastOutcome: Int64, begun: Milliseconds?, now: Milliseconds) {
     self.logs = logs
     self.queued = queued
     self.lastOutcome = lastOutcome
     self.begun = begun
     self.now = now
   }
+
+  /// The entries that are not in a log yet.
+  ///
+  /// - Throws: what says that they are too many or damaged.
+  public func waiting() throws(StoreFailure) -> LogEntries {
+    guard let queued else { throw Self.tooManyWait }
+    return try LogEntries(bytes: queued)
+  }
+
+  public static let tooManyWait = StoreFailure(
+    "too many entries wait for the log: start a server, which adds them within seconds, and then audit", kind: .passing)
 
   /// Whether something may have been recorded before there was a log.
   public func isBeforeTheLog(_ moment: Milliseconds) -> Bool { begun.map { moment < $0 } ?? true }

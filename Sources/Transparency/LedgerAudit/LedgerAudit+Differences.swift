@@ -98,8 +98,12 @@ extension LedgerAudit {
         number += Self.bundlesAtOnce
       }
     }
-    guard let queued = try? LogEntries(bytes: scope.queued), let era = scope.logs.last?.era else { return }
-    try? queued.forEachEntry { body($0, (era, nil)) }
+    guard let era = scope.logs.last?.era else { return }
+    do {
+      try scope.waiting().forEachEntry { body($0, (era, nil)) }
+    } catch let failure as StoreFailure where failure.kind == .damaged {
+      // This was named when the queue was read.
+    }
   }
 
   private mutating func collectOutcomes(

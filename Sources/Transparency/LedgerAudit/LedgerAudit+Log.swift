@@ -220,7 +220,7 @@ extension LedgerAudit {
     do {
       var roots: [(date: String, root: MerkleHash?, leafCount: Int)] = []
       var marks: [AuditSums.Mark] = []
-      try LogEntries(bytes: state.scope.queued).forEachEntry { entry in
+      try state.scope.waiting().forEachEntry { entry in
         switch entry {
         case .draw(let digest): marks.append(sums.mark(Self.draws, digest))
         case .reveal(let digest): marks.append(sums.mark(Self.reveals, digest))
