@@ -21,18 +21,6 @@ import Testing
   }
 
   @Test(arguments: StoreConformance.checks) func conforms(_ check: StoreCheck) async throws {
-    try await check.run { try open($0) }
-  }
-
-  @Test(arguments: StoreConformance.transparencyChecks) func conformsAsALog(_ check: StoreCheck) async throws {
-    try await check.run { try open($0) }
-  }
-
-  @Test(arguments: StoreConformance.logChecks) func conformsAsAContinuousLog(_ check: StoreCheck) async throws {
-    try await check.run { try open($0) }
-  }
-
-  @Test(arguments: StoreConformance.damageChecks) func isDamagedInOnePlace(_ check: StoreCheck) async throws {
     try await check.run {
       try open($0)
     } sql: {

@@ -35,27 +35,6 @@ import enum LedgerSimulation.Disk
     let file = file
     try await check.run {
       try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
-    }
-  }
-
-  @Test(arguments: StoreConformance.transparencyChecks) func conformsAsALog(_ check: StoreCheck) async throws {
-    let file = file
-    try await check.run {
-      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
-    }
-  }
-
-  @Test(arguments: StoreConformance.logChecks) func conformsAsAContinuousLog(_ check: StoreCheck) async throws {
-    let file = file
-    try await check.run {
-      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
-    }
-  }
-
-  @Test(arguments: StoreConformance.damageChecks) func isDamagedInOnePlace(_ check: StoreCheck) async throws {
-    let file = file
-    try await check.run {
-      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
     } sql: {
       try sqlite3(file, $0)
     }

@@ -4,7 +4,7 @@ import Testing
 
 /// One bad row is one bad answer. Rows are damaged by SQL that every database understands, from outside.
 extension StoreConformance {
-  public static let damageChecks = [
+  static let damageChecks = [
     StoreCheck("a damaged or set back chain fails alone, and draws on once it is repaired") { test in
       let carol = try await test.carol()
       let first = try test.settle(draw(test.alice), draw(test.alice), draw(test.alice, "other")).changes

@@ -7,7 +7,7 @@ import Transparency
 
 extension StoreConformance {
   /// What every ``LogStore`` has to do.
-  public static let logChecks = [
+  static let logChecks = [
     StoreCheck("what groups do is in the log, in the order in which it was done") { test in
       var expected = [test.firstEntry.bytes]
       for request in try DrawRequest.each("test") {

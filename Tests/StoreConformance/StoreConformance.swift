@@ -6,14 +6,14 @@ import Testing
 /// ```swift
 /// @Test(arguments: StoreConformance.checks) func conforms(_ check: StoreCheck) async throws {
 ///   let file = temporaryFile()
-///   try await check.run { clock in try MyStore(file, clock: clock) }
+///   try await check.run { clock in try MyStore(file, clock: clock) } sql: { statement in … }
 /// }
 /// ```
 public enum StoreConformance {
   public static let checks: [StoreCheck] =
     [
       groupChecks, durabilityChecks, idempotencyChecks, quotaChecks, administrationChecks, queryChecks, seedChecks,
-      concurrencyChecks, deliveryChecks, webhookChecks, accountChecks,
+      concurrencyChecks, deliveryChecks, webhookChecks, accountChecks, transparencyChecks, logChecks, damageChecks,
     ].flatMap(\.self)
 }
 
@@ -38,10 +38,8 @@ public struct StoreCheck: Sendable, CustomTestStringConvertible {
   ///
   /// - Parameter sql: runs SQL from outside, as another program would.
   public func run(
-    _ open: @escaping StoreOpener, sql: (@Sendable (String) throws -> Void)? = nil
+    _ open: @escaping StoreOpener, sql: @escaping @Sendable (String) throws -> Void
   ) async throws {
-    try await body(try await StoreUnderTest(sql: sql ?? { _ in throw NoSQL() }, open: open))
+    try await body(try await StoreUnderTest(sql: sql, open: open))
   }
-
-  private struct NoSQL: Error {}
 }

@@ -9,7 +9,7 @@ import Transparency
 
 extension StoreConformance {
   /// What every ``TransparencyStore`` has to do; the stores that the openers make must be both.
-  public static let transparencyChecks = [
+  static let transparencyChecks = [
     StoreCheck("a day's tree holds its live outcomes, sorted") { test in
       let carol = try await test.carol()
       // Client seeds whose bytes sort otherwise than their letters, and coordinates that many outcomes share.
