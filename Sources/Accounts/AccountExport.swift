@@ -174,6 +174,8 @@ public struct AccountExport: Sendable {
       body.append(list: report.key.allowedReferers) { $1.append(jsonString: $0) }
       body.append(json: ",\"scopes\":")
       body.append(list: report.key.scopes.names) { $1.append(jsonString: $0) }
+      body.append(json: ",\"dailyQuota\":")
+      body.append(optional: report.key.dailyQuota.map(Int64.init))
       body.append(json: ",\"created\":")
       body.append(integer: report.key.created)
       body.append(json: ",\"revoked\":")

@@ -63,6 +63,11 @@ public protocol AccountStore: Sendable {
   func createKey(_ key: NewAPIKey, of account: AccountID) async throws -> APIKeyRecord
   /// - Throws: ``AdministrationError/unknownKey(_:)``.
   func revokeKey(_ id: KeyID, of account: AccountID) async throws -> APIKeyRecord
+  /// Sets what may be drawn with a key in a UTC day, within its account's quota; nil takes its quota away. It counts from
+  /// the next group on, on all servers; draws are counted while the key has a quota.
+  ///
+  /// - Throws: ``AdministrationError/unknownKey(_:)``.
+  func setKeyQuota(_ quota: Int?, of id: KeyID, account: AccountID) async throws -> APIKeyRecord
   /// Adds what has been noticed of keys since the last time.
   func record(_ activity: [KeyID: KeyActivity]) async throws
 
@@ -143,10 +148,13 @@ public let maximumKeys = 100
 public struct KeyReport: Sendable, Equatable {
   public let key: APIKeyRecord
   public let activity: KeyActivity
+  /// What was counted today against the key's own quota.
+  public let usedToday: Int
 
-  public init(key: APIKeyRecord, activity: KeyActivity) {
+  public init(key: APIKeyRecord, activity: KeyActivity, usedToday: Int = 0) {
     self.key = key
     self.activity = activity
+    self.usedToday = usedToday
   }
 }
 

@@ -12,6 +12,8 @@ public struct NewAPIKey: Sendable {
   public let allowedNetworks: [String]
   public let allowedReferers: [String]
   public let scopes: KeyScopes
+  /// Live outcomes allowed with it in a UTC day; nil if its account's quota is enough.
+  public var dailyQuota: Int?
 
   /// - Throws: a ``StoreFailure`` if the random source has failed.
   public init(

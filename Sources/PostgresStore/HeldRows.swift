@@ -98,7 +98,10 @@ final class HeldRows: Sendable {
   private static func locks(_ need: Need) -> [Query] {
     switch need {
     case .account(let id):
-      [Query(.lockAccounts) { $0.bind([id.rawValue]) }, Query(.lockUsage) { $0.bind(id.rawValue) }]
+      [
+        Query(.lockAccounts) { $0.bind([id.rawValue]) }, Query(.lockUsage) { $0.bind(id.rawValue) },
+        Query(.lockKeyUsage) { $0.bind(id.rawValue) },
+      ]
     case .chain(let key): [.chains(.lockChains, [key])]
     case .commitment(let id): [.commitments(.lockCommitments, [id])]
     case .record, .testDraw: []
@@ -125,6 +128,10 @@ extension PostgresStatement {
   /// What an account's draws count in.
   fileprivate static let lockUsage: PostgresStatement = """
     SELECT 1 FROM usage WHERE account_id = $1::bigint AND day >= (SELECT \(now) / 86400000 - 1) ORDER BY day, endpoint, slot
+    FOR NO KEY UPDATE
+    """
+  fileprivate static let lockKeyUsage: PostgresStatement = """
+    SELECT 1 FROM key_usage WHERE account_id = $1::bigint AND day >= (SELECT \(now) / 86400000 - 1) ORDER BY key_id, day
     FOR NO KEY UPDATE
     """
 }

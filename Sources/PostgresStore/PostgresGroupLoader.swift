@@ -160,10 +160,14 @@ final class PostgresGroupLoader: Sendable {
     _ facts: QueryResult, to snapshot: inout Snapshot, for needs: Needs, notBefore earliest: Milliseconds
   ) throws {
     var used: [(account: AccountID, day: Int64, count: Int)] = []
+    var usedByKeys: [(key: KeyID, day: Int64, count: Int)] = []
     for row in 0..<facts.count {
       switch facts.integer(row, 0) {
       case 0: snapshot.now = facts.integer(row, 1)
-      case 1: snapshot.keys.insert(KeyID(facts.integer(row, 1)))
+      case 1:
+        let (key, quota) = (KeyID(facts.integer(row, 1)), Int(facts.integer(row, 2)))
+        snapshot.keys.insert(key)
+        if quota >= 0 { snapshot.keyQuotas[key] = KeyQuota(dailyQuota: quota, usedToday: 0) }
       case 2:
         used.append((AccountID(facts.integer(row, 1)), facts.integer(row, 2), Int(facts.integer(row, 3))))
       case 3:
@@ -173,6 +177,7 @@ final class PostgresGroupLoader: Sendable {
             WebhookSubscription(
               WebhookEndpointID(facts.integer(row, 2)), WebhookEvents(rawValue: facts.integer(row, 3))))
         }
+      case 4: usedByKeys.append((KeyID(facts.integer(row, 1)), facts.integer(row, 2), Int(facts.integer(row, 3))))
       default: throw StoreFailure("the database gave a fact of an unknown kind")
       }
     }
@@ -181,6 +186,7 @@ final class PostgresGroupLoader: Sendable {
     snapshot.now = time.withLock { $0.reach(now) }
     let today = Day(of: snapshot.now).number
     for entry in used where entry.day == today { snapshot.accounts[entry.account]?.usedToday = entry.count }
+    for entry in usedByKeys where entry.day == today { snapshot.keyQuotas[entry.key]?.usedToday = entry.count }
   }
 }
 

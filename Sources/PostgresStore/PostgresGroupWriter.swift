@@ -183,6 +183,7 @@ final class PostgresGroupWriter: Sendable {
     }
     if !notes.isEmpty { queries.append(Self.insert(notes)) }
     if !changes.usage.isEmpty { queries.append(Self.add(changes.usage)) }
+    if !changes.keyUsage.isEmpty { queries.append(Self.add(changes.keyUsage)) }
     if !changes.log.isEmpty {
       queries.append(
         Query(.insertLog) {
@@ -312,6 +313,14 @@ final class PostgresGroupWriter: Sendable {
     Query(.noteHours) {
       $0.bind(notes.map(\.account.rawValue), notes.map(\.hour), notes.map(\.day.number))
       $0.bind(notes.map { Int64($0.drawn) })
+    }
+  }
+
+  private static func add(_ usage: [KeyUsageKey: Int]) -> Query {
+    let entries = usage.sorted { $0.key < $1.key }
+    return Query(.addKeyUsage) {
+      $0.bind(entries.map(\.key.account.rawValue), entries.map(\.key.key.rawValue), entries.map(\.key.day.number))
+      $0.bind(entries.map { Int64($0.value) })
     }
   }
 

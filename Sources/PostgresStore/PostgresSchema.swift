@@ -414,6 +414,18 @@ enum PostgresSchema {
       PRIMARY KEY (account_id, hour)
     );
     """,
+    """
+    ALTER TABLE api_keys ADD COLUMN daily_quota bigint;
+
+    -- Live outcomes of keys that have a quota of their own.
+    CREATE TABLE key_usage (
+      account_id bigint NOT NULL,
+      key_id bigint NOT NULL,
+      day bigint NOT NULL,
+      count bigint NOT NULL,
+      PRIMARY KEY (account_id, key_id, day)
+    ) WITH (fillfactor = 50);
+    """,
   ]
 }
 

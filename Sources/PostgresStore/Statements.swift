@@ -88,17 +88,26 @@ extension PostgresStatement {
     ORDER BY n.place FOR NO KEY UPDATE OF c
     """
 
-  /// What is little, in one: (0, now), now being in no day that is sealed, (1, key) for each key that may be used,
+  /// What is little, in one: (0, now), now being in no day that is sealed, (1, key, quota) for each key that may be used,
+  /// the quota being -1 where it has none of its own, (4, key, day, count) for the usage of those that have one,
   /// (2, account, day, count) for usage of today and, should the clock be behind, of days to come, (3, account, endpoint,
   /// events) for each enabled webhook endpoint.
   static let selectFacts: PostgresStatement = """
     WITH clock AS (
       SELECT greatest(
-        coalesce($3::bigint, \(now)), (SELECT (max(day) + 1) * 86400000 FROM merkle_days WHERE day BETWEEN 0 AND 2932895)) AS now)
+        coalesce($3::bigint, \(now)), (SELECT (max(day) + 1) * 86400000 FROM merkle_days WHERE day BETWEEN 0 AND 2932895)) AS now),
+    usable AS MATERIALIZED (
+      SELECT account_id, id, daily_quota FROM api_keys
+      WHERE account_id = ANY ($1::bigint[]) AND id = ANY ($2::bigint[]) AND revoked IS NULL)
     SELECT 0::bigint, now, 0::bigint, 0::bigint FROM clock
     UNION ALL
-    SELECT 1, id, 0, 0 FROM api_keys
-    WHERE account_id = ANY ($1::bigint[]) AND id = ANY ($2::bigint[]) AND revoked IS NULL
+    SELECT 1, id, coalesce(daily_quota, -1), 0 FROM usable
+    UNION ALL
+    SELECT 4, u.key_id, u.day, u.count
+    FROM usable k CROSS JOIN LATERAL (
+      SELECT key_id, day, count FROM key_usage
+      WHERE account_id = k.account_id AND key_id = k.id AND day >= (SELECT now / 86400000 FROM clock) OFFSET 0) u
+    WHERE k.daily_quota IS NOT NULL
     UNION ALL
     SELECT 2, account_id, day, least(sum(count), 9223372036854775807)::bigint FROM usage
     WHERE account_id = ANY ($1::bigint[]) AND day >= (SELECT now / 86400000 FROM clock) GROUP BY account_id, day
@@ -216,6 +225,12 @@ extension PostgresStatement {
     INSERT INTO usage_hours AS u (account_id, hour, day, drawn)
     SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[])
     ON CONFLICT (account_id, hour) DO UPDATE SET day = excluded.day, drawn = excluded.drawn WHERE u.day < excluded.day
+    """
+
+  static let addKeyUsage: PostgresStatement = """
+    INSERT INTO key_usage AS u (account_id, key_id, day, count)
+    SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[])
+    ON CONFLICT (account_id, key_id, day) DO UPDATE SET count = u.count + excluded.count
     """
 
   /// What expired before this minute. Whoever else is at a record just now sees to it. The time is found once, in a query

@@ -37,7 +37,7 @@ public struct LedgerTable: Sendable {
       columns: [
         "id": .integer, "account_id": .integer, "hash": .bytes, "prefix": .text, "mode": .integer,
         "allowed_networks": .text, "allowed_referers": .text, "created": .integer, "revoked": .integer, "name": .text,
-        "scopes": .integer,
+        "scopes": .integer, "daily_quota": .integer,
       ]),
     LedgerTable("sign_ins", by: "account_id", columns: ["account_id": .integer, "email": .text, "password": .text]),
     LedgerTable(
@@ -91,6 +91,9 @@ public struct LedgerTable: Sendable {
     LedgerTable(
       "usage_hours", by: "account_id", "hour",
       columns: ["account_id": .integer, "hour": .integer, "day": .integer, "drawn": .integer]),
+    LedgerTable(
+      "key_usage", by: "key_id", "day",
+      columns: ["account_id": .integer, "key_id": .integer, "day": .integer, "count": .integer]),
     LedgerTable(
       "merkle_days", by: "day",
       columns: [

@@ -69,6 +69,7 @@ extension SQLDatabase {
         keys + [
           "DELETE FROM sign_ins WHERE account_id = \(account)",
           "DELETE FROM sessions WHERE account_id = \(account)",
+          "DELETE FROM key_usage WHERE account_id = \(account)",
           "DELETE FROM key_activity WHERE key_id IN (SELECT id FROM api_keys WHERE account_id = \(account))",
           // Deliveries that are under way may still report what became of them; the sweep takes them all.
           """

@@ -17,8 +17,10 @@ extension SQLDatabase {
     try await query { connection in
       try connection.rows(
         """
-        SELECT k.*, u.last_used, coalesce(u.denied, 0) AS denied, u.last_denied
+        SELECT k.*, u.last_used, coalesce(u.denied, 0) AS denied, u.last_denied, coalesce(q.count, 0) AS used_today
         FROM accounts a JOIN api_keys k ON k.account_id = a.id LEFT JOIN key_activity u ON u.key_id = k.id
+          LEFT JOIN key_usage q
+            ON q.account_id = k.account_id AND q.key_id = k.id AND q.day = \(Day(of: connection.now()).number)
         WHERE a.deleted IS NULL AND \(account.map { "a.id = \($0.rawValue)" } ?? "true" as SQLStatement) ORDER BY k.id
         """
       ).map(KeyReport.init(row:))
@@ -37,20 +39,31 @@ extension SQLDatabase {
       let record = APIKeyRecord(
         id: KeyID(try connection.nextNumber(in: .keys)), account: account, mode: key.mode, name: key.name,
         prefix: key.prefix, allowedNetworks: key.allowedNetworks, allowedReferers: key.allowedReferers,
-        scopes: key.scopes, created: try connection.now(), revoked: nil)
+        scopes: key.scopes, dailyQuota: key.dailyQuota, created: try connection.now(), revoked: nil)
       try connection.execute(
         """
         INSERT INTO api_keys
-          (id, account_id, hash, name, prefix, mode, allowed_networks, allowed_referers, scopes, created)
+          (id, account_id, hash, name, prefix, mode, allowed_networks, allowed_referers, scopes, daily_quota, created)
         VALUES (\(record.id.rawValue), \(account.rawValue), \(key.hash), \(key.name), \(key.prefix),
           \(Int64(key.mode.rawValue)), \(key.allowedNetworks.joined(separator: " ")),
-          \(key.allowedReferers.joined(separator: " ")), \(key.scopes.rawValue), \(record.created))
+          \(key.allowedReferers.joined(separator: " ")), \(key.scopes.rawValue), \(key.dailyQuota),
+          \(record.created))
         """)
       return record
     }
   }
 
   public func revokeKey(_ id: KeyID, of account: AccountID) async throws -> APIKeyRecord {
+    try await changeKey(id, of: account) { try "revoked = coalesce(revoked, \($0.now()))" }
+  }
+
+  public func setKeyQuota(_ quota: Int?, of id: KeyID, account: AccountID) async throws -> APIKeyRecord {
+    try await changeKey(id, of: account) { _ in "daily_quota = \(quota)" }
+  }
+
+  private func changeKey(
+    _ id: KeyID, of account: AccountID, _ change: @Sendable @escaping (any SQLConnection) throws -> SQLStatement
+  ) async throws -> APIKeyRecord {
     try await transact(concernsGroups: true) { connection in
       let unknown = AdministrationError.unknownKey(String(id.rawValue))
       do {
@@ -59,13 +72,13 @@ extension SQLDatabase {
       } catch AdministrationError.noAccount {
         throw unknown
       }
-      let revoked = try connection.row(
+      let changed = try connection.row(
         """
-        UPDATE api_keys SET revoked = coalesce(revoked, \(connection.now()))
+        UPDATE api_keys SET \(change(connection))
         WHERE account_id = \(account.rawValue) AND id = \(id.rawValue) RETURNING *
         """)
-      guard let revoked else { throw unknown }
-      return try APIKeyRecord(row: revoked)
+      guard let changed else { throw unknown }
+      return try APIKeyRecord(row: changed)
     }
   }
 
@@ -97,7 +110,7 @@ extension KeyReport {
       key: try APIKeyRecord(row: row),
       activity: KeyActivity(
         lastUsed: try row.optionalInteger("last_used"), denied: try row.count("denied"),
-        lastDenied: try row.optionalInteger("last_denied")))
+        lastDenied: try row.optionalInteger("last_denied")), usedToday: try row.count("used_today"))
   }
 }
 
@@ -111,7 +124,8 @@ extension APIKeyRecord {
       id: KeyID(try row.integer("id")), account: AccountID(try row.integer("account_id")), mode: mode,
       name: try row.text("name"), prefix: try row.text("prefix"), allowedNetworks: try list("allowed_networks"),
       allowedReferers: try list("allowed_referers"),
-      scopes: KeyScopes(rawValue: try row.integer("scopes")), created: try row.integer("created"),
+      scopes: KeyScopes(rawValue: try row.integer("scopes")),
+      dailyQuota: try row.optionalInteger("daily_quota").map { Int($0) }, created: try row.integer("created"),
       revoked: try row.optionalInteger("revoked"))
   }
 }

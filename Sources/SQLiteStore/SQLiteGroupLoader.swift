@@ -9,7 +9,8 @@ final class SQLiteGroupLoader {
   private let vault: Vault
   private let seeds: ChainSeeds
   private let dataVersion, selectLastOutcome, selectLastChain, selectLatest: SQLiteStatement
-  private let selectKey, selectAccount, selectUsage, selectChain, selectNewest, selectRevealed, selectRecord,
+  private let selectKey, selectKeyUsage, selectAccount, selectUsage, selectChain, selectNewest, selectRevealed,
+    selectRecord,
     selectTestOutcome, selectCommitment, selectWebhooks: SQLiteStatement
 
   /// For what is seldom read.
@@ -39,7 +40,8 @@ final class SQLiteGroupLoader {
       SELECT coalesce((SELECT max(day) FROM merkle_days), -1),
         coalesce((SELECT created FROM outcomes ORDER BY id DESC LIMIT 1), 0)
       """)
-    selectKey = try prepare("SELECT 1 FROM api_keys WHERE id = ? AND revoked IS NULL")
+    selectKey = try prepare("SELECT daily_quota FROM api_keys WHERE id = ? AND revoked IS NULL")
+    selectKeyUsage = try prepare("SELECT count FROM key_usage WHERE key_id = ? AND day = ?")
     selectAccount = try prepare("SELECT daily_quota FROM accounts WHERE id = ? AND deleted IS NULL")
     selectUsage = try prepare("SELECT coalesce(sum(count), 0) FROM usage WHERE account_id = ? AND day = ?")
     selectChain = try prepare(
@@ -103,7 +105,11 @@ final class SQLiteGroupLoader {
         return nil
       }
     }
-    for key in needs.keys where try isLive(key, &memory) { snapshot.keys.insert(key) }
+    for key in needs.keys {
+      guard case .usable(let quota) = try self.key(key, &memory) else { continue }
+      snapshot.keys.insert(key)
+      if let quota { snapshot.keyQuotas[key] = quota }
+    }
     for account in needs.accounts {
       snapshot.accounts[account] = try attempt(.account(account)) { try state(account, &memory) }
     }
@@ -122,11 +128,18 @@ final class SQLiteGroupLoader {
     return snapshot
   }
 
-  private func isLive(_ key: KeyID, _ memory: inout GroupMemory) throws -> Bool {
-    if let known = memory.keys.value(for: key) { return known }
-    let live = try selectKey.first({ $0.bind(key.rawValue) }, read: { _ in true }) ?? false
-    memory.keys.insert(live, for: key)
-    return live
+  private func key(_ id: KeyID, _ memory: inout GroupMemory) throws -> GroupMemory.Key {
+    if let known = memory.keys.value(for: id) { return known }
+    var key = GroupMemory.Key.unusable
+    if let quota = try selectKey.first({ $0.bind(id.rawValue) }, read: { $0.optionalInteger(0) }) {
+      key = .usable(
+        try quota.map { quota in
+          let used = try selectKeyUsage.first({ $0.bind(id.rawValue, memory.day.number) }, read: { $0.integer(0) })
+          return KeyQuota(dailyQuota: Int(quota), usedToday: Int(used ?? 0))
+        })
+    }
+    memory.keys.insert(key, for: id)
+    return key
   }
 
   private func state(_ account: AccountID, _ memory: inout GroupMemory) throws -> AccountQuota? {

@@ -20,7 +20,7 @@ final class SQLiteGroupWriter {
   private var overlaps = false
   private let begin, commit, rollback, insertDelivery, insertEvent, insertLog: SQLiteStatement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage, noteHour,
-    sweep: SQLiteStatement
+    addKeyUsage, sweep: SQLiteStatement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: SQLiteStatement
 
   /// For what is seldom written.
@@ -92,6 +92,11 @@ final class SQLiteGroupWriter {
       """
       INSERT INTO usage_hours (account_id, hour, day, drawn) VALUES (?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET day = excluded.day, drawn = excluded.drawn WHERE day < excluded.day
+      """)
+    addKeyUsage = try prepare(
+      """
+      INSERT INTO key_usage (account_id, key_id, day, count) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET count = count + excluded.count
       """)
     // Records are numbered as they come, so the oldest stand first and a sweep reads no more than it deletes.
     sweep = try prepare(
@@ -196,6 +201,7 @@ final class SQLiteGroupWriter {
     if memory.day != Day(of: now) {
       memory.day = Day(of: now)
       memory.accounts.removeAll()
+      memory.keys.removeAll()
     }
     let snapshot = try loader.load(needs, at: now, &memory)
     self.memory = memory
@@ -249,6 +255,13 @@ final class SQLiteGroupWriter {
       if var state = memory.accounts.value(for: key.account) {
         state.usedToday += count
         memory.accounts.insert(state, for: key.account)
+      }
+    }
+    for (key, count) in changes.keyUsage {
+      try addKeyUsage.run { $0.bind(key.account.rawValue, key.key.rawValue, key.day.number, count) }
+      if case .usable(var quota?) = memory.keys.value(for: key.key) {
+        quota.usedToday += count
+        memory.keys.insert(.usable(quota), for: key.key)
       }
     }
     self.memory = memory

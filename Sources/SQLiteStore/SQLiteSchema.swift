@@ -387,6 +387,21 @@ enum SQLiteSchema {
           ) WITHOUT ROWID, STRICT;
           """)
     }
+    migrator.registerMigration("10") { db in
+      try db.execute(
+        sql: """
+          ALTER TABLE api_keys ADD COLUMN daily_quota INTEGER;
+
+          -- Live outcomes of keys that have a quota of their own.
+          CREATE TABLE key_usage (
+            account_id INTEGER NOT NULL,
+            key_id INTEGER NOT NULL,
+            day INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (key_id, day)
+          ) WITHOUT ROWID, STRICT;
+          """)
+    }
     return migrator
   }
 }

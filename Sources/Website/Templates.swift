@@ -31,6 +31,7 @@ package struct Templates: Sendable {
     "key-new": PackageResources.key_new_mustache,
     "key-made": PackageResources.key_made_mustache,
     "key-revoke": PackageResources.key_revoke_mustache,
+    "key-quota": PackageResources.key_quota_mustache,
     "usage": PackageResources.usage_mustache,
     "outcomes": PackageResources.outcomes_mustache,
     "request": PackageResources.request_mustache,

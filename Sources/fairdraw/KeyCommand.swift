@@ -6,8 +6,8 @@ import Ledger
 
 struct KeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "key", abstract: "Create, list and revoke API keys. Works with or without a running server.",
-    subcommands: [Create.self, Import.self, List.self, Revoke.self])
+    commandName: "key", abstract: "Create, change, list and revoke API keys. Works with or without a running server.",
+    subcommands: [Create.self, Import.self, Change.self, List.self, Revoke.self])
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,11 +24,11 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
-      let key = try NewAPIKey(
+      var key = try NewAPIKey(
         mode: mode ?? .live, name: choices.name, allowedNetworks: choices.allowedNetworks,
         allowedReferers: choices.allowedReferers, scopes: choices.scopes)
-      if let problem = key.scopes.problem(in: key.mode) { throw CommandFailure(problem) }
-      try await administering(storage) { store in
+      try choices.finish(&key)
+      try await administering(storage) { [key] store in
         let holder = try await choices.holder(in: store)
         _ = try await StandardOutput.show(key.secret) { try await store.createKey(key, of: holder.id) }
       }
@@ -46,19 +46,45 @@ struct KeyCommand: AsyncParsableCommand {
 
     func run() async throws {
       guard let secret = readLine() else { throw CommandFailure("there is no key on standard input") }
-      let key = NewAPIKey(
+      let imported = NewAPIKey(
         imported: secret, name: choices.name, allowedNetworks: choices.allowedNetworks,
         allowedReferers: choices.allowedReferers, scopes: choices.scopes)
-      guard let key else {
+      guard var key = imported else {
         throw CommandFailure(
           "this is no key: a key is pk_live_ or pk_test_ and 16 to 56 letters, digits, hyphens and underscores")
       }
-      if let problem = key.scopes.problem(in: key.mode) { throw CommandFailure(problem) }
-      try await administering(storage) { store in
+      try choices.finish(&key)
+      try await administering(storage) { [key] store in
         let holder = try await choices.holder(in: store)
         _ = try await store.createKey(key, of: holder.id)
       }
       print("The key is accepted. Its name in lists is \(key.prefix).", to: &Terminal.error)
+    }
+  }
+
+  struct Change: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "set", abstract: "Change a key's own daily quota.",
+      discussion: "It takes effect at once, on all servers. Draws are counted while the key has a quota.")
+
+    @Argument(help: "The beginning of the key, long enough to be unique.")
+    var prefix: String
+
+    @Option(
+      help: ArgumentHelp("Live outcomes per day within the account's quota, or none.", valueName: "n|none"))
+    var dailyQuota: DailyQuotaArgument
+
+    @OptionGroup var storage: StorageOptions
+
+    func run() async throws {
+      let key = try await administering(storage) { store in
+        let key = try await store.key(beginningWith: prefix)
+        if dailyQuota.quota != nil, let problem = KeyQuota.problem(in: key.mode) { throw CommandFailure(problem) }
+        return try await store.setKeyQuota(dailyQuota.quota, of: key.id, account: key.account)
+      }
+      print(
+        key.dailyQuota.map { "The daily quota of \(key.prefix) is \($0)." } ?? "\(key.prefix) has no quota of its own.",
+        to: &Terminal.error)
     }
   }
 
@@ -74,17 +100,18 @@ struct KeyCommand: AsyncParsableCommand {
       let (keys, names) = try await administering(storage) { (try await $0.keys(of: nil), try await $0.accountNames()) }
       let rows = keys.map { report in
         let key = report.key
+        let quota: Listing.Cell = key.dailyQuota.map { .integer(Int64($0)) } ?? .nothing
         return [
           .text(key.prefix), .text(key.name), .text(names[key.account] ?? ""), .text(key.mode.name),
-          .words(key.scopes.names, ","),
+          .words(key.scopes.names, ","), quota, key.dailyQuota == nil ? .nothing : .integer(Int64(report.usedToday)),
           key.revoked.map { .told("revoked \(Terminal.time($0))", .text("revoked")) } ?? .text("active"),
           .time(key.created), report.activity.lastUsed.map { .time($0) } ?? .told("never", .nothing),
           .integer(Int64(report.activity.denied)), .words(key.allowedNetworks, " "), .words(key.allowedReferers, " "),
         ] as [Listing.Cell]
       }
       var list = format.list([
-        "PREFIX", "NAME", "ACCOUNT", "MODE", "SCOPES", "STATE", "CREATED", "LAST USED", "DENIED", "ADDRESSES",
-        "REFERERS",
+        "PREFIX", "NAME", "ACCOUNT", "MODE", "SCOPES", "DAILY QUOTA", "USED TODAY", "STATE", "CREATED", "LAST USED",
+        "DENIED", "ADDRESSES", "REFERERS",
       ])
       try list.print(rows)
     }
@@ -134,6 +161,11 @@ struct KeyChoices: ParsableArguments {
       valueName: "scopes"))
   var scope: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Live outcomes per day with this key, within the account's quota. (default: none)", valueName: "n|none"))
+  var dailyQuota: DailyQuotaArgument?
+
   var scopes: KeyScopes { scope.flatMap { KeyScopes(names: $0.split(separator: ",")) } ?? .usual }
 
   func validate() throws {
@@ -143,6 +175,16 @@ struct KeyChoices: ParsableArguments {
     guard KeyName.isValid(name) else { throw ValidationError("--name must be one line of at most 100 characters.") }
     if let problem = KeyRestrictions.problem(networks: allowedNetworks, referers: allowedReferers) {
       throw ValidationError(problem)
+    }
+  }
+
+  /// Gives a key its quota, and makes sure that it can be what was chosen.
+  func finish(_ key: inout NewAPIKey) throws {
+    key.dailyQuota = dailyQuota?.quota
+    if let problem = key.scopes.problem(in: key.mode)
+      ?? dailyQuota?.quota.flatMap({ _ in KeyQuota.problem(in: key.mode) })
+    {
+      throw CommandFailure(problem)
     }
   }
 

@@ -32,7 +32,8 @@ enum Fuzz {
 
   private static let subjects: [any Subject] = [
     JSONSubject(), QuerySubject(), DiceSubject(), AddressSubject(), RefererSubject(), TargetSubject(), ReplySubject(),
-    TrailSubject(), IdempotencySubject(), RequestSubject(), ConnectionSubject(), NoteSubject(), ProofSubject(),
+    TrailSubject(), IdempotencySubject(), SignatureSubject(), RequestSubject(), ConnectionSubject(), NoteSubject(),
+    ProofSubject(),
     PolicySubject(), TilePathSubject(), EntryBundleSubject(), AddCheckpointSubject(),
   ]
 

@@ -4,8 +4,12 @@ import Ledger
 /// A ledger of dictionaries: what a store's tables hold, and nothing clever.
 package struct MemoryLedger: Sendable {
   package var liveKeys: Set<KeyID> = []
-  /// Each account's daily quota.
-  package var accounts: [AccountID: Int?] = [:]
+  /// Each account's daily quota, and the highest that each had.
+  package private(set) var accounts: [AccountID: Int?] = [:]
+  private var highestQuotas: [AccountID: Int] = [:]
+  /// The quotas of keys that have one of their own, and what they count.
+  package var keyQuotas: [KeyID: Int] = [:]
+  package private(set) var keyUsage: [KeyUsageKey: Int] = [:]
   package private(set) var chains: [ChainKey: SeedChain] = [:]
   package private(set) var outcomes: [Outcome] = []
   package private(set) var testOutcomes: [TestDrawID: Outcome] = [:]
@@ -36,7 +40,12 @@ package struct MemoryLedger: Sendable {
   package init() {}
 
   package mutating func addAccount(_ account: Int64, dailyQuota: Int?) {
-    accounts[AccountID(account)] = .some(dailyQuota)
+    setQuota(dailyQuota, of: AccountID(account), default: 1000)
+  }
+
+  package mutating func setQuota(_ quota: Int?, of account: AccountID, default common: Int) {
+    accounts[account] = .some(quota)
+    highestQuotas[account] = max(highestQuotas[account] ?? 0, quota ?? common)
   }
 
   package mutating func addKey(_ key: Int64, account: Int64) {
@@ -53,6 +62,11 @@ package struct MemoryLedger: Sendable {
     var snapshot = Snapshot(
       now: now, nextOutcome: Int64(outcomes.count + testOutcomes.count) + 1, nextChain: Int64(chainNumbers.count) + 1)
     snapshot.keys = liveKeys.intersection(needs.keys)
+    for key in snapshot.keys {
+      guard let quota = keyQuotas[key] else { continue }
+      let used = keyUsage.first { $0.key.key == key && $0.key.day == Day(of: now) }?.value ?? 0
+      snapshot.keyQuotas[key] = KeyQuota(dailyQuota: quota, usedToday: used)
+    }
     for account in needs.accounts {
       guard let quota = account == .anonymous ? .some(nil) : accounts[account] else { continue }
       let used = Endpoint.allCases.reduce(0) {
@@ -114,6 +128,7 @@ package struct MemoryLedger: Sendable {
     }
     for record in changes.records { records[record.scope] = record }
     for (key, count) in changes.usage { usage[key, default: 0] += count }
+    for (key, count) in changes.keyUsage { keyUsage[key, default: 0] += count }
     deliveries += changes.deliveries
     deliveries += changes.accountEvents.map { NewDelivery(endpoint: $0.endpoint, outcome: 0, created: $0.created) }
   }
@@ -125,7 +140,7 @@ package struct MemoryLedger: Sendable {
   }
 
   /// What does not hold of this ledger and must hold of any, however it came about.
-  package func audit(defaultQuota: Int) -> [String] {
+  package func audit() -> [String] {
     var found = violations
     func expect(_ condition: Bool, _ otherwise: String) { if !condition { found.append(otherwise) } }
     // Row numbers, and with them short ids: all different, none left out.
@@ -180,7 +195,7 @@ package struct MemoryLedger: Sendable {
       daily[[key.account.rawValue, key.day.number], default: 0] += count
     }
     for (key, count) in daily {
-      let quota = (accounts[AccountID(key[0])] ?? 0) ?? defaultQuota
+      let quota = highestQuotas[AccountID(key[0])] ?? 0
       if count > quota { found.append("account \(key[0]) drew \(count) of \(quota) on day \(key[1])") }
     }
     return found

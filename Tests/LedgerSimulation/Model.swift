@@ -14,6 +14,8 @@ struct Model {
     var shortID: String?
     var retryAfter: Int?
     var isReplay = false
+    /// What is left of the account's quota and, if it has one, of the key's.
+    var left: [Int]?
   }
 
   struct Position {
@@ -39,7 +41,8 @@ struct Model {
     case drawn, rehearsed, replayed, conflict, quotaRefused, quotaRefusedInBatch, revoked, expired, told
     case noChain, seeded, moved, fullBatch, rotated, nothingToRotate, drawnAfterRotation, committed, revealed
     case revealedInTestMode, unknownCommitment, foreignCommitment, usedCommitment, expiredCommitment
-    case quotaRefusedReveal, damaged, damagedInBatch, allDrawn, aborted, abortedAtQuota, abortedByDamage
+    case quotaRefusedReveal, keyQuotaRefused, damaged, damagedInBatch, allDrawn, aborted, abortedAtQuota,
+      abortedByDamage
     // What the simulation sees to.
     case midnight, setBack, sameGroupTwice, lost, slow, reopened, swept
   }
@@ -50,7 +53,12 @@ struct Model {
   /// How many endpoints each account has.
   var webhooks: [AccountID: Int] = [:]
   var seen: Set<Event> = []
-  private let quota: [AccountID: Int]
+  var quota: [AccountID: Int]
+  /// Of keys that have one of their own.
+  var keyQuota: [KeyID: Int] = [:]
+  private var usedByKey: [KeyID: [Day: Int]] = [:]
+  /// Outcomes that were counted for keys.
+  private(set) var keyDrawn = 0
   private(set) var chains: [ChainKey: Position] = [:]
   private(set) var promises: [CommitID: Promise] = [:]
   private(set) var used: [AccountID: [Day: Int]] = [:]
@@ -92,6 +100,7 @@ struct Model {
         seen.insert(.replayed)
         var answer = kept.answer
         answer.isReplay = true
+        answer.left = nil
         return answer
       }
       seen.insert(.expired)
@@ -112,6 +121,19 @@ struct Model {
   private func check(_ need: Need) throws { if damage.contains(need) { throw Refused.damaged } }
 
   private mutating func run(_ submission: Submission, _ now: Milliseconds, _ heard: Reply) throws -> Answer {
+    var answer = try perform(submission, now, heard)
+    guard case .key(let key, let account, .live) = submission.caller else { return answer }
+    switch submission.operation {
+    case .draw, .batch, .reveal:
+      let today = Day(of: now)
+      answer.left = [max(0, (quota[account] ?? 0) - (used[account]?[today] ?? 0))]
+      if let own = keyQuota[key] { answer.left?.append(max(0, own - (usedByKey[key]?[today] ?? 0))) }
+    default: break
+    }
+    return answer
+  }
+
+  private mutating func perform(_ submission: Submission, _ now: Milliseconds, _ heard: Reply) throws -> Answer {
     let caller = submission.caller
     switch submission.operation {
     case .draw(let request):
@@ -243,6 +265,10 @@ struct Model {
 
   private mutating func count(_ caller: Caller, _ now: Milliseconds) {
     used[caller.account, default: [:]][Day(of: now), default: 0] += 1
+    if case .key(let key, _, _) = caller, keyQuota[key] != nil {
+      usedByKey[key, default: [:]][Day(of: now), default: 0] += 1
+      keyDrawn += 1
+    }
     drawn += 1
     lastDrawn = now
     let events = webhooks[caller.account] ?? 0
@@ -261,9 +287,13 @@ struct Model {
     return (json, shortID)
   }
 
-  private func checkQuota(_ caller: Caller, _ now: Milliseconds) throws {
-    guard case .key(_, let account, .live) = caller else { return }
+  private mutating func checkQuota(_ caller: Caller, _ now: Milliseconds) throws {
+    guard case .key(let key, let account, .live) = caller else { return }
     if used[account]?[Day(of: now)] ?? 0 >= quota[account] ?? 0 { throw Refused.quota(now) }
+    if let own = keyQuota[key], usedByKey[key]?[Day(of: now)] ?? 0 >= own {
+      seen.insert(.keyQuotaRefused)
+      throw Refused.quota(now, of: "API key")
+    }
   }
 
   // MARK: Revealing

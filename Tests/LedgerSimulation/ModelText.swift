@@ -68,9 +68,9 @@ struct Refused: Error {
       more: ",\"shortId\":\"\(shortID)\",\"permalink\":\"https://draw.example/o/\(shortID)\"")
   }
 
-  static func quota(_ now: Milliseconds) -> Refused {
+  static func quota(_ now: Milliseconds, of whose: String = "account") -> Refused {
     Refused(
-      429, "The account's daily quota is spent; it renews at midnight UTC.", "quota_exceeded",
+      429, "The \(whose)'s daily quota is spent; it renews at midnight UTC.", "quota_exceeded",
       retryAfter: Int((day - now % day + 999) / 1000))
   }
 }

@@ -114,6 +114,16 @@ final class SimulatedServer {
     return .key(KeyID(nextNumber), account, mode)
   }
 
+  func setQuota(_ quota: Int?, of account: AccountID) async throws {
+    if let file { _ = try await file.setDailyQuota(quota, of: account) }
+    store.content.withLock { $0.ledger.setQuota(quota, of: account, default: 1000) }
+  }
+
+  func setQuota(_ quota: Int?, of key: KeyID, _ account: AccountID) async throws {
+    if let file { _ = try await file.setKeyQuota(quota, of: key, account: account) }
+    store.content.withLock { $0.ledger.keyQuotas[key] = quota }
+  }
+
   func revoke(_ key: KeyID, of account: AccountID) async throws {
     if let file { _ = try await file.revokeKey(key, of: account) }
     store.content.withLock { _ = $0.ledger.liveKeys.remove(key) }
@@ -211,7 +221,8 @@ final class SimulatedServer {
       let ledger = store.ledger
       return [
         "outcomes": Int64(ledger.outcomes.count + ledger.testOutcomes.count),
-        "usage": Int64(ledger.usage.values.reduce(0, +)), "deliveries": Int64(ledger.deliveries.count),
+        "usage": Int64(ledger.usage.values.reduce(0, +)),
+        "key_usage": Int64(ledger.keyUsage.values.reduce(0, +)), "deliveries": Int64(ledger.deliveries.count),
         "revealed": Int64(ledger.revealedSeeds.count),
       ]
     }
@@ -222,16 +233,19 @@ final class SimulatedServer {
         SELECT max((SELECT coalesce(max(id), 0) FROM outcomes), (SELECT coalesce(max(id), 0) FROM test_outcomes))
             AS outcomes,
           (SELECT coalesce(sum(count), 0) FROM usage) AS usage,
+          (SELECT coalesce(sum(count), 0) FROM key_usage) AS key_usage,
           (SELECT coalesce(max(id), 0) FROM deliveries) AS deliveries,
           (SELECT count(*) FROM revealed_seeds) AS revealed
         """)
-      return try ["outcomes", "usage", "deliveries", "revealed"].reduce(into: [:]) { $0[$1] = try row?.integer($1) }
+      return try ["outcomes", "usage", "key_usage", "deliveries", "revealed"].reduce(into: [:]) {
+        $0[$1] = try row?.integer($1)
+      }
     }
   }
 
   /// What does not hold of what is stored and must hold of any ledger.
   func audit() async throws -> [String] {
-    guard let file else { return store.ledger.audit(defaultQuota: 1000) }
+    guard let file else { return store.ledger.audit() }
     let broken: [(String, SQLStatement)] = [
       ("coordinates used twice", "SELECT 1 FROM outcomes GROUP BY chain_id, nonce HAVING count(*) > 1"),
       (

@@ -86,6 +86,7 @@ package struct Simulation {
     moveClock()
     if random.chance(0.5) { try await replaceKey() }
     if random.chance(3) { try await changeWebhooks() }
+    if random.chance(3) { try await changeQuota() }
     if random.chance(1) {
       try await server.reopen(lastDrawn: model.lastDrawn)
       model.seen.insert(.reopened)
@@ -163,6 +164,20 @@ package struct Simulation {
     try await server.revoke(key, of: account)
     model.revoked.insert(key)
     callers.append(try await server.addKey(account, mode))
+  }
+
+  private mutating func changeQuota() async throws {
+    if random.chance(10) {
+      let account = AccountID(Int64(random.int(1...Self.quotas.count)))
+      let quota = random.pick(Self.quotas)
+      try await server.setQuota(quota, of: account)
+      model.quota[account] = quota ?? 1000
+      return
+    }
+    guard case .key(let key, let account, .live) = random.pick(callers) else { return }
+    let quota: Int? = random.pick([nil, 0, 2, 30])
+    try await server.setQuota(quota, of: key, account)
+    model.keyQuota[key] = quota
   }
 
   private mutating func changeWebhooks() async throws {
@@ -285,6 +300,8 @@ package struct Simulation {
       if body != reply.body { throw Divergence(body, reply.body) }
       try expect(reply.status == expected.status, "status \(expected.status)", "\(reply.status) \(text(body))")
       try expect(reply.isReplay == expected.isReplay, "a replay: \(expected.isReplay)", "\(reply.isReplay)")
+      let left = reply.quotaLeft.map { [$0.daily] + ($0.key.map { [$0] } ?? []) }
+      try expect(left == expected.left, "quotas left \(expected.left ?? [])", "\(left ?? [])")
       let (shortID, retryAfter) = (reply.shortID.map { text($0) }, reply.retryAfter)
       try expect(shortID == expected.shortID, "short id \(expected.shortID ?? "none")", shortID ?? "none")
       try expect(
@@ -344,7 +361,8 @@ package struct Simulation {
   /// Nothing was stored that nobody was answered.
   private func checkCounts() async throws {
     let expected = [
-      "outcomes": model.outcomes, "usage": Int64(model.drawn), "deliveries": Int64(model.deliveries),
+      "outcomes": model.outcomes, "usage": Int64(model.drawn), "key_usage": Int64(model.keyDrawn),
+      "deliveries": Int64(model.deliveries),
       "revealed": Int64(model.reveals),
     ]
     let counts = try await server.counts()

@@ -213,7 +213,7 @@ import Testing
     let store = store()
     #expect(await answers(store, .damaged("chain 1")) == [200, 0, 200, 0])
     #expect(store.begun == 1 + 1 + 4 && store.ledger.outcomes.count == 3)
-    #expect(store.ledger.audit(defaultQuota: 0) == [])
+    #expect(store.ledger.audit() == [])
   }
 
   /// Whoever needs what has been waited for in vain is not waited for again. (It may be the account or the chain.)

@@ -32,7 +32,7 @@ import Testing
       }
     }
     #expect(server.ledger.chains.count == 6)
-    #expect(server.ledger.audit(defaultQuota: 0) == [])
+    #expect(server.ledger.audit() == [])
   }
 
   @Test mutating func allKeysOfAnAccountShareItsChains() throws {
@@ -42,7 +42,7 @@ import Testing
     #expect(server.ledger.chains.count == 1)
     #expect(server.answer(Submission(caller: .holder(AccountID(1)), operation: .rotate(seed("test")))).status == 200)
     #expect(server.answer(Submission(caller: .holder(AccountID(9)), operation: .rotate(seed("test")))).status == 401)
-    #expect(server.ledger.audit(defaultQuota: 0) == [])
+    #expect(server.ledger.audit() == [])
   }
 
   @Test mutating func aGroupSeesItself() throws {
@@ -96,7 +96,7 @@ import Testing
       #expect(drawn["serverHash"]?.string == next["serverHash"]?.string && drawn["nonce"]?.number == "\(nonce)")
       promised = next
     }
-    #expect(server.ledger.audit(defaultQuota: 0) == [])
+    #expect(server.ledger.audit() == [])
   }
 
   @Test mutating func aGroupRotatesInItsOrder() throws {
@@ -109,7 +109,7 @@ import Testing
     let later = server.decide(rotate(live), rotate(live, live.claim("again")), rotate(live, live.claim("again")))
     #expect(later.changes.rotatedChains.map(\.epoch) == [4] && later.changes.movedChains.isEmpty)
     #expect(later.replies.map(\.isReplay) == [false, false, true])
-    #expect(server.ledger.audit(defaultQuota: 0) == [])
+    #expect(server.ledger.audit() == [])
   }
 
   // MARK: Commit and reveal
@@ -137,7 +137,7 @@ import Testing
       #expect(server.answer(reveal(revealing, id)).status == 200)
       #expect(try refusal(server.answer(reveal(owner, id))) == "409 commitment_used")
     }
-    #expect(server.ledger.audit(defaultQuota: 0) == [])
+    #expect(server.ledger.audit() == [])
   }
 
   @Test mutating func aCommitmentLivesForItsTime() throws {
@@ -164,7 +164,7 @@ import Testing
     let (replies, changes) = server.decide(late, late)
     #expect(replies.map(\.status) == [200, 200] && replies.map(\.isReplay) == [false, true])
     #expect(changes.usage == [UsageKey(account: AccountID(1), day: Day(of: newYear), endpoint: .ints): 1])
-    #expect(server.ledger.audit(defaultQuota: 0) == [])
+    #expect(server.ledger.audit() == [])
   }
 
   @Test mutating func ofManyRevealsInAGroupTheFirstCounts() throws {
@@ -202,7 +202,7 @@ import Testing
     #expect(changes.outcomes.count == 1 && changes.newChains.count == 1)
     server.now = newYear
     #expect(server.answer(draw(live)).status == 200)
-    #expect(server.ledger.audit(defaultQuota: 0) == [])
+    #expect(server.ledger.audit() == [])
   }
 
   @Test mutating func aBatchStopsAtTheQuota() throws {

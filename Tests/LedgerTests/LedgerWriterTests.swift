@@ -85,7 +85,7 @@ import Testing
     await writer.drain()
 
     let content = store.content.withLock { $0 }
-    #expect(content.ledger.audit(defaultQuota: 0) == [])
+    #expect(content.ledger.audit() == [])
     let keys = clients / 2 * requests
     #expect(content.ledger.outcomes.count == keys)
     #expect(answers.count == keys && answers.values.allSatisfy { $0.count == 1 })
@@ -124,7 +124,7 @@ import Testing
     #expect(store.content.withLock { $0.groups.map(\.submissions) } == [1, 2, 2, 1, 1, 1])
     #expect(writer.report.submissions == weights.count)
     await writer.drain()
-    #expect(store.ledger.audit(defaultQuota: 0) == [])
+    #expect(store.ledger.audit() == [])
   }
 
   @Test func whoComesToAFullQueueIsTurnedAway() async throws {
@@ -155,7 +155,7 @@ import Testing
     // There is room again, for the one who was turned away too.
     #expect(try await writer.submit(draw(claim: "late")).status == 200)
     await writer.drain()
-    #expect(store.ledger.audit(defaultQuota: 0) == [])
+    #expect(store.ledger.audit() == [])
   }
 
   @Test func aFloodOfBytesIsTurnedAwayAndHoldsUpNobodyElse() async throws {
@@ -201,7 +201,7 @@ import Testing
     }
     #expect(writer.queued == (0, 0))
     await writer.drain()
-    #expect(store.ledger.audit(defaultQuota: 0) == [])
+    #expect(store.ledger.audit() == [])
   }
 
   @Test func aGroupThatIsNotStoredIsNotAnswered() async throws {

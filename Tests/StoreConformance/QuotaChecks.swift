@@ -55,6 +55,59 @@ extension StoreConformance {
       }
     },
 
+    StoreCheck("a key's quota bounds the key within its account's") { test in
+      func new(_ quota: Int?) async throws -> Caller {
+        var key = try NewAPIKey(mode: .live)
+        key.dailyQuota = quota
+        let made = try await test.accounts.createKey(key, of: test.bob.account)
+        #expect(made.dailyQuota == quota)
+        return Caller.key(made.id, made.account, made.mode)
+      }
+      let (two, none) = (try await new(2), try await new(0))
+      func own(_ caller: Caller) throws -> KeyQuota? { try test.snapshot(draw(caller)).keyQuotas[caller.keyID] }
+      func report(_ caller: Caller) async throws -> KeyReport? {
+        try await test.accounts.keys(of: test.bob.account).first { $0.key.id == caller.keyID }
+      }
+      #expect(try own(two) == KeyQuota(dailyQuota: 2, usedToday: 0))
+      #expect(try own(test.bob) == nil)
+      #expect(try test.settle(draw(none)).reply.refusal?.policy == .key(quota: 0))
+      let first = try test.settle(
+        draw(two, claim: "a"), draw(two, claim: "a"), draw(two, "other"), draw(two), draw(test.bob))
+      #expect(first.replies.map(\.status) == [200, 200, 200, 429, 200])
+      #expect(
+        first.replies.map(\.quotaLeft) == [
+          QuotaLeft(daily: 2, key: 1), nil, QuotaLeft(daily: 1, key: 0), nil, QuotaLeft(daily: 0, key: nil),
+        ])
+      #expect(first.replies[3].refusal?.policy == .key(quota: 2))
+      #expect(try test.settle(draw(two)).reply.refusal?.policy == .daily(quota: 3), "the account's comes first")
+      try await test.reopen()
+      #expect(try own(two) == KeyQuota(dailyQuota: 2, usedToday: 2))
+      let reported = try await report(two)
+      #expect(reported?.usedToday == 2 && reported?.key.dailyQuota == 2)
+      // Batches end where the quota does, and an atomic one changes nothing.
+      _ = try await test.accounts.setDailyQuota(100, of: test.bob.account)
+      #expect(try await test.accounts.setKeyQuota(4, of: two.keyID, account: test.bob.account).dailyQuota == 4)
+      let entries = Array(repeating: BatchEntry.draw(.ints("batch")), count: 3)
+      #expect(try test.settle(Submission(caller: two, operation: .batch(entries, isAtomic: true))).changes.isEmpty)
+      let batch = try test.settle(Submission(caller: two, operation: .batch(entries)), draw(two))
+      #expect(batch.changes.outcomes.count == 2 && batch.replies.map(\.status) == [200, 429])
+      // Without a quota nothing is counted; what was counted stays so.
+      _ = try await test.accounts.setKeyQuota(nil, of: two.keyID, account: test.bob.account)
+      #expect(try test.settle(draw(two), draw(two)).replies.map(\.status) == [200, 200])
+      #expect(try own(two) == nil)
+      _ = try await test.accounts.setKeyQuota(5, of: two.keyID, account: test.bob.account)
+      #expect(try own(two) == KeyQuota(dailyQuota: 5, usedToday: 4))
+      test.now += day
+      #expect(try own(two) == KeyQuota(dailyQuota: 5, usedToday: 0))
+      #expect(try await report(two)?.usedToday == 0)
+      #expect(try test.settle(draw(two)).reply.quotaLeft?.key == 4)
+      await #expect(throws: AdministrationError.unknownKey("\(two.keyID.rawValue)")) {
+        _ = try await test.accounts.setKeyQuota(5, of: two.keyID, account: test.alice.account)
+      }
+      try await test.accounts.deleteAccount(test.bob.account)
+      #expect(try test.snapshot(draw(two)).keyQuotas.isEmpty)
+    },
+
     StoreCheck("usage is the account's, over its keys, chains and endpoints") { test in
       let kinds = try DrawRequest.each("test")
       for request in kinds {

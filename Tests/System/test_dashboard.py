@@ -731,6 +731,27 @@ def test_usage_is_told_in_a_chart_and_in_numbers(site, person):
   assert sum(counts) == 4 and len(counts) <= 2 and hours.count("<rect") == len(counts)
 
 
+def test_a_key_has_a_quota_of_its_own(site):
+  person = Person(site).arrive()
+  key = person.make_key(quota="2")
+  address = f"/dashboard/keys/{person.key_id()}/quota"
+  assert [draw(site, key).status for _ in range(3)] == [200, 200, 429]
+  assert "2 of 2" in shown(person.get("/dashboard/keys"))
+  for wrong in ("-1", "x", "1.5", "2147483648"):
+    refused = person.send(address, address, quota=wrong)
+    assert refused.status == 422 and "from 0 to 2147483647" in shown(refused)
+    assert person.send("/dashboard/keys/new", "/dashboard/keys", mode="live", quota=wrong).status == 422
+  assert person.send("/dashboard/keys/new", "/dashboard/keys", mode="test", quota="3").status == 422
+  assert draw(site, key).status == 429, "nothing was changed"
+  assert person.send(address, address, quota="3").header("Location").endswith("/dashboard/keys?done=quota")
+  assert [draw(site, key).status for _ in range(2)] == [200, 429] and 'value="3"' in person.get(address).body.decode()
+  assert person.send(address, address, quota="").status == 303 and draw(site, key).status == 200
+  assert "The account’s" in shown(person.get("/dashboard/keys"))
+  stranger = Person(site).arrive()
+  assert stranger.get(address).status == 404 and stranger.send("/dashboard/keys/new", address, quota="0").status == 404
+  assert draw(site, key).status == 200
+
+
 def test_a_spent_quota_is_said(serve):
   server = serve(FAIRDRAW_DAILY_QUOTA=1)
   person = Person(server).arrive()

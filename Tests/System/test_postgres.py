@@ -405,6 +405,26 @@ def test_a_changed_quota_holds_on_all_servers_at_once(fleet):
   check_ledger(fleet)
 
 
+def test_a_keys_quota_holds_over_all_servers(fleet):
+  servers = fleet.start(3)
+  account = fleet.account()
+  key, other = fleet.key(account, "--daily-quota", "70"), fleet.key(account)
+
+  def draws(index):
+    with servers[index % 3].connect() as connection:
+      return [connection.get("/api/ints", {"clientSeed": f"seed-{index % 4}"}, key=[key, other][index % 2]).status for _ in range(15)]
+
+  rounds = together(12, draws)
+  statuses = [collections.Counter(status for some in rounds[place::2] for status in some) for place in (0, 1)]
+  assert statuses == [{200: 70, 429: 20}, {200: 90}]
+  assert fleet.number("SELECT sum(count) FROM key_usage") == 70
+  servers[0].kill()
+  fleet.cli("key", "set", key[:16], "--daily-quota", "72")
+  assert [servers[1 + n % 2].get("/api/ints", key=key).status for n in range(3)] == [200, 200, 429]
+  assert fleet.number("SELECT sum(count) FROM key_usage") == 72
+  check_ledger(fleet)
+
+
 def test_anonymous_draws_are_counted_over_all_servers(fleet):
   servers = fleet.start(3, FAIRDRAW_ANONYMOUS=70)
 
@@ -524,14 +544,15 @@ def test_a_server_that_stops_in_mid_transaction_is_cut_off(fleet, cluster):
 LOCKS = {
   "account": "SELECT 1 FROM accounts WHERE name = '{account}' FOR UPDATE",
   "chain": "SELECT 1 FROM chains WHERE client_seed = 'held' FOR UPDATE",
-  "usage": "SELECT 1 FROM usage WHERE account_id = (SELECT id FROM accounts WHERE name = '{account}') FOR UPDATE"}
+  "usage": "SELECT 1 FROM usage WHERE account_id = (SELECT id FROM accounts WHERE name = '{account}') FOR UPDATE",
+  "key's usage": "SELECT 1 FROM key_usage WHERE account_id = (SELECT id FROM accounts WHERE name = '{account}') FOR UPDATE"}
 
 
 @pytest.mark.parametrize("what", LOCKS)
 def test_a_row_that_somebody_else_locks_stops_those_who_need_it_alone(fleet, cluster, what):
   (server,) = fleet.start(1)
   account = fleet.account()
-  key, other_key = fleet.key(account), fleet.key()
+  key, other_key = fleet.key(account, "--daily-quota", "1000"), fleet.key()
   for held in (key, None):
     assert server.get("/api/ints", {"clientSeed": "held"}, key=held).status == 200
   other = cluster.session(fleet.name, "BEGIN", LOCKS[what].format(account=account))
@@ -844,7 +865,7 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
   assert fleet.number(f"SELECT count(*) FROM deliveries WHERE id <= {moved} AND state = 1") == moved
   assert fleet.number(f"SELECT count(*) FROM deliveries WHERE id > {moved}") == 4, "those of the draws since"
   fleet.cli("webhook", "create", "--account", fleet.account(), "--url", "https://example.com/")
-  copied = "SELECT email, password FROM sign_ins", "SELECT prefix, name FROM api_keys WHERE id <= 4 ORDER BY id"
+  copied = "SELECT email, password FROM sign_ins", "SELECT prefix, name, daily_quota FROM api_keys WHERE id <= 4 ORDER BY id"
   for query in copied:
     assert [tuple(row) for row in fleet.sql(query)] == old.sql(query), query
   assert fleet.number("SELECT count(*) FROM accounts WHERE deleted IS NOT NULL AND length(name) = 2") == 1

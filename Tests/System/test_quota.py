@@ -1,10 +1,15 @@
 """The daily quota: one unit for each live keyed outcome, by account, over at midnight UTC."""
 
+import contextlib
+import http.client
+import json
+import re
 import time
 
 import pytest
 
 from harness import together, unique
+from test_stream import Stream
 
 
 def to_midnight():
@@ -159,6 +164,93 @@ def test_each_draw_says_what_is_left(server, five, client_seed, idempotency):
   batch = {"draws": [{"endpoint": "ints"}] * 3}
   assert left(server.post("/api/batch", {**batch, "atomic": True}, key=key)) == '"daily";r=2'
   assert left(server.post("/api/batch", batch, key=key)) == left(server.post("/api/batch", batch, key=key)) == '"daily";r=0'
+
+
+# Keys
+
+
+def test_a_keys_quota_is_within_its_accounts(server, five, client_seed, idempotency):
+  key, other = server.key(five, "live", "--daily-quota", 3), server.key(five)
+  ask = lambda key, **rest: server.draw("ints", {"clientSeed": client_seed}, key=key, **rest)
+  left = lambda response: response.header("RateLimit")
+  first = ask(key, idempotency=idempotency)
+  assert left(first) == '"daily";r=4, "key";r=2'
+  assert ask(key, idempotency=idempotency).replayed and left(ask(key)) == '"daily";r=3, "key";r=1'
+  results = server.post("/api/batch", {"draws": [{"endpoint": "ints"}] * 2}, key=key).json()["results"]
+  assert [result.get("code") for result in results] == [None, "quota_exceeded"]
+  spent = ask(key)
+  assert refused(spent) and "The API key's daily quota" in spent.error
+  assert spent.header("RateLimit-Policy") == '"key";q=3;w=86400'
+  assert spent.header("RateLimit") == f'"key";r=0;t={spent.json()["retryAfter"]}'
+  said = server.get("/api/usage", key=key)
+  assert said.json()["remaining"] == 2 and said.json()["key"] == {"quota": 3, "used": 3, "remaining": 0}
+  assert said.header("RateLimit-Policy") == '"daily";q=5;w=86400, "key";q=3;w=86400'
+  assert re.fullmatch(r'"daily";r=2;t=\d+, "key";r=0;t=\d+', left(said))
+  assert "key" not in server.get("/api/usage", key=other).json()
+  assert ask(key, idempotency=idempotency).body == first.body, "a replay, also when it is spent"
+  assert [ask(other).status for _ in range(3)] == [200, 200, 429]
+  account = ask(key)
+  assert refused(account) and account.header("RateLimit-Policy") == '"daily";q=5;w=86400'
+
+
+def test_a_keys_quota_can_be_changed_and_taken_away(server, account):
+  key = server.key(account)
+  statuses = lambda count: [server.draw("ints", key=key).status for _ in range(count)]
+  assert statuses(2) == [200, 200]
+  change = lambda quota: server.cli("key", "set", key[:16], "--daily-quota", quota, check=True)
+  assert "is 2" in change(2).stderr
+  assert statuses(3) == [200, 200, 429], "draws are counted while the key has a quota"
+  [listed] = [one for line in server.cli("key", "list", "--json", check=True).stdout.splitlines() if (one := json.loads(line))["prefix"] == key[:16]]
+  assert (listed["dailyQuota"], listed["usedToday"]) == (2, 2)
+  change(0)
+  assert statuses(1) == [429]
+  assert "no quota" in change("none").stderr and statuses(1) == [200]
+  change(3)
+  assert statuses(2) == [200, 429]
+  [exported] = json.loads(server.cli("account", "export", account, check=True).stdout)["keys"]
+  assert exported["dailyQuota"] == 3
+
+
+def test_a_test_key_has_no_quota(server, account):
+  made = server.cli("key", "create", "--account", account, "--mode", "test", "--daily-quota", 3)
+  assert made.returncode == 1 and "only a live key can have a daily quota" in made.stderr and made.stdout == ""
+  test = server.key(account, "test")
+  assert server.cli("key", "set", test[:16], "--daily-quota", 3).returncode == 1
+  assert server.cli("key", "set", test[:16], "--daily-quota", "none").returncode == 0
+
+
+def test_a_stream_ends_at_a_keys_quota(server, account):
+  with Stream(server, {"intervalMs": 100}, key=server.key(account, "live", "--daily-quota", 2)) as stream:
+    events = stream.take(3)
+  assert [event["event"] for event in events] == ["outcome", "outcome", "done"]
+
+
+def test_a_keys_quota_counts_once_over_retries_and_crashes(serve):
+  server = serve()
+  account = server.account()
+  key = server.key(account, "live", "--daily-quota", 40)
+  drawn = []
+
+  def work(number):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+      with server.connect() as connection:
+        for attempt in range(10):
+          for _ in range(2):
+            response = connection.get("/api/ints", {"clientSeed": f"seed-{number % 3}"}, key=key, idempotency=f"{number}-{attempt}")
+            drawn.append((number, attempt, response.status))
+          if number == 0 and attempt == 1:
+            server.process.kill()
+
+  together(4, work)
+  server.wait()
+  server.start()
+  for number in range(4):
+    for attempt in range(15):
+      response = server.get("/api/ints", {"clientSeed": f"seed-{number % 3}"}, key=key, idempotency=f"{number}-{attempt}")
+      drawn.append((number, attempt, response.status))
+  assert len({(number, attempt) for number, attempt, status in drawn if status == 200}) == 40
+  assert {status for _, _, status in drawn} == {200, 429}
+  assert server.used(account) == 40 and server.sql("SELECT sum(count) FROM key_usage") == [(40,)]
 
 
 # Batches

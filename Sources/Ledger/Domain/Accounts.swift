@@ -63,12 +63,14 @@ public struct APIKeyRecord: Sendable, Equatable {
   public let allowedReferers: [String]
   /// What it may be used for.
   public let scopes: KeyScopes
+  /// Live outcomes allowed with it in a UTC day, within what its account is allowed; nil if it has no quota of its own.
+  public let dailyQuota: Int?
   public let created: Milliseconds
   public let revoked: Milliseconds?
 
   public init(
     id: KeyID, account: AccountID, mode: Mode, name: String, prefix: String, allowedNetworks: [String],
-    allowedReferers: [String], scopes: KeyScopes, created: Milliseconds, revoked: Milliseconds?
+    allowedReferers: [String], scopes: KeyScopes, dailyQuota: Int? = nil, created: Milliseconds, revoked: Milliseconds?
   ) {
     self.id = id
     self.account = account
@@ -78,6 +80,7 @@ public struct APIKeyRecord: Sendable, Equatable {
     self.allowedNetworks = allowedNetworks
     self.allowedReferers = allowedReferers
     self.scopes = scopes
+    self.dailyQuota = dailyQuota
     self.created = created
     self.revoked = revoked
   }

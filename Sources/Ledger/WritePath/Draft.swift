@@ -130,6 +130,13 @@ struct Draft {
     changes.usage[UsageKey(account: account, day: day, endpoint: outcome.endpoint), default: 0] += 1
   }
 
+  /// Counts a live outcome against the quota of the key that it was drawn with, if the key has one.
+  mutating func count(_ key: KeyID, of account: AccountID) {
+    guard !snapshot.keyQuotas.isEmpty, snapshot.keyQuotas[key] != nil else { return }
+    snapshot.keyQuotas[key]?.usedToday += 1
+    changes.keyUsage[KeyUsageKey(account: account, key: key, day: day), default: 0] += 1
+  }
+
   /// Makes an event of an account for the endpoints that are told of this type.
   ///
   /// - Parameter data: what it says, as a JSON object.

@@ -20,6 +20,9 @@ public struct RateLimitPolicy: Sendable, Equatable, CustomStringConvertible {
   /// What an account may draw in a UTC day.
   public static func daily(quota: Int) -> RateLimitPolicy { RateLimitPolicy("daily", quota: quota, window: 86_400) }
 
+  /// What may be drawn with one key in a UTC day.
+  public static func key(quota: Int) -> RateLimitPolicy { RateLimitPolicy("key", quota: quota, window: 86_400) }
+
   /// The value of `RateLimit-Policy`.
   public var description: String {
     "\"\(name)\";q=\(quota)" + (window.map { ";w=\($0)" } ?? "") + (unit.map { ";qu=\"\($0)\"" } ?? "")
@@ -35,8 +38,18 @@ public struct RateLimitPolicy: Sendable, Equatable, CustomStringConvertible {
 public struct QuotaLeft: Sendable, Equatable {
   /// Of the account's today.
   public let daily: Int
+  /// Of the key's own today, if it has one.
+  public let key: Int?
+
+  public init(daily: Int, key: Int?) {
+    self.daily = daily
+    self.key = key
+  }
 
   /// The value of `RateLimit`. Every draw has it, so it leaves out when the quota renews: with at most five digits it is
   /// a string that takes no memory of its own.
-  public var rateLimit: String { "\"daily\";r=" + String(daily) }
+  public var rateLimit: String {
+    let text = "\"daily\";r=" + String(daily)
+    return key.map { text + ", \"key\";r=" + String($0) } ?? text
+  }
 }

@@ -199,6 +199,12 @@ public struct Refusal: Error, Sendable, Equatable {
       policy: .daily(quota: quota))
   }
 
+  static func keyQuotaExceeded(at now: Milliseconds, quota: Int) -> Refusal {
+    Refusal(
+      429, "The API key's daily quota is spent; it renews at midnight UTC.", code: .quotaExceeded,
+      retryAfter: Day.secondsLeft(at: now), kind: .quota, policy: .key(quota: quota))
+  }
+
   static let anonymousOff = Refusal(
     403, "This server requires an API key.", code: .apiKeyRequired)
 

@@ -94,6 +94,8 @@ public struct Snapshot: Sendable {
   public var now: Milliseconds
   /// Keys that exist and are not revoked.
   public var keys: Set<KeyID> = []
+  /// The quotas of those that have one of their own.
+  public var keyQuotas: [KeyID: KeyQuota] = [:]
   public var accounts: [AccountID: AccountQuota] = [:]
   public var chains: [ChainKey: SeedChain] = [:]
   public var records: [IdempotencyScope: IdempotencyRecord] = [:]
@@ -139,6 +141,38 @@ public struct AccountQuota: Sendable, Equatable {
   }
 }
 
+/// How a key that has a quota of its own stands against it.
+public struct KeyQuota: Sendable, Equatable {
+  public let dailyQuota: Int
+  /// Live outcomes that were recorded for the key in the UTC day of the snapshot, since it has a quota.
+  public var usedToday: Int
+
+  public init(dailyQuota: Int, usedToday: Int) {
+    self.dailyQuota = dailyQuota
+    self.usedToday = usedToday
+  }
+
+  /// Why a key of this mode cannot have a quota; nil if it can.
+  public static func problem(in mode: Mode) -> String? {
+    mode == .test ? "only a live key can have a daily quota: test draws cost nothing" : nil
+  }
+}
+
+/// What the counter of a key with a quota counts: its live outcomes on one day.
+public struct KeyUsageKey: Hashable, Comparable, Sendable {
+  public let account: AccountID
+  public let key: KeyID
+  public let day: Day
+
+  public init(account: AccountID, key: KeyID, day: Day) {
+    self.account = account
+    self.key = key
+    self.day = day
+  }
+
+  public static func < (a: Self, b: Self) -> Bool { (a.account, a.key, a.day) < (b.account, b.key, b.day) }
+}
+
 /// What a usage counter counts: one account's live outcomes of one endpoint on one day.
 public struct UsageKey: Hashable, Sendable {
   public let account: AccountID
@@ -173,6 +207,8 @@ public struct Changes: Sendable {
   public var rendering = Rendering(format: 0, publicURL: "")
   /// By how much each counter rises.
   public var usage: [UsageKey: Int] = [:]
+  /// The same of keys that have a quota of their own.
+  public var keyUsage: [KeyUsageKey: Int] = [:]
   /// Webhook events, in the order of their outcomes.
   public var deliveries: [NewDelivery] = []
   /// Webhook events that are no outcome's.

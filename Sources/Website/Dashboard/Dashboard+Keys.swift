@@ -29,7 +29,9 @@ extension Dashboard {
       "referers": key.allowedReferers.map { ["text": HTML.shown($0)] },
       "scopes": key.scopes.names.joined(separator: ", "),
       "isOpen": key.allowedNetworks.isEmpty && key.allowedReferers.isEmpty,
+      "quota": key.dailyQuota.map(String.init) ?? "",
     ]
+    if let quota = key.dailyQuota { values["ownQuota"] = ["used": grouped(report.usedToday), "quota": grouped(quota)] }
     if let last = report.activity.lastUsed { values["lastUsed"] = moment(last) }
     if let last = report.activity.lastDenied { values["lastDenied"] = moment(last) }
     if let revoked = key.revoked { values["revokedAt"] = moment(revoked) }
@@ -52,8 +54,8 @@ extension Dashboard {
       values: [
         "scopeChoices": Self.scopeChoices(form.text("scopes")),
         "form": try newFormID(), "name": form.text("name"), "isTest": form.text("mode") == "test",
-        "networks": form.text("networks"), "referers": form.text("referers"),
-        "isRestricted": !(form.trimmed("networks") + form.trimmed("referers")).isEmpty,
+        "networks": form.text("networks"), "referers": form.text("referers"), "quota": form.text("quota"),
+        "isRestricted": !(form.trimmed("networks") + form.trimmed("referers") + form.trimmed("quota")).isEmpty,
       ], problem: problem)
   }
 
@@ -91,16 +93,20 @@ extension Dashboard {
     if let problem = KeyRestrictions.problem(networks: networks, referers: referers) {
       return try keyForm(incoming, FormProblem(problem))
     }
-    let key = NewAPIKey(
+    if let problem = Self.quotaProblem(form.trimmed("quota"), mode) { return try keyForm(incoming, problem) }
+    var key = NewAPIKey(
       mode: mode, name: name, allowedNetworks: networks, allowedReferers: referers, scopes: scopes,
       bytes: try secret(
         for: incoming, "key",
-        [mode.name, name] + ["networks"] + networks + ["origins"] + referers + ["scopes"] + scopes.names))
+        [mode.name, name] + ["networks"] + networks + ["origins"] + referers + ["scopes"] + scopes.names
+          + ["quota", form.trimmed("quota")]))
+    key.dailyQuota = Int(form.trimmed("quota"))
+    let newKey = key
     // The store has no two keys of one hash, whichever servers they are made on.
     var wasSentBefore = false
     let problem = try await incoming.attempting {
       do {
-        _ = try await accounts.createKey(key, of: incoming.account.id)
+        _ = try await accounts.createKey(newKey, of: incoming.account.id)
       } catch AdministrationError.keyExists {
         wasSentBefore = true
       }
@@ -122,14 +128,51 @@ extension Dashboard {
     text.split { $0.isWhitespace || $0 == "," }.map(String.init)
   }
 
-  // MARK: Revoking
+  // MARK: Quotas
 
-  @Sendable func revokePage(_ incoming: DashboardRequest) async throws -> Response {
+  /// What is wrong with a quota as it was filled in; empty is none.
+  private static func quotaProblem(_ text: String, _ mode: Mode) -> FormProblem? {
+    guard !text.isEmpty else { return nil }
+    guard let quota = Int(text), Account.dailyQuotas.contains(quota) else {
+      return FormProblem("A daily quota is a whole number from 0 to \(Account.dailyQuotas.upperBound), or empty.")
+    }
+    return KeyQuota.problem(in: mode).map { FormProblem($0.prefix(1).uppercased() + $0.dropFirst() + ".") }
+  }
+
+  /// The key that an address names.
+  private func report(_ incoming: DashboardRequest) async throws -> KeyReport {
     let id = KeyID(try incoming.id())
     let reports = try await incoming.asking { try await accounts.keys(of: incoming.account.id) }
     guard let report = reports.first(where: { $0.key.id == id }) else {
       throw AdministrationError.unknownKey("").refusal
     }
+    return report
+  }
+
+  @Sendable func quotaPage(_ incoming: DashboardRequest) async throws -> Response {
+    page(
+      incoming, "key-quota", "A key’s quota", section: "/dashboard/keys",
+      values: Self.values(try await report(incoming)))
+  }
+
+  @Sendable func setQuota(_ incoming: DashboardRequest) async throws -> Response {
+    let report = try await report(incoming)
+    let text = incoming.form.trimmed("quota")
+    if let problem = Self.quotaProblem(text, report.key.mode) {
+      return page(
+        incoming, "key-quota", "A key’s quota", section: "/dashboard/keys",
+        values: Self.values(report).merging(["quota": text]) { $1 }, problem: problem)
+    }
+    _ = try await incoming.asking {
+      try await accounts.setKeyQuota(Int(text), of: report.key.id, account: incoming.account.id)
+    }
+    return sessionGuard.redirect(to: "/dashboard/keys?done=quota")
+  }
+
+  // MARK: Revoking
+
+  @Sendable func revokePage(_ incoming: DashboardRequest) async throws -> Response {
+    let report = try await report(incoming)
     guard report.key.revoked == nil else { return sessionGuard.redirect(to: "/dashboard/keys?done=revoked") }
     return page(
       incoming, "key-revoke", "Revoke a key", section: "/dashboard/keys", values: Self.values(report))

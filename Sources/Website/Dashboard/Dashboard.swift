@@ -27,6 +27,7 @@ struct Dashboard: Routes {
       route("/dashboard/keys", get: keys, post: createKey),
       route("/dashboard/keys/new", get: newKey),
       route("/dashboard/keys/{id}/revoke", get: revokePage, post: revoke),
+      route("/dashboard/keys/{id}/quota", get: quotaPage, post: setQuota),
       route("/dashboard/usage", get: usage),
       route("/dashboard/outcomes", get: outcomes),
       route("/dashboard/requests", get: storedRequest),
@@ -137,6 +138,7 @@ struct Dashboard: Routes {
     "revoked": "The key is revoked. Every server rejects it within a second.",
     "sent-before":
       "This form was already sent, and it created one key. A key is shown once. If you do not have it, revoke it and create another.",
+    "quota": "The quota of the key is changed. It counts from the next draw on.",
     "deleted": "The webhook is deleted.",
     "enabled": "The webhook is enabled.",
     "disabled": "The webhook is disabled. Draws made from now on are never reported to it.",
