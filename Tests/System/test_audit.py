@@ -263,7 +263,7 @@ def test_what_is_not_answered_is_another_status_than_what_is_wrong(outside, tmp_
   state = tmp_path / "state"
   state.write_text("{}")
   done = cli("audit", "log", *where, "--state", state)
-  assert done.returncode == 1 and "is not the state" in done.stderr, done
+  assert done.returncode == 1 and "is damaged, or is another program's file" in done.stderr, done
   for arguments, why in (
     (["--url", base(server)], "needs the log's --key"), (["--url", "example.com", *where[2:]], "--url must be"),
     (["--key", where[3]], "go with --url"), (["--outcomes", "x"], "go with --url")):

@@ -113,7 +113,9 @@ def test_both_ways_answer_with_the_same_headers(server, live_key, client_seed):
     also, slow, _ = stream.answer()
   assert status == also == 200
   assert quick.keys() == slow.keys() - {"connection"}
-  for name in quick.keys() - {"date", "shortid", "x-request-id", "server-timing", "content-length"}:
+  left = [re.fullmatch(r'"daily";r=(\d+)', headers["ratelimit"])[1] for headers in (quick, slow)]
+  assert int(left[0]) > int(left[1])
+  for name in quick.keys() - {"date", "shortid", "x-request-id", "server-timing", "content-length", "ratelimit"}:
     assert quick[name] == slow[name], name
   assert re.fullmatch(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z][a-z] 20\d\d \d\d:\d\d:\d\d GMT", quick["date"])
 
