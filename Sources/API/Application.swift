@@ -124,16 +124,7 @@ public func buildApplication(
   settings.service = LedgerService(
     routes: ledgerRoutes, admission: admission, gate: gate, completion: completion,
     problems: problems)
-  parts.metrics.show("fairdraw_connections_open", "Connections that are open.") { connections.count }
-  parts.metrics.count("fairdraw_connections_turned_away_total", "Connections that found no place.") {
-    connections.turnedAway
-  }
-  parts.metrics.show("fairdraw_unread_answer_bytes", "Bytes of large answers that wait to be read.") {
-    [answers = settings.answers] in answers.bytesHeld
-  }
-  parts.metrics.show("fairdraw_incoming_body_bytes", "Bytes of long request bodies that are coming in.") {
-    [bodies = settings.bodies] in bodies.bytesHeld
-  }
+  settings.show(in: parts.metrics)
 
   return Application(
     responder: root,
@@ -144,4 +135,21 @@ public func buildApplication(
     onServerRunning: { await onServerRunning($0.localAddress) },
     eventLoopGroupProvider: .singleton,
     logger: logger)
+}
+
+extension ConnectionSettings {
+  fileprivate func show(in metrics: Metrics) {
+    metrics.show("fairdraw_connections_open", "Connections that are open.") {
+      [connections] in connections.count
+    }
+    metrics.count("fairdraw_connections_turned_away_total", "Connections that found no place.") {
+      [connections] in connections.turnedAway
+    }
+    metrics.show("fairdraw_unread_answer_bytes", "Bytes of large answers that wait to be read.") {
+      [answers] in answers.bytesHeld
+    }
+    metrics.show("fairdraw_incoming_body_bytes", "Bytes of long request bodies that are coming in.") {
+      [bodies] in bodies.bytesHeld
+    }
+  }
 }

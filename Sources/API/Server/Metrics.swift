@@ -138,21 +138,7 @@ public final class Metrics: Sendable {
     if let databaseSize {
       page.single("fairdraw_database_bytes", .gauge, "Size of the whole database.", Double(databaseSize))
     }
-    if let pending = deliveries.pending {
-      page.single(
-        "fairdraw_webhook_deliveries_pending", .gauge, "Webhook deliveries to be made, in the whole database.",
-        Double(pending))
-    }
-    page.family(
-      "fairdraw_webhook_attempts_total", .counter, "Webhook attempts of this server, by what came of them.")
-    page.sample("fairdraw_webhook_attempts_total", [("result", "delivered")], Double(deliveries.delivered))
-    page.sample("fairdraw_webhook_attempts_total", [("result", "failed")], Double(deliveries.failed))
-    page.single(
-      "fairdraw_webhook_deliveries_dead_total", .counter, "Webhook deliveries that this server gave up.",
-      Double(deliveries.dead))
-    page.single(
-      "fairdraw_webhook_failed_sweeps_total", .counter, "Sweeps of finished webhook deliveries that failed.",
-      Double(deliveries.failedSweeps))
+    page.add(deliveries)
     for gauge in gauges.withLock({ $0 }) {
       let samples = gauge.samples()
       guard !samples.isEmpty else { continue }
@@ -208,6 +194,25 @@ struct MetricsPage {
 }
 
 extension MetricsPage {
+  /// What became of webhook deliveries.
+  fileprivate mutating func add(_ deliveries: DeliveryCounts) {
+    if let pending = deliveries.pending {
+      single(
+        "fairdraw_webhook_deliveries_pending", .gauge, "Webhook deliveries to be made, in the whole database.",
+        Double(pending))
+    }
+    family(
+      "fairdraw_webhook_attempts_total", .counter, "Webhook attempts of this server, by what came of them.")
+    sample("fairdraw_webhook_attempts_total", [("result", "delivered")], Double(deliveries.delivered))
+    sample("fairdraw_webhook_attempts_total", [("result", "failed")], Double(deliveries.failed))
+    single(
+      "fairdraw_webhook_deliveries_dead_total", .counter, "Webhook deliveries that this server gave up.",
+      Double(deliveries.dead))
+    single(
+      "fairdraw_webhook_failed_sweeps_total", .counter, "Sweeps of finished webhook deliveries that failed.",
+      Double(deliveries.failedSweeps))
+  }
+
   /// What went wrong in the ledger, and how its store is.
   fileprivate mutating func addFaults(_ writer: LedgerWriter.Statistics) {
     family(
