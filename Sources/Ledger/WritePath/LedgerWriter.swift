@@ -292,7 +292,7 @@ public final class LedgerWriter: Sendable {
   private func apply(_ tickets: [Ticket]) throws(StoreFailure) -> Applied {
     if let failure = stopped { throw failure }
     let group = tickets.map(\.submission)
-    var entropy = try ReservedRandomness(for: group, from: random)
+    let reserved = try ReservedRandomness(for: group, from: random)
     var now: Milliseconds = 0
     let began = ContinuousClock.now
     let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)
@@ -300,6 +300,8 @@ public final class LedgerWriter: Sendable {
     decider.seeds.prepare(for: group, needs)
     let decision = try store.apply(needs) { snapshot in
       now = snapshot.now
+      // A store that starts over decides anew, from the same bytes: nobody has seen what was made of them.
+      var entropy = reserved
       return decider.decide(group, snapshot: snapshot, entropy: &entropy)
     }
     precondition(decision.replies.count == group.count)
