@@ -40,7 +40,7 @@ final class PostgresDayDraft: SQLDayDraft {
     self.day = day
     let session = PostgresSession(
       target: store.target,
-      settings: ConnectionSettings(changing: [
+      settings: SessionSettings(changing: [
         "statement_timeout": "0", "idle_in_transaction_session_timeout": "1h", "enable_seqscan": "on",
         "enable_hashjoin": "on", "plan_cache_mode": "force_custom_plan",
       ]))

@@ -13,7 +13,7 @@ public final class PostgresImport {
   public init(into target: ConnectionTarget, masterKey: MasterKey) throws {
     session = PostgresSession(
       target: target,
-      settings: ConnectionSettings(changing: ["statement_timeout": "0", "idle_in_transaction_session_timeout": "0"]))
+      settings: SessionSettings(changing: ["statement_timeout": "0", "idle_in_transaction_session_timeout": "0"]))
     do {
       try PostgresStore.checkEncoding(session)
       try PostgresSchema.migrate(session)

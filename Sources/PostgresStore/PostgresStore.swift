@@ -40,7 +40,7 @@ public final class PostgresStore: Sendable {
     self.target = target
     shortIDs = ShortIDs(masterKey: masterKey)
     vault = masterKey.vault
-    func sessions(_ count: Int, _ settings: ConnectionSettings = .standard) -> [PostgresSession] {
+    func sessions(_ count: Int, _ settings: SessionSettings = .standard) -> [PostgresSession] {
       (0..<count).map { _ in PostgresSession(target: target, settings: settings) }
     }
     writing = SessionPool(sessions(Self.writers, .writing))

@@ -35,20 +35,21 @@ final class SQLiteGroupWriter {
   ) throws {
     guard let connection = db.sqliteConnection else { throw StoreFailure("the database is closed") }
     func prepare(_ sql: String) throws -> SQLiteStatement { try SQLiteStatement(connection, sql) }
+    func insertion(into table: String, _ columns: String, _ rest: String = "") throws -> SQLiteStatement {
+      let marks = columns.split(separator: ",").map { _ in "?" }.joined(separator: ", ")
+      return try prepare("INSERT INTO \(table) (\(columns)) VALUES (\(marks))\(rest)")
+    }
     common = SQLiteConnection(db: db, clock: clock)
     loader = try SQLiteGroupLoader(
       connection, common, vault: loading.vault, seeds: loading.seeds, shortIDs: loading.shortIDs)
     (self.connection, self.file, self.log, vault, self.clock) = (connection, file, log, loading.vault, clock)
     try log.open(connection)
     (begin, commit, rollback) = (try prepare("BEGIN IMMEDIATE"), try prepare("COMMIT"), try prepare("ROLLBACK"))
-    insertDelivery = try prepare("INSERT INTO deliveries (endpoint_id, outcome_id, created, due) VALUES (?, ?, ?, ?)")
-    insertEvent = try prepare("INSERT INTO deliveries (endpoint_id, event, data, created, due) VALUES (?, ?, ?, ?, ?)")
-    insertLog = try prepare("INSERT INTO log_queue (drawn, entries) VALUES (?, ?)")
-    insertChain = try prepare(
-      """
-      INSERT INTO chains (id, owner_id, client_seed, era, epoch, server_hash, cursor, nonce, trail, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-      """)
+    insertDelivery = try insertion(into: "deliveries", "endpoint_id, outcome_id, created, due")
+    insertEvent = try insertion(into: "deliveries", "endpoint_id, event, data, created, due")
+    insertLog = try insertion(into: "log_queue", "drawn, entries")
+    insertChain = try insertion(
+      into: "chains", "id, owner_id, client_seed, era, epoch, server_hash, cursor, nonce, trail, created")
     // No coordinate is used twice: a chain moves on only from where the outcomes in hand were drawn.
     moveChain = try prepare(
       "UPDATE chains SET cursor = ?, nonce = ?, trail = ? WHERE id = ? AND cursor = ? AND nonce = ?")
@@ -57,47 +58,26 @@ final class SQLiteGroupWriter {
       UPDATE chains SET era = ?, epoch = ?, server_hash = ?, cursor = ?, nonce = ?, trail = ?
       WHERE id = ? AND cursor = ? AND nonce = ? AND epoch = ?
       """)
-    insertRevealedSeed = try prepare(
-      """
-      INSERT INTO revealed_seeds (chain_id, era, epoch, server_seed, server_hash, cursor, nonce, revealed)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-      """)
-    insertCommitment = try prepare(
-      """
-      INSERT INTO commitments (chain_id, commit_id, owner_id, sealed_seed, server_hash, created, expires)
-      VALUES (?, ?, ?, ?, ?, ?, ?)
-      """)
+    insertRevealedSeed = try insertion(
+      into: "revealed_seeds", "chain_id, era, epoch, server_seed, server_hash, cursor, nonce, revealed")
+    insertCommitment = try insertion(
+      into: "commitments", "chain_id, commit_id, owner_id, sealed_seed, server_hash, created, expires")
     useCommitment = try prepare(
       "UPDATE commitments SET outcome_id = ?, client_seed = ?, revealed = ? WHERE chain_id = ? AND revealed IS NULL")
-    insertOutcome = try prepare(
-      """
-      INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, items, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-      """)
-    insertTestOutcome = try prepare(
-      """
-      INSERT INTO test_outcomes
-      (id, account_id, digest, client_seed, server_hash, endpoint, value, fields, items, created)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-      """)
-    insertRecord = try prepare(
-      "INSERT INTO idempotency (digest, request, fingerprint, status, answer, created) VALUES (?, ?, ?, ?, ?, ?)")
+    insertOutcome = try insertion(
+      into: "outcomes",
+      "id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, items, created")
+    insertTestOutcome = try insertion(
+      into: "test_outcomes",
+      "id, account_id, digest, client_seed, server_hash, endpoint, value, fields, items, created")
+    insertRecord = try insertion(into: "idempotency", "digest, request, fingerprint, status, answer, created")
     deleteRecord = try prepare("DELETE FROM idempotency WHERE digest = ?")
-    addUsage = try prepare(
-      """
-      INSERT INTO usage (account_id, day, endpoint, count) VALUES (?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET count = count + excluded.count
-      """)
-    noteHour = try prepare(
-      """
-      INSERT INTO usage_hours (account_id, hour, day, drawn) VALUES (?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET day = excluded.day, drawn = excluded.drawn WHERE day < excluded.day
-      """)
-    addKeyUsage = try prepare(
-      """
-      INSERT INTO key_usage (account_id, key_id, day, count) VALUES (?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET count = count + excluded.count
-      """)
+    let addsToCount = " ON CONFLICT DO UPDATE SET count = count + excluded.count"
+    addUsage = try insertion(into: "usage", "account_id, day, endpoint, count", addsToCount)
+    addKeyUsage = try insertion(into: "key_usage", "account_id, key_id, day, count", addsToCount)
+    noteHour = try insertion(
+      into: "usage_hours", "account_id, hour, day, drawn",
+      " ON CONFLICT DO UPDATE SET day = excluded.day, drawn = excluded.drawn WHERE day < excluded.day")
     // Records are numbered as they come, so the oldest stand first and a sweep reads no more than it deletes.
     sweep = try prepare(
       "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?")

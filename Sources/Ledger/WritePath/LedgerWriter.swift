@@ -83,8 +83,7 @@ public final class LedgerWriter: Sendable {
   ///   - onDeliveries: called, on a writer's thread, when webhook events have become durable.
   public init(
     store: any LedgerStore, decider: Decider, limits: Limits = Limits(), history: LogHistory? = nil,
-    random: RandomSource = .system,
-    onTrouble: @escaping @Sendable (String) -> Void = { _ in },
+    random: RandomSource = .system, onTrouble: @escaping @Sendable (String) -> Void = { _ in },
     onDeliveries: @escaping @Sendable () -> Void = {}
   ) {
     self.store = store
@@ -92,8 +91,7 @@ public final class LedgerWriter: Sendable {
     self.limits = limits
     self.onDeliveries = onDeliveries
     state = Mutex(State(queue: SubmissionQueue(limits: limits)))
-    self.history = history
-    self.random = random
+    (self.history, self.random) = (history, random)
     turn = DispatchSemaphore(value: store.concurrentGroups)
     health = StoreHealth(
       store: store, retention: decider.retention, history: history, random: random, onTrouble: onTrouble)

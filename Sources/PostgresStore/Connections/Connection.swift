@@ -25,7 +25,7 @@ final class Connection {
   /// Connects; waits for no longer than the target's `connect_timeout` for each host.
   ///
   /// - Throws: ``PostgresFailure``.
-  init(to target: ConnectionTarget, _ settings: ConnectionSettings) throws {
+  init(to target: ConnectionTarget, _ settings: SessionSettings) throws {
     guard let handle = target.connect() else { throw PostgresFailure("out of memory", isConnectionLost: true) }
     self.handle = handle
     guard PQstatus(handle) == CONNECTION_OK else {

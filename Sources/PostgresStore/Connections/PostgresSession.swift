@@ -4,13 +4,13 @@
 /// get it back, under a lock of theirs; that orders what one thread does with it before what the next does.
 final class PostgresSession: @unchecked Sendable {
   private let target: ConnectionTarget
-  private let settings: ConnectionSettings
+  private let settings: SessionSettings
   private var connection: Connection?
   private var failures = 0
   private var lastFailure: PostgresFailure?
   private var retryAt = ContinuousClock.now
 
-  init(target: ConnectionTarget, settings: ConnectionSettings = .standard) {
+  init(target: ConnectionTarget, settings: SessionSettings = .standard) {
     self.target = target
     self.settings = settings
   }

@@ -2,16 +2,16 @@
 ///
 /// A direct connection sets them once. A pooler may give every transaction to another connection of its own, so they are
 /// then set again in each, for no longer than the transaction lasts.
-struct ConnectionSettings: Sendable {
+struct SessionSettings: Sendable {
   let ofSession, ofTransaction: PostgresStatement
 
   /// An outcome that was answered must outlive a crash, whatever the database's setting is; a statement or a wait for a
   /// lock ends before the callers' timeout does; and a server that vanishes in mid-transaction does not hold up the others
   /// for long. Every statement finds its rows by an index, however small its table was when it was planned.
-  static let standard = ConnectionSettings()
+  static let standard = SessionSettings()
 
   /// A writer does not wait for a lock as long as others do: everybody waits with it. See ``HeldRows``.
-  static let writing = ConnectionSettings(changing: ["lock_timeout": "1s"])
+  static let writing = SessionSettings(changing: ["lock_timeout": "1s"])
 
   init(changing changes: [String: String] = [:]) {
     let standard = [
