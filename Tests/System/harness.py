@@ -20,7 +20,7 @@ import subprocess
 import threading
 import time
 import urllib.parse
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -195,6 +195,13 @@ class Connection:
     return self.request("POST", path, body=body, **rest)
 
 
+def accepts(port):
+  """Whether somebody listens on a port of the loopback address."""
+  with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=10):
+    return True
+  return False
+
+
 class Server:
   """A `fairdraw serve` over one data folder; it may be stopped, killed and started again.
 
@@ -235,6 +242,8 @@ class Server:
         self.banner.append(more.rstrip("\n"))
 
     threading.Thread(target=drain, daemon=True).start()
+    if port := self.env.get("FAIRDRAW_METRICS_PORT"):
+      wait_until(lambda: accepts(int(port)), "the port of the metrics is open")
     return self
 
   def signal(self, number):
