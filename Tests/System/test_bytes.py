@@ -4,13 +4,12 @@ import hashlib
 import itertools
 import json
 import os
-import pty
 import re
 import subprocess
 
 import pytest
 
-from harness import BINARY, REPOSITORY, cli, environment
+from harness import BINARY, REPOSITORY, cli, environment, open_terminal
 
 DERIVATION = REPOSITORY / "docs" / "derivation.md"
 
@@ -113,7 +112,7 @@ def test_a_full_disk_is_a_failure():
 
 def test_bytes_are_not_written_to_a_terminal(verifier):
   def run(*arguments):
-    leader, follower = pty.openpty()
+    leader, follower = open_terminal()
     try:
       done = subprocess.run(
         [BINARY, "bytes", "--count", "3", *SEEDS, *arguments], env=environment(), stdout=follower, stderr=subprocess.PIPE,

@@ -3,14 +3,13 @@
 import fcntl
 import json
 import os
-import pty
 import struct
 import subprocess
 import termios
 
 import pytest
 
-from harness import BINARY, TIMEOUT, cli, environment, unique
+from harness import BINARY, TIMEOUT, cli, environment, open_terminal, unique
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_doctor_and_status_as_json(server):
 
 def on_terminal(server, *arguments, columns=80, **env):
   """What a command prints on a terminal that is so wide."""
-  primary, secondary = pty.openpty()
+  primary, secondary = open_terminal()
   fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
   running = subprocess.Popen(
     [BINARY, *map(str, arguments), "--data", str(server.data)], stdin=subprocess.DEVNULL, stdout=secondary, stderr=subprocess.PIPE,
