@@ -59,9 +59,10 @@ struct DrawCommand: AsyncParsableCommand {
     let key = idempotencyKey ?? UUID().uuidString.lowercased()
     let (body, fetch) = (try body(), try server.fetch())
     let isKeyed = server.apiKey != nil
+    func mayRepeat(_ answer: HTTPFetch.Answer?) -> Bool { isKeyed || Self.saysNotDrawn(answer) }
     let answer: HTTPFetch.Answer
     do {
-      answer = try await Retries(limit: .seconds(retryFor)).answer(mayRepeat: { isKeyed || Self.saysNotDrawn($0) }) {
+      answer = try await Retries(limit: .seconds(retryFor)).answer(mayRepeat: mayRepeat) {
         try await fetch.send("POST", "/api/\(endpoint)", body: body, idempotencyKey: key)
       }
     } catch let failure as CommandFailure where failure.status == Retries.exhausted {
