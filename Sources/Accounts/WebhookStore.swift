@@ -10,8 +10,9 @@ public protocol WebhookStore: Sendable {
   func createWebhook(
     url: WebhookURL, secret: WebhookSecret, events: WebhookEvents, of account: AccountID
   ) async throws -> WebhookEndpoint
-  /// - Throws: ``AdministrationError/unknownWebhook(_:)``, as all that follow.
   /// Deletes the endpoint with its deliveries. The other methods then report it as unknown.
+  ///
+  /// - Throws: ``AdministrationError/unknownWebhook(_:)``, as all that follow.
   func deleteWebhook(_ id: WebhookEndpointID, of account: AccountID?) async throws
   func changeWebhook(
     _ id: WebhookEndpointID, _ change: WebhookChange, of account: AccountID?

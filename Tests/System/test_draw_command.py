@@ -142,17 +142,7 @@ def test_a_server_that_is_killed_while_it_draws(serve, client_seed):
   server = serve(folder="killed")
   key = server.key()
   between = Between(server)
-  drawn = []
-
-  def kill(forward):
-    if not drawn:
-      drawn.append(json.loads(forward()[2]))
-      server.kill()
-      server.start()
-      return None
-    return forward()
-
-  between.rules["/api/floats"] = kill
+  drawn = between.kill_server_once("/api/floats")
   done = draw(between.url, "floats", "--client-seed", client_seed, "--json", key=key, check=True)
   assert json.loads(done.stdout)["outcome"] == drawn[0]["outcome"] and json.loads(done.stdout)["shortId"] == drawn[0]["shortId"]
   assert server.sql("SELECT count(*) FROM outcomes") == [(1,)]

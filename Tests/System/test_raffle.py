@@ -43,6 +43,22 @@ class Between(http.server.ThreadingHTTPServer):
   def url(self):
     return f"http://127.0.0.1:{self.server_port}"
 
+  def kill_server_once(self, path):
+    """The first request for `path` is forwarded, and the server killed and started again before it is answered; what the
+    server did for it is put into the list that is returned."""
+    drawn = []
+
+    def kill(forward):
+      if not drawn:
+        drawn.append(json.loads(forward()[2]))
+        self.server.kill()
+        self.server.start()
+        return None
+      return forward()
+
+    self.rules[path] = kill
+    return drawn
+
   class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
       pass
@@ -405,17 +421,7 @@ def test_a_killed_server_goes_on_with_the_same_draw(serve, tmp_path):
   server = serve(folder="killed")
   key = server.key()
   between = Between(server)
-  drawn = []
-
-  def kill(forward):
-    if not drawn:
-      drawn.append(json.loads(forward()[2]))
-      server.kill()
-      server.start()
-      return None
-    return forward()
-
-  between.rules["/api/reveal"] = kill
+  drawn = between.kill_server_once("/api/reveal")
   file, _ = write_list(tmp_path)
   numbers, _, _ = printed(raffle(file, between.url, key, check=True))
   assert numbers == drawn[0]["outcome"]

@@ -51,10 +51,7 @@ public struct AuditScope: Codable, Sendable, Equatable {
 
   /// All eras' logs, the first one first.
   public let logs: [Log]
-  /// The most bytes that ``queued`` may have: about 240 000 entries, by which a log grows in five seconds.
-  public static let mostQueued = 8 << 20
-
-  /// The entries that are not in a log yet; nil for more than ``mostQueued``, with which no audit can begin.
+  /// The bytes of the entries that are not in a log yet; nil for more than ``mostQueued``, with which no audit can begin.
   public let queued: [UInt8]?
   /// The number of the last outcome; 0 if there is none.
   public let lastOutcome: Int64
@@ -70,7 +67,10 @@ public struct AuditScope: Codable, Sendable, Equatable {
     self.now = now
   }
 
-  /// The entries that are not in a log yet.
+  /// The most bytes that ``queued`` may have: about 240 000 entries, by which a log grows in five seconds.
+  public static let mostQueued = 8 << 20
+
+  /// The entries that are not in a log yet, from ``queued``.
   ///
   /// - Throws: what says that they are too many or damaged.
   public func waiting() throws(StoreFailure) -> LogEntries {
