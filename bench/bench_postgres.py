@@ -228,8 +228,8 @@ def main(options):
       stdout=subprocess.DEVNULL, text=True, check=True)
     cluster.psql("yardstick", f"""
       INSERT INTO chains
-        (owner_id, client_seed, id, epoch, sealed_seed, server_hash, cursor, nonce, created, moved, trail)
-      SELECT 0, decode(n::text, 'escape'), n, 0, decode(repeat('00', 92), 'hex'), sha256(n::text::bytea), 0, 0, 0, 0,
+        (owner_id, client_seed, id, era, epoch, server_hash, cursor, nonce, created, moved, trail)
+      SELECT 0, decode(n::text, 'escape'), n, 0, 0, sha256(n::text::bytea), 0, 0, 0, 0,
         decode(repeat('00', 24), 'hex')
       FROM generate_series(1, {CHAINS}) n; ANALYZE chains; CREATE SEQUENCE numbers CACHE 100""")
 
