@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import closed_pipe
 from bench import RELEASE, SCRATCH, Failure, Server, machine, progress, verdict
 from merkle import Client
 
@@ -128,7 +129,8 @@ def main():
 
 if __name__ == "__main__":
   try:
-    sys.exit(main())
+    with closed_pipe.ends_quietly():
+      sys.exit(main())
   except Failure as failure:
     sys.exit(f"bench: {failure}")
   except KeyboardInterrupt:

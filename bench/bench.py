@@ -23,6 +23,8 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import closed_pipe
+
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = ROOT / ".build" / "release"
 SCRATCH = ROOT / ".build" / "bench"
@@ -391,7 +393,8 @@ if __name__ == "__main__":
   # As a module, so that there is one Failure however this file is imported.
   from bench import Failure, main
   try:
-    sys.exit(main())
+    with closed_pipe.ends_quietly():
+      sys.exit(main())
   except Failure as failure:
     sys.exit(f"bench: {failure}")
   except KeyboardInterrupt:

@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+import closed_pipe
+
 WRK = pathlib.Path(__file__).resolve().parent / "wrk"
 
 
@@ -83,4 +85,5 @@ if __name__ == "__main__":
   given = sys.argv[1:]
   if not given:
     sys.exit(__doc__)
-  main(given[0], *([int(given[1])] if len(given) > 1 else []), *given[2:3])
+  with closed_pipe.ends_quietly():
+    main(given[0], *([int(given[1])] if len(given) > 1 else []), *given[2:3])

@@ -21,6 +21,7 @@ import urllib.parse
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import closed_pipe
 from bench import MEGABYTE, RELEASE, SCRATCH, Failure, Server, machine, progress, verdict
 
 DAY = 86_400_000
@@ -260,7 +261,8 @@ def check(proof, root, problems):
 
 if __name__ == "__main__":
   try:
-    sys.exit(main())
+    with closed_pipe.ends_quietly():
+      sys.exit(main())
   except Failure as failure:
     sys.exit(f"bench: {failure}")
   except KeyboardInterrupt:

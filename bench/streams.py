@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import bench
+import closed_pipe
 
 RESIDENT_TARGET = 200
 
@@ -78,6 +79,7 @@ def main():
 
 if __name__ == "__main__":
   try:
-    sys.exit(main())
+    with closed_pipe.ends_quietly():
+      sys.exit(main())
   except bench.Failure as failure:
     sys.exit(f"bench: {failure}")

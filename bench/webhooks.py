@@ -17,6 +17,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import bench
+import closed_pipe
 
 RATIO_TARGET = 0.6
 RATE_TARGET = 500
@@ -154,6 +155,7 @@ if __name__ == "__main__":
     asyncio.run(receive())
   else:
     try:
-      main()
+      with closed_pipe.ends_quietly():
+        main()
     except bench.Failure as failure:
       sys.exit(f"bench: {failure}")

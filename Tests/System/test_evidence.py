@@ -6,7 +6,9 @@ Every run has a fixed seed, so that its verdict is always the same.
 import hashlib
 import importlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -258,3 +260,24 @@ def test_the_report_fits_a_phone_light_and_dark(report, tmp_path):
     assert browser.complaints() == []
   finally:
     browser.close()
+
+
+# The reader of the output
+
+
+@pytest.mark.parametrize("command", [
+  "evidence/evidence.py --list", "evidence/evidence.py --help", *(f"{name}.py --help" for name in ("audit", "bench", "merkle", "streams", "webhooks"))])
+def test_a_command_whose_reader_has_gone_ends_in_silence(command):
+  script, option = command.split()
+  reading, writing = os.pipe()
+  os.close(reading)
+  done = subprocess.run(
+    [sys.executable, "-s", "-B", str(REPOSITORY / "bench" / script), option], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=LIMIT)
+  os.close(writing)
+  assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_another_pipe_that_breaks_is_a_fault():
+  code = "import closed_pipe\nwith closed_pipe.ends_quietly():\n  raise BrokenPipeError"
+  done = subprocess.run([sys.executable, "-s", "-B", "-c", code], cwd=REPOSITORY / "bench", capture_output=True, text=True, timeout=LIMIT)
+  assert done.returncode == 1 and "BrokenPipeError" in done.stderr

@@ -16,7 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 import checks
+import closed_pipe
 import dieharder
 import report
 from sources import SOURCES
@@ -225,4 +228,5 @@ def main():
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  with closed_pipe.ends_quietly():
+    sys.exit(main())
