@@ -11,6 +11,9 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
   case unknownWebhook(WebhookEndpointID)
   case webhookDisabled(WebhookEndpointID)
   case tooManyWebhooks(String)
+  case webhookExists
+  /// An idempotency key was used for another request.
+  case idempotencyConflict
   case unknownDelivery(DeliveryID)
   case emailTaken
   case keyExists
@@ -26,6 +29,8 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
     case .unknownWebhook(let id): "there is no webhook \(id.rawValue); `fairdraw webhook list` lists them"
     case .webhookDisabled(let id): "webhook \(id.rawValue) is disabled: `fairdraw webhook enable \(id.rawValue)`"
     case .tooManyWebhooks(let name): "account \"\(name)\" has \(maximumWebhooks) webhooks, the most there can be"
+    case .webhookExists: "the account has a webhook for this URL already"
+    case .idempotencyConflict: "this idempotency key was used for a different request"
     case .unknownDelivery(let id): "there is no delivery \(id.rawValue); `fairdraw webhook deliveries` lists them"
     case .emailTaken: "another account has this email address"
     case .keyExists: "this key is accepted already, or was and is revoked"

@@ -6,10 +6,12 @@ import Ledger
 public protocol WebhookStore: Sendable {
   /// In the order they were made.
   func webhooks(of account: AccountID?) async throws -> [WebhookEndpoint]
-  /// - Throws: ``AdministrationError/tooManyWebhooks(_:)``.
-  func createWebhook(
-    url: WebhookURL, secret: WebhookSecret, events: WebhookEvents, of account: AccountID
-  ) async throws -> WebhookEndpoint
+  /// Makes an endpoint: all that is checked of the account's others holds until the new one is there.
+  ///
+  /// - Throws: ``AdministrationError/tooManyWebhooks(_:)``; ``AdministrationError/webhookExists`` and
+  ///   ``AdministrationError/idempotencyConflict``, as ``NewWebhook`` asks for;
+  ///   ``AdministrationError/unknownWebhook(_:)`` if the one that was made under the same idempotency key was deleted.
+  func createWebhook(_ new: NewWebhook, of account: AccountID) async throws -> CreatedWebhook
   /// Deletes the endpoint with its deliveries. The other methods then report it as unknown.
   ///
   /// - Throws: ``AdministrationError/unknownWebhook(_:)``, as all that follow.
@@ -47,12 +49,64 @@ public protocol WebhookStore: Sendable {
 /// How many deliveries are sent again in one transaction.
 public let resentAtOnce = 1000
 
+/// A webhook that is to be made.
+public struct NewWebhook: Sendable {
+  public let url: WebhookURL
+  public let secret: WebhookSecret
+  public let events: WebhookEvents
+  /// Whether the account must have no other for the URL. So it is for account holders, whose requests may be sent twice;
+  /// the operator may give a receiver several. Changing an endpoint's URL names the endpoint, so it is not restricted.
+  public let isOnlyOfURL: Bool
+  public let claim: Claim?
+
+  /// What makes it harmless to send the request again: the first one's endpoint is answered.
+  public struct Claim: Sendable {
+    package let claim: IdempotencyClaim
+    package let retention: IdempotencyRetention
+    package let body: @Sendable (WebhookEndpoint) -> [UInt8]
+
+    /// - Parameter body: what whoever looks up the key is shown: the response without the secret, and with the member
+    ///   `id`. A retry is answered from the endpoint's row, where the secret is sealed.
+    public init(
+      _ claim: IdempotencyClaim, retention: IdempotencyRetention, body: @escaping @Sendable (WebhookEndpoint) -> [UInt8]
+    ) {
+      self.claim = claim
+      self.retention = retention
+      self.body = body
+    }
+  }
+
+  public init(
+    url: WebhookURL, secret: WebhookSecret, events: WebhookEvents = .all, isOnlyOfURL: Bool = false,
+    claim: Claim? = nil
+  ) {
+    self.url = url
+    self.secret = secret
+    self.events = events
+    self.isOnlyOfURL = isOnlyOfURL
+    self.claim = claim
+  }
+}
+
+/// An endpoint with the secret that events to it are signed with.
+public struct CreatedWebhook: Sendable {
+  public let webhook: WebhookEndpoint
+  public let secret: WebhookSecret
+  /// Whether an earlier request under the same idempotency key has made it.
+  public let isReplay: Bool
+
+  public init(_ webhook: WebhookEndpoint, _ secret: WebhookSecret, isReplay: Bool = false) {
+    self.webhook = webhook
+    self.secret = secret
+    self.isReplay = isReplay
+  }
+}
+
 extension WebhookStore {
-  /// An endpoint that is told of everything.
   public func createWebhook(
-    url: WebhookURL, secret: WebhookSecret, of account: AccountID
+    url: WebhookURL, secret: WebhookSecret, events: WebhookEvents = .all, of account: AccountID
   ) async throws -> WebhookEndpoint {
-    try await createWebhook(url: url, secret: secret, events: .all, of: account)
+    try await createWebhook(NewWebhook(url: url, secret: secret, events: events), of: account).webhook
   }
 
   /// Sends again all deliveries as ``resendDeliveries(of:made:state:after:of:)`` does, in one transaction after another.

@@ -1,4 +1,5 @@
 import Accounts
+import JSON
 import Ledger
 
 extension SQLDatabase {
@@ -6,28 +7,32 @@ extension SQLDatabase {
     try await query { [vault] in try $0.webhooks(of: account, vault) }
   }
 
-  public func createWebhook(
-    url: WebhookURL, secret: WebhookSecret, events: WebhookEvents, of account: AccountID
-  ) async throws -> WebhookEndpoint {
-    try await transact(concernsGroups: true) { [vault] connection in
+  public func createWebhook(_ new: NewWebhook, of account: AccountID) async throws -> CreatedWebhook {
+    try await transact(concernsGroups: true) { [vault, shortIDs] connection in
+      // Held by draws under idempotency keys of the account too.
       let holder = try connection.hold(account)
-      guard try connection.webhooks(of: account, vault).count < maximumWebhooks else {
-        throw AdministrationError.tooManyWebhooks(holder.name)
+      if let claim = new.claim, let made = try connection.webhook(under: claim, vault, shortIDs) { return made }
+      let others = try connection.webhooks(of: account, vault)
+      guard !new.isOnlyOfURL || !others.contains(where: { $0.url == new.url.description }) else {
+        throw AdministrationError.webhookExists
       }
+      guard others.count < maximumWebhooks else { throw AdministrationError.tooManyWebhooks(holder.name) }
       let id = WebhookEndpointID(try connection.nextNumber(in: .webhooks))
       let now = try connection.now()
-      let sealed = try vault.seal(secret.bytes, context: WebhookSecret.sealingContext(endpoint: id))
+      let sealed = try vault.seal(new.secret.bytes, context: WebhookSecret.sealingContext(endpoint: id))
       let webhook = WebhookEndpoint(
         target: WebhookTarget(
-          endpoint: id, account: account, url: url.description, secret: sealed, oldSecret: nil, at: now, vault: vault),
-        url: url.description, isEnabled: true, disabledReason: nil, events: events, created: now)
+          endpoint: id, account: account, url: new.url.description, secret: sealed, oldSecret: nil, at: now,
+          vault: vault),
+        url: new.url.description, isEnabled: true, disabledReason: nil, events: new.events, created: now)
       try connection.execute(
         """
         INSERT INTO webhook_endpoints (id, account_id, url, sealed_secret, events, created)
-        VALUES (\(webhook.id.rawValue), \(account.rawValue), \(url.description), \(sealed), \(events.rawValue),
+        VALUES (\(webhook.id.rawValue), \(account.rawValue), \(webhook.url), \(sealed), \(webhook.events.rawValue),
           \(webhook.created))
         """)
-      return webhook
+      if let claim = new.claim { try connection.record(claim, webhook) }
+      return CreatedWebhook(webhook, new.secret)
     }
   }
 
@@ -179,6 +184,44 @@ extension SQLDatabase {
 }
 
 extension SQLConnection {
+  /// The endpoint that an earlier request under the same idempotency key has made, as it is now.
+  ///
+  /// - Throws: as ``WebhookStore/createWebhook(_:of:)``.
+  fileprivate func webhook(
+    under claim: NewWebhook.Claim, _ vault: Vault, _ shortIDs: ShortIDs
+  ) throws -> CreatedWebhook? {
+    let scope = claim.claim.scope
+    let isClaimed: SQLStatement = "digest = \(dialect.uuidOfBytes("\(scope.digest)"))"
+    let found = try row("SELECT fingerprint, created, answer FROM idempotency WHERE \(isClaimed)")
+    guard let found else { return nil }
+    guard try !claim.retention.isOver(try found.integer("created"), at: now()) else {
+      try execute("DELETE FROM idempotency WHERE \(isClaimed)")
+      return nil
+    }
+    // It covers the method and the path, so that the answer is a webhook's.
+    guard try found.bytes("fingerprint") == claim.claim.fingerprint else {
+      throw AdministrationError.idempotencyConflict
+    }
+    let body = try StoredAnswer(try found.bytes("answer")).reply(status: 200, with: [:], nil, shortIDs).body
+    guard let id = (try? JSONText(body).root)?["id"]?.number.flatMap({ Int64($0) }).map(WebhookEndpointID.init) else {
+      throw StoreFailure.damaged("an answer under an idempotency key names no webhook")
+    }
+    let webhook = try webhook(id, of: scope.account, vault)
+    let sealed = try row("SELECT sealed_secret FROM webhook_endpoints WHERE id = \(id.rawValue)")
+    let secret = try WebhookSecret(sealed: try sealed?.bytes("sealed_secret") ?? [], of: id, vault)
+    return CreatedWebhook(webhook, secret, isReplay: true)
+  }
+
+  fileprivate func record(_ claim: NewWebhook.Claim, _ webhook: WebhookEndpoint) throws {
+    let answer = StoredAnswer.bytes(of: Reply(status: 200, body: claim.body(webhook)), rendering: 0)
+    try execute(
+      """
+      INSERT INTO idempotency (digest, request, fingerprint, status, answer, created)
+      VALUES (\(dialect.uuidOfBytes("\(claim.claim.scope.digest)")), \(claim.claim.request),
+        \(claim.claim.fingerprint), 200, \(answer), \(webhook.created))
+      """)
+  }
+
   func webhooks(of account: AccountID?, _ vault: Vault) throws -> [WebhookEndpoint] {
     let now = try now()
     return try rows(

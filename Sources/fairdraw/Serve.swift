@@ -157,7 +157,7 @@ struct Serve: AsyncParsableCommand {
       further: [
         website, OperatorRoutes(masterKey: masterKey), UsageRoutes(accounts: store, defaultDailyQuota: quota),
         WebhookRoutes(
-          store: store, gate: gate, shortIDs: decider.renderer.shortIDs,
+          store: store, gate: gate, shortIDs: decider.renderer.shortIDs, retention: writer.retention,
           allows: { [allowsPrivate = settings.allowsPrivateWebhooks] url in
             allowsPrivate || NetworkAddress(url.host).map(AddressGuard.isPublic) ?? true
           },

@@ -139,5 +139,71 @@ extension StoreConformance {
       try await test.attempt(.retry(at: test.now), status: 500)
       #expect(try await test.accounts.webhooks(of: nil).map(\.isEnabled) == [false])
     },
+
+    StoreCheck("a request for a webhook under an idempotency key makes one, and gets it again") { test in
+      let url = try #require(WebhookURL("https://one.example/"))
+      let account = test.alice.account
+      func create(_ key: String, _ fingerprint: [UInt8] = [7]) async throws -> CreatedWebhook {
+        let claim = NewWebhook.Claim(test.alice.claim(key, fingerprint: fingerprint), retention: .week) {
+          Array("{\"id\":\($0.id.rawValue)}".utf8)
+        }
+        return try await test.accounts.createWebhook(
+          NewWebhook(url: url, secret: try WebhookSecret(), isOnlyOfURL: true, claim: claim), of: account)
+      }
+      let made = try await create("hook")
+      #expect(!made.isReplay)
+      try await test.reopen()
+      let again = try await create("hook")
+      #expect(again.isReplay && again.webhook == made.webhook && again.secret == made.secret)
+      #expect(try await test.accounts.webhooks(of: account) == [made.webhook])
+      let record = try await test.store.idempotencyRecord(test.alice.claim("hook").scope)
+      #expect(record?.reply.body == Array("{\"id\":\(made.webhook.id.rawValue)}".utf8))
+
+      // One key is for one request, whatever it asks for.
+      let conflict = AdministrationError.idempotencyConflict
+      await #expect(throws: conflict) { try await create("hook", [8]) }
+      #expect(try test.settle(draw(test.alice, claim: "hook")).reply.status == 409)
+      try test.settle(draw(test.alice, claim: "drawn"))
+      await #expect(throws: conflict) { try await create("drawn") }
+      // What was refused has not used its key.
+      await #expect(throws: AdministrationError.webhookExists) { try await create("other") }
+      #expect(try await test.store.idempotencyRecord(test.alice.claim("other").scope) == nil)
+
+      let secret = try WebhookSecret()
+      try await test.accounts.setWebhookSecret(made.webhook.id, to: secret, of: account)
+      #expect(try await create("hook").secret == secret)
+      try await test.accounts.deleteWebhook(made.webhook.id, of: account)
+      await #expect(throws: AdministrationError.unknownWebhook(made.webhook.id)) { try await create("hook") }
+      test.now += 7 * day
+      let anew = try await create("hook")
+      #expect(!anew.isReplay && anew.webhook.id != made.webhook.id)
+    },
+
+    StoreCheck("of simultaneous requests for a webhook for one URL one makes it") { test in
+      let account = test.alice.account
+      for (path, claim) in [("a", nil), ("b", test.alice.claim("hook", fingerprint: [7]))] {
+        let url = try #require(WebhookURL("https://one.example/\(path)"))
+        let claim = claim.map { claim in
+          NewWebhook.Claim(claim, retention: .week) { Array("{\"id\":\($0.id.rawValue)}".utf8) }
+        }
+        let accounts = test.accounts
+        let made = try await withThrowingTaskGroup(of: WebhookEndpointID?.self) { group in
+          for _ in 0..<8 {
+            group.addTask {
+              let new = NewWebhook(url: url, secret: try WebhookSecret(), isOnlyOfURL: true, claim: claim)
+              do {
+                return try await accounts.createWebhook(new, of: account).webhook.id
+              } catch AdministrationError.webhookExists {
+                return nil
+              }
+            }
+          }
+          return try await group.reduce(into: []) { $0.append($1) }
+        }
+        let webhooks = try await test.accounts.webhooks(of: account).filter { $0.url == url.description }
+        #expect(webhooks.count == 1)
+        #expect(made.compactMap { $0 } == (0..<(claim == nil ? 1 : 8)).map { _ in webhooks[0].id })
+      }
+    },
   ]
 }

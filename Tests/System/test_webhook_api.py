@@ -1,6 +1,7 @@
 """Webhooks managed over the API, by keys with the scope `manage`; and what they are told besides draws."""
 
 import base64
+import concurrent.futures
 import json
 import re
 import subprocess
@@ -131,6 +132,47 @@ def test_a_request_that_is_sent_twice_makes_one(manager):
   assert len(manager.ask("GET", "/api/webhooks")["webhooks"]) == 10
   manager.one("DELETE", made)
   manager.create("https://example.com/last")
+
+
+def test_a_request_under_an_idempotency_key_gets_the_same_webhook_again(manager):
+  def create(body, key, status=200):
+    response = manager.server.request("POST", "/api/webhooks", body=body, key=manager.key, headers={"Idempotency-Key": key})
+    assert response.status == status, response
+    assert conforms(response, "/api/webhooks", "post")
+    return response
+
+  body = {"url": "https://example.com/hook", "events": ["quota.reached"]}
+  made = create(body, "hook")
+  assert "Idempotent-Replayed" not in made.headers
+  again = create(body, '"hook"')
+  assert again.body == made.body and again.headers["Idempotent-Replayed"] == "true"
+  for other in ({**body, "events": ["day.published"]}, {"url": "https://example.com/other"}):
+    assert create(other, "hook", 409).code == "idempotency_replay"
+  assert create(body, "another", 409).code == "webhook_exists"
+  assert create(body, "a b", 400).json()["parameter"] == "Idempotency-Key"
+  assert len(manager.ask("GET", "/api/webhooks")["webhooks"]) == 1
+  # A draw cannot have the key; whoever looks it up, which takes no right to manage, is not shown the secret.
+  drawn = manager.server.request("GET", "/api/ints", key=manager.key, headers={"Idempotency-Key": "hook"})
+  assert (drawn.status, drawn.code) == (409, "idempotency_replay")
+  found = manager.server.request("GET", "/api/idempotency/hook", key=manager.key)
+  assert conforms(found, "/api/idempotency/{key}", "get")
+  shown = {name: value for name, value in made.json().items() if name != "secret"}
+  assert found.json()["body"] == shown and (found.json()["method"], found.json()["path"]) == ("POST", "/api/webhooks")
+  assert manager.server.request("GET", "/api/idempotency/another", key=manager.key).status == 404
+  [kept] = manager.server.sql("SELECT answer FROM idempotency")
+  assert b"whsec_" not in bytes(kept[0])
+  rotated = manager.one("POST", shown, "/rotate")
+  assert create(body, "hook").json() == rotated
+  manager.one("DELETE", shown)
+  assert create(body, "hook", 404).code == "not_found"
+
+
+def test_simultaneous_requests_make_one_webhook(manager):
+  body = {"url": "https://example.com/hook"}
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    responses = list(pool.map(lambda _: manager.server.request("POST", "/api/webhooks", body=body, key=manager.key), range(8)))
+  assert sorted(response.status for response in responses) == [200] + 7 * [409], responses
+  assert len(manager.ask("GET", "/api/webhooks")["webhooks"]) == 1
 
 
 def test_documented_bodies_are_those_that_are_taken(manager):

@@ -9,7 +9,7 @@ package enum IdempotentRequests {
   private static let addresses: [String: Int64] = {
     var addresses: [String: Int64] = [
       "/api/batch": 101, "/api/reveal": 102, "/api/commit": 103, "/api/rotate": 104, "/api/incrementCursor": 105,
-      "/dashboard/outcomes/rotate": 106,
+      "/dashboard/outcomes/rotate": 106, "/api/webhooks": 107,
     ]
     for endpoint in Endpoint.allCases { addresses["/api/\(endpoint.name)"] = Int64(endpoint.rawValue) }
     return addresses

@@ -9,6 +9,7 @@ public struct WebhookRoutes: Routes {
   private let store: any WebhookStore
   private let gate: LedgerGate
   private let shortIDs: ShortIDs
+  private let retention: IdempotencyRetention
   /// Whether events may go to such an address.
   private let allows: @Sendable (WebhookURL) -> Bool
   private let deliveryIsDue: @Sendable () -> Void
@@ -23,12 +24,13 @@ public struct WebhookRoutes: Routes {
   private static let times: ClosedRange<Int64> = 0...253_402_300_799_999
 
   public init(
-    store: any WebhookStore, gate: LedgerGate, shortIDs: ShortIDs,
+    store: any WebhookStore, gate: LedgerGate, shortIDs: ShortIDs, retention: IdempotencyRetention,
     allows: @escaping @Sendable (WebhookURL) -> Bool, deliveryIsDue: @escaping @Sendable () -> Void
   ) {
     self.store = store
     self.gate = gate
     self.shortIDs = shortIDs
+    self.retention = retention
     self.allows = allows
     self.deliveryIsDue = deliveryIsDue
   }
@@ -67,7 +69,9 @@ public struct WebhookRoutes: Routes {
 
   @Sendable private func create(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let account = try account(context)
-    let parameters = try await Incoming(request, context).parameters(Self.createNames)
+    let incoming = try await Incoming(request, context)
+    let claim = try claim(incoming, of: account, context)
+    let parameters = try incoming.parameters(Self.createNames)
     guard let url = try url(parameters) else { throw Refusal.invalid("url", "required") }
     let events = try events(parameters) ?? .all
     let secret: WebhookSecret
@@ -80,14 +84,29 @@ public struct WebhookRoutes: Routes {
       secret = try WebhookSecret()
     }
     try gate.takeUncosted(for: account)
-    let webhook = try await asking(context) {
-      // So that a request that is sent again makes no second webhook.
-      guard try await !store.webhooks(of: account).contains(where: { $0.url == url.description }) else {
-        throw Refusal(409, "There is a webhook for this URL already.", code: .webhookExists, parameter: "url")
-      }
-      return try await store.createWebhook(url: url, secret: secret, events: events, of: account)
+    let new = NewWebhook(url: url, secret: secret, events: events, isOnlyOfURL: true, claim: claim)
+    let gone = Refusal(404, "The webhook that was made under this Idempotency-Key was deleted.", code: .notFound)
+    let made = try await asking(context, unknown: gone) { try await store.createWebhook(new, of: account) }
+    var response = shown(made.webhook, made.secret)
+    if made.isReplay {
+      response.headers[.idempotentReplayed] = "true"
+      context.record.note { $0.isReplay = true }
     }
-    return shown(webhook, secret)
+    return response
+  }
+
+  private func claim(
+    _ incoming: Incoming, of account: AccountID, _ context: FairdrawContext
+  ) throws(Refusal) -> NewWebhook.Claim? {
+    guard let key = try IdempotencyKey.read(context.headers.idempotencyKeys) else { return nil }
+    let claim = IdempotencyClaim(
+      scope: IdempotencyScope(account: account, mode: .live, key: key), fingerprint: incoming.fingerprint(),
+      request: IdempotentRequests.number(incoming.method, incoming.target.path))
+    return NewWebhook.Claim(claim, retention: retention) { webhook in
+      var body: [UInt8] = []
+      body.append(webhook)
+      return body
+    }
   }
 
   @Sendable private func one(_ request: Request, _ context: FairdrawContext) async throws -> Response {
@@ -271,13 +290,21 @@ public struct WebhookRoutes: Routes {
 
   private static let unknownWebhook = Refusal(404, "There is no webhook with this id.", code: .notFound)
 
-  private func asking<Result>(_ context: FairdrawContext, _ body: () async throws -> Result) async throws -> Result {
+  /// - Parameter unknown: what is said of a webhook that is not there.
+  private func asking<Result>(
+    _ context: FairdrawContext, unknown: Refusal = unknownWebhook, _ body: () async throws -> Result
+  ) async throws -> Result {
     do {
       return try await body()
     } catch let failure as StoreFailure {
       throw context.refusal(for: failure)
     } catch AdministrationError.unknownWebhook {
-      throw Self.unknownWebhook
+      throw unknown
+    } catch AdministrationError.webhookExists {
+      throw Refusal(409, "There is a webhook for this URL already.", code: .webhookExists, parameter: "url")
+    } catch AdministrationError.idempotencyConflict {
+      context.record.note { $0.isConflict = true }
+      throw Refusal.idempotencyConflict
     } catch AdministrationError.unknownDelivery {
       throw Refusal(404, "There is no delivery with this id.", code: .notFound)
     } catch AdministrationError.webhookDisabled {

@@ -23,7 +23,7 @@ public struct WebhookSecret: Sendable, Equatable {
   /// Opens the secret of an endpoint.
   ///
   /// - Throws: a ``StoreFailure`` if it is damaged.
-  init(sealed: [UInt8], of endpoint: WebhookEndpointID, _ vault: Vault) throws(StoreFailure) {
+  package init(sealed: [UInt8], of endpoint: WebhookEndpointID, _ vault: Vault) throws(StoreFailure) {
     let opened = try? vault.open(sealed, context: Self.sealingContext(endpoint: endpoint))
     guard let opened, !opened.isEmpty else {
       throw .damaged("the sealed secret of webhook \(endpoint.rawValue) does not open")

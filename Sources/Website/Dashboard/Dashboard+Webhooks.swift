@@ -97,21 +97,13 @@ extension Dashboard {
       return try webhookForm(
         incoming, FormProblem("\(url.host) is a private address. This server sends events only to public addresses."))
     }
-    // Which also keeps a form that is sent again from making a second one.
-    let existing = try await incoming.asking { try await accounts.webhooks(of: incoming.account.id) }
-    if existing.contains(where: { $0.url == url.description }) {
-      return try webhookForm(
-        incoming,
-        FormProblem(
-          "There is a webhook for this URL already. If you do not have its secret, replace it on the webhook's page.",
-          status: 409))
-    }
     let events = Self.events(in: incoming.form)
     let secret = WebhookSecret(bytes: try secret(for: incoming, "webhook", [url.description]))
     var made: WebhookEndpoint?
     let problem = try await incoming.attempting {
       made = try await accounts.createWebhook(
-        url: url, secret: secret, events: events, of: incoming.account.id)
+        NewWebhook(url: url, secret: secret, events: events, isOnlyOfURL: true), of: incoming.account.id
+      ).webhook
     }
     guard let made else { return try webhookForm(incoming, problem) }
     return secretShown(incoming, made, secret, isNew: true)

@@ -15,6 +15,11 @@ extension AdministrationError {
     case .tooManyWebhooks:
       FormProblem(
         "This account has \(maximumWebhooks) webhooks, the maximum. Delete one first.", status: 409)
+    case .webhookExists:
+      FormProblem(
+        "There is a webhook for this URL already. If you do not have its secret, replace it on the webhook's page.",
+        status: 409)
+    case .idempotencyConflict: FormProblem("This was sent before, for something else.", status: 409)
     case .webhookDisabled: FormProblem("This webhook is disabled. Enable it first.", status: 409)
     case .unknownAccount, .noAccount: FormProblem("This account no longer exists.", status: 404)
     case .unknownKey, .ambiguousPrefix: FormProblem("There is no such key.", status: 404)
