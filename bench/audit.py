@@ -6,17 +6,12 @@ Started by bin/bench --audit. What each line means is in README.md beside this f
 import argparse
 import json
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
-import closed_pipe
-from bench import RELEASE, SCRATCH, Failure, Server, machine, progress, verdict
+from common import BINARY, Failure, Fairdraw, add_output_options, fresh_folder, machine, progress, run_main, verdict, write_rows
 from merkle import Client
 
 SECONDS_TARGET = 300  # for ten million
@@ -29,8 +24,7 @@ def arguments():
     prog="bin/bench --audit", description="Measures how long the audit of a database with its log takes.")
   parser.add_argument("--outcomes", type=int, default=1_000_000, help="drawn and logged (1000000)")
   parser.add_argument("--chains", type=int, default=1000, help="they are spread over (1000)")
-  parser.add_argument("--data", type=Path, default=SCRATCH, metavar="DIR", help="where the fresh data folder is made (.build/bench)")
-  parser.add_argument("--log", type=Path, default=Path("/dev/null"), metavar="FILE", help="where the server's log goes (/dev/null)")
+  add_output_options(parser)
   return parser.parse_args()
 
 
@@ -64,10 +58,16 @@ def draw(server, key, outcomes, chains):
     raise Failure(failures[0])
 
 
+def await_entries(client, entries):
+  """Until so many entries are in the published log."""
+  while int(client.get("/log/0/checkpoint").split(b"\n")[1]) < entries:
+    time.sleep(0.1)
+
+
 def audit(*arguments, settings):
   """The audit's output, its seconds and its greatest resident memory in megabytes."""
   began = time.perf_counter()
-  process = subprocess.Popen([RELEASE / "fairdraw", "audit", "log", *arguments], env=settings, stdout=subprocess.PIPE, text=True)
+  process = subprocess.Popen([BINARY, "audit", "log", *arguments], env=settings, stdout=subprocess.PIPE, text=True)
   output = process.stdout.read()
   _, status, usage = os.wait4(process.pid, 0)
   process.returncode = os.waitstatus_to_exitcode(status)
@@ -78,26 +78,14 @@ def audit(*arguments, settings):
 
 def main():
   options = arguments()
-  for folder in (SCRATCH, options.data):
-    folder.mkdir(parents=True, exist_ok=True)
   with ExitStack() as stack:
-    data = Path(tempfile.mkdtemp(prefix="audit-", dir=options.data))
-    stack.callback(shutil.rmtree, data, ignore_errors=True)
+    data = fresh_folder(stack, options.data, "audit")
     log = stack.enter_context(open(options.log, "a"))
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
-    settings.update(FAIRDRAW_DATA=str(data), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0", FAIRDRAW_DAILY_QUOTA="1000000000")
     host = machine(data)
-    server = Server([RELEASE / "fairdraw", "serve", "--host", "127.0.0.1", "--port", "0"], settings, log)
+    server = Fairdraw(data, log)
     stack.callback(server.stop)
 
-    def fairdraw(*words):
-      done = subprocess.run([RELEASE / "fairdraw", *words], env=settings, capture_output=True, text=True)
-      if done.returncode:
-        raise Failure(f"fairdraw {' '.join(words)}: {done.stderr.strip()}")
-      return done.stdout.strip()
-
-    fairdraw("account", "create", "bench")
-    key = fairdraw("key", "create", "--account", "bench")
+    key = server.new_key()
     draw(server, key, options.outcomes, options.chains)
     client = Client(server, key)
     rotations = min(options.chains // 2, MOST_ROTATIONS)
@@ -106,15 +94,14 @@ def main():
       if status != 200:
         raise Failure(f"a rotation was answered with {status}, {content[:300]!r}")
     entries = 1 + options.outcomes + rotations
-    while int(client.get("/log/0/checkpoint").split(b"\n")[1]) < entries:
-      time.sleep(0.1)
+    await_entries(client, entries)
 
     progress("auditing it from outside")
     vkey = json.loads(client.get("/api/keys"))["log"]["vkey"]
-    outside = audit("--url", f"http://127.0.0.1:{server.port}", "--key", vkey, settings=settings)
+    outside = audit("--url", f"http://127.0.0.1:{server.port}", "--key", vkey, settings=server.settings)
     server.stop()
     progress("auditing the database")
-    output, seconds, memory = audit(settings=settings)
+    output, seconds, memory = audit(settings=server.settings)
     if f"{options.outcomes} are in the log" not in output:
       raise Failure(output)
 
@@ -124,14 +111,11 @@ def main():
         f"{memory:.0f} MB resident at most: {verdict(memory < MEMORY_TARGET, f'< {MEMORY_TARGET} MB')}")
   print(f"outside      {entries:,} entries in {outside[1]:.1f} s, over HTTP from this machine; {outside[2]:.0f} MB")
   print(output)
+  write_rows(options.json, [
+    {"row": "database", "entries": entries, "seconds": seconds, "resident": memory},
+    {"row": "outside", "entries": entries, "seconds": outside[1], "resident": outside[2]}])
   return 0
 
 
 if __name__ == "__main__":
-  try:
-    with closed_pipe.ends_quietly():
-      sys.exit(main())
-  except Failure as failure:
-    sys.exit(f"bench: {failure}")
-  except KeyboardInterrupt:
-    sys.exit(130)
+  run_main(main)

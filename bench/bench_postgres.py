@@ -4,22 +4,15 @@ Started by `bin/bench --database postgres`. What each row means is in README.md 
 """
 
 import json
-import os
 import re
 import statistics
 import subprocess
-import sys
-import tempfile
 import threading
 import time
-import uuid
 from contextlib import ExitStack
-from pathlib import Path
 
-from bench import RELEASE, ROOT, SCRATCH, Failure, Server, machine, progress, verdict
-
-sys.path.append(str(ROOT / "Tests" / "System"))
-import postgres  # noqa: E402
+from common import ROOT, SCRATCH, Failure, Fairdraw, Target, fresh_folder, load, machine, postgres, progress, verdict, write_rows
+from counters import Counters, describe, means
 
 CHAINS = 1000
 PGBENCH_CLIENTS = 16
@@ -41,13 +34,12 @@ class PostgresBench:
   def __init__(self, options, cluster, servers, api_key):
     self.options = options
     self.cluster = cluster
-    self.servers = servers
-    self.api_key = api_key
-    self.runs = {}  # (load, servers, connections) → draws a second, each round
+    # PostgreSQL's processes count too; of the second server's run, they are counted with the first.
+    self.targets = [Target(server.port, list, api_key) for server in servers]
+    self.processes = lambda: [pid for process in (*servers, cluster) for pid in process.processes()]
+    self.runs = {}  # (load, servers, connections) → each round's run; its `draws` are per second
     self.yardsticks = {name: [] for name in YARDSTICKS}  # transactions a second, each round
-    self.replays = []  # answers a second, each round
-    self.replay_key = str(uuid.uuid4())
-    self.latencies = {}
+    self.replays = []  # each round's run
     self.errors = 0
     self.acknowledged = 0
     self.cut_short = 0
@@ -62,46 +54,34 @@ class PostgresBench:
       raise Failure(f"pgbench failed: {done.stderr.strip()[-500:]}")
     return float(found[1])
 
-  def wrk(self, load, server, connections, seconds):
-    environment = dict(
-      os.environ, BENCH_API_KEY=self.api_key, BENCH_RUN=str(uuid.uuid4()), BENCH_SEEDS=str(CHAINS),
-      BENCH_REPLAY=self.replay_key)
-    output = subprocess.run(
-      ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", f"{load}.lua",
-       f"http://127.0.0.1:{server.port}"],
-      cwd=ROOT / "bench" / "wrk", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    found = re.search(r"^RESULT (.*)$", output.stdout, re.MULTILINE)
-    if not found:
-      raise Failure(f"wrk failed on {load}: {output.stderr.strip() or output.stdout.strip()}")
-    return json.loads(found[1])
+  def wrk(self, script, server, connections, seconds):
+    run = load(self.targets[server], script, seconds, connections, threads=1, seeds=CHAINS)
+    self.errors += run["errors"]
+    return run
 
   def run(self, case, seconds, measured=True):
-    """Draws a second of so many servers together, which share so many connections."""
-    load, count, connections = case
+    """So many servers together, which share so many connections."""
+    script, count, connections = case
     connections //= count
     results = [None] * count
 
     def drive(index):
-      results[index] = self.wrk(load, self.servers[index], connections, seconds)
+      results[index] = self.wrk(script, index, connections, seconds)
 
+    counters = Counters(self.processes())
     threads = [threading.Thread(target=drive, args=(index,)) for index in range(count)]
     for thread in threads:
       thread.start()
     for thread in threads:
       thread.join()
     if None in results:
-      raise Failure(f"wrk failed on {load}")
-    rate = 0
-    for result in results:
-      succeeded = result["requests"] - result["status"]
-      rate += succeeded * DRAWS[load] * 1e6 / result["microseconds"]
-      self.errors += result["status"] + result["socket"]
-      self.acknowledged += succeeded * DRAWS[load]
-      self.cut_short += connections * DRAWS[load]
+      raise Failure(f"wrk failed on {script}")
+    self.acknowledged += sum(result["succeeded"] for result in results) * DRAWS[script]
+    self.cut_short += connections * count * DRAWS[script]
     if measured:
-      self.runs.setdefault(case, []).append(rate)
-      self.latencies.setdefault(case, []).append(
-        (max(result["p50"] for result in results) / 1e3, max(result["p99"] for result in results) / 1e3))
+      rate = sum(result["requests"] for result in results) * DRAWS[script]
+      self.runs.setdefault(case, []).append({
+        "draws": rate, **{what: max(result[what] for result in results) for what in ("p50", "p99")}, **counters.since()})
       progress(f"  {self.name(*case):<48}{rate:>10,.0f} draws/s")
 
   def name(self, load, count, connections):
@@ -110,34 +90,31 @@ class PostgresBench:
     return NAMES[load] + (", two servers" if connections > self.options.connections else ", split over two servers")
 
   def replay(self, seconds):
-    """Answers a second when the database is not asked: what HTTP, and wrk beside it, leave room for."""
-    result = self.wrk("replay", self.servers[0], self.options.connections, seconds)
-    self.errors += result["status"] + result["socket"]
-    return (result["requests"] - result["status"]) * 1e6 / result["microseconds"]
+    """Answers when the database is not asked: what HTTP, and wrk beside it, leave room for."""
+    counters = Counters(self.processes())
+    run = self.wrk("replay", 0, self.options.connections, seconds)
+    return {**run, "draws": run["requests"], **counters.since()}
 
   def measure(self):
     base = self.options.connections
     cases = [(load, *shape) for shape in ((1, base), (2, 2 * base), (2, base)) for load in DRAWS]
     progress("warming up")
-    for script in YARDSTICKS.values():
-      self.pgbench(script, 2)
     self.replay(1)
     self.acknowledged += 1  # the draw that is replayed from then on
-    for case in cases:
-      self.run(case, self.options.warmup, measured=False)
+    if self.options.warmup:
+      for script in YARDSTICKS.values():
+        self.pgbench(script, 2)
+      for case in cases:
+        self.run(case, self.options.warmup, measured=False)
     for number in range(1, self.options.rounds + 1):
       progress(f"round {number} of {self.options.rounds}")
       for name, script in YARDSTICKS.items():
         self.yardsticks[name].append(self.pgbench(script, self.options.seconds))
         progress(f"  {'pgbench, ' + name:<48}{self.yardsticks[name][-1]:>10,.0f} transactions/s")
       self.replays.append(self.replay(self.options.seconds))
-      progress(f"  {'replays':<48}{self.replays[-1]:>10,.0f} answers/s")
+      progress(f"  {'replays':<48}{self.replays[-1]['draws']:>10,.0f} answers/s")
       for case in cases:
         self.run(case, self.options.seconds)
-
-  @staticmethod
-  def ratio(rates, to):
-    return statistics.median(rate / base for rate, base in zip(rates, to))
 
   def number(self, statement):
     return int(self.cluster.psql("fairdraw", statement)[0][0])
@@ -157,40 +134,53 @@ class PostgresBench:
       problems.append(f"{self.errors} requests failed")
     return outcomes, problems
 
-  def table(self):
-    layout = "{:<48}{:>12}{:>9}{:>14}{:>9}{:>9}"
-
-    def row(name, rates, to=None, target=None, latencies=()):
-      ratio = self.ratio(rates, to) if to else 1
-      met = verdict(ratio >= target, f"≥ {target}") if target else ""
-      p50, p99 = "", ""
-      if latencies:
-        p50, p99 = f"{statistics.median(p50 for p50, _ in latencies):.1f}", f"{max(p99 for _, p99 in latencies):.1f}"
-      return layout.format(name, f"{statistics.median(rates):,.0f}", f"{ratio:.2f}", met, p50, p99).rstrip()
-
-    draw, keyed = self.yardsticks["draw"], self.yardsticks["keyed"]
-    yield layout.format("", "draws/s", "ratio", "", "p50 ms", "p99 ms")
-    yield row(f"pgbench, {PGBENCH_CLIENTS} clients: a draw", draw)
-    yield row(f"pgbench, {PGBENCH_CLIENTS} clients: a keyed draw", keyed, draw)
-    yield row("replays, without the database", self.replays, draw)
+  def rows(self):
+    """For each line of the table: its name, its runs, what it is compared with and the target of that ratio."""
+    draw, keyed = ([{"draws": rate} for rate in self.yardsticks[name]] for name in ("draw", "keyed"))
+    yield f"pgbench, {PGBENCH_CLIENTS} clients: a draw", draw, draw, None
+    yield f"pgbench, {PGBENCH_CLIENTS} clients: a keyed draw", keyed, draw, None
+    yield "replays, without the database", self.replays, draw, None
     targets = {"keyed": 3, "batch": 10}
-    for case, rates in self.runs.items():
-      load, count, connections = case
+    for case, runs in self.runs.items():
+      script, count, connections = case
       if count == 1:
-        yield row(self.name(*case), rates, draw, targets.get(load), self.latencies[case])
-        if load == "keyed":
-          yield row("  to pgbench's keyed draw", rates, keyed, targets[load])
+        yield self.name(*case), runs, draw, targets.get(script)
+        if script == "keyed":
+          yield "  to pgbench's keyed draw", runs, keyed, targets[script]
       else:
-        one = self.runs[load, 1, self.options.connections]
         target = 1 if connections > self.options.connections else None
-        yield row(f"{self.name(*case)} ¹", rates, one, target, self.latencies[case])
-    yield "¹ ratio to one server"
+        yield f"{self.name(*case)} ¹", runs, self.runs[script, 1, self.options.connections], target
+
+  def table(self):
+    """Lines to be shown, and the same as objects."""
+    layout = "{:<48}{:>12}{:>9}{:>14}{:>9}{:>9}{:>9}"
+    lines = [layout.format("", "draws/s", "ratio", "", "replays", "p50 ms", "p99 ms")]
+    objects = []
+    for name, runs, to, target in self.rows():
+      row = {"row": name.strip(" ¹"), "draws": statistics.median(run["draws"] for run in runs), "ratio": ratio(runs, to),
+             "to_replays": ratio(runs, self.replays)}
+      shown = ["", ""]
+      if "p50" in runs[0]:
+        row.update(p50=statistics.median(run["p50"] for run in runs), p99=max(run["p99"] for run in runs), threads=means(runs),
+               idle=statistics.mean(run["idle"] for run in runs))
+        shown = [f"{row[what] * 1e3:.1f}" for what in ("p50", "p99")]
+      objects.append(row)
+      met = verdict(row["ratio"] >= target, f"≥ {target}") if target else ""
+      lines.append(layout.format(name, f"{row['draws']:,.0f}", f"{row['ratio']:.2f}", met, f"{row['to_replays']:.2f}", *shown).rstrip())
+    lines.append("¹ ratio to one server")
+    lines.append(f"\nIdle share of the cores, and seconds of processor time in a run of {self.options.seconds} s, by thread:")
+    lines += [f"{name:<48}{describe(runs)}" for name, runs, *_ in self.rows() if "idle" in runs[0] and not name.startswith(" ")]
+    return lines, objects
+
+
+def ratio(runs, to):
+  """The median over the rounds."""
+  return statistics.median(run["draws"] / base["draws"] for run, base in zip(runs, to))
 
 
 def main(options):
   if postgres.programs() is None:
     raise Failure("PostgreSQL's server is not installed")
-  SCRATCH.mkdir(parents=True, exist_ok=True)
   with ExitStack() as stack:
     # As a small server of its own would be set up, and as durable as it comes.
     cluster = stack.enter_context(postgres.Cluster(
@@ -199,27 +189,14 @@ def main(options):
     cluster.psql("postgres", "CREATE DATABASE fairdraw")
     cluster.psql("postgres", "CREATE DATABASE yardstick")
     log = stack.enter_context(open(options.log, "a"))
-    data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
-    settings.update(
-      FAIRDRAW_DATA=str(data), FAIRDRAW_DATABASE=cluster.url("fairdraw"), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0",
-      FAIRDRAW_DAILY_QUOTA="1000000000")
+    data = fresh_folder(stack, options.data)
     host = machine(data)
 
     servers = []
     for _ in range(2):
-      server = Server([RELEASE / "fairdraw", "serve", "--host", "127.0.0.1", "--port", "0"], settings, log)
-      stack.callback(server.stop)
-      servers.append(server)
-
-    def fairdraw(*words):
-      done = subprocess.run([RELEASE / "fairdraw", *words], env=settings, capture_output=True, text=True)
-      if done.returncode:
-        raise Failure(f"fairdraw {' '.join(words)}: {done.stderr.strip()}")
-      return done.stdout.strip()
-
-    fairdraw("account", "create", "bench", "--daily-quota", "1000000000")
-    key = fairdraw("key", "create", "--account", "bench")
+      servers.append(Fairdraw(data, log, FAIRDRAW_DATABASE=cluster.url("fairdraw")))
+      stack.callback(servers[-1].stop)
+    key = servers[0].new_key()
     # The same tables for pgbench, and chains in them.
     schema = subprocess.run(
       [postgres.programs() / "pg_dump", "-s", "-d", cluster.url("fairdraw")], capture_output=True, text=True, check=True).stdout
@@ -229,8 +206,7 @@ def main(options):
     cluster.psql("yardstick", f"""
       INSERT INTO chains
         (owner_id, client_seed, id, era, epoch, server_hash, cursor, nonce, created, moved, trail)
-      SELECT 0, decode(n::text, 'escape'), n, 0, 0, sha256(n::text::bytea), 0, 0, 0, 0,
-        decode(repeat('00', 24), 'hex')
+      SELECT 0, decode(n::text, 'escape'), n, 0, 0, sha256(n::text::bytea), 0, 0, 0, 0, decode(repeat('00', 24), 'hex')
       FROM generate_series(1, {CHAINS}) n; ANALYZE chains; CREATE SEQUENCE numbers CACHE 100""")
 
     bench = PostgresBench(options, cluster, servers, key)
@@ -242,15 +218,17 @@ def main(options):
 
   print(f"\n{host['processor']}, {host['cores']} cores shared by PostgreSQL, servers and wrk; Linux {host['kernel']}")
   print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections; medians, the worst p99\n")
-  for line in bench.table():
+  lines, objects = bench.table()
+  for line in lines:
     print(line)
   print(f"\ndisk         {host['filesystem']}, fdatasync of 4 KiB takes {host['fdatasync'] * 1e3:.2f} ms")
   print(f"truth        {bench.acknowledged:,} draws acknowledged, {outcomes:,} stored: "
         f"{'as it must be' if not problems else 'FAILED'}")
   for problem in problems:
     print(f"FAILED       {problem}")
+  write_rows(options.json, objects)
   name = SCRATCH / time.strftime("postgres-%Y%m%dT%H%M%SZ.json", time.gmtime())
   name.write_text(json.dumps({
-    "machine": host, "options": {name: str(value) for name, value in vars(options).items()}, "pgbench": bench.yardsticks, "replays": bench.replays,
-    "runs": {" ".join(map(str, case)): rates for case, rates in bench.runs.items()}, "problems": problems}, indent=2) + "\n")
+    "machine": host, "options": {name: str(value) for name, value in vars(options).items()}, "pgbench": bench.yardsticks,
+    "replays": bench.replays, "runs": {" ".join(map(str, case)): runs for case, runs in bench.runs.items()}, "problems": problems}, indent=2) + "\n")
   return 1 if problems else 0

@@ -7,22 +7,15 @@ import argparse
 import hashlib
 import http.client
 import json
-import os
 import random
-import shutil
 import sqlite3
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import urllib.parse
 from contextlib import ExitStack, closing
-from pathlib import Path
 
-import closed_pipe
-from bench import MEGABYTE, RELEASE, SCRATCH, Failure, Server, machine, progress, verdict
+from common import MEGABYTE, Failure, Fairdraw, add_output_options, fresh_folder, machine, percentile, progress, run_main, verdict, write_rows
 
 DAY = 86_400_000
 PUBLISHED_TARGET = 30
@@ -66,30 +59,44 @@ def leb128(number):
   return text + bytes([number])
 
 
-def fill(path, count):
-  """Copies outcomes until there are `count`, all of yesterday; the chains' nonces go on after them.
+def trees(outcomes):
+  """After each of so many outcomes of a chain: (size, nonce of the root) of its trees, the newest first.
 
-  The outcomes of a chain are linked: each to its predecessor, and to one as many nonces back as the lowest bit of its own
-  says. The chain's trail says how many there are and where the newest is."""
+  The server finds an outcome by these (OutcomeTrail.swift): each outcome links to the one before and to the second tree."""
+  now = []
+  for nonce in range(outcomes):
+    merged = len(now) > 1 and now[0][0] == now[1][0]
+    now = [(2 * now[0][0] + 1, nonce), *now[2:]] if merged else [(1, nonce), *now]
+    yield now
+
+
+def fill(path, count):
+  """Copies outcomes until there are `count`, all of yesterday; the chains' nonces go on after them."""
   with closing(sqlite3.connect(path)) as database, database:
     first = database.execute("SELECT id, chain_id FROM outcomes ORDER BY id").fetchall()
     chains = len(first)
+    states = list(trees(-(-count // chains)))
+    database.execute("CREATE TEMPORARY TABLE jumps (nonce INTEGER PRIMARY KEY, jump INTEGER)")
+    database.executemany("INSERT INTO jumps VALUES (?, ?)", ((nonce, now[1][1] if now[1:] else None) for nonce, now in enumerate(states)))
     database.execute(
       """
       WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2 - 1)
       INSERT INTO outcomes (id, chain_id, previous, jump, epoch, cursor, nonce, endpoint, value, fields, created)
-      SELECT i + 1, chain_id, i + 1 - ?1, i + 1 - ?1 * (i / ?1 & -(i / ?1)), epoch, cursor, i / ?1, endpoint, value, fields,
+      SELECT i + 1, chain_id, i + 1 - ?1, coalesce(jumps.jump * ?1 + 1 + i % ?1, 0), epoch, cursor, i / ?1, endpoint, value, fields,
              created
-      FROM n JOIN outcomes ON id = 1 + i % ?1 ORDER BY i
+      FROM n JOIN outcomes ON id = 1 + i % ?1 JOIN jumps ON jumps.nonce = i / ?1 ORDER BY i
       """, (chains, count))
     (created,) = database.execute("SELECT min(created) FROM outcomes").fetchone()
     start = created // DAY * DAY - DAY
     database.execute("UPDATE outcomes SET created = ?1 + id * ?2 / (?3 + 1)", (start, DAY, count))
     for id, chain in first:
       nonce = (count - id) // chains
-      database.execute(
-        "UPDATE chains SET nonce = ?, trail = ? WHERE id = ?",
-        (nonce + 1, leb128(nonce + 1) + leb128(id + nonce * chains), chain))
+      trail, last = b"", None
+      for size, root in states[nonce]:
+        row = id + root * chains
+        trail += leb128(size) + leb128(row if last is None else last - row)
+        last = row
+      database.execute("UPDATE chains SET nonce = ?, trail = ? WHERE id = ?", (nonce + 1, trail, chain))
     return start
 
 
@@ -103,16 +110,12 @@ def expected_root(path):
       """)
     level = [hashlib.sha256(f"\0{seed}:{cursor}:{nonce}|{server_hash}|{seed}|{created}".encode()).digest()
              for seed, cursor, nonce, server_hash, created in rows]
-  leaves = level
+  leaves = list(level)
   while len(level) > 1:
     if len(level) % 2:
       level.append(level[-1])
     level = [hashlib.sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level), 2)]
   return level[0].hex(), leaves
-
-
-def percentile(times, share):
-  return sorted(times)[min(int(len(times) * share), len(times) - 1)]
 
 
 class Drawing(threading.Thread):
@@ -142,39 +145,26 @@ def arguments():
   parser.add_argument("--outcomes", type=int, default=1_000_000, help="of the day (1000000)")
   parser.add_argument("--chains", type=int, default=1000, help="they are spread over (1000)")
   parser.add_argument("--proofs", type=int, default=5000, help="looked up, one after the other (5000)")
-  parser.add_argument("--data", type=Path, default=SCRATCH, metavar="DIR", help="where the fresh data folder is made (.build/bench)")
-  parser.add_argument("--log", type=Path, default=Path("/dev/null"), metavar="FILE", help="where the server's log goes (/dev/null)")
+  add_output_options(parser)
   return parser.parse_args()
 
 
 def main():
   options = arguments()
-  for folder in (SCRATCH, options.data):
-    folder.mkdir(parents=True, exist_ok=True)
   problems = []
   with ExitStack() as stack:
-    data = Path(tempfile.mkdtemp(prefix="merkle-", dir=options.data))
-    stack.callback(shutil.rmtree, data, ignore_errors=True)
+    data = fresh_folder(stack, options.data, "merkle")
     log = stack.enter_context(open(options.log, "a"))
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
-    settings.update(FAIRDRAW_DATA=str(data), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0", FAIRDRAW_DAILY_QUOTA="1000000000")
     host = machine(data)
 
     def start():
-      server = Server([RELEASE / "fairdraw", "serve", "--host", "127.0.0.1", "--port", "0"], settings, log)
+      server = Fairdraw(data, log)
       stack.callback(server.stop)
       return server
 
-    def fairdraw(*words):
-      done = subprocess.run([RELEASE / "fairdraw", *words], env=settings, capture_output=True, text=True)
-      if done.returncode:
-        raise Failure(f"fairdraw {' '.join(words)}: {done.stderr.strip()}")
-      return done.stdout.strip()
-
     progress(f"making a day of {options.outcomes:,} outcomes")
     server = start()
-    fairdraw("account", "create", "bench")
-    key = fairdraw("key", "create", "--account", "bench")
+    key = server.new_key()
     draw_each(server, key, min(options.chains, options.outcomes))
     server.stop()
     path = data / "fairdraw.db"
@@ -247,6 +237,9 @@ def main():
   print(f"database     {(after - before) / options.outcomes:.0f} bytes an outcome for the log, {before / options.outcomes:.0f} without it")
   for problem in problems:
     print(f"FAILED       {problem}")
+  write_rows(options.json, [
+    {"row": "published", "outcomes": options.outcomes, "seconds": seconds, "resident": peak},
+    {"row": "proofs", "p50": percentile(times, 0.5), "p99": p99}])
   return 1 if problems else 0
 
 
@@ -260,10 +253,4 @@ def check(proof, root, problems):
 
 
 if __name__ == "__main__":
-  try:
-    with closed_pipe.ends_quietly():
-      sys.exit(main())
-  except Failure as failure:
-    sys.exit(f"bench: {failure}")
-  except KeyboardInterrupt:
-    sys.exit(130)
+  run_main(main)

@@ -3,17 +3,11 @@
 import argparse
 import asyncio
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
-import bench
-import closed_pipe
+from common import Fairdraw, add_output_options, fresh_folder, percentile, run_main, verdict, write_rows
+from counters import Counters
 
 RESIDENT_TARGET = 200
 
@@ -47,39 +41,30 @@ def main():
   parser = argparse.ArgumentParser(prog="bin/bench --streams", description=__doc__)
   parser.add_argument("--streams", type=int, default=1000, help="how many at once (1000)")
   parser.add_argument("--seconds", type=int, default=60, help="beats of each, one a second (60)")
+  add_output_options(parser)
   options = parser.parse_args()
-  bench.SCRATCH.mkdir(parents=True, exist_ok=True)
   with ExitStack() as stack:
-    data = Path(tempfile.mkdtemp(prefix="data-", dir=bench.SCRATCH))
-    stack.callback(shutil.rmtree, data, ignore_errors=True)
-    log = stack.enter_context(open(os.devnull, "a"))
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
-    settings.update(FAIRDRAW_DATA=str(data), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0", FAIRDRAW_DAILY_QUOTA="1000000000",
-      FAIRDRAW_MAX_CONNECTIONS_PER_ADDRESS="4000")
-    server = bench.Server([bench.RELEASE / "fairdraw", "serve", "--host", "127.0.0.1", "--port", "0"], settings, log)
+    log = stack.enter_context(open(options.log, "a"))
+    server = Fairdraw(fresh_folder(stack, options.data), log, FAIRDRAW_MAX_CONNECTIONS_PER_ADDRESS=4000)
     stack.callback(server.stop)
-    subprocess.run([bench.RELEASE / "fairdraw", "account", "create", "bench"], env=settings, check=True, capture_output=True)
-    key = subprocess.run(
-      [bench.RELEASE / "fairdraw", "key", "create", "--account", "bench"], env=settings, check=True, capture_output=True, text=True).stdout.strip()
-    cpu = lambda: sum(map(int, Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(") ")[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
-    before = cpu()
+    key = server.new_key()
+    counters = Counters(server.processes())
     streams = asyncio.run(follow_all(options, server.port, key))
-    used = (cpu() - before) / (options.seconds + 1)
+    used = sum(seconds for seconds, _ in counters.since()["threads"].values()) / (options.seconds + 1)
     resident, peak = server.memory(), server.memory("VmHWM")
 
   lost = sum([nonce for nonce, _ in seen] != list(range(options.seconds)) for seen in streams)
   late = sorted(moment - seen[0][1] - beat for seen in streams for beat, (_, moment) in enumerate(seen))
   print(f"{options.streams} streams of {options.seconds} beats: {lost} did not have every beat, in order")
-  print(f"a beat was late by {late[len(late) // 2] * 1e3:.1f} ms in the middle, {late[int(len(late) * 0.99)] * 1e3:.1f} at the 99th percentile, "
+  print(f"a beat was late by {percentile(late, 0.5) * 1e3:.1f} ms in the middle, {percentile(late, 0.99) * 1e3:.1f} at the 99th percentile, "
         f"{late[-1] * 1e3:.1f} at most, counted from each stream's first")
-  print(f"memory   {resident:.0f} MB resident, {peak:.0f} at most: {bench.verdict(peak < RESIDENT_TARGET, f'< {RESIDENT_TARGET} MB')}")
+  print(f"memory   {resident:.0f} MB resident, {peak:.0f} at most: {verdict(peak < RESIDENT_TARGET, f'< {RESIDENT_TARGET} MB')}")
   print(f"time     {used:.0%} of a core")
+  write_rows(options.json, [
+    {"row": "streams", "streams": options.streams, "lost": lost, "late_p50": percentile(late, 0.5), "late_p99": percentile(late, 0.99),
+     "late_most": late[-1], "resident": peak, "cores": used}])
   return 1 if lost else 0
 
 
 if __name__ == "__main__":
-  try:
-    with closed_pipe.ends_quietly():
-      sys.exit(main())
-  except bench.Failure as failure:
-    sys.exit(f"bench: {failure}")
+  run_main(main)

@@ -2,22 +2,16 @@
 
 import argparse
 import asyncio
-import json
-import os
 import re
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-import uuid
 from contextlib import ExitStack, closing
-from pathlib import Path
 
-import bench
-import closed_pipe
+from common import (
+  Failure, Fairdraw, Process, Target, add_output_options, environment, fresh_folder, load, progress, run_main, verdict, write_rows)
+from counters import describe, means
 
 RATIO_TARGET = 0.6
 RATE_TARGET = 500
@@ -49,21 +43,15 @@ async def receive():
 
 
 class Hooks:
-  def __init__(self, server, data, fairdraw, seconds):
-    self.server, self.data, self.fairdraw, self.seconds = server, data, fairdraw, seconds
+  def __init__(self, server, data, seconds):
+    self.server, self.data, self.seconds = server, data, seconds
 
-  def draw_rate(self, key, seconds):
-    environment = dict(os.environ, BENCH_API_KEY=key, BENCH_RUN=str(uuid.uuid4()), BENCH_SEEDS="1000")
-    output = subprocess.run(
-      ["wrk", "-t", "2", "-c", "64", "-d", f"{seconds}s", "--timeout", "10s", "-s", "keyed.lua", f"http://127.0.0.1:{self.server.port}"],
-      cwd=bench.ROOT / "bench" / "wrk", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    found = re.search(r"^RESULT (.*)$", output.stdout, re.MULTILINE)
-    if not found:
-      raise bench.Failure(f"wrk failed: {output.stderr.strip() or output.stdout.strip()}")
-    result = json.loads(found.group(1))
-    if result["status"] + result["socket"]:
-      raise bench.Failure(f"draws failed: {result}")
-    return result["requests"] * 1e6 / result["microseconds"]
+  def draw(self, key, seconds):
+    """A run of keyed draws."""
+    run = load(Target(self.server.port, self.server.processes, key), "keyed", seconds)
+    if run["errors"]:
+      raise Failure(f"draws failed: {run}")
+    return run
 
   def delivered(self, webhook):
     with closing(sqlite3.connect(f"file:{self.data}/fairdraw.db?mode=ro", uri=True, timeout=30)) as database:
@@ -80,82 +68,70 @@ class Hooks:
     time.sleep(self.seconds)
     after, took = self.delivered(webhook), time.monotonic() - began
     if not self.pending(webhook):
-      raise bench.Failure("everything was delivered before the time was up: draw for longer")
+      raise Failure("everything was delivered before the time was up: draw for longer")
     return (after - before) / took
 
   def webhook(self, account, url):
-    self.fairdraw("webhook", "create", "--account", account, "--url", url)
-    return int(self.fairdraw("webhook", "list").splitlines()[-1].split()[0])
+    self.server.command("webhook", "create", "--account", account, "--url", url)
+    return int(self.server.command("webhook", "list").splitlines()[-1].split()[0])
 
 
 def main():
   parser = argparse.ArgumentParser(prog="bin/bench --webhooks", description=__doc__)
   parser.add_argument("--rounds", type=int, default=3, help="how often draws are measured with a webhook and without (3)")
   parser.add_argument("--seconds", type=int, default=8, help="how long each time (8)")
+  add_output_options(parser)
   options = parser.parse_args()
-  bench.SCRATCH.mkdir(parents=True, exist_ok=True)
   with ExitStack() as stack:
-    data = Path(tempfile.mkdtemp(prefix="data-", dir=bench.SCRATCH))
-    stack.callback(shutil.rmtree, data, ignore_errors=True)
-    log = stack.enter_context(open(os.devnull, "a"))
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("FAIRDRAW_")}
-    settings.update(
-      FAIRDRAW_DATA=str(data), FAIRDRAW_RATE_LIMIT_PER_MINUTE="0", FAIRDRAW_DAILY_QUOTA="1000000000",
-      FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true")
-    receiver = bench.Server([sys.executable, "-B", __file__, "receive"], settings, log)
+    data = fresh_folder(stack, options.data)
+    log = stack.enter_context(open(options.log, "a"))
+    receiver = Process([sys.executable, "-B", __file__, "receive"], environment(), log)
     stack.callback(receiver.process.kill)
-    server = bench.Server([bench.RELEASE / "fairdraw", "serve", "--host", "127.0.0.1", "--port", "0"], settings, log)
+    server = Fairdraw(data, log, FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true")
     stack.callback(server.stop)
 
-    def fairdraw(*words):
-      done = subprocess.run([bench.RELEASE / "fairdraw", *words], env=settings, capture_output=True, text=True)
-      if done.returncode:
-        raise bench.Failure(f"fairdraw {' '.join(words)}: {done.stderr.strip()}")
-      return done.stdout.strip()
-
-    hooks = Hooks(server, data, fairdraw, options.seconds)
-    keys = {}
-    for account in ("plain", "told"):
-      fairdraw("account", "create", account)
-      keys[account] = fairdraw("key", "create", "--account", account)
+    hooks = Hooks(server, data, options.seconds)
+    keys = {account: server.new_key(account) for account in ("plain", "told")}
     fast = hooks.webhook("told", f"http://127.0.0.1:{receiver.port}/fast")
     for key in keys.values():
-      hooks.draw_rate(key, 2)
-    rates = {"plain": [], "told": []}
+      hooks.draw(key, 2)
+    runs = {"plain": [], "told": []}
     for number in range(options.rounds):
       # What is pending waits while draws without a webhook are measured.
       for account, state in (("plain", "disable"), ("told", "enable")):
-        fairdraw("webhook", state, str(fast))
+        server.command("webhook", state, str(fast))
         time.sleep(1)
-        rates[account].append(hooks.draw_rate(keys[account], options.seconds))
-        bench.progress(f"  round {number + 1}, {account:<6}{rates[account][-1]:>8,.0f} draws/s")
+        runs[account].append(hooks.draw(keys[account], options.seconds))
+        progress(f"  round {number + 1}, {account:<6}{runs[account][-1]['requests']:>8,.0f} draws/s")
     alone = hooks.delivery_rate(fast)
-    bench.progress(f"  one receiver {alone:,.0f} deliveries/s")
+    progress(f"  one receiver {alone:,.0f} deliveries/s")
     hang = hooks.webhook("told", f"http://127.0.0.1:{receiver.port}/hang")
-    hooks.draw_rate(keys["told"], options.seconds)
+    hooks.draw(keys["told"], options.seconds)
     beside = hooks.delivery_rate(fast)
     hung = hooks.pending(hang)
     memory = server.memory("VmHWM")
     code = server.stop()
     if code:
-      raise bench.Failure(f"the server exited with {code} when asked to stop")
+      raise Failure(f"the server exited with {code} when asked to stop")
 
-  ratios = [told / plain for told, plain in zip(rates["told"], rates["plain"])]
-  ratio = statistics.median(ratios)
-  print(f"keyed draws, fresh keys   {statistics.median(rates['plain']):,.0f}/s without a webhook, "
-        f"{statistics.median(rates['told']):,.0f}/s with one that is being delivered: "
-        f"{ratio:.2f}, {bench.verdict(ratio >= RATIO_TARGET, f'≥ {RATIO_TARGET}')}")
-  print(f"deliveries                {alone:,.0f}/s to one receiver, {bench.verdict(alone >= RATE_TARGET, f'≥ {RATE_TARGET}')}")
+  ratio = statistics.median(told["requests"] / plain["requests"] for told, plain in zip(runs["told"], runs["plain"]))
+  rates = {account: statistics.median(run["requests"] for run in runs[account]) for account in runs}
+  print(f"keyed draws, fresh keys   {rates['plain']:,.0f}/s without a webhook, "
+        f"{rates['told']:,.0f}/s with one that is being delivered: "
+        f"{ratio:.2f}, {verdict(ratio >= RATIO_TARGET, f'≥ {RATIO_TARGET}')}")
+  print(f"deliveries                {alone:,.0f}/s to one receiver, {verdict(alone >= RATE_TARGET, f'≥ {RATE_TARGET}')}")
   print(f"beside one that hangs     {beside:,.0f}/s, with {hung:,} pending for that one")
   print(f"memory                    {memory:.0f} MB resident at most")
+  for account, name in (("plain", "without a webhook"), ("told", "with a webhook")):
+    print(f"{name:<26}{describe(runs[account])}")
+  write_rows(options.json, [
+    {"row": f"keyed draws, {name}", "requests": rates[account], "p50": statistics.median(run["p50"] for run in runs[account]),
+     "p99": max(run["p99"] for run in runs[account]), "threads": means(runs[account]), "to_plain": ratio if account == "told" else 1}
+    for account, name in (("plain", "without a webhook"), ("told", "with a webhook"))])
 
 
 if __name__ == "__main__":
   if sys.argv[1:] == ["receive"]:
     asyncio.run(receive())
   else:
-    try:
-      with closed_pipe.ends_quietly():
-        main()
-    except bench.Failure as failure:
-      sys.exit(f"bench: {failure}")
+    run_main(main)

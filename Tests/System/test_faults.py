@@ -5,7 +5,6 @@ FAIRDRAW_TEST_KILLS sets how often the server is killed (20), FAIRDRAW_TEST_SEED
 
 import http.client
 import os
-import pathlib
 import random
 import signal
 import socket
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import disk
 from harness import Connection, Server, cli, same_answer, together, unique, wait_until
 
 KILLS = int(os.environ.get("FAIRDRAW_TEST_KILLS", 20))
@@ -373,10 +373,8 @@ def test_sigterm_with_idle_connections_does_not_wait_for_them(serve):
 
 def test_a_disk_that_refuses_a_sync_ends_the_server_and_no_response_is_lost(tmp_path):
   """What the disk holds after a failed sync is not known: nobody is told of it, and whoever starts next finds out."""
-  library, refuses = tmp_path / "sync.so", tmp_path / "refuses"
-  source = pathlib.Path(__file__).with_name("sync.c")
-  subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
-  with Server(tmp_path / "data", LD_PRELOAD=library, TEST_REFUSES=refuses) as server:
+  refuses = tmp_path / "refuses"
+  with Server(tmp_path / "data", LD_PRELOAD=disk.sync_library(tmp_path), TEST_REFUSES=refuses) as server:
     key = server.key()
     first = server.draw("ints", key=key, idempotency="first")
     assert first.status == 200
