@@ -266,7 +266,7 @@ def test_the_report_fits_a_phone_light_and_dark(report, tmp_path):
 
 
 @pytest.mark.parametrize("command", [
-  "evidence/evidence.py --list", "evidence/evidence.py --help", *(f"{name}.py --help" for name in ("audit", "bench", "merkle", "streams", "webhooks"))])
+  "evidence/evidence.py --list", "evidence/evidence.py --help", *(f"{name}.py --help" for name in ("audit", "bench", "merkle", "streams", "tiles", "webhooks"))])
 def test_a_command_whose_reader_has_gone_ends_in_silence(command):
   script, option = command.split()
   reading, writing = os.pipe()
