@@ -1,3 +1,4 @@
+import Accounts
 import Hummingbird
 import HummingbirdCore
 import Ledger
@@ -42,12 +43,14 @@ public struct ServerParts: Sendable {
   public let responseSigner: ResponseSigner
   public let metrics: Metrics
   public let keyActivity: KeyActivityLog
+  /// The cell that the database is, if it is one.
+  public let cell: CellName?
 
   public init(
     store: any LedgerStore, writer: LedgerWriter, gate: LedgerGate, renderer: OutcomeRenderer,
     verifier: OutcomeVerifier, log: LineLog, lifecycle: Lifecycle, merkle: MerkleParts,
     transparencyLog: LogParts, responseSigner: ResponseSigner, metrics: Metrics = Metrics(),
-    keyActivity: KeyActivityLog = KeyActivityLog()
+    keyActivity: KeyActivityLog = KeyActivityLog(), cell: CellName? = nil
   ) {
     self.store = store
     self.writer = writer
@@ -61,6 +64,7 @@ public struct ServerParts: Sendable {
     self.responseSigner = responseSigner
     self.metrics = metrics
     self.keyActivity = keyActivity
+    self.cell = cell
   }
 }
 
@@ -107,7 +111,8 @@ public func buildApplication(
   ]
   let problems = ProblemDetails(publicURL: parts.renderer.publicURL)
   let admission = Admission(
-    keys: KeyDirectory(store: parts.store), limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
+    keys: KeyDirectory(store: parts.store, cell: parts.cell),
+    limiter: RateLimiter(perMinute: configuration.rateLimitPerMinute),
     proxies: TrustedProxies(networks: configuration.trustedProxies), activity: parts.keyActivity)
   let completion = Completion(
     log: parts.log, metrics: parts.metrics,

@@ -57,6 +57,12 @@ public protocol AccountStore: Sendable {
 
   // MARK: Keys
 
+  /// The cell that the database is; nil if it is none.
+  func cell() async throws -> CellName?
+  /// Makes the database a cell, or gives it another name while no key carries the one it has.
+  ///
+  /// - Throws: ``AdministrationError/anotherCell(_:)``.
+  func setCell(_ cell: CellName) async throws
   /// In the order they were made, revoked ones too.
   func keys(of account: AccountID?) async throws -> [KeyReport]
   /// - Throws: ``AdministrationError/tooManyKeys`` at ``maximumKeys`` that are not revoked; ``AdministrationError/keyExists``.
@@ -121,14 +127,16 @@ extension AccountStore {
     return account
   }
 
-  /// The one key that begins with `prefix`, or is it.
+  /// The one key that begins with `prefix`, or is it. Of a whole key only what lists show is compared.
   ///
   /// - Throws: ``AdministrationError/unknownKey(_:)``, ``AdministrationError/ambiguousPrefix(_:)``.
   public func key(beginningWith prefix: String) async throws -> APIKeyRecord {
-    let prefix = String(prefix.prefix(16))
-    let found = try await keys(of: nil).map(\.key).filter { !prefix.isEmpty && $0.prefix.hasPrefix(prefix) }
-    guard let key = found.first else { throw AdministrationError.unknownKey(prefix) }
-    guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(prefix) }
+    let found = try await keys(of: nil).map(\.key).filter {
+      !prefix.isEmpty && ($0.prefix.hasPrefix(prefix) || prefix.hasPrefix($0.prefix))
+    }
+    let shown = NewAPIKey.prefix(of: prefix)
+    guard let key = found.first else { throw AdministrationError.unknownKey(shown) }
+    guard found.count == 1 else { throw AdministrationError.ambiguousPrefix(shown) }
     return key
   }
 }

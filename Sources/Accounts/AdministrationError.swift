@@ -18,6 +18,8 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
   case emailTaken
   case keyExists
   case tooManyKeys
+  /// The database is this cell, and keys carry its name.
+  case anotherCell(CellName)
 
   public var description: String {
     switch self {
@@ -35,6 +37,8 @@ public enum AdministrationError: Error, Sendable, Equatable, CustomStringConvert
     case .emailTaken: "another account has this email address"
     case .keyExists: "this key is accepted already, or was and is revoked"
     case .tooManyKeys: "the account has \(maximumKeys) keys that are not revoked, the most there can be"
+    case .anotherCell(let cell):
+      "the database is cell \(cell), and API keys carry this name: set cell = \(cell), or leave it out"
     }
   }
 }

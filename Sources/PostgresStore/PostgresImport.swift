@@ -1,3 +1,4 @@
+import Accounts
 import Ledger
 import SQLStore
 
@@ -111,11 +112,14 @@ public final class PostgresImport {
   }
 
   /// Sets the counters behind what is there, and lets servers start.
-  public func finish() throws {
+  ///
+  /// - Parameter cell: the cell that the ledger is, if it is one.
+  public func finish(cell: CellName?) throws {
     try failing { session in
       try session.transaction { connection in
         _ = try connection.run(
           PostgresStatement.finishCounters.map { Query($0) }
+            + (cell.map { cell in [Query(.nameCell) { $0.bind(Array(cell.description.utf8)) }] } ?? [])
             + [Query(.finishRuns), Query(.finishDeliveries), Query(.finishQueue), Query(.unmarkImport)],
           timeout: .seconds(3600))
       }
@@ -146,6 +150,9 @@ extension PostgresStatement {
   static let importMark: PostgresStatement = "SELECT value FROM meta WHERE name = 'import'"
 
   fileprivate static let markImport: PostgresStatement = "INSERT INTO meta (name, value) VALUES ('import', ''::bytea)"
+
+  fileprivate static let nameCell: PostgresStatement =
+    "INSERT INTO meta (name, value) VALUES ('cell', $1::bytea) ON CONFLICT (name) DO NOTHING"
 
   fileprivate static let unmarkImport: PostgresStatement = "DELETE FROM meta WHERE name = 'import'"
 

@@ -13,6 +13,27 @@ extension SQLDatabase {
     }
   }
 
+  public func cell() async throws -> CellName? { try await query { try $0.cell() } }
+
+  public func setCell(_ cell: CellName) async throws {
+    try await transact(concernsGroups: false) { connection in
+      let present = try connection.cell()
+      guard present != cell else { return }
+      // The prefix of a key without a name may look as if it had one. Then the name stays, which does no harm.
+      if let present,
+        try connection.row("SELECT 1 FROM api_keys WHERE prefix LIKE \("pk!_%!_\(present)!_%") ESCAPE '!' LIMIT 1")
+          != nil
+      {
+        throw AdministrationError.anotherCell(present)
+      }
+      _ = try connection.execute(
+        """
+        INSERT INTO meta (name, value) VALUES ('cell', \(Array(cell.description.utf8)))
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value
+        """)
+    }
+  }
+
   public func keys(of account: AccountID?) async throws -> [KeyReport] {
     try await query { connection in
       try connection.rows(
@@ -100,6 +121,16 @@ extension SQLDatabase {
           """
         })
     }
+  }
+}
+
+extension SQLConnection {
+  fileprivate func cell() throws -> CellName? {
+    guard let row = try row("SELECT value FROM meta WHERE name = 'cell'") else { return nil }
+    guard let cell = CellName(String(decoding: try row.bytes("value"), as: UTF8.self)) else {
+      throw StoreFailure("the database's cell has no valid name")
+    }
+    return cell
   }
 }
 

@@ -31,8 +31,9 @@ struct DoctorCommand: AsyncParsableCommand {
     }
     if try isThere(folder, &diagnosis) {
       do {
-        try await StoreChecks(opened: storage.open(), folder: folder, witnesses: settings?.witnesses.addresses ?? [])
-          .run(&diagnosis)
+        try await StoreChecks(
+          opened: storage.open(), folder: folder, witnesses: settings?.witnesses.addresses ?? [], cell: settings?.cell
+        ).run(&diagnosis)
       } catch let failure as CommandFailure {
         try diagnosis.add(.wrong, "database", failure.description)
       } catch {

@@ -12,7 +12,10 @@ struct KeyCommand: AsyncParsableCommand {
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Create a key and print it once, on standard output.",
-      discussion: "The server stores only a hash of the key. A lost key cannot be shown again.")
+      discussion: """
+        The server stores only a hash of the key. A lost key cannot be shown again. If the database is a cell \
+        (`serve --cell`), the key carries the cell's name.
+        """)
 
     @OptionGroup var choices: KeyChoices
 
@@ -24,11 +27,14 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var storage: StorageOptions
 
     func run() async throws {
+      let setting = try CellSetting.name()
+      let store = try storage.open().store
+      let cell = try await administering(store) { try await CellSetting.cell(of: $0, named: setting) }
       var key = try NewAPIKey(
-        mode: mode ?? .live, name: choices.name, allowedNetworks: choices.allowedNetworks,
+        mode: mode ?? .live, cell: cell, name: choices.name, allowedNetworks: choices.allowedNetworks,
         allowedReferers: choices.allowedReferers, scopes: choices.scopes)
       try choices.finish(&key)
-      try await administering(storage) { [key] store in
+      try await administering(store) { [key] store in
         let holder = try await choices.holder(in: store)
         _ = try await StandardOutput.show(key.secret) { try await store.createKey(key, of: holder.id) }
       }

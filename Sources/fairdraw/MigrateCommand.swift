@@ -58,10 +58,11 @@ struct MigrateCommand: AsyncParsableCommand {
     }
     let rows: Int
     do {
+      let cell = try await source.cell()
       let destination = try PostgresImport(into: target, masterKey: masterKey)
       rows = try source.moveAway(to: target.place) { try Self.move($0, into: destination) }
       // Only when the old file is closed: there is never a moment at which both can be drawn from.
-      try destination.finish()
+      try destination.finish(cell: cell)
     } catch is MasterKeyMismatch {
       throw CommandFailure("the database \(target.place) cannot be moved into: it belongs to another master key")
     } catch let failure as CommandFailure {

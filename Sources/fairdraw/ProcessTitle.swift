@@ -31,7 +31,7 @@ enum ProcessTitle {
     #endif
   }
 
-  /// Which of an argument's bytes are an API key, after the part that lists show of it, or a password.
+  /// Which of an argument's bytes are an API key, after at most the part that lists show of it, or a password.
   private static func secret(in argument: String) -> [Int]? {
     if let key = argument.firstRange(of: /pk_(live|test)_/) {
       let start = argument.utf8.distance(from: argument.startIndex, to: key.upperBound)

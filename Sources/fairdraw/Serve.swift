@@ -37,6 +37,13 @@ struct Serve: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "The name of the cell that the database is, such as eu1: 1 to 8 lower-case letters and digits, the first a letter. "
+        + "New API keys carry it, so that a proxy can route requests by key. The database keeps it. (default: none)",
+      valueName: "name"))
+  var cell: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Live outcomes per day for an account without its own quota. (default: 10000)", valueName: "n"))
   var dailyQuota: Int?
 
@@ -120,6 +127,7 @@ struct Serve: AsyncParsableCommand {
     let url = try await Self.reach(&server, givenURL)
     var exposures: [String] = []
     let (store, masterKey, place) = try storage.open { exposures.append($0) }
+    let cell = try await administering(store) { try await CellSetting.cell(of: $0, named: settings.cell) }
     let log = LineLog()
     defer { log.close() }
     let logger = Self.logger(to: log, settings.logLevel, exposures)
@@ -150,7 +158,7 @@ struct Serve: AsyncParsableCommand {
       store: store, writer: writer, gate: gate, renderer: decider.renderer, verifier: verifier, log: log,
       lifecycle: Lifecycle(version: Fairdraw.version),
       merkle: MerkleParts(store: store, shortIDs: decider.renderer.shortIDs, publicKey: signer.publicKey),
-      transparencyLog: transparencyLog, responseSigner: try ResponseSigner(masterKey: masterKey))
+      transparencyLog: transparencyLog, responseSigner: try ResponseSigner(masterKey: masterKey), cell: cell)
     warnOfUnreachable(url)
     let application = buildApplication(
       server, parts,
@@ -158,10 +166,7 @@ struct Serve: AsyncParsableCommand {
         website, OperatorRoutes(masterKey: masterKey), UsageRoutes(accounts: store, defaultDailyQuota: quota),
         WebhookRoutes(
           store: store, gate: gate, shortIDs: decider.renderer.shortIDs, retention: writer.retention,
-          allows: { [allowsPrivate = settings.allowsPrivateWebhooks] url in
-            allowsPrivate || NetworkAddress(url.host).map(AddressGuard.isPublic) ?? true
-          },
-          deliveryIsDue: { worker.notify() }),
+          allows: Self.webhookRule(allowsPrivate: settings.allowsPrivateWebhooks), deliveryIsDue: { worker.notify() }),
       ],
       errorPage: website.errorPage, logger: logger
     ) { greet($0, publicURL: givenURL, place: place, needsKey: anonymousQuota == 0, log: log) }
@@ -190,6 +195,11 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "fairdraw")
     for exposure in exposures { logger.warning("\(exposure)") }
     return logger
+  }
+
+  /// Which URLs a webhook may have, as far as their text says where they lead.
+  private static func webhookRule(allowsPrivate: Bool) -> @Sendable (WebhookURL) -> Bool {
+    { allowsPrivate || NetworkAddress($0.host).map(AddressGuard.isPublic) ?? true }
   }
 
   /// Whether outcomes go into the continuous log. They do, but for a benchmark of what that costs.

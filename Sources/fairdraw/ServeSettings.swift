@@ -1,4 +1,5 @@
 import API
+import Accounts
 import ArgumentParser
 import Foundation
 import Ledger
@@ -16,6 +17,7 @@ extension Serve {
     let retention: IdempotencyRetention
     let logLevel: Logger.Level
     let publicURL: String?
+    let cell: CellName?
     let metricsPort: Int?
     let metricsHost: String
     let allowsPrivateWebhooks: Bool
@@ -33,7 +35,7 @@ extension Serve {
       commitmentLifetime: Milliseconds(
         try Settings.integer("commit-ttl-ms", commitTTLMs, in: 1...86_400_000) ?? 600_000),
       retention: try idempotencyRetentionSetting(idempotencyRetention), logLevel: try logLevelSetting(),
-      publicURL: try publicURLSetting(publicURL),
+      publicURL: try publicURLSetting(publicURL), cell: try CellSetting.name(cell),
       metricsPort: try Settings.integer("metrics-port", metricsPort, in: 1...65535),
       metricsHost: Settings.text("metrics-host", metricsHost) ?? "127.0.0.1",
       allowsPrivateWebhooks: try Settings.flag("allow-private-webhooks", allowPrivateWebhooks),

@@ -1,3 +1,4 @@
+import Accounts
 import Fairness
 import Foundation
 import Ledger
@@ -8,6 +9,8 @@ struct StoreChecks {
   let opened: (store: any Store, masterKey: MasterKey, place: String)
   let folder: URL
   let witnesses: [WitnessAddress]
+  /// The cell that the settings name.
+  let cell: CellName?
 
   private var store: any Store { opened.store }
 
@@ -16,6 +19,7 @@ struct StoreChecks {
     try checkSync(&diagnosis)
     try checkClock(&diagnosis)
     try await checkAccounts(&diagnosis)
+    try await checkCell(&diagnosis)
     try await checkLog(&diagnosis)
     try await checkDeliveries(&diagnosis)
   }
@@ -66,6 +70,15 @@ struct StoreChecks {
       .ok, "keys",
       "\(accounts) accounts with \(live) live and \(active.count - live) test keys; \(keys.count - active.count) revoked"
     )
+  }
+
+  private func checkCell(_ diagnosis: inout Diagnosis) async throws {
+    let kept = try await store.cell()
+    if let kept, let cell, kept != cell {
+      try diagnosis.add(.warning, "cell", "the database is cell \(kept), but the setting cell is \(cell)")
+    } else if let kept {
+      try diagnosis.add(.ok, "cell", "the database is cell \(kept): new API keys carry this name")
+    }
   }
 
   private func checkLog(_ diagnosis: inout Diagnosis) async throws {

@@ -114,5 +114,42 @@ extension StoreConformance {
       #expect(key.id == test.aliceTest.keyID)
       #expect(try await revoked() == [test.aliceTest.keyID])
     },
+
+    StoreCheck("a key of a cell is found by its beginning, and by itself") { test in
+      let cell = try #require(CellName("abcdefgh"))
+      // What comes before the random characters has the length of another key's whole prefix.
+      let keys = try (0..<3).map { _ in try NewAPIKey(mode: .live, cell: cell) }
+      for key in keys { _ = try await test.accounts.createKey(key, forAccountNamed: "bob") }
+      await #expect(throws: AdministrationError.ambiguousPrefix("pk_live_abcdefgh")) {
+        try await test.accounts.key(beginningWith: "pk_live_abcdefgh_")
+      }
+      for key in keys {
+        for text in [key.prefix, key.secret, String(key.secret.prefix(40))] {
+          #expect(try await test.accounts.key(beginningWith: text).prefix == key.prefix)
+        }
+      }
+      let unknown = try NewAPIKey(mode: .live, cell: cell)
+      await #expect(throws: AdministrationError.unknownKey(unknown.prefix)) {
+        try await test.accounts.key(beginningWith: unknown.secret)
+      }
+    },
+
+    StoreCheck("a database keeps the name of its cell as soon as a key carries it") { test in
+      let names = try ["eu1", "eu2", "eu3"].map { try #require(CellName($0)) }
+      #expect(try await test.accounts.cell() == nil)
+      for name in [names[0], names[0], names[1]] {
+        try await test.accounts.setCell(name)
+        #expect(try await test.accounts.cell() == name)
+      }
+      _ = try await test.accounts.createKey(NewAPIKey(mode: .test, cell: names[2]), forAccountNamed: "bob")
+      try await test.accounts.setCell(names[0])
+      _ = try await test.accounts.createKey(NewAPIKey(mode: .test, cell: names[0]), forAccountNamed: "bob")
+      try await test.reopen()
+      for name in names[1...] {
+        await #expect(throws: AdministrationError.anotherCell(names[0])) { try await test.accounts.setCell(name) }
+      }
+      try await test.accounts.setCell(names[0])
+      #expect(try await test.accounts.cell() == names[0])
+    },
   ]
 }

@@ -59,7 +59,7 @@ class Proxy:
   def make_certificate(self):
     subprocess.run(
       ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={HOST}",
-       "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", self.folder / "key.pem", "-out", self.authority],
+       "-addext", f"subjectAltName=DNS:{HOST},DNS:*.{HOST}", "-keyout", self.folder / "key.pem", "-out", self.authority],
       check=True, capture_output=True, timeout=TIMEOUT)
     both = self.folder / "both.pem"
     both.write_text(self.authority.read_text() + (self.folder / "key.pem").read_text())
@@ -117,16 +117,16 @@ class Proxy:
   def post(self, path, body=None, **rest):
     return self.request("POST", path, body=body, **rest)
 
-  def curl(self, path, *arguments, data=None):
+  def curl(self, path, *arguments, data=None, host=HOST):
     """HTTP version, status and body of a request that curl makes over HTTP/2.
 
     Of a response that comes while curl still sends the request, curl may lose the body (exit code 18).
     """
     output = self.folder / "answer"
     done = subprocess.run(
-      ["curl", "-sS", "--http2", "--cacert", self.authority, "--resolve", f"{HOST}:{self.port}:{self.host}", "-o", output,
+      ["curl", "-sS", "--http2", "--cacert", self.authority, "--resolve", f"{host}:{self.port}:{self.host}", "-o", output,
        "-w", "%{http_version} %{http_code}", *arguments, *(["--data-binary", "@-"] if data is not None else []),
-       f"https://{HOST}:{self.port}{path}"],
+       f"https://{host}:{self.port}{path}"],
       input=data, capture_output=True, timeout=TIMEOUT)
     assert done.returncode == 0 or data is not None and done.returncode == 18, done.stderr
     version, status = done.stdout.decode().split()
@@ -201,6 +201,32 @@ class HAProxy(Proxy):
       text = replaced(text, ("maxconn 4000", "maxconn 200"))  # it does not start if it may not open so many files
     (self.folder / "haproxy.cfg").write_text(text)
     return [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", "haproxy.cfg"]
+
+
+class HAProxyOfCells(HAProxy):
+  """In front of two cells, with the maps of the documentation."""
+
+  name = "haproxy-cells"
+  file = "haproxy-cells.cfg"
+
+  def __init__(self, folder, upstreams):
+    super().__init__(folder, upstreams)
+    self.socket = self.folder / "admin.sock"
+    self.keys = self.folder / "keys.map"
+    for name in ("cells.map", "keys.map"):
+      shutil.copy(FILES / name, self.folder)
+    self.text = replaced(
+      self.text, ("/etc/haproxy/cells.map", self.folder / "cells.map"), ("/etc/haproxy/keys.map", self.keys),
+      ("/run/haproxy/admin.sock", self.socket))
+
+  def order(self, command):
+    """Has HAProxy do what can be done while it runs; what it says."""
+    with socket.socket(socket.AF_UNIX) as sock:
+      sock.settimeout(TIMEOUT)
+      sock.connect(str(self.socket))
+      sock.sendall(f"{command}\n".encode())
+      with sock.makefile() as file:
+        return file.read().strip()
 
 
 ALL = [Nginx, Caddy, HAProxy]

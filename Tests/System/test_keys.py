@@ -326,7 +326,7 @@ def test_the_limit(limited, mode):
   assert refused.header("Retry-After") == str(body["retryAfter"])
 
 
-@pytest.mark.parametrize("headers", [{"x-api-key": "nonsense"}, {"Authorization": "Token pk_live_x"}], ids=["unknown", "misplaced"])
+@pytest.mark.parametrize("headers", [{"x-api-key": "nonsense"}, {"x-api-key": "pk_live_eu9_" + "A" * 43}, {"Authorization": "Token pk_live_x"}], ids=["unknown", "of a cell", "misplaced"])
 def test_guessing_at_keys_takes_slots(limited, headers):
   """No more guesses than draws, and none of them for nothing."""
   ask = lambda: limited.draw("ints", headers={**headers, "X-Forwarded-For": "198.51.100.77"})

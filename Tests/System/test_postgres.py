@@ -832,6 +832,7 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
   old, keys, answers, (commitments, revealed) = full_ledger(serve)
   next_nonces = {(seed, key): old.nonce(seed, key) for seed in ["seed-0", "seed-1"] for key in [None, *keys[:2]]}
   assert old.stop() == 0
+  old.cli("key", "create", "--account", old.account(), env={"FAIRDRAW_CELL": "eu1"}, check=True)
   source = f"sqlite:{old.database}"
   done = cli("migrate", "--from", source, "--to", fleet.url)
   assert done.returncode == 0, done.stderr
@@ -869,6 +870,7 @@ def test_a_ledger_moves(serve, fleet, tmp_path):
   for query in copied:
     assert [tuple(row) for row in fleet.sql(query)] == old.sql(query), query
   assert fleet.number("SELECT count(*) FROM accounts WHERE deleted IS NOT NULL AND length(name) = 2") == 1
+  assert fleet.cli("key", "create", "--account", fleet.account()).stdout.startswith("pk_live_eu1_")
   assert old.sql("SELECT count(*) FROM key_activity WHERE last_used IS NOT NULL") == [(3,)] and fleet.number("SELECT count(*) FROM key_activity") >= 3
   ids = [int(number) for (number,) in fleet.sql("SELECT id FROM outcomes UNION ALL SELECT id FROM test_outcomes")]
   assert len(ids) == len(set(ids))

@@ -79,9 +79,13 @@ struct Admission: Sendable {
     _ state: KeyDirectory.KeyState, _ headers: RequestHeaders, _ target: Target, needs: KeyScopes,
     peer: NetworkAddress?, record: RequestRecord
   ) throws(Refusal) -> Caller {
-    guard case .known(let key) = state else {
-      if case .revoked(let id) = state { activity.noteDenial(of: id) }
+    let key: KnownKey
+    switch state {
+    case .known(let known): key = known
+    case .revoked(let id):
+      activity.noteDenial(of: id)
       throw refuse(headers, target, peer: peer, record: record, with: .invalidAPIKey)
+    case .unknown(let refusal): throw refuse(headers, target, peer: peer, record: record, with: refusal)
     }
     let address = proxies.client(headers, peer: peer)
     record.note {

@@ -9,7 +9,8 @@ final class KeyDirectory: Sendable {
   enum KeyState {
     case known(KnownKey)
     case revoked(KeyID)
-    case unknown
+    /// The refusal says whether it is another cell's.
+    case unknown(Refusal)
   }
 
   private struct Entry {
@@ -18,13 +19,18 @@ final class KeyDirectory: Sendable {
   }
 
   private let store: any LedgerStore
+  /// The cell that the database is, if it is one.
+  private let cell: CellName?
   /// By the key itself: it is here in memory with every request that carries it, and only its hash is ever stored.
   private let entries = Mutex(BoundedCache<String, Entry>(capacity: 20_000))
   private static let belief = Duration.milliseconds(500)
   /// No key is longer, in bytes; what is was never one, and is not remembered.
   private static let longestKey = 64
 
-  init(store: any LedgerStore) { self.store = store }
+  init(store: any LedgerStore, cell: CellName?) {
+    self.store = store
+    self.cell = cell
+  }
 
   /// What is believed of a key now; nil if the store would have to be asked.
   func believed(_ secret: String) -> KeyState? {
@@ -36,7 +42,7 @@ final class KeyDirectory: Sendable {
 
   /// The key this is.
   func key(_ secret: String) async throws(StoreFailure) -> KeyState {
-    guard secret.utf8.count <= Self.longestKey else { return .unknown }
+    guard secret.utf8.count <= Self.longestKey else { return .unknown(.invalidAPIKey) }
     let now = ContinuousClock.now
     let believed: Entry? = entries.withLock { entries in
       guard var entry = entries.value(for: secret) else { return nil }
@@ -49,9 +55,22 @@ final class KeyDirectory: Sendable {
     }
     if let believed { return believed.state }
     let record = try await store.key(hash: NewAPIKey.hash(of: secret))
-    let state: KeyState = record.map { $0.revoked == nil ? .known(KnownKey($0)) : .revoked($0.id) } ?? .unknown
+    let state: KeyState =
+      record.map { $0.revoked == nil ? .known(KnownKey($0)) : .revoked($0.id) }
+      ?? .unknown(.unknownKey(secret, in: cell))
     entries.withLock { $0.insert(Entry(state: state, checked: now), for: secret) }
     return state
+  }
+}
+
+extension Refusal {
+  /// The 401 for a key that the database does not have, in `cell` if that is one. Keys that were imported work in every
+  /// cell, whichever name they carry.
+  fileprivate static func unknownKey(_ secret: String, in cell: CellName?) -> Refusal {
+    guard let other = CellName(ofKey: secret), other != cell else { return .invalidAPIKey }
+    return Refusal(
+      401, "The API key belongs to cell \(other), but this server is in \(cell.map { "cell \($0)" } ?? "no cell").",
+      code: .wrongCell)
   }
 }
 

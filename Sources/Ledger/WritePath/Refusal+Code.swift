@@ -46,5 +46,6 @@ extension Refusal {
     case unknownIdempotencyKey = "unknown_idempotency_key"
     case webhookDisabled = "webhook_disabled"
     case webhookExists = "webhook_exists"
+    case wrongCell = "wrong_cell"
   }
 }

@@ -95,7 +95,8 @@ extension Dashboard {
     }
     if let problem = Self.quotaProblem(form.trimmed("quota"), mode) { return try keyForm(incoming, problem) }
     var key = NewAPIKey(
-      mode: mode, name: name, allowedNetworks: networks, allowedReferers: referers, scopes: scopes,
+      mode: mode, cell: try await incoming.asking { try await accounts.cell() }, name: name, allowedNetworks: networks,
+      allowedReferers: referers, scopes: scopes,
       bytes: try secret(
         for: incoming, "key",
         [mode.name, name] + ["networks"] + networks + ["origins"] + referers + ["scopes"] + scopes.names

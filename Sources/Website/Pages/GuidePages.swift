@@ -67,6 +67,9 @@ struct GuidePages: Sendable {
       name: "ha", summary: "Three nodes with Patroni, etcd and HAProxy, of which one may be lost at any time.",
       source: PackageResources.ha_md),
     Guide(
+      name: "scale", summary: "What one database carries, and cells: several databases behind one address.",
+      source: PackageResources.scale_md),
+    Guide(
       name: "architecture", summary: "For people who change the code: its parts, and what must always hold.",
       source: PackageResources.architecture_md),
   ]

@@ -25,6 +25,7 @@ extension AdministrationError {
     case .unknownKey, .ambiguousPrefix: FormProblem("There is no such key.", status: 404)
     case .unknownWebhook: FormProblem("There is no such webhook.", status: 404)
     case .unknownDelivery: FormProblem("There is no such delivery.", status: 404)
+    case .anotherCell: FormProblem("The server's cell has another name.", status: 409)
     }
   }
 
