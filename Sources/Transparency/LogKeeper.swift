@@ -64,12 +64,10 @@ public final class LogKeeper: Sendable {
     await withTaskCancellationHandler {
       // It hashes and blocks, and the threads that tasks run on have others to serve.
       await withCheckedContinuation { continuation in
-        let thread = Thread { [self] in
+        Thread.start("log-keeper") { [self] in
           keep()
           continuation.resume()
         }
-        thread.name = "log-keeper"
-        thread.start()
       }
     } onCancel: {
       state.withLock { $0.isStopped = true }

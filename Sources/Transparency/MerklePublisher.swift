@@ -79,9 +79,7 @@ public final class MerklePublisher: Sendable {
     _ body: @escaping @Sendable (MerklePublisher) throws -> Value
   ) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
-      let thread = Thread { [self] in continuation.resume(with: Result { try body(self) }) }
-      thread.name = "merkle-publisher"
-      thread.start()
+      Thread.start("daily-log") { [self] in continuation.resume(with: Result { try body(self) }) }
     }
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import Ledger
 import Logging
 import Synchronization
 
@@ -32,9 +33,7 @@ public final class LineLog: Sendable {
   public init(descriptor: Int32 = 2, capacity: Int = 1 << 20) {
     self.descriptor = descriptor
     self.capacity = capacity
-    let thread = Thread { [self] in writeUntilClosed() }
-    thread.name = "log"
-    thread.start()
+    Thread.start("log-lines") { [self] in writeUntilClosed() }
   }
 
   /// Appends one line. `fields` appends JSON members, each with a comma before it.

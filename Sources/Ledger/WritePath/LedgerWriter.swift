@@ -101,7 +101,7 @@ public final class LedgerWriter: Sendable {
     }
     // Two threads, since a store that hangs may hang a sweep, and that is when callers grow impatient.
     start("ledger-timeout") { $0.every(.milliseconds(250)) { $0.failTimedOut() } }
-    start("ledger-care") { writer in
+    start("ledger-health") { writer in
       var second = 0
       writer.every(.seconds(1)) { writer in
         writer.health.check()
@@ -113,12 +113,10 @@ public final class LedgerWriter: Sendable {
 
   private func start(_ name: String, _ body: @escaping @Sendable (LedgerWriter) -> Void) {
     finished.enter()
-    let thread = Thread { [self] in
+    Thread.start(name) { [self] in
       body(self)
       finished.leave()
     }
-    thread.name = name
-    thread.start()
   }
 
   public var report: Statistics {
