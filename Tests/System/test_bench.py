@@ -63,6 +63,7 @@ def test_the_rows_of_the_bench(tmp_path, wrk):
     assert name in shown
     assert not row["pair"] or row["to_pair"] > 0
   assert found["one connection"]["to_sync"] > 0
+  assert "ledger-writer" in found["anonymous draws"]["threads"]  # threads have the names that the server gives them
   if disk.compiler():
     assert found["anonymous, slow disk"]["p50"] >= 0.005
 
