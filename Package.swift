@@ -255,7 +255,7 @@ let package = Package(
       name: "SQLiteStoreTests",
       dependencies: [
         "SQLiteStore", "SQLStore", "StoreConformance", "LedgerSimulation", "Transparency", "Ledger", "Fairness",
-        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Logging", package: "swift-log"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
     .testTarget(
       name: "PostgresStoreTests", dependencies: ["PostgresStore", "StoreConformance", "Ledger", "Fairness"]),

@@ -76,6 +76,9 @@ final class PostgresGroupLoader: Sendable {
     }
   }
 
+  /// Drops what is known of chains: the database may have lost what it was read from.
+  func forget() { known.withLock { $0.removeAll() } }
+
   /// Tells where a committed group has left chains.
   func remember(_ group: GroupStorage) {
     known.withLock { known in

@@ -7,6 +7,7 @@ import Synchronization
 /// Loads, has decided and stores one group after another, on whatever connection it is given.
 ///
 /// A group takes two round trips: one for all it needs to see, under locks, and one for all it changed, commit included.
+/// Where the disk or a standby takes longer than that, the commit does not wait for them: see ``PostgresFlush``.
 /// What another session keeps locked is left out and fails those who need it: see ``HeldRows``.
 ///
 /// What keeps groups apart that are worked on at once, by this server or another:
@@ -31,51 +32,74 @@ final class PostgresGroupWriter: Sendable {
   /// The rendering of the last answers, with its number.
   private let rendering = Mutex<(rendering: Rendering, number: Int64)?>(nil)
   private let hours = Mutex(NotedHours())
+  private let flushing: PostgresFlush
 
   /// What numbers are set aside for.
   enum Counter: String { case outcomes, chains }
 
-  init(vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs, clock: (@Sendable () -> Milliseconds)?) {
+  /// - Parameter flushing: waits for the disk.
+  init(
+    vault: Vault, seeds: ChainSeeds, shortIDs: ShortIDs, flushing: PostgresSession,
+    clock: (@Sendable () -> Milliseconds)?
+  ) {
     self.vault = vault
+    self.flushing = PostgresFlush(flushing)
     loader = PostgresGroupLoader(vault: vault, seeds: seeds, shortIDs: shortIDs, clock: clock)
   }
 
+  /// - Parameter overlapping: whether the disk is waited for in ``flush(_:)``, if that can be.
   /// - Throws: ``PostgresFailure``, or a ``StoreFailure`` if the database makes no sense.
-  func settle(_ needs: Needs, on session: PostgresSession, deciding decide: (Snapshot) -> Decision) throws -> Decision {
+  func settle(
+    _ needs: Needs, overlapping: Bool, on session: PostgresSession, deciding decide: (Snapshot) -> Decision
+  ) throws -> Decision {
     try session.use { connection in
       do {
+        let hold = overlapping && !connection.isPooled ? flushing.hold() : nil
         let (snapshot, chains) = try begin(needs, on: connection)
-        let decision = decide(snapshot)
+        var decision = decide(snapshot)
         if decision.changes.isEmpty {
-          try finish(snapshot, on: connection)
+          try connection.run([Query(.rollback)])
+          // A refusal tells nothing of what is stored that a crash or a fail-over could undo.
+          guard decision.replies.contains(where: { $0.status < 300 || $0.status == 409 }) else { return decision }
+          if hold == nil { try connection.flush() }
         } else {
           let group = try GroupStorage(decision.changes, over: chains, vault)
           let rendering = try number(of: decision.changes, on: connection)
           let notes = hours.withLock { $0.missing(for: decision.changes, over: snapshot) }
-          try connection.commit(after: try store(group, over: snapshot, rendering: rendering, notes))
+          let queries = try store(group, over: snapshot, rendering: rendering, notes)
+          try connection.commit(after: hold == nil ? queries : [Query(.doNotWait)] + queries)
           self.rendering.withLock { $0 = rendering }
           if !notes.isEmpty { hours.withLock { $0.remember(notes) } }
           loader.remember(group)
         }
+        if let hold { decision.group = try flushing.add(hold) }
         return decision
       } catch {
-        if (error as? PostgresFailure)?.isConnectionLost != true, (try? connection.run([Query(.rollback)])) == nil {
-          session.discard()
-        }
+        let isLost = (error as? PostgresFailure)?.isConnectionLost == true
+        if isLost { forget() }
+        if !isLost, (try? connection.run([Query(.rollback)])) == nil { session.discard() }
         throw error
       }
     }
   }
 
-  /// Ends a transaction that has changed nothing. Locks alone are not worth a commit, which would be synced. But a record
-  /// may be one that is on this disk and on no standby: its commit did not wait for one, or not to the end. A fail-over
-  /// would lose it, so that a commit, which waits for all before it, comes before its answer is given again.
-  private func finish(_ snapshot: Snapshot, on connection: Connection) throws {
-    if snapshot.records.isEmpty {
-      try connection.run([Query(.rollback)])
-    } else {
-      try connection.commit(after: [Query("SELECT pg_current_xact_id()")])
+  /// Makes a group durable that was committed without waiting for that.
+  func flush(_ applied: Decision) throws(StoreFailure) {
+    guard applied.group > 0 else { return }
+    do throws(StoreFailure) {
+      try flushing.wait(for: applied.group)
+    } catch {
+      forget()
+      throw error
     }
+  }
+
+  /// Drops what is remembered of the database, which may have lost what nobody has waited for.
+  private func forget() {
+    loader.forget()
+    numbers.withLock { $0 = [:] }
+    rendering.withLock { $0 = nil }
+    hours.withLock { $0 = NotedHours() }
   }
 
   /// After a group has waited for a lock in vain: finds out what is locked, so that the next try leaves it out.

@@ -4,14 +4,16 @@ import Ledger
 extension PostgresStore {
   public var concurrentGroups: Int { Self.writers }
 
-  public func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+  public func apply(
+    _ needs: Needs, overlapping: Bool, deciding decide: (Snapshot) -> Decision
+  ) throws(StoreFailure) -> Decision {
     let began = ContinuousClock.now
     do {
       return try writing.withSession { session in
         var attempt = 0
         while true {
           do {
-            return try groups.settle(needs, on: session, deciding: decide)
+            return try groups.settle(needs, overlapping: overlapping, on: session, deciding: decide)
           } catch let failure as PostgresFailure where failure.isWorthAnotherTry {
             attempt += 1
             guard attempt < 8, ContinuousClock.now - began < .seconds(3) else { throw failure }
@@ -30,6 +32,8 @@ extension PostgresStore {
       throw StoreFailure(error)
     }
   }
+
+  public func flush(_ applied: Decision) throws(StoreFailure) { try groups.flush(applied) }
 
   public func sweepExpiredRecords(keeping retention: IdempotencyRetention) throws(StoreFailure) -> Bool {
     let limit = 500

@@ -7,7 +7,9 @@ extension PostgresStore: SQLDatabase {
     _ body: @escaping @Sendable (any SQLConnection) throws -> Result
   ) async throws -> Result {
     try await reading.read { [clock] connection in
-      try apart { try body(PostgresConnection(connection: connection, clock: clock)) }
+      let result = try apart { try body(PostgresConnection(connection: connection, clock: clock)) }
+      try connection.waitUntilSeenIsDurable()
+      return result
     }.get()
   }
 
@@ -44,7 +46,11 @@ extension PostgresStore: SQLDatabase {
   public func queryBlocking<Result>(_ body: (any SQLConnection) throws -> Result) throws(StoreFailure) -> Result {
     do {
       return try caring.withSession { session in
-        try session.use { try body(PostgresConnection(connection: $0, clock: clock)) }
+        try session.use { connection in
+          let result = try body(PostgresConnection(connection: connection, clock: clock))
+          try connection.waitUntilSeenIsDurable()
+          return result
+        }
       }
     } catch {
       throw StoreFailure(error)

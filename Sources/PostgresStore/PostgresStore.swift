@@ -44,9 +44,9 @@ public final class PostgresStore: Sendable {
       (0..<count).map { _ in PostgresSession(target: target, settings: settings) }
     }
     writing = SessionPool(sessions(Self.writers, .writing))
-    let caring = SessionPool(sessions(1))
+    let caring = SessionPool(sessions(1, .reading))
     self.caring = caring
-    reading = Readers(sessions(Self.readers))
+    reading = Readers(sessions(Self.readers, .reading))
     delivering = Readers(sessions(Self.deliverers))
     administering = Readers(sessions(Self.administrators))
     let era = try caring.withSession { session in
@@ -63,7 +63,8 @@ public final class PostgresStore: Sendable {
       }
     }
     seeds = ChainSeeds(key: try masterKey.seedKey(), era: era)
-    groups = PostgresGroupWriter(vault: vault, seeds: seeds, shortIDs: shortIDs, clock: clock)
+    groups = PostgresGroupWriter(
+      vault: vault, seeds: seeds, shortIDs: shortIDs, flushing: PostgresSession(target: target), clock: clock)
   }
 
   /// The fingerprint of the master key that a database belongs to; nil if it is not Fairdraw's yet.

@@ -56,13 +56,16 @@ final class LogSync: @unchecked Sendable {
     }
   }
 
-  /// Waits until every write is durable that began before the call.
+  /// The number of the last write that has begun.
+  var last: Int { condition.withLock { begun } }
+
+  /// Waits until every write is durable up to one; without it, of those that began before the call.
   ///
   /// - Throws: a ``StoreFailure`` if the disk refused; from then on, always.
-  func waitUntilDurable() throws(StoreFailure) {
+  func waitUntilDurable(_ number: Int? = nil) throws(StoreFailure) {
     condition.lock()
     defer { condition.unlock() }
-    if overlaps { try wait(for: begun) }
+    if overlaps { try wait(for: number ?? begun) }
   }
 
   /// The same, without a thread of the caller's.

@@ -98,7 +98,7 @@ final class SQLiteGroupWriter {
     try overlap()
     var isWrite = false
     defer { if isWrite { log.end() } }
-    let decision = try transaction {
+    var decision = try transaction {
       let snapshot = try load(needs)
       let decision = decide(snapshot)
       if !decision.changes.isEmpty {
@@ -110,6 +110,7 @@ final class SQLiteGroupWriter {
     }
     // What went into a file that nobody finds again is not recorded.
     if !decision.changes.isEmpty { try file.check() }
+    decision.group = log.last
     return decision
   }
 

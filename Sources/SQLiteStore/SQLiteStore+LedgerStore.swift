@@ -4,11 +4,13 @@ import SQLStore
 extension SQLiteStore {
   public var concurrentGroups: Int { 1 }
 
-  public func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+  public func apply(
+    _ needs: Needs, overlapping: Bool, deciding decide: (Snapshot) -> Decision
+  ) throws(StoreFailure) -> Decision {
     try failing { try pool.writeWithoutTransaction { _ in try writer.settle(needs, deciding: decide) } }
   }
 
-  public func flush() throws(StoreFailure) { try log.waitUntilDurable() }
+  public func flush(_ applied: Decision) throws(StoreFailure) { try log.waitUntilDurable(applied.group) }
 
   public func sweepExpiredRecords(keeping retention: IdempotencyRetention) throws(StoreFailure) -> Bool {
     let limit = 500

@@ -16,6 +16,7 @@ public final class SQLiteStore: Sendable {
   public let shortIDs: ShortIDs
   let file: DatabaseFile
   let log: LogSync
+  let checkpoints: Checkpoints
   /// Belongs to the pool's writing connection and is touched only inside `pool.writeWithoutTransaction` and `pool.write`,
   /// which let one thread in at a time; that is what makes it safe here, where the compiler cannot see it.
   nonisolated(unsafe) let writer: SQLiteGroupWriter
@@ -25,13 +26,14 @@ public final class SQLiteStore: Sendable {
   /// - Parameters:
   ///   - path: the file; made if it is not there, in a folder that is.
   ///   - mayHaveMoved: whether to open a file whose ledger was moved elsewhere.
+  ///   - checkpointPages: how many pages are in the write-ahead log when it is merged into the file: 32 MB.
   ///   - clock: the time; replaced in tests.
   ///   - onLoss: called when the disk has refused to write through what was written; by default the process ends with a
   ///     sentence, since nothing can be known any more of what the log holds. Whoever starts next recovers.
   /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; ``LedgerHasMoved``;
   ///   ``ForeignDatabase``; GRDB's `DatabaseError` if the file cannot be opened.
   public init(
-    path: String, masterKey: MasterKey, mayHaveMoved: Bool = false,
+    path: String, masterKey: MasterKey, mayHaveMoved: Bool = false, checkpointPages: Int = 8_000,
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) },
     onLoss: @escaping @Sendable (StoreFailure) -> Void = SQLiteStore.endProcess
   ) throws {
@@ -54,8 +56,6 @@ public final class SQLiteStore: Sendable {
       try ForeignDatabase.mark(db)
       // GRDB chooses NORMAL for a write-ahead log, which may lose the last commits when the power fails.
       try db.execute(sql: "PRAGMA synchronous = FULL")
-      // In pages, 32 MB: a checkpoint copies each page once however often it was written since the last one.
-      try db.execute(sql: "PRAGMA wal_autocheckpoint = 8000")
       // The log grows for as long as a reader keeps it from being reused; afterwards it shrinks to this many bytes.
       try db.execute(sql: "PRAGMA journal_size_limit = \(64 << 20)")
     }
@@ -66,8 +66,11 @@ public final class SQLiteStore: Sendable {
     let file = try DatabaseFile(path: path)
     self.file = file
     let loading = (vault: vault, seeds: seeds, shortIDs: shortIDs)
-    writer = try pool.writeWithoutTransaction { [log] db in
-      try SQLiteGroupWriter(db, file: file, log: log, loading: loading, clock: clock)
+    checkpoints = Checkpoints(path: path, pages: checkpointPages)
+    writer = try pool.writeWithoutTransaction { [log, checkpoints] db in
+      let writer = try SQLiteGroupWriter(db, file: file, log: log, loading: loading, clock: clock)
+      checkpoints.watch(writer.connection)
+      return writer
     }
   }
 

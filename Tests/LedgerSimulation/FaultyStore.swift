@@ -91,7 +91,9 @@ package final class FaultyStore: LedgerStore {
   package var committed: Int { content.withLock { $0.committed } }
   package var ledger: MemoryLedger { content.withLock { $0.ledger } }
 
-  package func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
+  package func apply(
+    _ needs: Needs, overlapping: Bool, deciding decide: (Snapshot) -> Decision
+  ) throws(StoreFailure) -> Decision {
     let (mood, pause) = content.withLock { content in
       content.begun += 1
       let mood = content.nextMood.take() ?? content.mood(&content.random)
@@ -107,8 +109,8 @@ package final class FaultyStore: LedgerStore {
   }
 
   /// Makes durable what was applied, unless the thread's last group was to fail here.
-  package func flush() throws(StoreFailure) {
-    try base?.flush()
+  package func flush(_ applied: Decision) throws(StoreFailure) {
+    try base?.flush(applied)
     let failure: StoreFailure? = content.withLock { content in
       guard let replies = content.unflushed.removeValue(forKey: ObjectIdentifier(Thread.current)) else { return nil }
       let failure = StoreFailure("the disk did not answer flush \(content.lost.count)", mayBeStored: true)
@@ -173,7 +175,7 @@ package final class FaultyStore: LedgerStore {
   }
 
   private func store(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
-    if let base { return try base.apply(needs, deciding: decide) }
+    if let base { return try base.apply(needs, overlapping: true, deciding: decide) }
     let snapshot = content.withLock { content in
       content.ledger.snapshot(needs, now: content.now ?? Milliseconds(Date().timeIntervalSince1970 * 1000))
     }

@@ -36,6 +36,31 @@ import Testing
     groups.leave(number) {}
   }
 
+  @Test func groupsOverlapWhereTheDiskTakesLongerThanTheWork() async throws {
+    let groups = GroupsInFlight()
+    func group(_ work: Duration?, disk: Duration?) -> Int {
+      let number = groups.enter(after: work)
+      groups.reachedDisk(after: disk)
+      groups.leave(number) {}
+      return number
+    }
+    for _ in 0..<100 { _ = group(.milliseconds(1), disk: .milliseconds(40)) }
+    #expect(groups.overlapsNext() && groups.overlapsNext())
+    for _ in 0..<100 { _ = group(.milliseconds(1), disk: .milliseconds(1)) }
+    // Now and then one does all the same, to see whether the disk is still quick.
+    var looks = 0
+    let clock = ContinuousClock()
+    let end = clock.now + .seconds(60)
+    while looks < 2, clock.now < end {
+      if groups.overlapsNext() { looks += 1 }
+      // Groups that have no disk to wait for say nothing of it.
+      _ = group(nil, disk: nil)
+    }
+    #expect(looks == 2)
+    for _ in 0..<100 { _ = group(.milliseconds(1), disk: .milliseconds(40)) }
+    #expect(groups.overlapsNext() && groups.overlapsNext())
+  }
+
   /// However long groups take to apply.
   @Test func aDiskThatHangsIsWaitedForNotLong() {
     let groups = GroupsInFlight()

@@ -154,6 +154,93 @@ import Testing
     #expect(try test.settle(draw(test.alice)).changes.outcomes.map(\.created) == [today.end])
   }
 
+  // MARK: Durability
+
+  /// Runs `body` while nothing reaches the disk unless somebody waits for it.
+  private func withoutBackgroundWriting(_ body: () async throws -> Void) async throws {
+    let writers = try cluster.psql(
+      """
+      SELECT pid FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer', 'checkpointer')
+      """
+    ).split(separator: "\n").compactMap { pid_t($0) }
+    #expect(writers.count == 3)
+    for writer in writers { #expect(kill(writer, SIGSTOP) == 0) }
+    defer { for writer in writers { kill(writer, SIGCONT) } }
+    try await body()
+  }
+
+  /// Where the database's log ends.
+  private func end() throws -> String { try cluster.psql("SELECT pg_current_wal_insert_lsn()") }
+
+  private func isDurable(_ position: String) throws -> Bool {
+    try cluster.psql("SELECT pg_current_wal_flush_lsn() >= '\(position)'") == "t"
+  }
+
+  @Test func groupsAreAppliedOnTopOfEachOtherAndFlushedTogether() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    try await withoutBackgroundWriting {
+      let groups = try (1...3).map { _ in try test.apply([draw(test.alice)]).decision }
+      #expect(groups.flatMap(\.changes.outcomes).map(\.nonce) == [1, 2, 3])
+      let end = try end()
+      #expect(try !isDurable(end))
+      try test.store.flush(groups[2])
+      #expect(try isDurable(end))
+      for group in groups { try test.store.flush(group) }
+    }
+  }
+
+  @Test func whatAReaderIsShownIsDurable() async throws {
+    let test = try await storeUnderTest()
+    try test.settle(draw(test.alice))
+    try await withoutBackgroundWriting {
+      let other = try open { [test] in test.now }
+      for count in 2...4 {
+        // Whoever asks, here or at another server, whether for the first time or not.
+        let reader = count == 4 ? other : test.store
+        try test.apply([draw(test.alice)])
+        let end = try end()
+        #expect(try !isDurable(end))
+        #expect(try await reader.totals().liveOutcomes == count)
+        #expect(try isDurable(end))
+      }
+    }
+  }
+
+  /// What is told of a draw that was recorded before is as good as a new one.
+  @Test func aRetryIsDurableToo() async throws {
+    let test = try await storeUnderTest()
+    let other = try open { [test] in test.now }
+    try await withoutBackgroundWriting {
+      for overlapping in [true, false] {
+        let group = [draw(test.alice, claim: "key \(overlapping)")]
+        let drawn = try test.apply(group)
+        let end = try end()
+        #expect(try !isDurable(end))
+        let retried = try other.apply(Needs(of: group), overlapping: overlapping) { snapshot in
+          var entropy = SystemRandomNumberGenerator()
+          return test.decider.decide(group, snapshot: snapshot, entropy: &entropy)
+        }
+        #expect(retried.replies[0].body == drawn.reply.body)
+        try other.flush(retried)
+        #expect(try isDurable(end))
+      }
+    }
+  }
+
+  /// A crash breaks it, and takes with it what nobody has waited for.
+  @Test func whatBecameOfGroupsIsNotKnownWhenTheConnectionThatWaitsForThemBreaks() async throws {
+    let test = try await storeUnderTest()
+    let before = try test.apply([draw(test.alice)]).decision
+    terminateConnections()
+    for _ in 0..<2 {
+      let failure = #expect(throws: StoreFailure.self) { try test.store.flush(before) }
+      #expect(failure?.mayBeStored == true && failure?.isOfWholeStore == true)
+    }
+    #expect(try test.settle(draw(test.alice)).changes.outcomes.map(\.nonce) == [1])
+    #expect(throws: StoreFailure.self) { try test.store.flush(before) }
+  }
+
   // MARK: Trouble
 
   @Test func aConnectionThatBreaksInMidGroupLeavesNothing() async throws {

@@ -81,12 +81,13 @@ import enum LedgerSimulation.Disk
     return all
   }
 
-  @Test func everyDrawThatWasAnsweredIsThere() async throws {
+  /// - Parameter pages: how often the log is merged into the file.
+  @Test(arguments: [8_000, 20]) func everyDrawThatWasAnsweredIsThere(pages: Int) async throws {
     Disk.watch()
     let file = folder.path("fairdraw.db")
     Disk.record(file)
     let test = try await StoreUnderTest {
-      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, clock: $0)
+      try SQLiteStore(path: file, masterKey: StoreUnderTest.masterKey, checkpointPages: pages, clock: $0)
     }
     let start = Disk.recordedCount
     var answered = try await self.answered(0..<20, of: test)

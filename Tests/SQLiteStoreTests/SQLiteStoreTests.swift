@@ -62,11 +62,12 @@ import enum LedgerSimulation.Disk
     try test.settle(draw(test.alice))
     let log = file + "-wal"
     let before = Disk.syncs(of: log)
-    for nonce in 1...3 { #expect(try test.apply([draw(test.alice)]).changes.outcomes.map(\.nonce) == [Int64(nonce)]) }
+    let groups = try (1...3).map { _ in try test.apply([draw(test.alice)]).decision }
+    #expect(groups.flatMap(\.changes.outcomes).map(\.nonce) == [1, 2, 3])
     #expect(Disk.syncs(of: log) == before)
-    try test.store.flush()
+    try test.store.flush(groups[2])
     #expect(Disk.syncs(of: log) == before + 1)
-    try test.store.flush()
+    for group in groups { try test.store.flush(group) }
     #expect(Disk.syncs(of: log) == before + 1, "there was nothing to sync")
   }
 

@@ -79,7 +79,7 @@ package final class StoreUnderTest: Sendable {
   @discardableResult
   package func settle(_ group: [Submission]) throws -> Settled {
     let settled = try apply(group)
-    try store.flush()
+    try store.flush(settled.decision)
     return settled
   }
 
@@ -88,12 +88,11 @@ package final class StoreUnderTest: Sendable {
   package func apply(_ group: [Submission]) throws -> Settled {
     var entropy = SystemRandomNumberGenerator()
     var seen: Snapshot?
-    let decision = try store.apply(Needs(of: group)) { snapshot in
+    let decision = try store.apply(Needs(of: group), overlapping: true) { snapshot in
       seen = snapshot
       return decider.decide(group, snapshot: snapshot, entropy: &entropy)
     }
-    return Settled(
-      snapshot: try #require(seen), replies: decision.replies, changes: decision.changes)
+    return Settled(snapshot: try #require(seen), decision: decision)
   }
 
   /// What the store shows a group of these, which is then given up.
@@ -129,9 +128,10 @@ extension LedgerStore {
 /// What came of a group.
 package struct Settled {
   package let snapshot: Snapshot
-  package let replies: [Reply]
-  package let changes: Changes
+  package let decision: Decision
 
+  package var replies: [Reply] { decision.replies }
+  package var changes: Changes { decision.changes }
   package var reply: Reply { replies[0] }
 }
 

@@ -96,9 +96,13 @@ class Cluster:
 
   def kill(self):
     """The crash: nothing is finished, nothing is said."""
+    processes = self.processes()
     self.signal_all(signal.SIGKILL)
     self.process.wait()
     self.process = None
+    # As long as one of them holds the shared memory, none starts.
+    while any(pathlib.Path(f"/proc/{pid}").exists() for pid in processes):
+      time.sleep(0.01)
 
   def stop(self):
     """A fast shutdown: sessions are ended, what was committed is written."""

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import signal
 import struct
 import threading
 import time
@@ -507,6 +508,32 @@ def test_a_database_that_restarts(fleet, cluster, rng):
   check_ledger(fleet, load.answers)
   for server in servers:
     wait_until(lambda: server.get("/api/health").status == 200, "the server is well")
+
+
+def test_a_database_that_crashes_while_groups_overlap(tmp_path, rng):
+  """Where the disk is slow, a group is applied on top of others that are not on it yet. A crash takes those with it."""
+  # Every wait for the disk takes 20 ms, and nothing gets there that nobody waits for.
+  with postgres.Cluster(commit_delay=20000, commit_siblings=0) as slow:
+    slow.psql("postgres", "CREATE DATABASE fairdraw")
+    fleet = Fleet(tmp_path, slow.url("fairdraw"), lambda statement: slow.psql("fairdraw", statement))
+    try:
+      servers = fleet.start(2)
+      keys = [fleet.key(), fleet.key(), fleet.key()]
+      with Load(servers, keys, clients=24, seed=rng.random()) as load:
+        for _ in range(4):
+          ((writer,),) = slow.psql("postgres", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
+          os.kill(int(writer), signal.SIGSTOP)
+          before = len(load.answers)
+          wait_until(lambda: len(load.answers) > before + 100, "there is load")
+          time.sleep(rng.uniform(0, 0.1))
+          slow.kill()
+          slow.start()
+        before = len(load.answers)
+        wait_until(lambda: len(load.answers) > before + 100, "it goes on")
+      print(f"{len(load.answers)} answers")
+      check_ledger(fleet, load.answers)
+    finally:
+      fleet.close()
 
 
 def test_a_store_that_takes_too_long_leaves_nothing(fleet, cluster):

@@ -6,10 +6,15 @@ import Foundation
 /// A group costs much the same however few draws are in it, and so does a hand-over from thread to thread. So one thread
 /// applies and flushes group after group while the disk is quick. A disk that takes much longer than the work of applying
 /// a group is not waited for: another thread applies the next.
+///
+/// A store may have quicker ways to the disk while no groups overlap. So some do, however quick the disk is, to see how
+/// long it takes.
 package final class GroupsInFlight: Sendable {
   /// A disk is slow that takes longer than applying so many groups. No group waits for one longer than that, or this.
   private static let patience = 4
   private static let longestWait: Duration = .milliseconds(20)
+  /// How often a disk that is quick is looked at again.
+  private static let interval: Duration = .milliseconds(100)
 
   // These are only touched while `condition` is locked.
   private let condition = NSCondition()
@@ -22,8 +27,17 @@ package final class GroupsInFlight: Sendable {
   /// How long the disk takes for one, about.
   nonisolated(unsafe) private var disk = Duration.zero
 
-  /// Whether the next group should be applied while the disk takes the last.
-  package var isDiskSlow: Bool { condition.withLock { disk > work * Self.patience } }
+  nonisolated(unsafe) private var measured = ContinuousClock.now
+
+  /// Whether the group after the next should be applied while the disk takes the next.
+  package func overlapsNext() -> Bool {
+    condition.withLock {
+      if disk > work * Self.patience { return true }
+      guard measured + Self.interval <= .now else { return false }
+      measured = .now
+      return true
+    }
+  }
 
   package init() {}
 

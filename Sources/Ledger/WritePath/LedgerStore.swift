@@ -3,7 +3,7 @@ import Fairness
 /// Where the ledger lives.
 ///
 /// The methods that write are synchronous, and are called from threads that have nothing else to do: all but
-/// ``apply(_:deciding:)`` block their thread until what they did is durable. The ones that only read may be called from
+/// ``apply(_:overlapping:deciding:)`` block their thread until what they did is durable. The ones that only read may be called from
 /// anywhere, at any time, beside a writer. What they show is durable.
 public protocol LedgerStore: Sendable {
   /// The server seeds of its chains.
@@ -15,19 +15,24 @@ public protocol LedgerStore: Sendable {
   /// Loads what `needs` names, asks `decide`, stores what changed: one transaction.
   ///
   /// When it returns, the changes are applied: whatever is loaded afterwards rests on them. They are durable, so that
-  /// they outlive the process and the power, when a ``flush()`` has returned that was called afterwards, and nobody may
-  /// be told of them before that. Between load and commit nothing that the snapshot shows can change. `decide` is called
+  /// they outlive the process and the power, when ``flush(_:)`` has returned, and nobody may be told of them, or of
+  /// anything that the snapshot shows, before that. Between load and commit nothing that the snapshot shows can change. `decide` is called
   /// once, or again from a fresh snapshot if the database made the transaction start over; only the last decision counts.
   ///
   /// What cannot be loaded, a damaged row say, is in ``Snapshot/failures`` and fails nobody but who needs it.
   ///
+  /// - Parameter overlapping: whether the next group is applied while this one is flushed. Else a store may wait for the
+  ///   disk in here, where that takes less.
+  /// - Returns: the decision, with its ``Decision/group``.
   /// - Throws: ``StoreFailure`` when nothing was stored, or when whether it was is not known.
-  func apply(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision
+  func apply(
+    _ needs: Needs, overlapping: Bool, deciding decide: (Snapshot) -> Decision
+  ) throws(StoreFailure) -> Decision
 
-  /// Makes durable whatever was applied before the call. Groups may be applied meanwhile.
+  /// Makes what was applied durable. Groups may be applied meanwhile.
   ///
-  /// - Throws: ``StoreFailure`` when it is not known whether all of it is durable.
-  func flush() throws(StoreFailure)
+  /// - Throws: ``StoreFailure`` when it is not known whether it is.
+  func flush(_ applied: Decision) throws(StoreFailure)
 
   /// Deletes what has expired, a bounded number of each: idempotency records, and commitments that were never revealed
   /// and whose ``Commitment/afterlife`` is over.
@@ -100,12 +105,12 @@ public protocol LedgerStore: Sendable {
 extension LedgerStore {
   /// Applies a group and makes it durable.
   package func commit(_ needs: Needs, deciding decide: (Snapshot) -> Decision) throws(StoreFailure) -> Decision {
-    let decision = try apply(needs, deciding: decide)
-    try flush()
+    let decision = try apply(needs, overlapping: false, deciding: decide)
+    try flush(decision)
     return decision
   }
 
-  public func flush() throws(StoreFailure) {}
+  public func flush(_ applied: Decision) throws(StoreFailure) {}
 
   public func checkPlace() throws(StoreFailure) {}
 }

@@ -5,8 +5,8 @@ import Synchronization
 /// Gathers submissions into groups and answers them when, and only when, their group is durable.
 ///
 /// The write path, whole: ``submit(_:replyQueue:)`` puts a submission in the queue; a writer thread takes what has gathered
-/// there, has the store load, decide and apply it in one transaction (``LedgerStore/apply(_:deciding:)``), waits until
-/// that is durable (``LedgerStore/flush()``), and then answers everyone in the group. While one group is being applied
+/// there, has the store load, decide and apply it in one transaction (``LedgerStore/apply(_:overlapping:deciding:)``),
+/// waits until that is durable (``LedgerStore/flush(_:)``), and then answers everyone in the group. While one group is being applied
 /// the next gathers, so groups grow with load and nobody waits for company when there is none. While one waits for a slow
 /// disk, another thread applies the next: see ``GroupsInFlight``.
 public final class LedgerWriter: Sendable {
@@ -267,8 +267,9 @@ public final class LedgerWriter: Sendable {
   /// Has a group decided, and answers it. If the disk is slow, the next may be applied before that.
   private func settle(_ tickets: [Ticket]) {
     let applied: Applied
+    let overlaps = inFlight.overlapsNext()
     do throws(StoreFailure) {
-      applied = try apply(tickets)
+      applied = try apply(tickets, overlapping: overlaps)
     } catch {
       noteFailedGroup()
       if tickets.count > 1, !error.isOfWholeStore, !error.mayBeStored {
@@ -279,13 +280,12 @@ public final class LedgerWriter: Sendable {
       turn.signal()
       return
     }
-    let overlaps = inFlight.isDiskSlow
     if overlaps { turn.signal() }
     finish(applied)
     if !overlaps { turn.signal() }
   }
 
-  private func apply(_ tickets: [Ticket]) throws(StoreFailure) -> Applied {
+  private func apply(_ tickets: [Ticket], overlapping: Bool) throws(StoreFailure) -> Applied {
     if let failure = stopped { throw failure }
     let group = tickets.map(\.submission)
     let reserved = try ReservedRandomness(for: group, from: random)
@@ -294,23 +294,23 @@ public final class LedgerWriter: Sendable {
     let needs = Needs(of: group, countsAnonymous: decider.anonymousDailyQuota != nil)
     // Before the store locks anything, and not one after the other.
     decider.seeds.prepare(for: group, needs)
-    let decision = try store.apply(needs) { snapshot in
+    let decision = try store.apply(needs, overlapping: overlapping) { snapshot in
       now = snapshot.now
       // A store that starts over decides anew, from the same bytes: nobody has seen what was made of them.
       var entropy = reserved
       return decider.decide(group, snapshot: snapshot, entropy: &entropy)
     }
     precondition(decision.replies.count == group.count)
-    let number = inFlight.enter(after: .now - began)
+    let number = inFlight.enter(after: decision.group == 0 ? nil : .now - began)
     return Applied(tickets: tickets, decision: decision, number: number, began: began, now: now)
   }
 
   /// Makes a group durable and answers it.
   private func finish(_ group: Applied) {
     let began = ContinuousClock.now
-    let flushed = Result { () throws(StoreFailure) in try store.flush() }
+    let flushed = Result { () throws(StoreFailure) in try store.flush(group.decision) }
     let syncTime = ContinuousClock.now - began
-    inFlight.reachedDisk(after: syncTime)
+    inFlight.reachedDisk(after: group.decision.group == 0 ? nil : syncTime)
     inFlight.leave(group.number) {
       switch flushed {
       case .success: answer(group, syncTime)
@@ -358,7 +358,7 @@ public final class LedgerWriter: Sendable {
         continue
       }
       do throws(StoreFailure) {
-        finish(try apply([ticket]))
+        finish(try apply([ticket], overlapping: false))
       } catch {
         noteFailedGroup()
         if error.kind == .passing { for need in needs { held[need] = error } }

@@ -228,6 +228,8 @@ public struct Changes: Sendable {
 public struct Decision: Sendable {
   public var replies: [Reply]
   public var changes: Changes
+  /// What a store flushes it by: see ``LedgerStore/flush(_:)``. 0 where nothing is left to do.
+  public var group = 0
 
   public init(replies: [Reply], changes: Changes) {
     self.replies = replies

@@ -14,6 +14,9 @@ final class Connection {
   /// connection of the pooler's, so nothing may be left on this one: no prepared statement, no setting, no `LISTEN`, no
   /// advisory lock, no temporary table.
   private(set) var isPooled = true
+  /// Where the database's log stood when a run of queries was over, at the earliest, and up to where it is durable; nil
+  /// where nobody asks.
+  private var position: (seen: Int64, durable: Int64)?
   /// Where libpq's notices go; libpq holds a pointer to it for as long as the connection lives.
   private let notices = Notices()
 
@@ -44,10 +47,21 @@ final class Connection {
     guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else { throw lost() }
     // A pooler tells its clients process numbers of its own making.
     isPooled = try run([Query("SELECT pg_backend_pid()")])[0].integer(0, 0) != Int64(PQbackendPID(handle))
-    if isPooled { transactionSettings = settings.ofTransaction } else { try run([Query(settings.ofSession)]) }
+    if isPooled {
+      transactionSettings = settings.ofTransaction
+    } else {
+      try run([Query(settings.ofSession)])
+      if settings.notesPosition { position = (0, 0) }
+    }
   }
 
   deinit { PQfinish(handle) }
+
+  /// Whether the other side has not closed it, as far as is known here. Asked for while nothing is under way.
+  var isAlive: Bool {
+    // The first may find why it was closed, and only the second that it was.
+    PQconsumeInput(handle) == 1 && PQconsumeInput(handle) == 1 && PQstatus(handle) == CONNECTION_OK
+  }
 
   /// Runs queries one after the other in one round trip, up to the first that fails.
   ///
@@ -65,7 +79,8 @@ final class Connection {
     var expected: [Expected] = []
     var sent: Set<String> = []
     var parameters = PostgresParameters()
-    let (queries, settingsAt) = addingSettings(to: queries)
+    var (queries, settingsAt) = addingSettings(to: queries)
+    if position != nil { queries.append(Query(.position)) }
     for query in queries {
       let name = query.statement.name
       if !isPooled, !prepared.contains(name), sent.insert(name).inserted {
@@ -111,6 +126,7 @@ final class Connection {
     defer { PQclear(sync) }
     guard PQresultStatus(sync) == PGRES_PIPELINE_SYNC else { throw lost(because: failure) }
     if let failure { throw failure }
+    if position != nil { position?.seen = results.removeLast().integer(0, 0) }
     if let settingsAt { results.remove(at: settingsAt) }
     return results
   }
@@ -122,6 +138,18 @@ final class Connection {
     let place = queries.first?.statement.name == PostgresStatement.begin.name ? 1 : 0
     queries.insert(Query(transactionSettings), at: place)
     return (queries, place)
+  }
+
+  /// Waits until all is durable that the queries run so far can have seen. Other connections may have committed it without
+  /// waiting: see ``PostgresFlush``. Behind a pooler no server does that, and nothing is waited for.
+  ///
+  /// - Throws: ``PostgresFailure``.
+  func waitUntilSeenIsDurable() throws {
+    guard let before = position, before.seen > before.durable else { return }
+    let mark = try commit(after: [Query(.begin), Query(.writeMark)])[1].integer(0, 0)
+    // Between the mark and where the log stood afterwards is the record of this commit. Each takes 34 bytes or more, so in
+    // less than 68 there is no other: then all of it is durable. See xl_xact_commit in PostgreSQL's access/xact.h.
+    if let after = position { position?.durable = after.seen - mark < 68 ? after.seen : mark }
   }
 
   /// The warnings that came with the last ``run(_:timeout:)``.

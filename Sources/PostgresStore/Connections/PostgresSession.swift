@@ -41,6 +41,9 @@ final class PostgresSession: @unchecked Sendable {
 
   var isOpen: Bool { connection != nil }
 
+  /// Whether there is a connection, and it has not been closed from the other side.
+  var isAlive: Bool { connection?.isAlive ?? false }
+
   /// Gives the connection up.
   func discard() { connection = nil }
 
@@ -85,7 +88,8 @@ extension Connection {
   /// Runs `queries` and commits, in one round trip. When it returns, the commit is as durable as the database makes them.
   ///
   /// - Throws: ``PostgresFailure``.
-  func commit(after queries: [Query] = []) throws {
+  @discardableResult
+  func commit(after queries: [Query] = []) throws -> [QueryResult] {
     let results = try run(queries + [Query(.commit)])
     // A commit that waited for a standby in vain (the wait was cancelled, by a timeout or an operator) succeeds with a
     // warning: committed here, perhaps nowhere else. A fail-over would lose it, so nobody may be told that it is done.
@@ -95,5 +99,6 @@ extension Connection {
     guard results.last?.command == "COMMIT" else {
       throw PostgresFailure("the transaction was rolled back where it should have been committed")
     }
+    return results
   }
 }

@@ -4,11 +4,20 @@
 /// then set again in each, for no longer than the transaction lasts.
 struct SessionSettings: Sendable {
   let ofSession, ofTransaction: PostgresStatement
+  /// Whether ``Connection/waitUntilSeenIsDurable()`` is asked for.
+  private(set) var notesPosition = false
 
   /// An outcome that was answered must outlive a crash, whatever the database's setting is; a statement or a wait for a
   /// lock ends before the callers' timeout does; and a server that vanishes in mid-transaction does not hold up the others
   /// for long. Every statement finds its rows by an index, however small its table was when it was planned.
   static let standard = SessionSettings()
+
+  /// Readers show what is durable, and nothing else.
+  static var reading: SessionSettings {
+    var settings = SessionSettings()
+    settings.notesPosition = true
+    return settings
+  }
 
   /// A writer does not wait for a lock as long as others do: everybody waits with it. See ``HeldRows``.
   static let writing = SessionSettings(changing: ["lock_timeout": "1s"])
