@@ -215,7 +215,7 @@ let package = Package(
     .target(
       name: "StoreConformance",
       dependencies: [
-        "Accounts", "Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log"),
+        "SQLStore", "Accounts", "Ledger", "Transparency", "Fairness", .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/StoreConformance"),
     .testTarget(

@@ -187,6 +187,7 @@ final class PostgresGroupWriter: Sendable {
       queries.append(try Self.insertOutcomes(of: group, at: now))
       queries.append(Self.insertRun(of: changes.outcomes, at: now))
     }
+    if !changes.runs.isEmpty { queries.append(Self.insert(changes.runs, at: now)) }
     if !changes.newChains.isEmpty { queries.append(try Self.insertChains(of: group, at: now)) }
     if !changes.rotatedChains.isEmpty { queries.append(try Self.rotateChains(of: group, at: now)) }
     if !changes.movedChains.isEmpty { queries.append(try Self.moveChains(of: group, at: now)) }
@@ -299,6 +300,15 @@ final class PostgresGroupWriter: Sendable {
       $0.bind(now)
       $0.bind(ids.min())
       $0.bind(ids.max())
+    }
+  }
+
+  private static func insert(_ runs: [ChainOwner: AccountRun], at now: Milliseconds) -> Query {
+    let (owners, runs) = (runs.keys.map(\.rawValue), runs.values)
+    return Query(.insertAccountRuns) {
+      $0.bind(owners)
+      $0.bind(OutcomePlace.number(at: now))
+      $0.bind(runs.map(\.first), runs.map(\.last))
     }
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import SQLStore
 
 /// The database's tables, version by version. A migration that has shipped is never edited.
 ///
@@ -425,6 +426,19 @@ enum PostgresSchema {
       count bigint NOT NULL,
       PRIMARY KEY (account_id, key_id, day)
     ) WITH (fillfactor = 50);
+    """,
+    """
+    -- All outcomes of an account in the order in which they were recorded, a row for each group: see OutcomePlace. owner_id
+    -- is as that of commitments.
+    CREATE TABLE account_runs (
+      owner_id bigint NOT NULL,
+      number bigint NOT NULL,
+      first bigint NOT NULL,
+      last bigint NOT NULL,
+      PRIMARY KEY (owner_id, number)
+    );
+
+    \(Dialect.postgres.listRecordedOutcomes.text)
     """,
   ]
 }

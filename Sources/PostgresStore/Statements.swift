@@ -183,6 +183,14 @@ extension PostgresStatement {
   static let insertRun: PostgresStatement =
     "INSERT INTO outcome_runs (created, first, last) VALUES ($1::bigint, $2::bigint, $3::bigint)"
 
+  /// The accounts are locked: nobody else adds to their lists.
+  static let insertAccountRuns: PostgresStatement = """
+    INSERT INTO account_runs (owner_id, number, first, last)
+    SELECT n.owner_id,
+      greatest($2::bigint, (SELECT max(r.number) + 1 FROM account_runs r WHERE r.owner_id = n.owner_id)), n.first, n.last
+    FROM (SELECT unnest($1::bigint[]) AS owner_id, unnest($3::bigint[]) AS first, unnest($4::bigint[]) AS last) n
+    """
+
   static let insertLog: PostgresStatement =
     "INSERT INTO log_queue (drawn, entries) VALUES ($1::bigint, $2::bytea)"
 

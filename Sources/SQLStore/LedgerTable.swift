@@ -78,6 +78,9 @@ public struct LedgerTable: Sendable {
         "id": .integer, "account_id": .integer, "digest": .bytes, "client_seed": .bytes, "server_hash": .bytes,
         "endpoint": .integer, "value": .bytes, "fields": .bytes, "items": .bytes, "created": .integer,
       ]),
+    LedgerTable(
+      "account_runs", by: "owner_id", "number",
+      columns: ["owner_id": .integer, "number": .integer, "first": .integer, "last": .integer]),
     LedgerTable("renderings", by: "id", columns: ["id": .integer, "format": .integer, "public_url": .text]),
     LedgerTable(
       "idempotency", by: "digest",

@@ -20,7 +20,7 @@ final class SQLiteGroupWriter {
   private var overlaps = false
   private let begin, commit, rollback, insertDelivery, insertEvent, insertLog: SQLiteStatement
   private let insertChain, moveChain, insertOutcome, insertTestOutcome, insertRecord, deleteRecord, addUsage, noteHour,
-    addKeyUsage, sweep: SQLiteStatement
+    addKeyUsage, insertRun, sweep: SQLiteStatement
   private let rotateChain, insertRevealedSeed, insertCommitment, useCommitment, sweepCommitments: SQLiteStatement
 
   /// For what is seldom written.
@@ -78,6 +78,11 @@ final class SQLiteGroupWriter {
     noteHour = try insertion(
       into: "usage_hours", "account_id, hour, day, drawn",
       " ON CONFLICT DO UPDATE SET day = excluded.day, drawn = excluded.drawn WHERE day < excluded.day")
+    insertRun = try prepare(
+      """
+      INSERT INTO account_runs (owner_id, number, first, last)
+      VALUES (?1, max(?2, coalesce((SELECT max(number) + 1 FROM account_runs WHERE owner_id = ?1), 0)), ?3, ?4)
+      """)
     // Records are numbered as they come, so the oldest stand first and a sweep reads no more than it deletes.
     sweep = try prepare(
       "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?) AND created <= ?")
@@ -206,6 +211,8 @@ final class SQLiteGroupWriter {
     self.memory = nil
     let group = try GroupStorage(changes, over: chains(in: changes, &memory), vault)
     try storeOutcomes(of: group, &memory)
+    let time = OutcomePlace.number(at: snapshot.now)
+    for (owner, run) in changes.runs { try insertRun.run { $0.bind(owner.rawValue, time, run.first, run.last) } }
     try storeChains(of: group, &memory)
     try storeCommitments(of: group, &memory)
     let rendering = changes.records.isEmpty ? 0 : try number(of: changes.rendering, &memory)

@@ -1,5 +1,6 @@
 import GRDB
 import Ledger
+import SQLStore
 
 /// The database's tables, version by version. A migration that has shipped is never edited.
 enum SQLiteSchema {
@@ -401,6 +402,21 @@ enum SQLiteSchema {
             PRIMARY KEY (key_id, day)
           ) WITHOUT ROWID, STRICT;
           """)
+    }
+    migrator.registerMigration("11") { db in
+      try db.execute(
+        sql: """
+          -- All outcomes of an account in the order in which they were recorded, a row for each group: see OutcomePlace.
+          -- owner_id is as that of commitments.
+          CREATE TABLE account_runs (
+            owner_id INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            PRIMARY KEY (owner_id, number)
+          ) WITHOUT ROWID, STRICT;
+          """)
+      try db.execute(sql: Dialect.sqlite.listRecordedOutcomes.text)
     }
     return migrator
   }

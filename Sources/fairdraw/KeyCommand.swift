@@ -110,14 +110,14 @@ struct KeyCommand: AsyncParsableCommand {
         return [
           .text(key.prefix), .text(key.name), .text(names[key.account] ?? ""), .text(key.mode.name),
           .words(key.scopes.names, ","), quota, key.dailyQuota == nil ? .nothing : .integer(Int64(report.usedToday)),
-          key.revoked.map { .told("revoked \(Terminal.time($0))", .text("revoked")) } ?? .text("active"),
+          .text(key.revoked == nil ? "active" : "revoked"), key.revoked.map { .time($0) } ?? .nothing,
           .time(key.created), report.activity.lastUsed.map { .time($0) } ?? .told("never", .nothing),
           .integer(Int64(report.activity.denied)), .words(key.allowedNetworks, " "), .words(key.allowedReferers, " "),
         ] as [Listing.Cell]
       }
       var list = format.list([
-        "PREFIX", "NAME", "ACCOUNT", "MODE", "SCOPES", "DAILY QUOTA", "USED TODAY", "STATE", "CREATED", "LAST USED",
-        "DENIED", "ADDRESSES", "REFERERS",
+        "PREFIX", "NAME", "ACCOUNT", "MODE", "SCOPES", "DAILY QUOTA", "USED TODAY", "STATE", "REVOKED", "CREATED",
+        "LAST USED", "DENIED", "ADDRESSES", "REFERERS",
       ])
       try list.print(rows)
     }

@@ -32,6 +32,12 @@ enum StandardOutput {
     return error == 0
   }
 
+  /// Whether somebody may read what is written: not if the reader of the pipe has closed it.
+  static var isOpen: Bool {
+    var state = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+    return poll(&state, 1, 0) <= 0 || Int32(state.revents) & Int32(POLLERR | POLLHUP) == 0
+  }
+
   private static func failure(_ error: Int32) -> CommandFailure {
     CommandFailure("standard output cannot be written: \(String(cString: strerror(error)))")
   }

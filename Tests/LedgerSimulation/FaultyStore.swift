@@ -235,6 +235,9 @@ package final class FaultyStore: LedgerStore {
     of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int, withReveals: Bool
   ) async throws(StoreFailure) -> OutcomePage { throw unused }
   package func outcomes(
+    of caller: Caller, _ side: OutcomeSide, endpoint: Endpoint?, limit: Int
+  ) async throws(StoreFailure) -> AccountOutcomePage { throw unused }
+  package func outcomes(
     drawnFrom serverHash: ServerHash, clientSeed: ClientSeed, before nonce: Int64, limit: Int
   ) async throws(StoreFailure) -> OutcomePage? { throw unused }
   package func outcomeNumbers(

@@ -24,6 +24,18 @@ import Testing
     #expect(Day(number: number).description == text)
   }
 
+  @Test(
+    arguments: [
+      ("1970-01-01", 0), ("2026-01-01", 1_767_225_600_000), ("2026-01-01T00:00Z", 1_767_225_600_000),
+      ("2026-01-01T23:59:58Z", 1_767_311_998_000), ("2026-01-01T23:59:58.007Z", 1_767_311_998_007),
+      ("9999-12-31T23:59:59.999Z", 253_402_300_799_999), ("1969-12-31", nil), ("2026-02-29", nil),
+      ("2026-01-01T24:00Z", nil), ("2026-01-01T00:60Z", nil), ("2026-01-01T00:00:60Z", nil), ("2026-01-01T00:00", nil),
+      ("2026-01-01T", nil), ("2026-01-01T00:00:00.01Z", nil), ("2026-01-01T1:00Z", nil), ("", nil), ("T00:00Z", nil),
+    ] as [(String, Milliseconds?)])
+  func momentsAreReadAsTheyAreWritten(_ text: String, _ moment: Milliseconds?) {
+    #expect(Milliseconds(iso8601: text) == moment)
+  }
+
   @Test func daysFollowOneAnother() {
     var texts: Set<String> = []
     for number in -1000..<50_000 as Range<Int64> {

@@ -12,7 +12,8 @@ import Testing
 public enum StoreConformance {
   public static let checks: [StoreCheck] =
     [
-      groupChecks, durabilityChecks, idempotencyChecks, quotaChecks, administrationChecks, queryChecks, seedChecks,
+      groupChecks, durabilityChecks, idempotencyChecks, quotaChecks, administrationChecks, queryChecks,
+      accountOutcomeChecks, seedChecks,
       concurrencyChecks, deliveryChecks, webhookChecks, accountChecks, transparencyChecks, logChecks, damageChecks,
     ].flatMap(\.self)
 }

@@ -334,6 +334,21 @@ def test_list_before(server, unchanged, before):
   refused(server.get("/api/listOutcomes", {"before": before}), naming="before")
 
 
+@pytest.mark.parametrize("name", ["after", "before"])
+@pytest.mark.parametrize("place", [
+  "", "-", "-1", "1-", "1-0", "01", "1-2-3", "g", "A", "8000000000000000", "1-100000000", "0x1", " 1", "2026-13-01", "2026-11-21T", "2026-11-21T08:30", "0:17"])
+def test_account_list_cursors(server, unchanged, live_key, name, place):
+  refused(server.get("/api/outcomes", {name: place}, key=live_key), naming=name)
+
+
+def test_account_list_parameters(server, unchanged, live_key):
+  refused(server.get("/api/outcomes", {"after": "0", "before": "0"}, key=live_key), naming="after")
+  refused(server.get("/api/outcomes", {"endpoint": "coins"}, key=live_key), naming="endpoint")
+  for limit in ("0", "1001", "many"):
+    refused(server.get("/api/outcomes", {"limit": limit}, key=live_key), naming="limit")
+  assert server.get("/api/outcomes").code == "invalid_api_key"
+
+
 @pytest.mark.parametrize("name", ["cursor", "nonce"])
 @pytest.mark.parametrize("value", ["", "-1", "1.5", "abc", "99999999999999999999"])
 def test_outcome_coordinates(server, unchanged, name, value):

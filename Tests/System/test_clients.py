@@ -21,13 +21,13 @@ from uuid import UUID
 from made import AuthenticatedClient
 from made.api.draws import (
   batch_draw, gaussian, get_bytes, get_floats, get_ints, get_sample, pick_item, post_shuffle, roll_dice, shuffle_items)
-from made.api.looking_up import get_outcome, list_outcomes, verify_server_hash, verify_short_id
+from made.api.looking_up import get_outcome, list_account_outcomes, list_outcomes, verify_server_hash, verify_short_id
 from made.api.seed_chain import create_commit, increment_cursor, reveal_commit, rotate_server_seed
 from made.api.system import get_health, get_public_metrics
 from made.api.transparency import get_merkle_root, list_merkle_roots
 from made.models import (
   BatchRequest, BatchRequestDrawsItem, BatchRequestDrawsItemEndpoint, BatchRequestDrawsItemParams, BatchResponse, BatchResponseResultsItemType0,
-  BytesOutcome, Commit, DiceOutcome, Error, FloatOutcome, GaussianOutcome, Health, IntOutcome, PickOutcome, PublicMetrics, RevealOutcome, RevealRequest,
+  BytesOutcome, Commit, DiceOutcome, Error, FloatOutcome, GaussianOutcome, Health, IntOutcome, OutcomePage, PickOutcome, PublicMetrics, RevealOutcome, RevealRequest,
   RevealRequestEndpoint, RevealRequestParams, RotateRequest, RotateServerSeedResponse200, SampleOutcome, ShuffleOutcome, ShuffleRequest, VerifyResult)
 
 url, key = sys.argv[1:]
@@ -78,6 +78,11 @@ assert isinstance(refused, Error) and refused.code == "commitment_used" and refu
 listed = list_outcomes.sync(client=client, client_seed="made", limit=1000)
 assert isinstance(listed, list) and any(outcome.short_id == ints.short_id for outcome in listed)
 assert {type(outcome) for outcome in listed} >= {IntOutcome, FloatOutcome, BytesOutcome, DiceOutcome, ShuffleOutcome, PickOutcome, GaussianOutcome}
+page = list_account_outcomes.sync(client=client, after="0", limit=3)
+assert isinstance(page, OutcomePage) and page.has_more and page.outcomes[0] == ints
+later = list_account_outcomes.sync(client=client, after=page.next_)
+assert isinstance(later, OutcomePage) and not later.has_more
+assert sorted(outcome.short_id for outcome in page.outcomes + later.outcomes) == sorted(outcome.short_id for outcome in listed)
 assert get_outcome.sync(client=client, client_seed="made", cursor=ints.cursor, nonce=ints.nonce) == ints
 known = verify_server_hash.sync(client=client, client_seed="made", server_hash=ints.server_hash)
 assert known is True

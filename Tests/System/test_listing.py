@@ -38,6 +38,10 @@ def test_every_list_as_json(server, filled, client_seed):
   [key] = [one for one in lines(server, "key", "list") if one["account"] == filled]
   assert key["name"].startswith("a name that is long") and (key["mode"], key["state"], key["denied"]) == ("live", "active", 0)
   assert key["scopes"] == ["draw", "read"] and key["addresses"] == ["127.0.0.0/8", "::1/128"] and key["referers"] == []
+  revoked = server.key(filled)
+  server.cli("key", "revoke", revoked[:16], check=True)
+  states = [(one["state"], type(one["revoked"])) for one in lines(server, "key", "list") if one["account"] == filled]
+  assert sorted(states, key=str) == [("active", type(None)), ("revoked", int)]
   assert key["lastUsed"] is None or type(key["lastUsed"]) is int
 
   [webhook] = lines(server, "webhook", "list", "--account", filled)

@@ -19,7 +19,7 @@ OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for met
 
 # Paths of the whole contract. What the document leaves out, the server must not have.
 KNOWN_PATHS = [
-  *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcome")),
+  *(f"/api/{name}" for name in (*DRAWS, "batch", "seed", "incrementCursor", "rotate", "commit", "reveal", "listOutcomes", "outcomes", "outcome")),
   *(f"/api/{name}" for name in ("verifyServerHash", "verifyShortId", "merkle", "keys", "merkle/key", "merkle/{date}")),
   *(f"/api/merkle/{{date}}/{name}" for name in ("leaves", "mine", "proof/{outcomeId}", "proof", "other")),
   *(f"/api/{name}" for name in ("stream", "health", "public-metrics", "proof", "proof/{shortId}")),
@@ -329,6 +329,16 @@ def test_410(tmp_path):
   raise AssertionError("nothing ever expired")
 
 
+@pytest.mark.parametrize("mode", ["live", "test"])
+def test_an_accounts_outcomes(server, account, client_seed, mode):
+  key = server.key(account, mode)
+  for endpoint in DRAWS:
+    assert server.draw(endpoint, {**REQUIRED.get(endpoint, {}), "clientSeed": client_seed}, "POST", key=key).status == 200
+  for query in ({}, {"limit": 3}, {"after": "0", "endpoint": "dice"}, {"before": "2026-11-21T08:30:00Z"}):
+    response = server.get("/api/outcomes", query, key=key)
+    assert response.status == 200 and conforms(response, "/api/outcomes", "get")
+
+
 def test_usage(server, live_key):
   server.draw("ints", key=live_key)
   assert conforms(server.get("/api/usage", key=live_key), "/api/usage", "get")
@@ -398,7 +408,7 @@ def sample(path, method):
     parameters["endpoint"] = "ints"
   if name == "outcome":
     parameters.update(cursor=0, nonce=0)
-  if path.startswith(("/api/merkle", "/api/proof", "/log")) or path in ("/api/keys", "/api/usage", "/api/idempotency/{key}"):
+  if path.startswith(("/api/merkle", "/api/proof", "/log")) or path in ("/api/keys", "/api/usage", "/api/outcomes", "/api/idempotency/{key}"):
     parameters = {}
   return (None, parameters) if method == "post" else (parameters, None)
 
@@ -434,7 +444,7 @@ def test_400(server, path, method):
     # A path's segments are judged once it is known that the caller may ask.
     response = server.request(method.upper(), address(path, date="2026-02-30"), key=server.key())
   else:
-    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}, "/api/usage": {"days": 0}}
+    change = {"/api/batch": {"draws": []}, "/api/verifyShortId": {"shortId": "?"}, "/api/merkle": {"limit": 0}, "/api/usage": {"days": 0}, "/api/outcomes": {"limit": 0}}
     response = send(server, path, method, change.get(path, {"clientSeed": ""}))
   assert response.status == 400
   assert conforms(response, path, method)
@@ -553,9 +563,9 @@ def query_parameters():
 @pytest.mark.parametrize("path, method, parameter", [pytest.param(*p, id=f"{p[0]}?{p[2]['name']}") for p in query_parameters()])
 def test_documented_limits_of_a_query_are_the_real_ones(server, path, method, parameter):
   name, schema = parameter["name"], resolve(parameter["schema"])
-  known = {"key": server.key()} if path == "/api/usage" else {}
+  known = {"key": server.key()} if path in ("/api/usage", "/api/outcomes") else {}
   ask = lambda value: send(server, path, method, {name: value}, **known)
-  if name == "before" or path == "/api/outcome":
+  if name in ("after", "before") or path == "/api/outcome":
     pytest.skip("these name an outcome; see test_bad_input.py")
   if name in ("min", "max"):
     ask = lambda value: send(server, path, method, {"min": value, "max": value})

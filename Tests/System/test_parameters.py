@@ -13,7 +13,7 @@ OWN = {
 }
 DAY = "2026-01-01"
 READING = {
-  "/api/seed": {}, "/api/incrementCursor": {}, "/api/listOutcomes": {}, "/api/outcome": {"cursor": 0, "nonce": 0},
+  "/api/seed": {}, "/api/incrementCursor": {}, "/api/listOutcomes": {}, "/api/outcomes": {}, "/api/outcome": {"cursor": 0, "nonce": 0},
   "/api/verifyServerHash": {"serverHash": "0" * 64}, "/api/verifyShortId": {"shortId": "0000000000"}, "/api/merkle": {},
   "/api/keys": {}, "/api/merkle/key": {}, f"/api/merkle/{DAY}": {}, f"/api/merkle/{DAY}/leaves": {}, f"/api/merkle/{DAY}/mine": {},
   f"/api/merkle/{DAY}/proof/0000000000": {}, "/api/health": {}, "/api/public-metrics": {},

@@ -18,7 +18,7 @@ import time
 import pytest
 
 import postgres
-from harness import BINARY, Connection, Server, cli, content_headers, together, unique, wait_until
+from harness import BINARY, REPOSITORY, Connection, Server, cli, content_headers, together, unique, wait_until
 from test_webhooks import Receiver
 
 SECONDS = float(os.environ.get("FAIRDRAW_TEST_POSTGRES_SECONDS", 60))
@@ -941,3 +941,31 @@ def test_a_move_that_was_cut_short_goes_on(serve, fleet):
   fleet.sql("UPDATE outcomes SET value = '[1]' WHERE id = 1")
   done = cli("migrate", "--from", source, "--to", fleet.url)
   assert done.returncode == 1 and "outcomes differs" in done.stderr
+
+
+def test_a_server_has_as_many_connections_as_the_guide_says(fleet):
+  guide = (REPOSITORY / "docs" / "postgresql.md").read_text()
+  words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+  [said] = re.findall(r"A server holds at most (\w+) connections:", guide)
+  assert re.findall(r"Each server needs (\w+) connections", guide) == [said]
+  [server] = fleet.start(1)
+  account = fleet.account()
+  key, manager = fleet.key(account), fleet.key(account, "--scope", "manage")
+
+  def use(number):
+    if number == 0:
+      assert server.draw("ints", key=key).status == 200
+    elif number == 1:
+      made = server.post("/api/webhooks", {"url": "https://example.com/"}, key=manager)
+      assert server.request("DELETE", f"/api/webhooks/{made.json()['id']}", key=manager).status < 300
+    else:
+      assert server.get("/api/outcomes", key=key).status == 200
+
+  def count():
+    together(12, use)
+    connections = fleet.number(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fairdraw' AND datname = '{fleet.name}'")
+    assert connections <= words.index(said)
+    # Where the disk is fast, no connection waits for it.
+    return connections >= words.index(said) - 1
+
+  wait_until(count, "all kinds of connections are in use")

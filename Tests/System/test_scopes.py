@@ -7,7 +7,7 @@ from harness import DRAWS
 DRAWING = [
   *(("GET", f"/api/{endpoint}") for endpoint in DRAWS), ("POST", "/api/batch"), ("GET", "/api/seed"), ("GET", "/api/incrementCursor"), ("POST", "/api/rotate"),
   ("POST", "/api/commit"), ("POST", "/api/reveal"), ("GET", "/api/stream?endpoint=ints")]
-READING = [("GET", "/api/listOutcomes"), ("GET", "/api/outcome?cursor=0&nonce=0"), ("GET", "/api/usage"), ("GET", "/api/idempotency/none"), ("GET", "/api/merkle/2020-01-01/mine"), ("GET", "/api/idempotency/none")]
+READING = [("GET", "/api/listOutcomes"), ("GET", "/api/outcomes"), ("GET", "/api/outcome?cursor=0&nonce=0"), ("GET", "/api/usage"), ("GET", "/api/idempotency/none"), ("GET", "/api/merkle/2020-01-01/mine"), ("GET", "/api/idempotency/none")]
 OPEN = ["/api/merkle", "/api/keys", "/api/verifyShortId?shortId=0000000000", "/api/verifyServerHash?serverHash=" + "0" * 64, "/api/health"]
 
 

@@ -9,12 +9,15 @@ struct OutcomeRoutes: Routes {
   let renderer: OutcomeRenderer
 
   private static let maximumPage: Int64 = 1000
+  private static let usualAccountPage: Int64 = 100
   private static let listNames = ParameterNames(of: "/api/listOutcomes", "clientSeed", "limit", "before")
+  private static let accountNames = ParameterNames(of: "/api/outcomes", "limit", "after", "before", "endpoint")
   private static let oneNames = ParameterNames(of: "/api/outcome", "clientSeed", "cursor", "nonce")
 
   var routes: [Route] {
     [
       Route("/api/listOutcomes", .get, needs: .read, handler: list),
+      Route("/api/outcomes", .get, needs: .read, handler: ofAccount),
       Route("/api/outcome", .get, needs: .read, handler: one),
     ]
   }
@@ -63,6 +66,55 @@ struct OutcomeRoutes: Routes {
       reserve: { try await context.reserveMemory(isUnderWay: true) }, write)
     try await output.write(ByteBuffer(string: "]"))
   }
+
+  // MARK: Of an account
+
+  @Sendable private func ofAccount(_ request: Request, _ context: FairdrawContext) async throws -> Response {
+    let parameters = try await Incoming(request, context).parameters(Self.accountNames)
+    let limit = try parameters.integer("limit", default: Self.usualAccountPage, in: 1...Self.maximumPage)
+    let endpoint = try parameters.endpoint()
+    let side = try Self.side(parameters)
+    guard context.caller != .anonymous else {
+      throw Refusal(401, "This address needs an API key: it lists an account's outcomes.", code: .invalidAPIKey)
+    }
+    let reservation = try await context.reserveMemory()
+    let found = try await context.reading { () throws(StoreFailure) in
+      try await store.outcomes(of: context.caller, side, endpoint: endpoint, limit: Int(limit))
+    }
+    var body: [UInt8] = []
+    body.append(json: "{\"outcomes\":[")
+    for (index, outcome) in found.page.outcomes.enumerated() {
+      if index > 0 { body.append(UInt8(ascii: ",")) }
+      renderer.append(outcome, to: &body)
+    }
+    body.append(json: "],\"next\":")
+    body.append(jsonString: found.newer.description)
+    body.append(json: ",\"before\":")
+    body.append(jsonString: found.older.description)
+    body.append(text: ",\"hasMore\":\(found.page.hasMore)}")
+    return .json(body, holding: reservation, context)
+  }
+
+  private static func side(_ parameters: Parameters) throws(Refusal) -> OutcomeSide {
+    let after = try place(parameters, "after")
+    guard let before = try place(parameters, "before") else { return after.map { .after($0) } ?? .before(.end) }
+    guard after == nil else { throw .invalid("after", "cannot be given together with before") }
+    return .before(before)
+  }
+
+  /// A cursor, or a time.
+  private static func place(_ parameters: Parameters, _ name: StaticString) throws(Refusal) -> OutcomePlace? {
+    guard let bytes = try parameters.text(name) else { return nil }
+    let text = String(decoding: bytes, as: UTF8.self)
+    guard let place = OutcomePlace(text) ?? Milliseconds(iso8601: text).map(OutcomePlace.init(time:)) else {
+      throw .invalid(
+        name, "must be a cursor that this address returned, 0, or a UTC time such as 2026-11-21 or 2026-11-21T08:30:00Z"
+      )
+    }
+    return place
+  }
+
+  // MARK: One
 
   @Sendable private func one(_ request: Request, _ context: FairdrawContext) async throws -> Response {
     let parameters = try await Incoming(request, context).parameters(Self.oneNames)

@@ -8,6 +8,23 @@ extension Milliseconds {
   /// does not go on from it.
   public var isPlausible: Bool { (0..<253_402_300_800_000).contains(self) }
 
+  /// A moment of the years 1970 to 9999, written as `2026-11-21`, `2026-11-21T20:06Z`, `2026-11-21T20:06:00Z` or with
+  /// three digits more.
+  public init?(iso8601 text: String) {
+    let parts = text.split(separator: "T", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let day = Day(parts[0]) else { return nil }
+    self = day.start
+    if parts.count > 1 {
+      let form = /([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{3}))?)?Z/
+      guard let time = parts[1].wholeMatch(of: form), let hours = Int64(time.1), hours < 24,
+        let minutes = Int64(time.2), minutes < 60, let seconds = Int64(time.3 ?? "0"), seconds < 60,
+        let rest = Int64(time.4 ?? "0")
+      else { return nil }
+      self += ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest
+    }
+    guard isPlausible else { return nil }
+  }
+
   /// `2026-11-21T20:06:00Z`, whatever the moment.
   public var iso8601: String {
     var text: [UInt8] = []

@@ -267,8 +267,7 @@ public struct Decider: Sendable {
       id: draft.takeOutcomeID(), chain: 0, mode: .test, clientSeed: request.clientSeed, serverHash: active.hash,
       epoch: 0, cursor: 0, nonce: 0, endpoint: request.generator.endpoint, value: result.value, stored: result.stored,
       fields: result.fields, items: request.items?.text, created: draft.snapshot.now)
-    draft.snapshot.testOutcomes[id] = outcome
-    draft.changes.testOutcomes.append((id, outcome))
+    draft.record(outcome, id)
     return outcome
   }
 

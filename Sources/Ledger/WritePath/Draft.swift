@@ -128,6 +128,19 @@ struct Draft {
     }
     snapshot.accounts[account]?.usedToday += 1
     changes.usage[UsageKey(account: account, day: day, endpoint: outcome.endpoint), default: 0] += 1
+    if account != .anonymous { list(outcome, for: ChainOwner(account, .live)) }
+  }
+
+  /// Records a test outcome.
+  mutating func record(_ outcome: Outcome, _ id: TestDrawID) {
+    snapshot.testOutcomes[id] = outcome
+    changes.testOutcomes.append((id, outcome))
+    list(outcome, for: ChainOwner(id.account, .test))
+  }
+
+  /// Adds an outcome to the list of its account: its row number is the greatest so far.
+  private mutating func list(_ outcome: Outcome, for owner: ChainOwner) {
+    changes.runs[owner, default: AccountRun(first: outcome.id, last: outcome.id)].last = outcome.id
   }
 
   /// Counts a live outcome against the quota of the key that it was drawn with, if the key has one.

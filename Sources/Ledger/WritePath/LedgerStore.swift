@@ -60,6 +60,16 @@ public protocol LedgerStore: Sendable {
     of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int, withReveals: Bool
   ) async throws(StoreFailure) -> OutcomePage
 
+  /// A page of all outcomes of a caller's account, of its live keys or its test keys, whatever their client seeds.
+  ///
+  /// - Parameters:
+  ///   - caller: not an anonymous one.
+  ///   - endpoint: only outcomes of this endpoint; nil for all.
+  ///   - limit: 1 or more.
+  func outcomes(
+    of caller: Caller, _ side: OutcomeSide, endpoint: Endpoint?, limit: Int
+  ) async throws(StoreFailure) -> AccountOutcomePage
+
   /// The row numbers of a caller's outcomes of one client seed that are newer than some coordinates, the oldest first. Of
   /// more than `limit`, the newest.
   func outcomeNumbers(

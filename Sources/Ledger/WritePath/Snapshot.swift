@@ -201,6 +201,8 @@ public struct Changes: Sendable {
   public var usedCommitments: [Commitment] = []
   public var outcomes: [Outcome] = []
   public var testOutcomes: [(id: TestDrawID, outcome: Outcome)] = []
+  /// Where the outcomes of accounts are among both: those of live keys under the account's own number.
+  public var runs: [ChainOwner: AccountRun] = [:]
   /// New records. One may stand in the place of an expired one of the same scope.
   public var records: [IdempotencyRecord] = []
   /// How the outcomes in the answers of new records were written.

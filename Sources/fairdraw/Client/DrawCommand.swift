@@ -87,12 +87,13 @@ struct DrawCommand: AsyncParsableCommand {
     return answer.status == 429 || ["overloaded", "shutting_down"].contains(answer.text("code"))
   }
 
-  private static func lines(_ outcome: JSONValue) -> [String] {
+  /// The values of an outcome, as texts.
+  static func lines(_ outcome: JSONValue) -> [String] {
     if let values = outcome.elements() { return values.flatMap { $0.kind == .array ? [text($0)] : lines($0) } }
     return [text(outcome["total"] ?? outcome)]
   }
 
-  private static func text(_ value: JSONValue) -> String { value.text ?? String(decoding: value.raw, as: UTF8.self) }
+  static func text(_ value: JSONValue) -> String { value.text ?? String(decoding: value.raw, as: UTF8.self) }
 
   // MARK: The request
 

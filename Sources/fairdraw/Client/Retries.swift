@@ -9,6 +9,7 @@ struct Retries {
 
   /// How long to go on.
   let limit: Duration
+  static let forEver = Duration.seconds(1 << 32)
   /// Told before each pause.
   var onPause: (_ reason: String, _ pause: Duration) -> Void = { reason, pause in
     print(
@@ -40,6 +41,7 @@ struct Retries {
         if let answer, answer.status == 429 { return answer }
         throw CommandFailure(reason, status: Self.exhausted)
       }
+      try Task.checkCancellation()
       onPause(reason, next)
       try await Task.sleep(for: next)
       pause = min(pause * 2, .seconds(15))

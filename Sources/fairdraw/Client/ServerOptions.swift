@@ -24,6 +24,21 @@ struct ServerOptions: ParsableArguments {
     return given.hasSuffix("/") ? String(given.dropLast()) : given
   }
 
+  @Option(help: ArgumentHelp("A file with the API key, or - for standard input.", valueName: "file"))
+  var keyFile: String?
+
+  /// Reads the key from its file, once: it may be a pipe.
+  mutating func validate() throws {
+    guard let file = keyFile ?? (apiKey == nil ? Settings.text("key-file", nil) : nil) else { return }
+    guard key == nil else { throw ValidationError("Give either --key or --key-file.") }
+    do throws(CommandFailure) {
+      key = String(decoding: try InputFile.read(file), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+      keyFile = nil
+    } catch {
+      throw ValidationError("--key-file (FAIRDRAW_KEY_FILE): \(error).")
+    }
+  }
+
   var apiKey: String? { Settings.text("key", key) }
 
   /// Whether draws are a test key's.
@@ -31,7 +46,7 @@ struct ServerOptions: ParsableArguments {
 
   func fetch() throws -> HTTPFetch {
     if let apiKey, apiKey.wholeMatch(of: /[!-~]{1,255}/) == nil {
-      throw ValidationError("--key (FAIRDRAW_KEY) must be visible ASCII characters.")
+      throw ValidationError("--key (FAIRDRAW_KEY) or what --key-file has must be visible ASCII characters.")
     }
     return HTTPFetch(base: try address(), failureStatus: Retries.exhausted, key: apiKey)
   }
