@@ -4,11 +4,11 @@ import SQLStore
 
 extension PostgresStore: SQLDatabase {
   public func query<Result: Sendable>(
-    _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+    concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
   ) async throws -> Result {
     try await reading.read { [clock] connection in
       let result = try apart { try body(PostgresConnection(connection: connection, clock: clock)) }
-      try connection.waitUntilSeenIsDurable()
+      if concernsGroups { try connection.waitUntilSeenIsDurable() }
       return result
     }.get()
   }

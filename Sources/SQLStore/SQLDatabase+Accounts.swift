@@ -9,15 +9,17 @@ extension SQLDatabase {
   // MARK: Accounts
 
   public func accounts() async throws -> [Account] {
-    try await query { try $0.rows("SELECT * FROM accounts WHERE deleted IS NULL ORDER BY id").map(Account.init(row:)) }
+    try await query(concernsGroups: false) {
+      try $0.rows("SELECT * FROM accounts WHERE deleted IS NULL ORDER BY id").map(Account.init(row:))
+    }
   }
 
   public func account(_ id: AccountID) async throws -> Account? {
-    try await query { try $0.account(id) }
+    try await query(concernsGroups: false) { try $0.account(id) }
   }
 
   public func account(named name: String) async throws -> Account? {
-    try await query {
+    try await query(concernsGroups: false) {
       try $0.row("SELECT * FROM accounts WHERE name = \(name) AND deleted IS NULL").map(Account.init(row:))
     }
   }
@@ -103,7 +105,7 @@ extension SQLDatabase {
   }
 
   public func signIn(email: EmailAddress) async throws -> (account: AccountID, signIn: SignIn)? {
-    try await query { connection in
+    try await query(concernsGroups: false) { connection in
       try connection.row("SELECT * FROM sign_ins WHERE email = \(email.description)").map {
         (AccountID(try $0.integer("account_id")), try SignIn(row: $0))
       }
@@ -111,7 +113,7 @@ extension SQLDatabase {
   }
 
   public func signIn(of account: AccountID) async throws -> SignIn? {
-    try await query {
+    try await query(concernsGroups: false) {
       try $0.row("SELECT * FROM sign_ins WHERE account_id = \(account.rawValue)").map(SignIn.init(row:))
     }
   }
@@ -130,14 +132,14 @@ extension SQLDatabase {
   }
 
   public func session(_ digest: SessionToken.Digest, at now: Milliseconds) async throws -> Session? {
-    try await query { connection in
+    try await query(concernsGroups: false) { connection in
       try connection.row("SELECT * FROM sessions WHERE digest = \(digest.bytes) AND expires > \(now)").map(
         Session.init(row:))
     }
   }
 
   public func sessions(of account: AccountID, at now: Milliseconds, limit: Int) async throws -> [Session] {
-    try await query { connection in
+    try await query(concernsGroups: false) { connection in
       try connection.rows(
         """
         SELECT * FROM sessions WHERE account_id = \(account.rawValue) AND expires > \(now)
@@ -163,9 +165,10 @@ extension SQLDatabase {
   public func sweepSessions(at now: Milliseconds) async throws -> Bool {
     let limit = 500
     // Most of the time nothing has expired, and a look takes no lock.
-    guard try await query({ try $0.row("SELECT 1 FROM sessions WHERE expires <= \(now) LIMIT 1") != nil }) else {
-      return false
+    let hasExpired = try await query(concernsGroups: false) {
+      try $0.row("SELECT 1 FROM sessions WHERE expires <= \(now) LIMIT 1") != nil
     }
+    guard hasExpired else { return false }
     return try await transact(concernsGroups: false) { connection in
       try connection.execute(
         """

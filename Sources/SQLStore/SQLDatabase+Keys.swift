@@ -5,7 +5,7 @@ import Ledger
 extension SQLDatabase {
   public func key(hash: [UInt8]) async throws(StoreFailure) -> APIKeyRecord? {
     do {
-      return try await query {
+      return try await query(concernsGroups: false) {
         try $0.row("SELECT * FROM api_keys WHERE hash = \(hash)").map(APIKeyRecord.init(row:))
       }
     } catch {

@@ -9,10 +9,13 @@ public protocol SQLDatabase: LedgerStore, AccountStore, WebhookStore, EraStore, 
   var vault: Vault { get }
   var shortIDs: ShortIDs { get }
 
-  /// Reads, beside whoever writes.
+  /// Reads, beside whoever writes. What is read is durable.
   ///
+  /// - Parameter concernsGroups: whether groups write what is read. What others write may be seen only when it is durable.
   /// - Throws: ``StoreFailure``, or the ``AdministrationError`` that `body` throws.
-  func query<Result: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> Result) async throws -> Result
+  func query<Result: Sendable>(
+    concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+  ) async throws -> Result
 
   /// Reads and writes in one transaction; nothing of it stays if `body` throws.
   ///
@@ -36,6 +39,11 @@ public protocol SQLDatabase: LedgerStore, AccountStore, WebhookStore, EraStore, 
 }
 
 extension SQLDatabase {
+  /// Reads what groups write.
+  func query<Result: Sendable>(
+    _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+  ) async throws -> Result { try await query(concernsGroups: true, body) }
+
   /// As ``query(_:)``, for what is refused to nobody.
   package func read<Result: Sendable>(
     _ body: @escaping @Sendable (any SQLConnection) throws -> Result

@@ -6,7 +6,7 @@ import SQLStore
 
 extension SQLiteStore: SQLDatabase {
   public func query<Result: Sendable>(
-    _ body: @escaping @Sendable (any SQLConnection) throws -> Result
+    concernsGroups: Bool, _ body: @escaping @Sendable (any SQLConnection) throws -> Result
   ) async throws -> Result {
     try await reporting { try await pool.read { [self] in try reading($0, body) } }
   }
