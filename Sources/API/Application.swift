@@ -101,7 +101,7 @@ public func buildApplication(
     IdempotencyRoutes(lookup: IdempotencyLookup(store: parts.store, retention: parts.writer.retention)),
     VerifyRoutes(store: parts.store, renderer: parts.renderer, verifier: parts.verifier),
     MerkleRoutes(parts: parts.merkle),
-    LogRoutes(parts: parts.transparencyLog, outcomes: parts.store, shortIDs: parts.renderer.shortIDs),
+    LogRoutes(parts: parts.transparencyLog, outcomes: parts.store),
     KeyRoutes(
       seedKey: parts.store.seeds.publicKey, rootKey: parts.merkle.publicKey, log: parts.transparencyLog,
       publicURL: parts.renderer.publicURL, responses: parts.responseSigner),

@@ -112,8 +112,8 @@ public struct AccountExport: Sendable {
 
   // MARK: Reading
 
-  /// The account's live outcomes, by client seed, the newest of each first; then those it revealed from commitments, and
-  /// last its test outcomes.
+  /// The account's live outcomes, by client seed, the newest of each first; then those it revealed from commitments, its
+  /// test outcomes, and last those that were imported.
   private func forEachOutcome(of account: AccountID, _ body: (Outcome) async throws -> Void) async throws {
     var lastChain: ClientSeed?
     while true {
@@ -135,6 +135,10 @@ public struct AccountExport: Sendable {
     while let last = try await forEach(
       { try await store.testOutcomes(of: account, after: lastTest, limit: page) }, body)
     { lastTest = (last.clientSeed, last.id) }
+    var lastImported: Int64?
+    while let last = try await forEach(
+      { try await store.importedOutcomes(of: account, after: lastImported, limit: page) }, body)
+    { lastImported = last.id }
   }
 
   /// Reads one page of outcomes and hands them on; returns the last, or nil at the end.
@@ -233,12 +237,12 @@ public struct AccountExport: Sendable {
 
   private static let columns = [
     "shortId", "created", "endpoint", "clientSeed", "serverHash", "cursor", "nonce", "count", "outcome", "fields",
-    "mode",
+    "mode", "imported",
   ]
 
   private func append(csv outcome: Outcome, to body: inout [UInt8]) {
     let fields = [UInt8(ascii: "{")] + outcome.fields + [UInt8(ascii: "}")]
-    body.append(contentsOf: renderer.shortIDs.encode(outcome.id))
+    body.append(contentsOf: renderer.shortID(of: outcome))
     body.append(UInt8(ascii: ","))
     body.append(iso8601: outcome.created)
     body.append(text: ",\(outcome.endpoint.name),")
@@ -251,7 +255,7 @@ public struct AccountExport: Sendable {
     body.append(csv: outcome.value)
     body.append(UInt8(ascii: ","))
     body.append(csv: fields)
-    body.append(text: ",\(outcome.mode.name)\r\n")
+    body.append(text: ",\(outcome.mode.name),\(outcome.origin == nil ? "" : "true")\r\n")
   }
 
   private static func count(in fields: [UInt8]) -> [UInt8] {

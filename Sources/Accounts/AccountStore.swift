@@ -118,6 +118,19 @@ public protocol AccountStore: Sendable {
   func testOutcomes(
     of account: AccountID, after: (clientSeed: ClientSeed, id: Int64)?, limit: Int
   ) async throws -> [Outcome]
+
+  /// Adds outcomes that another service drew, in one transaction. It can be repeated: what is there stays as it is.
+  ///
+  /// - Parameter isDryRun: whether nothing is to be written.
+  /// - Returns: what became of each.
+  func importOutcomes(
+    _ outcomes: [ImportedOutcome], for account: AccountID, isDryRun: Bool
+  ) async throws -> [ImportResult]
+  /// The account's imported outcomes in the order in which they were imported: a page as ``testOutcomes(of:after:limit:)``
+  /// gives one.
+  ///
+  /// - Parameter after: the ``Outcome/id`` of the last one before; nil for none.
+  func importedOutcomes(of account: AccountID, after: Int64?, limit: Int) async throws -> [Outcome]
 }
 
 extension AccountStore {

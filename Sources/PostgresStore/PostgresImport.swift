@@ -120,7 +120,10 @@ public final class PostgresImport {
         _ = try connection.run(
           PostgresStatement.finishCounters.map { Query($0) }
             + (cell.map { cell in [Query(.nameCell) { $0.bind(Array(cell.description.utf8)) }] } ?? [])
-            + [Query(.finishRuns), Query(.finishDeliveries), Query(.finishQueue), Query(.unmarkImport)],
+            + [
+              Query(.finishRuns), Query(.finishDeliveries), Query(.finishQueue), Query(.finishImports),
+              Query(.unmarkImport),
+            ],
           timeout: .seconds(3600))
       }
       try session.use { _ = try $0.run([Query("ANALYZE")], timeout: .seconds(3600)) }
@@ -168,6 +171,11 @@ extension PostgresStatement {
 
   fileprivate static let finishQueue: PostgresStatement = """
     SELECT setval(pg_get_serial_sequence('log_queue', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM log_queue
+    """
+
+  fileprivate static let finishImports: PostgresStatement = """
+    SELECT setval(pg_get_serial_sequence('imported_outcomes', 'id'), greatest(max(id), 1), max(id) IS NOT NULL)
+    FROM imported_outcomes
     """
 
   fileprivate static let finishCounters = [

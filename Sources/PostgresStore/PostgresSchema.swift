@@ -440,6 +440,7 @@ enum PostgresSchema {
 
     \(Dialect.postgres.listRecordedOutcomes.text)
     """,
+    importedOutcomes,
   ]
 }
 

@@ -81,6 +81,13 @@ public struct LedgerTable: Sendable {
     LedgerTable(
       "account_runs", by: "owner_id", "number",
       columns: ["owner_id": .integer, "number": .integer, "first": .integer, "last": .integer]),
+    LedgerTable(
+      "imported_outcomes", by: "id",
+      columns: [
+        "id": .integer, "account_id": .integer, "short_id": .text, "client_seed": .bytes, "server_hash": .bytes,
+        "cursor": .integer, "nonce": .integer, "endpoint": .integer, "value": .bytes, "fields": .bytes,
+        "items": .bytes, "server_seed": .bytes, "created": .integer, "permalink": .text, "imported": .integer,
+      ]),
     LedgerTable("renderings", by: "id", columns: ["id": .integer, "format": .integer, "public_url": .text]),
     LedgerTable(
       "idempotency", by: "digest",

@@ -21,11 +21,15 @@ extension SQLDatabase {
     switch caller.mode {
     case .live:
       let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
-      return try await read { [vault] connection in
+      return try await read { [vault, shortIDs] connection in
+        let start = try connection.start(start, shortIDs)
         guard let place = try connection.place(of: start, in: chain) else { return OutcomePage(limit: limit) }
         let drawn = try connection.page(from: place.first, limit: limit)
         guard withReveals else { return drawn }
-        return OutcomePage(merging: drawn, try connection.reveals(of: chain, before: place.moment, limit: limit, vault))
+        let page = OutcomePage(
+          merging: drawn, try connection.reveals(of: chain, before: place.moment, limit: limit, vault))
+        guard chain.owner != .anonymous else { return page }
+        return OutcomePage(merging: page, try connection.imports(of: chain, before: place, limit: limit))
       }
     case .test:
       var end = Int64.max
@@ -34,6 +38,7 @@ extension SQLDatabase {
       // A test outcome has no coordinates but 0:0, and nothing comes before those.
       case .before(let cursor, let nonce): if (cursor, nonce) <= (0, 0) { return OutcomePage(limit: limit) }
       case .after(let id): end = id
+      case .afterShortID(let text): end = shortIDs.decode(text) ?? 0
       }
       return try await read { [end] connection in
         try connection.testPage(of: caller.account, clientSeed, before: end, limit: limit)
@@ -94,7 +99,9 @@ extension SQLDatabase {
     let start = OutcomeListStart.before(cursor: cursor, nonce: nonce + 1)
     let found = try await outcomes(of: caller, clientSeed: clientSeed, from: start, limit: 1, withReveals: false)
       .outcomes.first
-    return found.flatMap { $0.cursor == cursor && $0.nonce == nonce ? $0 : nil }
+    if let found, found.cursor == cursor, found.nonce == nonce { return found }
+    guard caller.mode == .live, caller != .anonymous else { return nil }
+    return try await importedOutcome(of: caller.account, clientSeed: clientSeed, cursor: cursor, nonce: nonce)
   }
 
   public func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? {
@@ -131,7 +138,8 @@ extension SQLDatabase {
         SELECT EXISTS (SELECT 1 FROM chains WHERE server_hash = \(hash) AND client_seed = \(seed))
           OR EXISTS (SELECT 1 FROM revealed_seeds r JOIN chains c ON \(dialect.isChainOfSeed)
                      WHERE r.server_hash = \(hash) AND c.client_seed = \(seed))
-          OR EXISTS (SELECT 1 FROM test_outcomes WHERE server_hash = \(hash) AND client_seed = \(seed)) AS known
+          OR EXISTS (SELECT 1 FROM test_outcomes WHERE server_hash = \(hash) AND client_seed = \(seed))
+          OR EXISTS (SELECT 1 FROM imported_outcomes WHERE server_hash = \(hash) AND client_seed = \(seed)) AS known
         """)?.flag("known") ?? false
     }
   }
@@ -143,18 +151,52 @@ private struct ListPlace {
   let first: Int64
   /// Before when the outcomes of commitments were revealed, and below which number if at the same time.
   let moment: (revealed: Milliseconds, outcome: Int64)
+  /// Before when the imported outcomes were drawn, and below which row if at the same time: they come last then.
+  let imported: (created: Milliseconds, row: Int64)
+  /// Coordinates that the imported outcomes come before too.
+  var coordinates: (cursor: Int64, nonce: Int64)?
 
   static let newest = (revealed: Milliseconds.max, outcome: Int64.max)
+
+  init(
+    first: Int64, moment: (revealed: Milliseconds, outcome: Int64), imported: (created: Milliseconds, row: Int64)? = nil
+  ) {
+    self.first = first
+    self.moment = moment
+    self.imported = imported ?? (moment.revealed, .max)
+  }
 }
 
 extension SQLConnection {
+  /// Finds the outcome of a name.
+  fileprivate func start(_ start: OutcomeListStart, _ shortIDs: ShortIDs) throws -> OutcomeListStart {
+    guard case .afterShortID(let text) = start else { return start }
+    let imported =
+      try OutcomeOrigin.isShortID(text)
+      ? row("SELECT id FROM imported_outcomes WHERE short_id = \(String(decoding: text, as: UTF8.self))") : nil
+    return .after(try imported.map { -(try $0.integer("id")) } ?? shortIDs.decode(text) ?? 0)
+  }
+
   /// - Returns: nil if the list does not have the outcome it is to begin after.
   fileprivate func place(of start: OutcomeListStart, in chain: ChainKey) throws -> ListPlace? {
     switch start {
     case .newest: return ListPlace(first: try newestOutcome(of: chain) ?? 0, moment: ListPlace.newest)
     case .before(let cursor, let nonce):
       let (first, since) = try split(chain, unless: "(cursor, nonce) >= (\(cursor), \(nonce))")
-      return ListPlace(first: first ?? 0, moment: since.map { ($0, .max) } ?? ListPlace.newest)
+      var place = ListPlace(first: first ?? 0, moment: since.map { ($0, .max) } ?? ListPlace.newest)
+      place.coordinates = (cursor, nonce)
+      return place
+    case .afterShortID: preconditionFailure("the outcome was not looked for")
+    case .after(let id) where id < 0:
+      let imported = try row(
+        """
+        SELECT created FROM imported_outcomes
+        WHERE id = \(-id) AND account_id = \(chain.owner.rawValue) AND client_seed = \(chain.clientSeed.bytes)
+        """)
+      guard let created = try imported?.integer("created") else { return nil }
+      return ListPlace(
+        first: try split(chain, unless: "created >= \(created)").older ?? 0, moment: (created, 0),
+        imported: (created, -id))
     case .after(let id):
       let own = try row(
         """
@@ -167,7 +209,9 @@ extension SQLConnection {
       guard try own.flag("revealed") else {
         return ListPlace(first: try own.integer("previous"), moment: (created, .max))
       }
-      return ListPlace(first: try split(chain, unless: "created >= \(created)").older ?? 0, moment: (created, id))
+      return ListPlace(
+        first: try split(chain, unless: "created >= \(created)").older ?? 0, moment: (created, id),
+        imported: (created, .max))
     }
   }
 
@@ -245,6 +289,17 @@ extension SQLConnection {
         JOIN outcomes o ON o.id = p.outcome_id LEFT JOIN \(dialect.chainOfOutcome)
       WHERE p.place <= \(limit) AND p.before < \(OutcomePage.maximumBytes) ORDER BY p.place
       """, mode: .live, limit: limit, vault)
+  }
+
+  /// The imported outcomes of an account's client seed, newest first.
+  fileprivate func imports(of chain: ChainKey, before place: ListPlace, limit: Int) throws -> OutcomePage {
+    let end = place.imported
+    let below: SQLStatement = place.coordinates.map { "AND (cursor, nonce) < (\($0.cursor), \($0.nonce))" } ?? ""
+    return try imported(
+      """
+      account_id = \(chain.owner.rawValue) AND client_seed = \(chain.clientSeed.bytes)
+        AND (created, id) < (\(end.created), \(end.row)) \(below)
+      """, order: "created DESC, id DESC", limit: limit)
   }
 
   fileprivate func testPage(

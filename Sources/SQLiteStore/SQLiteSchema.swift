@@ -418,6 +418,33 @@ enum SQLiteSchema {
           """)
       try db.execute(sql: Dialect.sqlite.listRecordedOutcomes.text)
     }
+    migrator.registerMigration("12") { db in
+      try db.execute(
+        sql: """
+          -- Outcomes that another service drew: to be looked up, and nothing else. See ImportedOutcome.
+          CREATE TABLE imported_outcomes (
+            id INTEGER PRIMARY KEY,
+            account_id INTEGER NOT NULL,
+            short_id TEXT NOT NULL UNIQUE,
+            client_seed BLOB NOT NULL,
+            server_hash BLOB NOT NULL,
+            cursor INTEGER NOT NULL,
+            nonce INTEGER NOT NULL,
+            endpoint INTEGER NOT NULL,
+            value BLOB NOT NULL,
+            fields BLOB NOT NULL,
+            items BLOB,
+            server_seed BLOB,
+            created INTEGER NOT NULL,
+            permalink TEXT,
+            imported INTEGER NOT NULL
+          ) STRICT;
+          CREATE INDEX imported_outcomes_by_time ON imported_outcomes (account_id, client_seed, created, id);
+          CREATE INDEX imported_outcomes_by_place ON imported_outcomes (account_id, client_seed, cursor, nonce);
+          CREATE INDEX imported_outcomes_by_account ON imported_outcomes (account_id, id);
+          CREATE INDEX imported_outcomes_by_hash ON imported_outcomes (server_hash);
+          """)
+    }
     return migrator
   }
 }

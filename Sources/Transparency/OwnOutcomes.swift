@@ -11,6 +11,8 @@ public struct OwnOutcomes: Sendable {
   public private(set) var ofOtherDays = 0
   /// How many are of test mode, which is not in the log.
   public private(set) var ofTestMode = 0
+  /// How many another service drew, which are not in the log.
+  public private(set) var imported = 0
 
   public struct Unreadable: Error, Sendable, CustomStringConvertible {
     public let description: String
@@ -51,6 +53,10 @@ public struct OwnOutcomes: Sendable {
         throw Unreadable(description: "\(place) has a canonical text that does not end in a time")
       }
       add(.leaf(canonical), at: moment, String(decoding: canonical, as: UTF8.self), day)
+      return
+    }
+    if member("imported")?.raw.elementsEqual("true".utf8) == true {
+      imported += 1
       return
     }
     if member("mode")?.string == Array("test".utf8) {

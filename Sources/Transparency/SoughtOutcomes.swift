@@ -15,6 +15,8 @@ public struct SoughtOutcomes: Sendable {
   public private(set) var withoutItems = 0
   /// Outcomes of test keys, which are not in the log.
   public private(set) var ofTestMode = 0
+  /// Outcomes that another service drew, which are not in the log.
+  public private(set) var imported = 0
   private var line = 0
   private var isExport: Bool?
   private var isInOutcomes = false
@@ -68,6 +70,10 @@ public struct SoughtOutcomes: Sendable {
     let inner = value["outcome"]
     let isEntry = value["endpoint"] == nil && inner?["endpoint"] != nil
     let outcome = isEntry ? inner ?? value : value
+    if outcome["imported"]?.raw.elementsEqual("true".utf8) == true {
+      imported += 1
+      return
+    }
     guard outcome["mode"]?.string != Array("test".utf8) else {
       ofTestMode += 1
       return

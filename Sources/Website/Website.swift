@@ -194,9 +194,9 @@ public struct Website: Routes {
     return place
   }
 
-  /// What the log has of an outcome; nil for one of a test key.
+  /// What the log has of an outcome; nil for one of a test key or of another service.
   private func logged(_ outcome: Outcome, _ context: FairdrawContext) async throws -> LoggedOutcome? {
-    guard outcome.mode == .live else { return nil }
+    guard outcome.mode == .live, outcome.origin == nil else { return nil }
     let digest = LogDigest(of: outcome.logText(renderer.shortIDs.encode(outcome.id)))
     let place = try await context.reading { () throws(StoreFailure) in
       try await overview.parts.store.place(of: digest, drawn: outcome.created)
@@ -225,12 +225,13 @@ public struct Website: Routes {
   private func recorded(
     _ context: FairdrawContext
   ) async throws(Refusal) -> (RecordedOutcome, MemoryBudget.Reservation) {
-    guard let id = context.captures["shortId"].flatMap({ renderer.shortIDs.decode($0.utf8) }) else {
-      throw Self.noSuchDraw
-    }
+    let shortID = Array((context.captures["shortId"] ?? "").utf8)
+    guard OutcomeOrigin.isShortID(shortID) else { throw Self.noSuchDraw }
     let holder = context.clientAddress().map { ResourceHolder.subscriber($0.subscriber) }
     let reservation = try await context.reserveMemory(for: holder)
-    let record = try await context.reading { () throws(StoreFailure) in try await store.recordedOutcome(id: id) }
+    let record = try await context.reading { () throws(StoreFailure) in
+      try await store.recordedOutcome(shortID: shortID)
+    }
     guard let record else { throw Self.noSuchDraw }
     return (record, reservation)
   }

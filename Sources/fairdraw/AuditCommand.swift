@@ -177,6 +177,9 @@ struct AuditCommand: AsyncParsableCommand {
 
     private static func printNotes(_ own: OwnOutcomes) throws {
       if own.ofOtherDays > 0 { try StandardOutput.print("note: \(own.ofOtherDays) of the outcomes are of other days.") }
+      if own.imported > 0 {
+        try StandardOutput.print("note: \(own.imported) of the outcomes were imported, and are not in the log.")
+      }
       if own.ofTestMode > 0 {
         try StandardOutput.print("note: \(own.ofTestMode) of the outcomes are of test keys, which are not in the log.")
       }

@@ -28,7 +28,7 @@ struct Fairdraw: AsyncParsableCommand {
       Serve.self, AccountCommand.self, KeyCommand.self, ChainCommand.self, OutcomesCommand.self, WebhookCommand.self,
       VerifyCommand.self, MerkleCommand.self, AuditCommand.self, WitnessCommand.self, MigrateCommand.self,
       BackupCommand.self, RestoreCommand.self, EraCommand.self, StatusCommand.self, DoctorCommand.self,
-      BytesCommand.self, RaffleCommand.self, DrawCommand.self, ListenCommand.self,
+      ImportCommand.self, BytesCommand.self, RaffleCommand.self, DrawCommand.self, ListenCommand.self,
     ])
 }
 

@@ -198,6 +198,9 @@ struct ServedLogAudit {
       try report.cannotCheck(
         "items", "\(outcomes.withoutItems) shuffles or picks have no items in the file, so they cannot be looked for")
     }
+    if outcomes.imported > 0 {
+      try report.note("\(outcomes.imported) of the outcomes were imported, and are not in the log.")
+    }
     if outcomes.ofTestMode > 0 {
       try report.note("\(outcomes.ofTestMode) of the outcomes are of test keys, which are not in the log.")
     }

@@ -187,14 +187,14 @@ struct VerifyCommand: AsyncParsableCommand {
   }
 
   private func lookUp() async throws -> Claim {
-    guard source.wholeMatch(of: /[0-9A-Za-z]{10}/) != nil else {
+    guard OutcomeOrigin.isShortID(source.utf8) else {
       throw CommandFailure("there is no file \(source), and it is no shortId either")
     }
     let (store, masterKey, place) = try storage.open()
     let renderer = OutcomeRenderer(shortIDs: ShortIDs(masterKey: masterKey), publicURL: "")
-    var record: RecordedOutcome?
+    let record: RecordedOutcome?
     do {
-      if let id = renderer.shortIDs.decode(source.utf8) { record = try await store.recordedOutcome(id: id) }
+      record = try await store.recordedOutcome(shortID: Array(source.utf8))
     } catch {
       throw CommandFailure("the database could not be read: \(error)")
     }

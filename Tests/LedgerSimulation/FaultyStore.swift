@@ -247,6 +247,7 @@ package final class FaultyStore: LedgerStore {
     of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
   ) async throws(StoreFailure) -> Outcome? { throw unused }
   package func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome? { throw unused }
+  package func recordedOutcome(shortID: [UInt8]) async throws(StoreFailure) -> RecordedOutcome? { throw unused }
   package func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool {
     throw unused
   }

@@ -15,6 +15,7 @@ public enum StoreConformance {
       groupChecks, durabilityChecks, idempotencyChecks, quotaChecks, administrationChecks, queryChecks,
       accountOutcomeChecks, seedChecks,
       concurrencyChecks, deliveryChecks, webhookChecks, accountChecks, transparencyChecks, logChecks, damageChecks,
+      importChecks,
     ].flatMap(\.self)
 }
 

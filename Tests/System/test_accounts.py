@@ -286,7 +286,7 @@ def test_export_as_csv(server, drawn):
     capture_output=True, timeout=TIMEOUT)
   assert done.returncode == 0 and done.stdout.endswith(b"\r\n")
   rows = list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))
-  assert rows[0] == ["shortId", "created", "endpoint", "clientSeed", "serverHash", "cursor", "nonce", "count", "outcome", "fields", "mode"]
+  assert rows[0] == ["shortId", "created", "endpoint", "clientSeed", "serverHash", "cursor", "nonce", "count", "outcome", "fields", "mode", "imported"]
   outcomes = {}
   for bodies in answers.values():
     for body in bodies:
@@ -294,7 +294,8 @@ def test_export_as_csv(server, drawn):
       outcomes[outcome["shortId"]] = outcome
   assert len(rows) - 1 == len(outcomes)
   for row in rows[1:]:
-    short_id, created, endpoint, client_seed, server_hash, cursor, nonce, count, value, fields, mode = row
+    short_id, created, endpoint, client_seed, server_hash, cursor, nonce, count, value, fields, mode, imported = row
+    assert imported == ""
     outcome = outcomes.pop(short_id)
     seed = outcome["clientSeed"]
     assert client_seed == ("'" + seed if seed[0] in "=+-@'" else seed)

@@ -43,6 +43,7 @@ def failed(done, status=1, mentions=()):
   (["witness"], ["--log", "--data", "--host", "127.0.0.1", "--port", "8082", "--name"]),
   (["bytes"], ["--count", "--endless", "--server-seed", "--client-seed", "--generator", "dieharder"]),
   (["outcomes", "list"], ["--account", "--mode", "--client-seed", "--limit"]),
+  (["import", "outcomes"], ["--account", "--dry-run", "csv", "json"]),
   (["account", "list"], ["--database"]),
   (["raffle"], ["--title", "--winners", "--reserves", "--column", "--duplicates", "--show", "--announce", "--value", "--server", "--key"]),
   (["draw"], ["--client-seed", "--idempotency-key", "--retry-for", "--json", "--server", "--key", *DRAWS]),

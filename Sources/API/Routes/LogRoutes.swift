@@ -53,7 +53,6 @@ extension LogParts {
 struct LogRoutes: Routes {
   let parts: LogParts
   let outcomes: any LedgerStore
-  let shortIDs: ShortIDs
 
   private var store: any LogStore { parts.store }
 
@@ -133,25 +132,31 @@ struct LogRoutes: Routes {
   // MARK: A proof
 
   @Sendable private func proof(_ request: Request, _ context: FairdrawContext) async throws -> Response {
-    guard let id = shortIDs.decode(try QueryString.segment(context.captures["shortId"] ?? "", called: "shortId"))
-    else {
-      throw Refusal.invalid("shortId", "must be ten letters and digits of ASCII")
+    let shortID = Array(try QueryString.segment(context.captures["shortId"] ?? "", called: "shortId"))
+    guard OutcomeOrigin.isShortID(shortID) else {
+      throw Refusal.invalid("shortId", "must be 4 to 32 letters and digits of ASCII; this server's own have ten")
     }
     let reservation = try await context.reserveMemory()
-    let record = try await context.reading { () throws(StoreFailure) in try await outcomes.recordedOutcome(id: id) }
+    let record = try await context.reading { () throws(StoreFailure) in
+      try await outcomes.recordedOutcome(shortID: shortID)
+    }
     guard let outcome = record?.outcome else {
       throw Refusal(404, "There is no outcome of this shortId.", code: .notFound)
     }
     guard outcome.mode == .live else {
       throw Refusal(404, "Outcomes of test keys are not in the log.", code: .testModeForbidden)
     }
-    let text = outcome.logText(shortIDs.encode(id))
+    guard outcome.origin == nil else {
+      throw Refusal(
+        404, "This outcome was imported. Another service drew it, so it is not in this server's log.", code: .notFound)
+    }
+    let text = outcome.logText(shortID)
     let place = try await context.reading { () throws(StoreFailure) in
       try await store.place(of: LogDigest(of: text), drawn: outcome.created)
     }
     guard case .proven(let index, _, let path, let checkpoint) = place else {
       guard outcome.created > LedgerWriter.wallClock() - LogPlace.longestDelay else {
-        throw context.record.refusal(for: .damaged("outcome \(id) is not in the log as it is recorded"))
+        throw context.record.refusal(for: .damaged("outcome \(outcome.id) is not in the log as it is recorded"))
       }
       throw Refusal(
         404, "This outcome is not in the log yet; it takes a second or two.", code: .notLoggedYet, retryAfter: 1)

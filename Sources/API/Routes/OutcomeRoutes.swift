@@ -26,7 +26,7 @@ struct OutcomeRoutes: Routes {
     let parameters = try await Incoming(request, context).parameters(Self.listNames)
     let clientSeed = try parameters.clientSeed()
     let limit = try parameters.integer("limit", default: Self.maximumPage, in: 1...Self.maximumPage)
-    let start = try start(parameters)
+    let start = try await start(parameters, context)
     let reservation = try await context.reserveMemory()
     let page = try await context.reading { () throws(StoreFailure) in
       try await store.outcomes(
@@ -135,9 +135,17 @@ struct OutcomeRoutes: Routes {
   }
 
   /// `before=cursor:nonce`, or the short id of the outcome that the list is to go on after.
-  private func start(_ parameters: Parameters) throws(Refusal) -> OutcomeListStart {
+  private func start(
+    _ parameters: Parameters, _ context: FairdrawContext
+  ) async throws(Refusal) -> OutcomeListStart {
     guard let text = try parameters.text("before") else { return .newest }
-    if let id = renderer.shortIDs.decode(text) { return .after(id) }
+    if renderer.shortIDs.decode(text) != nil { return .afterShortID(text) }
+    // Imported outcomes may have names of other lengths.
+    if OutcomeOrigin.isShortID(text),
+      try await context.reading({ () throws(StoreFailure) in try await store.recordedOutcome(shortID: text) }) != nil
+    {
+      return .afterShortID(text)
+    }
     let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false).map { part in
       part.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         ? Int64(String(decoding: part, as: UTF8.self)) : nil

@@ -26,6 +26,8 @@ public struct Outcome: Sendable, Equatable {
   public let created: Milliseconds
   /// What it was revealed from; nil for a draw from a chain, and where nobody asked.
   public var commitment: RevealedCommitment?
+  /// Where it was drawn; nil for here. ``id`` is below zero then, and counts only in lists.
+  public var origin: OutcomeOrigin?
 
   /// - Parameter stored: nil where a store keeps ``value`` itself.
   public init(
@@ -92,6 +94,7 @@ public struct Outcome: Sendable, Equatable {
       id: id, chain: chain, mode: mode, clientSeed: clientSeed, serverHash: serverHash, epoch: epoch, cursor: cursor,
       nonce: nonce, endpoint: endpoint, value: value, stored: stored, fields: fields, items: nil, created: created)
     copy.commitment = commitment
+    copy.origin = origin
     return copy
   }
 }
@@ -124,6 +127,9 @@ public struct OutcomeRenderer: Sendable {
     permalinkPrefix = prefix
   }
 
+  /// The outcome's public name.
+  public func shortID(of outcome: Outcome) -> [UInt8] { outcome.origin?.shortID ?? shortIDs.encode(outcome.id) }
+
   /// Appends the address of an outcome's page, as a JSON string.
   package func append(permalink shortID: [UInt8], to body: inout [UInt8]) {
     body.append(contentsOf: permalinkPrefix)
@@ -148,7 +154,7 @@ public struct OutcomeRenderer: Sendable {
 
   /// Appends the outcome's JSON object, but for the commitment that it was revealed from and the closing brace.
   func appendOpen(_ outcome: Outcome, to body: inout [UInt8]) -> [UInt8] {
-    let shortID = shortIDs.encode(outcome.id)
+    let shortID = shortID(of: outcome)
     body.append(json: "{\"outcome\":")
     body.append(contentsOf: outcome.value)
     body.append(json: ",\"shortId\":\"")
@@ -184,6 +190,7 @@ public struct OutcomeRenderer: Sendable {
       body.append(text: commitment.id.description)
       body.append(UInt8(ascii: "\""))
     }
+    if outcome.origin != nil { body.append(json: ",\"imported\":true") }
     body.append(UInt8(ascii: "}"))
   }
 }

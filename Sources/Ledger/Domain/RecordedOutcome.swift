@@ -37,4 +37,6 @@ public enum SeedState: Sendable, Equatable {
   case revealed(RevealedSeed)
   /// The outcome is a test outcome, recorded under this id.
   case rehearsal(TestDrawID)
+  /// The outcome was imported, with its server seed or without.
+  case imported(ServerSeed?)
 }

@@ -28,6 +28,8 @@ public struct OutcomeVerifier: Sendable {
       return id.commitment == nil
         ? Verdict(check(outcome, against: seed) ?? .rehearsal)
         : Verdict(check(outcome, against: seed) ?? .revealed, serverSeed: seed)
+    case .imported(let seed):
+      return Verdict(seed.map { check(outcome, against: $0) ?? .revealed } ?? .seedUnknown, serverSeed: seed)
     }
   }
 
@@ -38,6 +40,7 @@ public struct OutcomeVerifier: Sendable {
     case .inUse: nil
     case .revealed(let revealed): revealed.seed
     case .rehearsal(let id): testSeed(id, record.outcome.clientSeed)
+    case .imported(let seed): seed
     }
   }
 
@@ -54,6 +57,7 @@ public struct OutcomeVerifier: Sendable {
   /// What is wrong with `outcome` if it was drawn from `seed`; nil for nothing.
   private func check(_ outcome: Outcome, against seed: ServerSeed) -> Verdict.Code? {
     guard seed.hash == outcome.serverHash else { return .hashMismatch }
+    guard !outcome.isIncomplete else { return .notRecomputable }
     guard let request = try? DrawRequest(recorded: outcome) else { return .badParameters }
     let again = request.run(key: StreamKey(seed), cursor: outcome.cursor, nonce: outcome.nonce)
     return again.value == outcome.value && again.fields == outcome.fields ? nil : .outcomeMismatch
@@ -69,6 +73,10 @@ public struct Verdict: Sendable, Equatable {
     case hashMismatch = "hash_mismatch"
     case outcomeMismatch = "outcome_mismatch"
     case badParameters = "bad_parameters"
+    /// Imported, without the server seed.
+    case seedUnknown = "seed_unknown"
+    /// Imported, without the items or the values.
+    case notRecomputable = "not_recomputable"
   }
 
   public let code: Code
@@ -92,7 +100,7 @@ public struct Verdict: Sendable, Equatable {
   public var isVerified: Bool {
     switch code {
     case .notRevealed, .revealed, .rehearsal: true
-    case .hashMismatch, .outcomeMismatch, .badParameters: false
+    case .hashMismatch, .outcomeMismatch, .badParameters, .seedUnknown, .notRecomputable: false
     }
   }
 
@@ -111,6 +119,12 @@ public struct Verdict: Sendable, Equatable {
     case .outcomeMismatch:
       "The server seed hashes to serverHash, but recomputing the draw gives another outcome."
     case .badParameters: "No draw can have the recorded parameters, so nothing can be recomputed."
+    case .seedUnknown:
+      "The outcome was imported without its server seed, so nothing can be recomputed. The service that drew it reveals "
+        + "the seed when its chain is rotated."
+    case .notRecomputable:
+      "The server seed hashes to serverHash. The record that was imported does not have all that the outcome was drawn "
+        + "from, so nothing can be recomputed."
     }
   }
 }

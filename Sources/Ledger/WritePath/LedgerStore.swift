@@ -55,7 +55,8 @@ public protocol LedgerStore: Sendable {
   ///
   /// - Parameters:
   ///   - limit: 1 or more.
-  ///   - withReveals: whether those that were revealed from commitments are among them; test outcomes never are.
+  ///   - withReveals: whether those that were revealed from commitments, and imported ones, are among them; those of test
+  ///     mode never are. Coordinates then do not name one place in the list; ``OutcomeListStart/afterShortID(_:)`` does.
   func outcomes(
     of caller: Caller, clientSeed: ClientSeed, from start: OutcomeListStart, limit: Int, withReveals: Bool
   ) async throws(StoreFailure) -> OutcomePage
@@ -76,7 +77,7 @@ public protocol LedgerStore: Sendable {
     of caller: Caller, clientSeed: ClientSeed, newerThan last: (cursor: Int64, nonce: Int64), limit: Int
   ) async throws(StoreFailure) -> [Int64]
 
-  /// One recorded outcome of a caller's.
+  /// One recorded outcome of a caller's: drawn here, or else imported.
   func outcome(
     of caller: Caller, clientSeed: ClientSeed, cursor: Int64, nonce: Int64
   ) async throws(StoreFailure) -> Outcome?
@@ -96,7 +97,13 @@ public protocol LedgerStore: Sendable {
   /// - Parameter id: any number at all.
   func recordedOutcome(id: Int64) async throws(StoreFailure) -> RecordedOutcome?
 
-  /// Whether any chain of this client seed has drawn or draws from a server seed of this hash, or any test outcome did.
+  /// The outcome of this name: as ``recordedOutcome(id:)``, or else one that was imported.
+  ///
+  /// - Parameter shortID: any text at all.
+  func recordedOutcome(shortID: [UInt8]) async throws(StoreFailure) -> RecordedOutcome?
+
+  /// Whether any chain of this client seed has drawn or draws from a server seed of this hash, or any test outcome or
+  /// imported outcome did.
   func isKnown(_ serverHash: ServerHash, clientSeed: ClientSeed) async throws(StoreFailure) -> Bool
 
   /// How many accounts there are that are not deleted, and live outcomes ever.

@@ -5,8 +5,10 @@ public enum OutcomeListStart: Sendable {
   case newest
   /// With the newest that is older than these coordinates.
   case before(cursor: Int64, nonce: Int64)
-  /// With the one that follows the outcome of this row number. A list that does not have it is empty.
+  /// With the one that follows the outcome of this ``Outcome/id``. A list that does not have it is empty.
   case after(Int64)
+  /// The same, for the outcome of this name.
+  case afterShortID([UInt8])
 }
 
 /// Some of a list of outcomes: so many as were asked for, or fewer where they are large.

@@ -231,7 +231,7 @@ for (const input of document.querySelectorAll("input[data-fills]")) {
 
 async function byId(text, typed) {
   const shortId = text.trim().replace(/^.*\/o\//, "").replace(/[/?#].*$/, "");
-  if (!/^[0-9A-Za-z]{10}$/.test(shortId)) return show(verdict("bad", "Not a short id", "A short id is ten letters and digits, such as 47mTrBbSIF."));
+  if (!/^[0-9A-Za-z]{4,32}$/.test(shortId)) return show(verdict("bad", "Not a short id", "A short id is ten letters and digits, such as 47mTrBbSIF."));
   const noted = typed.trim().toLowerCase();
   if (noted && !/^[0-9a-f]{64}$/.test(noted)) return show(verdict("bad", "Not a hash", "A server hash is 64 hex digits."));
   const answer = await ask("/api/verifyShortId?" + new URLSearchParams({ shortId }));

@@ -47,7 +47,13 @@ extension Dashboard {
   /// Anybody's outcome has its page under its short id; also those of test keys, which have no chain to be found by.
   private func byShortID(_ incoming: DashboardRequest, _ text: String) async throws -> Response {
     let shortID = incoming.query.trimmed("shortId")
-    if renderer.shortIDs.decode(shortID.utf8) != nil { return sessionGuard.redirect(to: "/o/\(shortID)") }
+    var isKnown = renderer.shortIDs.decode(shortID.utf8) != nil
+    if !isKnown, OutcomeOrigin.isShortID(shortID.utf8) {
+      isKnown = try await incoming.context.reading { () throws(StoreFailure) in
+        try await store.recordedOutcome(shortID: Array(shortID.utf8))
+      } != nil
+    }
+    if isKnown { return sessionGuard.redirect(to: "/o/\(shortID)") }
     return page(
       incoming, "outcomes", "Outcomes", section: Self.section, values: ["shortId": text],
       problem: FormProblem("This is not a short id: a short id is ten letters and digits.", status: 404))

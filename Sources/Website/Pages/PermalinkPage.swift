@@ -30,9 +30,17 @@ struct PermalinkPage {
       "nonce": outcome.nonce, "cursor": outcome.cursor, "endpoint": outcome.endpoint.name,
       "parameters": Fields(outcome.fields).simple.map { ["name": $0.name, "value": $0.text] },
       "created": created.ISO8601Format(), "createdText": created.readable, "day": Day(of: outcome.created).description,
-      "isTest": outcome.mode == .test,
-      "canBeVerified": outcome.mode == .live || verdict.serverSeed != nil,
+      "isTest": outcome.mode == .test, "isImported": outcome.origin != nil,
+      "isInTree": outcome.mode == .live && outcome.origin == nil,
+      "canBeVerified": outcome.mode == .live && outcome.origin == nil || verdict.serverSeed != nil,
     ]
+    if let origin = outcome.origin {
+      values["origin"] =
+        [
+          "place": HTML.shown(origin.permalink ?? "another service"),
+          "imported": Date(milliseconds: origin.imported).readable,
+        ] as [String: Any]
+    }
     if let seed = verdict.serverSeed.map({ String(decoding: $0.ascii, as: UTF8.self) }) {
       values["revealed"] = ["serverSeed": seed, "copy": HTML.copyButton(seed, label: "server seed")]
     }
@@ -75,11 +83,19 @@ struct PermalinkPage {
     let noted = "That you knew this server hash before the draw: only you can tell. Note the next hash."
     let ownSeed =
       "That nobody knew the values in advance: anyone with the server’s secret key and the client seed could compute them."
+    let elsewhere =
+      "That the record is what was drawn, and when: another service drew it, and it is in no log of this server."
     var (shown, open): ([String], [String])
     switch verdict.code {
     case .notRevealed:
       shown = ["The server is committed to its seed: no other seed has this server hash."]
       open = ["That the values follow from the seed. Anyone can check that once the chain is rotated.", noted, ownSeed]
+    case .revealed where outcome.origin != nil:
+      shown = ["The values follow from both seeds, to the last bit."]
+      open = [elsewhere, noted]
+    case .seedUnknown, .notRecomputable:
+      shown = []
+      open = ["That the values follow from the seeds: not all of them are known here.", elsewhere, noted]
     case .revealed where verdict.seedProof != nil:
       shown = [
         "The values follow from both seeds, to the last bit.",
@@ -112,7 +128,7 @@ struct PermalinkPage {
   private static func state(_ verdict: Verdict) -> String {
     switch verdict.code {
     case .revealed: "good"
-    case .notRevealed, .rehearsal: "open"
+    case .notRevealed, .rehearsal, .seedUnknown, .notRecomputable: "open"
     case .hashMismatch, .outcomeMismatch, .badParameters: "bad"
     }
   }
@@ -122,6 +138,8 @@ struct PermalinkPage {
     case .revealed: "Verified"
     case .notRevealed: "Committed, not revealed yet"
     case .rehearsal: "A test draw, made with a test key"
+    case .seedUnknown: "Imported, server seed not known"
+    case .notRecomputable: "Imported, cannot be recomputed"
     case .hashMismatch, .outcomeMismatch, .badParameters: "Not verified"
     }
   }
