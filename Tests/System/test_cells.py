@@ -305,10 +305,17 @@ def test_an_account_moves(cells, client_seed, idempotency, tmp_path):
     assert [seed["serverHash"] for seed in export["seeds"]] == [before["serverHash"]]
     assert export["outcomes"][0]["outcome"]["permalink"] == before["permalink"]
 
+    copied = tmp_path / "outcomes.jsonl"
+    copied.write_text(
+      old.cli("outcomes", "list", "--account", account, "--client-seed", client_seed, env={"FAIRDRAW_PUBLIC_URL": f"https://{EU1}"}, check=True).stdout)
+    new.cli("import", "outcomes", copied, "--account", account, check=True)
+
     assert proxy.order(f"set map {proxy.keys} {prefix} eu2") == ""
     after = proxy.get("/api/ints", {"clientSeed": client_seed}, key=key, idempotency=f"{idempotency}-2")
     assert cell_of(after) == "eu2" and after.json()["nonce"] == 0 and after.json()["serverHash"] != before["serverHash"]
     assert proxy.get("/api/ints", {"clientSeed": client_seed}, key=key, idempotency=f"{idempotency}-2").replayed
+    listed = proxy.get("/api/listOutcomes", {"clientSeed": client_seed}, key=key)
+    assert listed.status == 200 and before["shortId"].encode() in listed.body and b'"imported":true' in listed.body, listed
     wait_until(lambda: len(hooks.taken("/ok")) >= 2, "both cells' events have arrived")
     assert {before["shortId"], after.json()["shortId"]} <= {
       json.loads(entry["body"])["data"].get("shortId") for taken in hooks.taken("/ok").values() for entry in taken}
