@@ -49,9 +49,10 @@ extension Dashboard {
     let shortID = incoming.query.trimmed("shortId")
     var isKnown = renderer.shortIDs.decode(shortID.utf8) != nil
     if !isKnown, OutcomeOrigin.isShortID(shortID.utf8) {
-      isKnown = try await incoming.context.reading { () throws(StoreFailure) in
-        try await store.recordedOutcome(shortID: Array(shortID.utf8))
-      } != nil
+      isKnown =
+        try await incoming.context.reading { () throws(StoreFailure) in
+          try await store.recordedOutcome(shortID: Array(shortID.utf8))
+        } != nil
     }
     if isKnown { return sessionGuard.redirect(to: "/o/\(shortID)") }
     return page(
