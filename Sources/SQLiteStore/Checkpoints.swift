@@ -46,6 +46,9 @@ package final class Checkpoints: @unchecked Sendable {
       }, Unmanaged.passUnretained(self).toOpaque())
   }
 
+  /// Waits until nothing is being copied. Whoever goes on writing may make it begin again.
+  package func waitUntilIdle() { queue.sync {} }
+
   /// Called by SQLite on the writer's thread, when a commit has made the log so many pages long.
   private func committed(_ pages: Int, _ writer: OpaquePointer) {
     condition.lock()

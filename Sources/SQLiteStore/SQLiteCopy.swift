@@ -146,6 +146,7 @@ public struct LedgerLoss: Sendable {
 extension SQLiteStore {
   /// Puts everything into the one file, so that it can be renamed. Nothing may be written afterwards.
   public func finish() throws {
+    checkpoints.waitUntilIdle()
     try pool.writeWithoutTransaction { db in
       let busy = try Int.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
       guard busy == 0 else { throw StoreFailure("another program uses the file") }

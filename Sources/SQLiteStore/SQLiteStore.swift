@@ -74,6 +74,9 @@ public final class SQLiteStore: Sendable {
     }
   }
 
+  /// Nothing of this process has the file open afterwards.
+  deinit { checkpoints.waitUntilIdle() }
+
   /// Ends the process with a sentence.
   public static func endProcess(_ failure: StoreFailure) {
     let sentence =

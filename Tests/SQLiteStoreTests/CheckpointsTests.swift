@@ -37,8 +37,8 @@ import Testing
     try write(2_000, writer)
     #expect(try size("-wal") < 500 * 4_120)
     #expect(try size("") > 1_500 * 4_096)
+    checkpoints.waitUntilIdle()
     sqlite3_close(writer)
-    _ = checkpoints
   }
 
   /// It cannot begin anew while somebody reads from it, and does when they are done.
@@ -56,8 +56,8 @@ import Testing
     try write(2_000, writer)
     #expect(try size("-wal") <= grown + 500 * 4_120)
     sqlite3_close(reader)
+    checkpoints.waitUntilIdle()
     sqlite3_close(writer)
-    _ = checkpoints
   }
 
   /// A copy that fails is no failure of the draws.
@@ -70,7 +70,7 @@ import Testing
     try #require(sqlite3_prepare_v2(writer, "SELECT count(*) FROM t", -1, &statement, nil) == SQLITE_OK)
     #expect(sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) == 500)
     sqlite3_finalize(statement)
+    checkpoints.waitUntilIdle()
     sqlite3_close(writer)
-    _ = checkpoints
   }
 }
