@@ -158,14 +158,17 @@ import Testing
 
   /// Runs `body` while nothing reaches the disk unless somebody waits for it.
   private func withoutBackgroundWriting(_ body: () async throws -> Void) async throws {
-    let writers = try cluster.psql(
-      """
-      SELECT pid FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer', 'checkpointer')
-      """
-    ).split(separator: "\n").compactMap { pid_t($0) }
+    let ofWriters = "FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer', 'checkpointer')"
+    let writers = try cluster.psql("SELECT pid \(ofWriters)").split(separator: "\n").compactMap { pid_t($0) }
     #expect(writers.count == 3)
-    for writer in writers { #expect(kill(writer, SIGSTOP) == 0) }
-    defer { for writer in writers { kill(writer, SIGCONT) } }
+    func signal(_ number: Int32) { for writer in writers { #expect(kill(writer, number) == 0) } }
+    defer { signal(SIGCONT) }
+    signal(SIGSTOP)
+    // Whoever needed a lock of theirs would wait for ever: they are stopped while they are idle.
+    while try cluster.psql("SELECT count(*) \(ofWriters) AND wait_event_type = 'Activity'") != "3" {
+      signal(SIGCONT)
+      signal(SIGSTOP)
+    }
     try await body()
   }
 

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import re
-import signal
 import struct
 import threading
 import time
@@ -521,8 +520,7 @@ def test_a_database_that_crashes_while_groups_overlap(tmp_path, rng):
       keys = [fleet.key(), fleet.key(), fleet.key()]
       with Load(servers, keys, clients=24, seed=rng.random()) as load:
         for _ in range(4):
-          ((writer,),) = slow.psql("postgres", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-          os.kill(int(writer), signal.SIGSTOP)
+          slow.stop_wal_writer()
           before = len(load.answers)
           wait_until(lambda: len(load.answers) > before + 100, "there is load")
           time.sleep(rng.uniform(0, 0.1))
