@@ -60,6 +60,9 @@ public struct JSONValue: Sendable {
     }
   }
 
+  /// Whether it is `true`.
+  public var isTrue: Bool { raw.elementsEqual("true".utf8) }
+
   /// The value as it was written, with its inner white space.
   public var raw: ArraySlice<UInt8> { text.bytes[start..<end] }
 

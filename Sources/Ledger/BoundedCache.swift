@@ -3,7 +3,7 @@
 /// It keeps two generations. What is used is in the young one; when that is full the old one is dropped whole, and the
 /// young one grows old. Everything is constant time, and an entry is kept for at least half the capacity's worth of others.
 ///
-/// Inlinable, so that other modules have it for their own types: run through witness tables it takes three times as long.
+/// Inlinable, so that other modules compile it for their own types.
 public struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   @usableFromInline struct Entry: Sendable {
     @usableFromInline let value: Value

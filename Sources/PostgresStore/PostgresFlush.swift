@@ -14,6 +14,8 @@ final class PostgresFlush: @unchecked Sendable {
   private let session: PostgresSession
   private let condition = NSCondition()
   private var isBusy = false
+  /// Whether the session has a connection that is good for this.
+  private var isOpen = false
   /// How often the connection was lost.
   private var breaks = 0
   /// Groups are numbered as they are committed. Up to `durable` they are safe, and up to `lost` that is not known of those
@@ -21,6 +23,8 @@ final class PostgresFlush: @unchecked Sendable {
   private var committed = 0
   private var durable = 0
   private var lost = 0
+  /// What broke the connection last.
+  private var reason = "it was closed"
 
   init(_ session: PostgresSession) { self.session = session }
 
@@ -36,7 +40,7 @@ final class PostgresFlush: @unchecked Sendable {
     defer { condition.unlock() }
     while isBusy, !isOpen { condition.wait() }
     // One that has broken while nobody used it is replaced without anyone noticing.
-    if isOpen, !isBusy, !session.isAlive { lose() }
+    if isOpen, !isBusy, !session.isAlive { lose(because: "it was closed") }
     if isOpen { return Hold(breaks: breaks) }
     isBusy = true
     condition.unlock()
@@ -48,16 +52,13 @@ final class PostgresFlush: @unchecked Sendable {
     return isOpen ? Hold(breaks: breaks) : nil
   }
 
-  /// Whether the session has a connection that is good for this.
-  private var isOpen = false
-
   /// Numbers a group that was committed.
   ///
   /// - Throws: a ``StoreFailure`` if the connection was lost meanwhile.
   func add(_ hold: Hold) throws(StoreFailure) -> Int {
     condition.lock()
     defer { condition.unlock() }
-    guard hold.breaks == breaks else { throw Self.unknown }
+    guard hold.breaks == breaks else { throw unknown }
     committed += 1
     return committed
   }
@@ -69,7 +70,7 @@ final class PostgresFlush: @unchecked Sendable {
     condition.lock()
     defer { condition.unlock() }
     while true {
-      guard group > lost else { throw Self.unknown }
+      guard group > lost else { throw unknown }
       if durable >= group { return }
       guard !isBusy else {
         condition.wait()
@@ -78,28 +79,30 @@ final class PostgresFlush: @unchecked Sendable {
       isBusy = true
       let reached = committed
       condition.unlock()
-      let failed = Result { try session.use { try $0.flush() } }.isFailure
+      let flushed = Result { try session.use { try $0.flush() } }
       condition.lock()
       isBusy = false
-      if failed { lose() } else { durable = reached }
+      switch flushed {
+      case .success: durable = reached
+      case .failure(let error): lose(because: "\(error)")
+      }
       condition.broadcast()
     }
   }
 
   /// Gives the connection up. Called while `condition` is locked, by whoever may use the session.
-  private func lose() {
+  private func lose(because reason: String) {
+    self.reason = reason
     session.discard()
     isOpen = false
     breaks += 1
     lost = committed
   }
 
-  private static let unknown = StoreFailure(
-    "the connection to PostgreSQL that waits for the disk broke", isOfWholeStore: true, mayBeStored: true)
-}
-
-extension Result {
-  fileprivate var isFailure: Bool { if case .failure = self { true } else { false } }
+  private var unknown: StoreFailure {
+    StoreFailure(
+      "the connection to PostgreSQL that waits for the disk broke: \(reason)", isOfWholeStore: true, mayBeStored: true)
+  }
 }
 
 extension Connection {

@@ -7,7 +7,7 @@ import Synchronization
 /// Loads, has decided and stores one group after another, on whatever connection it is given.
 ///
 /// A group takes two round trips: one for all it needs to see, under locks, and one for all it changed, commit included.
-/// Where the disk or a standby takes longer than that, the commit does not wait for them: see ``PostgresFlush``.
+/// Where the disk or a standby takes much longer than that, the commit does not wait for them: see ``PostgresFlush``.
 /// What another session keeps locked is left out and fails those who need it: see ``HeldRows``.
 ///
 /// What keeps groups apart that are worked on at once, by this server or another:

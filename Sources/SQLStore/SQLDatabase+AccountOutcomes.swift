@@ -52,11 +52,10 @@ private struct OutcomeSpan {
     case .after(let place):
       (older, newer, isForward) = (place, place, true)
       for (number, run) in runs.prefix(most) {
-        let count = run.last - run.first + 1
-        let passed = number == place.run ? min(place.passed, count) : 0
-        newer = OutcomePlace(run: number, passed: passed + min(left, count - passed))
+        let passed = number == place.run ? min(place.passed, run.count) : 0
+        newer = OutcomePlace(run: number, passed: passed + min(left, run.count - passed))
         left -= newer.passed - passed
-        guard newer.passed == count else {
+        guard newer.passed == run.count else {
           hasMore = true
           return
         }

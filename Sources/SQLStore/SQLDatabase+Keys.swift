@@ -13,7 +13,7 @@ extension SQLDatabase {
     }
   }
 
-  public func cell() async throws -> CellName? { try await query { try $0.cell() } }
+  public func cell() async throws -> CellName? { try await query(concernsGroups: false) { try $0.cell() } }
 
   public func setCell(_ cell: CellName) async throws {
     try await transact(concernsGroups: false) { connection in

@@ -22,8 +22,7 @@ extension SQLDatabase {
     case .live:
       let chain = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
       return try await read { [vault, shortIDs] connection in
-        let start = try connection.start(start, shortIDs)
-        guard let place = try connection.place(of: start, in: chain) else { return OutcomePage(limit: limit) }
+        guard let place = try connection.place(of: start, in: chain, shortIDs) else { return OutcomePage(limit: limit) }
         let drawn = try connection.page(from: place.first, limit: limit)
         guard withReveals else { return drawn }
         let page = OutcomePage(
@@ -168,17 +167,18 @@ private struct ListPlace {
 }
 
 extension SQLConnection {
-  /// Finds the outcome of a name.
-  fileprivate func start(_ start: OutcomeListStart, _ shortIDs: ShortIDs) throws -> OutcomeListStart {
-    guard case .afterShortID(let text) = start else { return start }
+  /// The ``Outcome/id`` of the outcome of a name; 0 if there can be none.
+  private func number(of shortID: [UInt8], _ shortIDs: ShortIDs) throws -> Int64 {
     let imported =
-      try OutcomeOrigin.isShortID(text)
-      ? row("SELECT id FROM imported_outcomes WHERE short_id = \(String(decoding: text, as: UTF8.self))") : nil
-    return .after(try imported.map { -(try $0.integer("id")) } ?? shortIDs.decode(text) ?? 0)
+      try OutcomeOrigin.isShortID(shortID)
+      ? row("SELECT id FROM imported_outcomes WHERE short_id = \(String(decoding: shortID, as: UTF8.self))") : nil
+    return try imported.map { -(try $0.integer("id")) } ?? shortIDs.decode(shortID) ?? 0
   }
 
   /// - Returns: nil if the list does not have the outcome it is to begin after.
-  fileprivate func place(of start: OutcomeListStart, in chain: ChainKey) throws -> ListPlace? {
+  fileprivate func place(
+    of start: OutcomeListStart, in chain: ChainKey, _ shortIDs: ShortIDs
+  ) throws -> ListPlace? {
     switch start {
     case .newest: return ListPlace(first: try newestOutcome(of: chain) ?? 0, moment: ListPlace.newest)
     case .before(let cursor, let nonce):
@@ -186,7 +186,7 @@ extension SQLConnection {
       var place = ListPlace(first: first ?? 0, moment: since.map { ($0, .max) } ?? ListPlace.newest)
       place.coordinates = (cursor, nonce)
       return place
-    case .afterShortID: preconditionFailure("the outcome was not looked for")
+    case .afterShortID(let text): return try place(of: .after(try number(of: text, shortIDs)), in: chain, shortIDs)
     case .after(let id) where id < 0:
       let imported = try row(
         """

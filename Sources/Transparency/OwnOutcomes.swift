@@ -55,7 +55,7 @@ public struct OwnOutcomes: Sendable {
       add(.leaf(canonical), at: moment, String(decoding: canonical, as: UTF8.self), day)
       return
     }
-    if member("imported")?.raw.elementsEqual("true".utf8) == true {
+    if member("imported")?.isTrue == true {
       imported += 1
       return
     }

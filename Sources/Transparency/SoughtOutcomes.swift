@@ -70,7 +70,7 @@ public struct SoughtOutcomes: Sendable {
     let inner = value["outcome"]
     let isEntry = value["endpoint"] == nil && inner?["endpoint"] != nil
     let outcome = isEntry ? inner ?? value : value
-    if outcome["imported"]?.raw.elementsEqual("true".utf8) == true {
+    if outcome["imported"]?.isTrue == true {
       imported += 1
       return
     }

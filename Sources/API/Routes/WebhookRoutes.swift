@@ -21,7 +21,7 @@ public struct WebhookRoutes: Routes {
   private static let deliveriesNames = ParameterNames(of: "deliveries", "state", "limit", "before")
   private static let resendNames = ParameterNames(of: "resend", "deliveryId", "from", "until", "state", "after")
   private static let ids: ClosedRange<Int64> = 1...Limits.safeIntegers.upperBound
-  private static let times: ClosedRange<Int64> = 0...253_402_300_799_999
+  private static let times = Milliseconds.plausible
 
   public init(
     store: any WebhookStore, gate: LedgerGate, shortIDs: ShortIDs, retention: IdempotencyRetention,

@@ -41,7 +41,7 @@ public struct ImportedOutcome: Sendable, Equatable {
     var outcome = Outcome(
       id: 0, chain: 0, mode: .live, clientSeed: clientSeed, serverHash: hash, epoch: 0, cursor: cursor, nonce: nonce,
       endpoint: drawn.endpoint, value: drawn.value, fields: drawn.fields, items: drawn.items,
-      created: try claim.integer("created", in: 0...253_402_300_799_999))
+      created: try claim.integer("created", in: Milliseconds.plausible))
     outcome.origin = try Self.origin(claim, now)
     self.init(outcome, serverSeed: seed)
   }
@@ -98,7 +98,7 @@ private struct Drawn {
     endpoint = try Endpoint(parameter: try claim.string("endpoint"))
     var compact: [UInt8] = []
     value.appendCompact(to: &compact)
-    if try claim.value("redacted")?.raw.elementsEqual("true".utf8) == true {
+    if try claim.value("redacted")?.isTrue == true {
       guard value.kind == .null else { throw InvalidParameter(name: "outcome", reason: "must be null: it is redacted") }
       let count = try claim.value("count") == nil ? 1 : claim.integer("count", in: 1...1024)
       (self.value, fields, self.items) = (compact, Array("\"count\":\(count),\"redacted\":true".utf8), nil)

@@ -6,7 +6,10 @@ public typealias Milliseconds = Int64
 extension Milliseconds {
   /// Whether this is a moment of the years 1970 to 9999. What a database holds beyond them was not recorded, and time
   /// does not go on from it.
-  public var isPlausible: Bool { (0..<253_402_300_800_000).contains(self) }
+  public var isPlausible: Bool { Self.plausible.contains(self) }
+
+  /// The years 1970 to 9999.
+  public static let plausible: ClosedRange<Milliseconds> = 0...253_402_300_799_999
 
   /// A moment of the years 1970 to 9999, written as `2026-11-21`, `2026-11-21T20:06Z`, `2026-11-21T20:06:00Z` or with
   /// three digits more.

@@ -27,6 +27,7 @@ package final class GroupsInFlight: Sendable {
   /// How long the disk takes for one, about.
   nonisolated(unsafe) private var disk = Duration.zero
 
+  /// When the disk was looked at for the last time while it was quick.
   nonisolated(unsafe) private var measured = ContinuousClock.now
 
   /// Whether the group after the next should be applied while the disk takes the next.

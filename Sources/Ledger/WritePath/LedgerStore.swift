@@ -3,8 +3,8 @@ import Fairness
 /// Where the ledger lives.
 ///
 /// The methods that write are synchronous, and are called from threads that have nothing else to do: all but
-/// ``apply(_:overlapping:deciding:)`` block their thread until what they did is durable. The ones that only read may be called from
-/// anywhere, at any time, beside a writer. What they show is durable.
+/// ``apply(_:overlapping:deciding:)`` block their thread until what they did is durable. The ones that only read may be
+/// called from anywhere, at any time, beside a writer. What they show is durable.
 public protocol LedgerStore: Sendable {
   /// The server seeds of its chains.
   var seeds: ChainSeeds { get }
@@ -16,8 +16,9 @@ public protocol LedgerStore: Sendable {
   ///
   /// When it returns, the changes are applied: whatever is loaded afterwards rests on them. They are durable, so that
   /// they outlive the process and the power, when ``flush(_:)`` has returned, and nobody may be told of them, or of
-  /// anything that the snapshot shows, before that. Between load and commit nothing that the snapshot shows can change. `decide` is called
-  /// once, or again from a fresh snapshot if the database made the transaction start over; only the last decision counts.
+  /// anything that the snapshot shows, before that. Between load and commit nothing that the snapshot shows can change.
+  /// `decide` is called once, or again from a fresh snapshot if the database made the transaction start over; only the
+  /// last decision counts.
   ///
   /// What cannot be loaded, a damaged row say, is in ``Snapshot/failures`` and fails nobody but who needs it.
   ///

@@ -6,9 +6,9 @@ import Synchronization
 ///
 /// The write path, whole: ``submit(_:replyQueue:)`` puts a submission in the queue; a writer thread takes what has gathered
 /// there, has the store load, decide and apply it in one transaction (``LedgerStore/apply(_:overlapping:deciding:)``),
-/// waits until that is durable (``LedgerStore/flush(_:)``), and then answers everyone in the group. While one group is being applied
-/// the next gathers, so groups grow with load and nobody waits for company when there is none. While one waits for a slow
-/// disk, another thread applies the next: see ``GroupsInFlight``.
+/// waits until that is durable (``LedgerStore/flush(_:)``), and then answers everyone in the group. While one group is
+/// being applied the next gathers, so groups grow with load and nobody waits for company when there is none. While one
+/// waits for a slow disk, another thread applies the next: see ``GroupsInFlight``.
 public final class LedgerWriter: Sendable {
   public struct Limits: Sendable {
     /// The most draws that may wait; a submission beyond them is refused at once. One account may hold half of them.

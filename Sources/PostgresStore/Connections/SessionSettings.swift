@@ -5,7 +5,7 @@
 struct SessionSettings: Sendable {
   let ofSession, ofTransaction: PostgresStatement
   /// Whether ``Connection/waitUntilSeenIsDurable()`` is asked for.
-  private(set) var notesPosition = false
+  let notesPosition: Bool
 
   /// An outcome that was answered must outlive a crash, whatever the database's setting is; a statement or a wait for a
   /// lock ends before the callers' timeout does; and a server that vanishes in mid-transaction does not hold up the others
@@ -13,16 +13,13 @@ struct SessionSettings: Sendable {
   static let standard = SessionSettings()
 
   /// Readers show what is durable, and nothing else.
-  static var reading: SessionSettings {
-    var settings = SessionSettings()
-    settings.notesPosition = true
-    return settings
-  }
+  static let reading = SessionSettings(notesPosition: true)
 
   /// A writer does not wait for a lock as long as others do: everybody waits with it. See ``HeldRows``.
   static let writing = SessionSettings(changing: ["lock_timeout": "1s"])
 
-  init(changing changes: [String: String] = [:]) {
+  init(changing changes: [String: String] = [:], notesPosition: Bool = false) {
+    self.notesPosition = notesPosition
     let standard = [
       "statement_timeout": "5s", "lock_timeout": "4s", "idle_in_transaction_session_timeout": "5s",
       "default_transaction_isolation": "read committed", "bytea_output": "hex", "plan_cache_mode": "force_generic_plan",

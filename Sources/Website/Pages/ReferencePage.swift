@@ -165,5 +165,5 @@ extension JSONValue {
   /// The string's text; nil for any other kind.
   var text: String? { string.map { String(decoding: $0, as: UTF8.self) } }
 
-  fileprivate func isTrue(_ member: String) -> Bool { self[member]?.raw.elementsEqual("true".utf8) == true }
+  fileprivate func isTrue(_ member: String) -> Bool { self[member]?.isTrue == true }
 }

@@ -102,7 +102,7 @@ private struct Listener: Sendable {
     guard answer.status == 200, let page = answer.json, let outcomes = page["outcomes"]?.elements(),
       let next = page["next"]?.text, let hasMore = page["hasMore"]
     else { throw CommandFailure("the server does not list the outcomes: \(Terminal.printable(answer.error))") }
-    return (outcomes, next, hasMore.raw.elementsEqual("true".utf8))
+    return (outcomes, next, hasMore.isTrue)
   }
 
   private func line(_ outcome: JSONValue) -> [UInt8] {
