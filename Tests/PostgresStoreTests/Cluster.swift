@@ -3,7 +3,7 @@ import PostgresStore
 import Synchronization
 
 /// A PostgreSQL of the tests' own, in a folder of its own, reached through a socket in there. It stops, and its folder
-/// goes, when the tests end, however they do.
+/// goes, when the tests end, however they do. Hardly anything reaches its disk but what somebody waits for.
 final class Cluster: Sendable {
   /// Started when it is first needed.
   static let shared = try! Cluster()
@@ -25,7 +25,7 @@ final class Cluster: Sendable {
       PATH="$(pg_config --bindir 2>/dev/null):$(echo /usr/lib/postgresql/*/bin | tr ' ' '\\n' | tail -1):$PATH"
       $2 initdb --pgdata data --auth trust --username postgres --encoding UTF8 --no-locale --no-sync >log 2>&1 || exit
       $2 postgres -D data -k "$1" -c listen_addresses= -c fsync=off -c max_connections=500 -c shared_buffers=32MB \
-        >>log 2>&1 &
+        -c wal_writer_delay=10s -c wal_writer_flush_after=1GB -c bgwriter_lru_maxpages=0 >>log 2>&1 &
       read -r _
       kill -QUIT $!
       wait

@@ -156,22 +156,6 @@ import Testing
 
   // MARK: Durability
 
-  /// Runs `body` while nothing reaches the disk unless somebody waits for it.
-  private func withoutBackgroundWriting(_ body: () async throws -> Void) async throws {
-    let ofWriters = "FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer', 'checkpointer')"
-    let writers = try cluster.psql("SELECT pid \(ofWriters)").split(separator: "\n").compactMap { pid_t($0) }
-    #expect(writers.count == 3)
-    func signal(_ number: Int32) { for writer in writers { #expect(kill(writer, number) == 0) } }
-    defer { signal(SIGCONT) }
-    signal(SIGSTOP)
-    // Whoever needed a lock of theirs would wait for ever: they are stopped while they are idle.
-    while try cluster.psql("SELECT count(*) \(ofWriters) AND wait_event_type = 'Activity'") != "3" {
-      signal(SIGCONT)
-      signal(SIGSTOP)
-    }
-    try await body()
-  }
-
   /// Where the database's log ends.
   private func end() throws -> String { try cluster.psql("SELECT pg_current_wal_insert_lsn()") }
 
@@ -179,7 +163,7 @@ import Testing
     try cluster.psql("SELECT pg_current_wal_flush_lsn() >= '\(position)'") == "t"
   }
 
-  /// Applies groups until one is not durable afterwards: a process of the database's may happen to write just then.
+  /// Applies groups until one is not durable afterwards: one of the cluster's own processes may happen to write just then.
   ///
   /// - Returns: what was applied, and where the database's log then ended.
   private func undurable(_ apply: (Int) throws -> Settled) throws -> (groups: [Settled], end: String) {
@@ -196,29 +180,25 @@ import Testing
 
   @Test func groupsAreAppliedOnTopOfEachOtherAndFlushedTogether() async throws {
     let test = try await storeUnderTest()
-    try await withoutBackgroundWriting {
-      let first = try test.apply([draw(test.alice)])
-      let (groups, end) = try undurable { _ in try test.apply([draw(test.alice)]) }
-      #expect(groups.flatMap(\.changes.outcomes).map(\.nonce) == (1...Int64(groups.count)).map { $0 })
-      try test.store.flush(groups[groups.count - 1].decision)
-      #expect(try isDurable(end))
-      for group in [first] + groups { try test.store.flush(group.decision) }
-    }
+    let first = try test.apply([draw(test.alice)])
+    let (groups, end) = try undurable { _ in try test.apply([draw(test.alice)]) }
+    #expect(groups.flatMap(\.changes.outcomes).map(\.nonce) == (1...Int64(groups.count)).map { $0 })
+    try test.store.flush(groups[groups.count - 1].decision)
+    #expect(try isDurable(end))
+    for group in [first] + groups { try test.store.flush(group.decision) }
   }
 
   @Test func whatAReaderIsShownIsDurable() async throws {
     let test = try await storeUnderTest()
     try test.settle(draw(test.alice))
-    try await withoutBackgroundWriting {
-      let other = try open { [test] in test.now }
-      var drawn = 1
-      // Whoever asks, here or at another server, whether for the first time or not.
-      for reader in [test.store, test.store, other] {
-        let (groups, end) = try undurable { _ in try test.apply([draw(test.alice)]) }
-        drawn += groups.count
-        #expect(try await reader.totals().liveOutcomes == drawn)
-        #expect(try isDurable(end))
-      }
+    let other = try open { [test] in test.now }
+    var drawn = 1
+    // Whoever asks, here or at another server, whether for the first time or not.
+    for reader in [test.store, test.store, other] {
+      let (groups, end) = try undurable { _ in try test.apply([draw(test.alice)]) }
+      drawn += groups.count
+      #expect(try await reader.totals().liveOutcomes == drawn)
+      #expect(try isDurable(end))
     }
   }
 
@@ -226,19 +206,17 @@ import Testing
   @Test func aRetryIsDurableToo() async throws {
     let test = try await storeUnderTest()
     let other = try open { [test] in test.now }
-    try await withoutBackgroundWriting {
-      for overlapping in [true, false] {
-        func group(_ number: Int) -> [Submission] { [draw(test.alice, claim: "\(overlapping) \(number)")] }
-        let (groups, end) = try undurable { try test.apply(group($0)) }
-        let last = group(groups.count - 1)
-        let retried = try other.apply(Needs(of: last), overlapping: overlapping) { snapshot in
-          var entropy = SystemRandomNumberGenerator()
-          return test.decider.decide(last, snapshot: snapshot, entropy: &entropy)
-        }
-        #expect(retried.replies[0].body == groups[groups.count - 1].reply.body)
-        try other.flush(retried)
-        #expect(try isDurable(end))
+    for overlapping in [true, false] {
+      func group(_ number: Int) -> [Submission] { [draw(test.alice, claim: "\(overlapping) \(number)")] }
+      let (groups, end) = try undurable { try test.apply(group($0)) }
+      let last = group(groups.count - 1)
+      let retried = try other.apply(Needs(of: last), overlapping: overlapping) { snapshot in
+        var entropy = SystemRandomNumberGenerator()
+        return test.decider.decide(last, snapshot: snapshot, entropy: &entropy)
       }
+      #expect(retried.replies[0].body == groups[groups.count - 1].reply.body)
+      try other.flush(retried)
+      #expect(try isDurable(end))
     }
   }
 

@@ -94,19 +94,6 @@ class Cluster:
     finally:
       self.signal_all(signal.SIGCONT)
 
-  def stop_wal_writer(self):
-    """From now on nothing reaches the disk but what somebody waits for, until the server starts again.
-
-    The process is stopped while it is idle: whoever needed a lock of its own would wait for ever.
-    """
-    while True:
-      ((pid,),) = self.psql("postgres", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-      os.kill(int(pid), signal.SIGSTOP)
-      ((event,),) = self.psql("postgres", f"SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}")
-      if event == "Activity":
-        return
-      os.kill(int(pid), signal.SIGCONT)
-
   def kill(self):
     """The crash: nothing is finished, nothing is said."""
     processes = self.processes()
