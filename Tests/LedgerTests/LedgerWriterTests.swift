@@ -400,6 +400,23 @@ import Testing
     await writer.drain()
   }
 
+  @Test func whatWasForgottenIsRememberedWhenItIsAskedForAgain() async throws {
+    let store = store()
+    let before = LedgerWriter(store: store, decider: decider, limits: .unhurried)
+    let first = try await before.submit(draw(claim: "a"))
+    await before.drain()
+    let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
+    #expect(writer.recall(caller.claim("a")) == nil)
+    // Another request under its key does not show what was answered.
+    let other = Submission(caller: caller, claim: caller.claim("a", fingerprint: [2]), operation: .commit)
+    #expect(try await writer.submit(other) == Reply(.idempotencyConflict))
+    #expect(writer.recall(caller.claim("a")) == nil)
+    let again = try await writer.submit(draw(claim: "a"))
+    #expect(again.isReplay && again.body == first.body)
+    #expect(writer.recall(caller.claim("a")) == again)
+    await writer.drain()
+  }
+
   // MARK: Lanes
 
   /// Runs what it is given at once, and counts.

@@ -53,7 +53,7 @@ public struct Decider: Sendable {
     }
     var changes = draft.finish()
     changes.rendering = renderer.rendering
-    return Decision(replies: replies, changes: changes)
+    return Decision(replies: replies, changes: changes, replayed: draft.replayed)
   }
 
   /// - Throws: the refusal of a submission that needs what could not be loaded.
@@ -91,7 +91,9 @@ public struct Decider: Sendable {
     }
     try draft.check(.record(claim.scope))
     if let record = draft.snapshot.records[claim.scope], !retention.isOver(record.created, at: draft.snapshot.now) {
-      return record.fingerprint == claim.fingerprint ? record.reply.replayed : Reply(.idempotencyConflict)
+      guard record.fingerprint == claim.fingerprint else { return Reply(.idempotencyConflict) }
+      draft.replayed.append(record)
+      return record.reply.replayed
     }
     let reply = try run(submission.operation, by: submission.caller, in: &draft, entropy: &entropy)
     if reply.isFinal {

@@ -9,6 +9,7 @@ struct Draft {
   var moved: Set<Int> = []
   /// Counts what is to be stored besides outcomes, and what goes with them.
   var writes = 0
+  var replayed: [IdempotencyRecord] = []
   private var rotated: Set<Int> = []
   private var chainIndex: [ChainKey: Int] = [:]
   private var newChains: [Int] = []

@@ -323,7 +323,7 @@ public final class LedgerWriter: Sendable {
 
   private func answer(_ group: Applied, _ syncTime: Duration) {
     let decision = group.decision
-    for record in decision.changes.records { replays.insert(record) }
+    for record in decision.changes.records + decision.replayed { replays.insert(record) }
     let faults = decision.replies.compactMap(\.fault)
     statistics.withLock {
       $0.groups += 1

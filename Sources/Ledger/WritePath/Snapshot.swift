@@ -230,11 +230,14 @@ public struct Changes: Sendable {
 public struct Decision: Sendable {
   public var replies: [Reply]
   public var changes: Changes
+  /// The records that replies were taken from.
+  public let replayed: [IdempotencyRecord]
   /// What a store flushes it by: see ``LedgerStore/flush(_:)``. 0 where nothing is left to do.
   public var group = 0
 
-  public init(replies: [Reply], changes: Changes) {
+  public init(replies: [Reply], changes: Changes, replayed: [IdempotencyRecord] = []) {
     self.replies = replies
     self.changes = changes
+    self.replayed = replayed
   }
 }
