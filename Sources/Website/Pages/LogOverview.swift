@@ -1,7 +1,6 @@
 import API
 import Fairness
 import Ledger
-import Synchronization
 
 /// What pages show of the continuous log. It is read at most once a second, however many look.
 final class LogOverview: Sendable {
@@ -14,19 +13,19 @@ final class LogOverview: Sendable {
   }
 
   let parts: LogParts
-  private let last = Mutex<(content: Content, end: ContinuousClock.Instant)?>(nil)
+  private let reading: SharedReading<Content>
 
-  init(_ parts: LogParts) { self.parts = parts }
-
-  func content() async throws(StoreFailure) -> Content {
-    if let last = last.withLock({ $0 }), ContinuousClock.now < last.end { return last.content }
-    let content = Content(
-      checkpoint: try await parts.store.checkpoint(of: parts.era),
-      cosigned: try await parts.store.cosignedCheckpoint(of: parts.era),
-      growth: try await parts.store.growth(of: parts.era))
-    last.withLock { $0 = (content, ContinuousClock.now + .seconds(1)) }
-    return content
+  init(_ parts: LogParts) {
+    self.parts = parts
+    reading = SharedReading(every: .seconds(1)) { () throws(StoreFailure) in
+      Content(
+        checkpoint: try await parts.store.checkpoint(of: parts.era),
+        cosigned: try await parts.store.cosignedCheckpoint(of: parts.era),
+        growth: try await parts.store.growth(of: parts.era))
+    }
   }
+
+  func content() async throws(StoreFailure) -> Content { try await reading.content() }
 }
 
 extension LogCheckpoint {
