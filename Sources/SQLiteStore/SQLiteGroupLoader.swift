@@ -113,6 +113,7 @@ final class SQLiteGroupLoader {
     for account in needs.accounts {
       snapshot.accounts[account] = try attempt(.account(account)) { try state(account, &memory) }
     }
+    snapshot.chains.reserveCapacity(needs.chains.count)
     for key in needs.chains {
       snapshot.chains[key] = try attempt(.chain(key)) { try chain(key, &memory)?.chain }
     }

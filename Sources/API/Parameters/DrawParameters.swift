@@ -5,13 +5,13 @@ import Ledger
 /// Reads one endpoint's parameters and checks them against the contract.
 extension DrawRequest {
   /// - Throws: a 400 that names the parameter at fault.
-  package init(endpoint: Endpoint, parameters: Parameters) throws(Refusal) {
+  package convenience init(endpoint: Endpoint, parameters: Parameters) throws(Refusal) {
     try parameters.check(.of(endpoint))
     try self.init(endpoint: endpoint, parameters: parameters, clientSeed: try parameters.clientSeed())
   }
 
   /// The same with a client seed that does not come with the parameters, whose names the caller has checked.
-  init(endpoint: Endpoint, parameters: Parameters, clientSeed: ClientSeed) throws(Refusal) {
+  convenience init(endpoint: Endpoint, parameters: Parameters, clientSeed: ClientSeed) throws(Refusal) {
     try parameters.checkLists()
     var parameters = parameters
     let generator = try Generator(endpoint, from: &parameters)

@@ -8,6 +8,7 @@ public enum LogText {
   ///   - shortID: the outcome's, in ASCII.
   ///   - created: in milliseconds since 1970 UTC.
   ///   - endpoint: the generator's name, such as `ints`.
+  ///   - clientSeedDigest: the client seed's, if it is known.
   ///   - items: the JSON array of what a shuffle or pick was made of, as it is recorded (`["a","b"]`); nil for other
   ///     generators.
   ///   - parameters: a JSON object of the outcome's own members, in the order and spelling answered
@@ -15,7 +16,7 @@ public enum LogText {
   ///   - value: the JSON text of `outcome`, as it was answered.
   public static func outcome(
     shortID: [UInt8], created: Int64, endpoint: String, serverHash: ServerHash, cursor: Int64, nonce: Int64,
-    clientSeed: ClientSeed, items: [UInt8]?, parameters: [UInt8], value: [UInt8]
+    clientSeed: ClientSeed, clientSeedDigest: LogDigest? = nil, items: [UInt8]?, parameters: [UInt8], value: [UInt8]
   ) -> [UInt8] {
     var text = begin("fairdraw/outcome/v1", capacity: 320 + parameters.count + value.count)
     text.append(line: shortID)
@@ -24,7 +25,7 @@ public enum LogText {
     text.append(hexLine: serverHash.bytes)
     text.append(line: cursor)
     text.append(line: nonce)
-    text.append(digestLine: clientSeed.bytes)
+    text.append(line: clientSeedDigest ?? LogDigest(of: clientSeed.bytes))
     if let items { text.append(digestLine: items) } else { text.append(line: EmptyCollection()) }
     text.append(line: parameters)
     text.append(line: value)
@@ -100,8 +101,10 @@ extension [UInt8] {
     append(UInt8(ascii: "\n"))
   }
 
-  fileprivate mutating func append(digestLine bytes: [UInt8]) {
-    LogDigest(of: bytes).appendHex(to: &self)
+  fileprivate mutating func append(digestLine bytes: [UInt8]) { append(line: LogDigest(of: bytes)) }
+
+  fileprivate mutating func append(line digest: LogDigest) {
+    digest.appendHex(to: &self)
     append(UInt8(ascii: "\n"))
   }
 }

@@ -32,8 +32,8 @@ public struct ItemList: Sendable, Equatable {
   subscript(index: Int) -> ArraySlice<UInt8> { text[ranges[index]] }
 }
 
-/// One draw, its parameters checked and ready to run.
-public struct DrawRequest: Sendable {
+/// One draw, its parameters checked and ready to run. It is handed on often, and never changes.
+public final class DrawRequest: Sendable {
   public let clientSeed: ClientSeed
   public let generator: Generator
   /// What is shuffled or picked from; nil where the generator takes no items.

@@ -1,33 +1,65 @@
 import Fairness
 import JSON
 
-/// A recorded draw: what was answered, never rewritten.
+/// A recorded draw: what was answered, never rewritten. A copy shares what it holds, so that to hand it on costs little.
 public struct Outcome: Sendable, Equatable {
-  /// The row number its short id is made from; live and test outcomes share one numbering.
-  public let id: Int64
-  /// The chain it was drawn from; 0 for a test outcome, which has none.
-  public let chain: Int64
-  public let mode: Mode
-  public let clientSeed: ClientSeed
-  public let serverHash: ServerHash
-  /// Which of its chain's server seeds was used: see ``SeedChain/epoch``.
-  public let epoch: Int
-  public let cursor: Int64
-  public let nonce: Int64
-  public let endpoint: Endpoint
-  /// The outcome itself, as JSON.
-  public let value: [UInt8]
-  /// What a store keeps of ``value``, beside the items: see ``StoredValue``.
-  public let stored: [UInt8]
-  /// The endpoint's own response fields (its parameters, its count), as JSON members without braces.
-  public let fields: [UInt8]
-  /// What a shuffle or pick was made of, as the members of a JSON array without brackets; nil for other generators.
-  public let items: [UInt8]?
-  public let created: Milliseconds
+  private let draw: Draw
   /// What it was revealed from; nil for a draw from a chain, and where nobody asked.
   public var commitment: RevealedCommitment?
   /// Where it was drawn; nil for here. ``id`` is below zero then, and counts only in lists.
   public var origin: OutcomeOrigin?
+
+  private final class Draw: Sendable, Equatable {
+    let place: Place
+    let serverHash: ServerHash
+    let clientSeed: ClientSeed
+    let value, stored, fields: [UInt8]
+    let items: [UInt8]?
+
+    init(
+      _ place: Place, _ serverHash: ServerHash, _ clientSeed: ClientSeed, _ value: [UInt8], _ stored: [UInt8],
+      _ fields: [UInt8], _ items: [UInt8]?
+    ) {
+      (self.place, self.serverHash, self.clientSeed) = (place, serverHash, clientSeed)
+      (self.value, self.stored, self.fields, self.items) = (value, stored, fields, items)
+    }
+
+    static func == (a: Draw, b: Draw) -> Bool {
+      a.place == b.place && a.serverHash == b.serverHash && a.clientSeed == b.clientSeed && a.value == b.value
+        && a.stored == b.stored && a.fields == b.fields && a.items == b.items
+    }
+  }
+
+  private struct Place: Equatable {
+    let id, chain: Int64
+    let mode: Mode
+    let epoch: Int
+    let cursor, nonce: Int64
+    let endpoint: Endpoint
+    let created: Milliseconds
+  }
+
+  /// The row number its short id is made from; live and test outcomes share one numbering.
+  public var id: Int64 { draw.place.id }
+  /// The chain it was drawn from; 0 for a test outcome, which has none.
+  public var chain: Int64 { draw.place.chain }
+  public var mode: Mode { draw.place.mode }
+  public var clientSeed: ClientSeed { draw.clientSeed }
+  public var serverHash: ServerHash { draw.serverHash }
+  /// Which of its chain's server seeds was used: see ``SeedChain/epoch``.
+  public var epoch: Int { draw.place.epoch }
+  public var cursor: Int64 { draw.place.cursor }
+  public var nonce: Int64 { draw.place.nonce }
+  public var endpoint: Endpoint { draw.place.endpoint }
+  /// The outcome itself, as JSON.
+  public var value: [UInt8] { draw.value }
+  /// What a store keeps of ``value``, beside the items: see ``StoredValue``.
+  public var stored: [UInt8] { draw.stored }
+  /// The endpoint's own response fields (its parameters, its count), as JSON members without braces.
+  public var fields: [UInt8] { draw.fields }
+  /// What a shuffle or pick was made of, as the members of a JSON array without brackets; nil for other generators.
+  public var items: [UInt8]? { draw.items }
+  public var created: Milliseconds { draw.place.created }
 
   /// - Parameter stored: nil where a store keeps ``value`` itself.
   public init(
@@ -35,20 +67,10 @@ public struct Outcome: Sendable, Equatable {
     nonce: Int64, endpoint: Endpoint, value: [UInt8], stored: [UInt8]? = nil, fields: [UInt8], items: [UInt8]?,
     created: Milliseconds
   ) {
-    self.id = id
-    self.chain = chain
-    self.mode = mode
-    self.clientSeed = clientSeed
-    self.serverHash = serverHash
-    self.epoch = epoch
-    self.cursor = cursor
-    self.nonce = nonce
-    self.endpoint = endpoint
-    self.value = value
-    self.stored = stored ?? value
-    self.fields = fields
-    self.items = items
-    self.created = created
+    let place = Place(
+      id: id, chain: chain, mode: mode, epoch: epoch, cursor: cursor, nonce: nonce, endpoint: endpoint, created: created
+    )
+    draw = Draw(place, serverHash, clientSeed, value, stored ?? value, fields, items)
   }
 
   /// What it takes in memory beside what every outcome takes, in bytes.
@@ -147,14 +169,14 @@ public struct OutcomeRenderer: Sendable {
   /// Appends the outcome's JSON object and returns its short id.
   @discardableResult
   public func append(_ outcome: Outcome, to body: inout [UInt8]) -> [UInt8] {
-    let shortID = appendOpen(outcome, to: &body)
+    let shortID = shortID(of: outcome)
+    appendOpen(outcome, shortID, to: &body)
     Self.close(outcome, &body)
     return shortID
   }
 
   /// Appends the outcome's JSON object, but for the commitment that it was revealed from and the closing brace.
-  func appendOpen(_ outcome: Outcome, to body: inout [UInt8]) -> [UInt8] {
-    let shortID = shortID(of: outcome)
+  func appendOpen(_ outcome: Outcome, _ shortID: [UInt8], to body: inout [UInt8]) {
     body.append(json: "{\"outcome\":")
     body.append(contentsOf: outcome.value)
     body.append(json: ",\"shortId\":\"")
@@ -178,10 +200,9 @@ public struct OutcomeRenderer: Sendable {
     body.append(json: ",\"mode\":\"")
     body.append(text: outcome.mode.name)
     body.append(UInt8(ascii: "\""))
-    return shortID
   }
 
-  /// Appends what ``appendOpen(_:to:)`` leaves out.
+  /// Appends what ``appendOpen(_:_:to:)`` leaves out.
   static func close(_ outcome: Outcome, _ body: inout [UInt8]) {
     if let commitment = outcome.commitment {
       body.append(json: ",\"serverSeed\":\"")

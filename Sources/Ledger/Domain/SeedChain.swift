@@ -54,6 +54,8 @@ public final class ActiveSeed: Sendable {
 public struct SeedChain: Sendable {
   public let id: Int64
   public let key: ChainKey
+  /// What the log says of the client seed.
+  let clientSeedDigest: LogDigest
   /// The installation's era in which its server seed came into use.
   public private(set) var era: Int64
   /// How often the chain was rotated: 0 for its first server seed.
@@ -73,6 +75,7 @@ public struct SeedChain: Sendable {
   ) {
     self.id = id
     self.key = key
+    clientSeedDigest = LogDigest(of: key.clientSeed.bytes)
     self.era = era
     self.epoch = epoch
     self.active = active

@@ -104,25 +104,30 @@ extension RevealedSeed {
 
 extension Outcome {
   /// What the outcome's entry in the log is the digest of: see ``LogText``.
-  package func logText(_ shortID: [UInt8]) -> [UInt8] {
+  ///
+  /// - Parameter clientSeedDigest: the client seed's, if it is known.
+  package func logText(_ shortID: [UInt8], clientSeedDigest: LogDigest? = nil) -> [UInt8] {
     LogText.outcome(
       shortID: shortID, created: created, endpoint: endpoint.name, serverHash: serverHash, cursor: cursor, nonce: nonce,
-      clientSeed: clientSeed, items: items.map { [UInt8(ascii: "[")] + $0 + [UInt8(ascii: "]")] },
-      parameters: logParameters, value: value)
+      clientSeed: clientSeed, clientSeedDigest: clientSeedDigest,
+      items: items.map { [UInt8(ascii: "[")] + $0 + [UInt8(ascii: "]")] }, parameters: logParameters, value: value)
   }
 
   /// ``fields`` without the count, as a JSON object.
   private var logParameters: [UInt8] {
     // No field's text has such a name in it: what texts there are, encodings and notations, are the program's own.
-    let name = Array("\"count\":".utf8)
-    let start = fields.indices.first { fields[$0] == name[0] && fields[$0...].starts(with: name) } ?? fields.endIndex
-    let rest = fields[start...].dropFirst(name.count).drop { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-    // The comma before it goes with it, or else the one after it.
-    var object: [UInt8] = [UInt8(ascii: "{")]
-    object.reserveCapacity(fields.count)
-    object.append(contentsOf: fields[..<start].dropLast())
-    object.append(contentsOf: start == fields.startIndex ? rest.dropFirst() : rest)
-    object.append(UInt8(ascii: "}"))
-    return object
+    let name: StaticString = "\"count\":"
+    return fields.withUnsafeBytes { fields in
+      let sought = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+      let start = fields.indices.first { fields[$0] == sought[0] && fields[$0...].starts(with: sought) } ?? fields.count
+      let rest = fields[start...].dropFirst(sought.count).drop { (0x30...0x39).contains($0) }
+      // The comma before it goes with it, or else the one after it.
+      var object: [UInt8] = [UInt8(ascii: "{")]
+      object.reserveCapacity(fields.count + 2)
+      object.append(contentsOf: fields[..<start].dropLast())
+      object.append(contentsOf: start == 0 ? rest.dropFirst() : rest)
+      object.append(UInt8(ascii: "}"))
+      return object
+    }
   }
 }

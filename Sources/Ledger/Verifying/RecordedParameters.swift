@@ -121,7 +121,7 @@ extension DrawRequest {
   /// The request that an outcome was the answer to.
   ///
   /// - Throws: ``InvalidParameter`` naming the field at fault, if no draw can have been answered with these.
-  init(endpoint: Endpoint, clientSeed: ClientSeed, recorded: RecordedDraw) throws(InvalidParameter) {
+  convenience init(endpoint: Endpoint, clientSeed: ClientSeed, recorded: RecordedDraw) throws(InvalidParameter) {
     var recorded = recorded
     let generator = try Generator(endpoint, from: &recorded)
     self.init(clientSeed: clientSeed, generator: generator, items: recorded.list)
@@ -130,7 +130,7 @@ extension DrawRequest {
   /// The request that `outcome` was the answer to.
   ///
   /// - Throws: ``InvalidParameter`` if no draw can have been answered with it: it was changed after it was recorded.
-  public init(recorded outcome: Outcome) throws(InvalidParameter) {
+  public convenience init(recorded outcome: Outcome) throws(InvalidParameter) {
     func json(_ name: String, _ open: Unicode.Scalar?, _ bytes: [UInt8], _ close: Unicode.Scalar?)
       throws(InvalidParameter) -> JSONValue
     {

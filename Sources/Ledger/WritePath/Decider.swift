@@ -107,7 +107,7 @@ public struct Decider: Sendable {
   ) throws(Refusal) -> Reply {
     switch operation {
     case .draw(let request):
-      return reply(try draw(request, by: caller, in: &draft), in: &draft)
+      return reply(try draw(request, by: caller, in: &draft))
     case .batch(let entries, let isAtomic):
       return isAtomic ? try atomicBatch(entries, by: caller, in: &draft) : batch(entries, by: caller, in: &draft).reply
     case .seed(let clientSeed):
@@ -116,15 +116,15 @@ public struct Decider: Sendable {
         return Reply(.chain, body: chainBody(clientSeed, active.hash, cursor: 0, nonce: 0))
       }
       let key = ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)
-      let chain = draft.chains[try draft.chain(key)]
+      let index = try draft.chain(key)
+      let chain = draft.chains[index]
       return Reply(.chain, body: chainBody(clientSeed, chain.active.hash, cursor: chain.cursor, nonce: chain.nonce))
     case .incrementCursor(let clientSeed):
       guard caller.mode == .live else { return Reply(.testModeForbidden) }
       guard let index = try draft.existingChain(ChainKey(owner: caller.chainOwner, clientSeed: clientSeed)) else {
         return Reply(.invalid("clientSeed", "has no seed chain yet: draw from it, or ask for its seed, first"))
       }
-      draft.chains[index].cursor += 1
-      draft.moved.insert(index)
+      draft.move(index, cursor: 1)
       draft.writes += 1
       let chain = draft.chains[index]
       return Reply(
@@ -142,24 +142,28 @@ public struct Decider: Sendable {
     }
   }
 
-  private func reply(_ outcome: Outcome, in draft: inout Draft) -> Reply {
+  /// An outcome, and the short id that its number gives.
+  private typealias Named = (outcome: Outcome, shortID: [UInt8])
+
+  private func named(_ outcome: Outcome) -> Named { (outcome, renderer.shortIDs.encode(outcome.id)) }
+
+  private func reply(_ drawn: Named) -> Reply {
+    let outcome = drawn.outcome
     var body: [UInt8] = []
     body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
-    let (shortID, reference) = render(outcome, to: &body, in: &draft)
+    let reference = render(drawn, to: &body)
     return Reply(
-      .outcome(cursor: outcome.cursor, nonce: outcome.nonce), body: body, shortID: shortID, references: .one(reference))
+      .outcome(cursor: outcome.cursor, nonce: outcome.nonce), body: body, shortID: drawn.shortID,
+      references: .one(reference))
   }
 
-  /// Appends what is answered of an outcome, and logs it.
-  private func render(
-    _ outcome: Outcome, to body: inout [UInt8], in draft: inout Draft
-  ) -> (shortID: [UInt8], reference: BodyReference) {
+  /// Appends what is answered of an outcome.
+  private func render(_ drawn: Named, to body: inout [UInt8]) -> BodyReference {
     let start = body.count
-    let shortID = renderer.appendOpen(outcome, to: &body)
-    let reference = BodyReference(range: start..<body.count, outcome: outcome.id)
-    OutcomeRenderer.close(outcome, &body)
-    if outcome.mode == .live { draft.log { .draw(LogDigest(of: outcome.logText(shortID))) } }
-    return (shortID, reference)
+    renderer.appendOpen(drawn.outcome, drawn.shortID, to: &body)
+    let reference = BodyReference(range: start..<body.count, outcome: drawn.outcome.id)
+    OutcomeRenderer.close(drawn.outcome, &body)
+    return reference
   }
 
   /// Draws all entries or none.
@@ -203,11 +207,11 @@ public struct Decider: Sendable {
       switch entry {
       case .draw(let request, let id):
         do throws(Refusal) {
-          let outcome = try draw(request, by: caller, in: &draft)
+          let drawn = try draw(request, by: caller, in: &draft)
           body.append(json: "{\"ok\":true,")
           body.append(id: id)
           body.append(json: "\"outcome\":")
-          references.append(render(outcome, to: &body, in: &draft).reference)
+          references.append(render(drawn, to: &body))
           body.append(json: "}")
           continue
         } catch {
@@ -227,27 +231,32 @@ public struct Decider: Sendable {
 
   private func draw(
     _ request: DrawRequest, by caller: Caller, in draft: inout Draft
-  ) throws(Refusal) -> Outcome {
-    if caller.mode == .test { return try testDraw(request, account: caller.account, in: &draft) }
+  ) throws(Refusal) -> Named {
+    if caller.mode == .test { return named(try testDraw(request, account: caller.account, in: &draft)) }
     if let refusal = quotaRefusal(for: caller, in: draft) { throw refusal }
 
     let index = try draft.chain(ChainKey(owner: caller.chainOwner, clientSeed: request.clientSeed))
-    let chain = draft.chains[index]
-    let outcome = outcome(of: request, from: chain, in: &draft)
-    draft.chains[index].nonce += 1
-    draft.moved.insert(index)
-    record(outcome, for: caller, in: &draft)
-    return outcome
+    let drawn = draw(request, from: draft.chains[index], by: caller, in: &draft)
+    draft.move(index, nonce: 1)
+    return drawn
   }
 
-  /// What `chain` gives at the coordinates it stands at.
-  private func outcome(of request: DrawRequest, from chain: SeedChain, in draft: inout Draft) -> Outcome {
+  /// Draws from `chain` at the coordinates it stands at, and records and logs what it gives.
+  private func draw(
+    _ request: DrawRequest, from chain: SeedChain, by caller: Caller, in draft: inout Draft
+  ) -> Named {
     let result = request.run(key: chain.active.streamKey, cursor: chain.cursor, nonce: chain.nonce)
-    return Outcome(
-      id: draft.takeOutcomeID(), chain: chain.id, mode: .live, clientSeed: request.clientSeed,
-      serverHash: chain.active.hash, epoch: chain.epoch, cursor: chain.cursor, nonce: chain.nonce,
-      endpoint: request.generator.endpoint, value: result.value, stored: result.stored, fields: result.fields,
-      items: request.items?.text, created: draft.snapshot.now)
+    let drawn = named(
+      Outcome(
+        id: draft.takeOutcomeID(), chain: chain.id, mode: .live, clientSeed: request.clientSeed,
+        serverHash: chain.active.hash, epoch: chain.epoch, cursor: chain.cursor, nonce: chain.nonce,
+        endpoint: request.generator.endpoint, value: result.value, stored: result.stored, fields: result.fields,
+        items: request.items?.text, created: draft.snapshot.now))
+    record(drawn.outcome, for: caller, in: &draft)
+    draft.log {
+      .draw(LogDigest(of: drawn.outcome.logText(drawn.shortID, clientSeedDigest: chain.clientSeedDigest)))
+    }
+    return drawn
   }
 
   /// The first such draw is recorded, so that its short id can be looked up and its time stays; every later one is it again.
@@ -346,20 +355,18 @@ public struct Decider: Sendable {
     switch caller.mode {
     case .live:
       var chain = commitment.chain(clientSeed: request.clientSeed)
-      var outcome = outcome(of: request, from: chain, in: &draft)
+      var drawn = draw(request, from: chain, by: caller, in: &draft)
       chain.nonce += 1
-      record(outcome, for: caller, in: &draft)
-      draft.use(commitment, for: outcome)
-      outcome.commitment = told
-      let reply = reply(outcome, in: &draft)
+      draft.use(commitment, for: drawn.outcome)
       draft.add(chain)
-      return reply
+      drawn.outcome.commitment = told
+      return reply(drawn)
     case .test:
       let id = TestDrawID(account: caller.account, commitment: commitment.id)
       var outcome = testOutcome(of: request, id, from: commitment.active, in: &draft)
       draft.use(commitment, for: outcome)
       outcome.commitment = told
-      return reply(outcome, in: &draft)
+      return reply(named(outcome))
     }
   }
 

@@ -4,18 +4,23 @@ import Fairness
 struct Draft {
   var snapshot: Snapshot
   var changes = Changes()
-  /// The chains this group has touched. A chain is in `moved` once its coordinates differ from the snapshot's.
-  var chains: [SeedChain] = []
-  var moved: Set<Int> = []
+  /// The chains this group has touched.
+  private(set) var chains: [SeedChain] = []
   /// Counts what is to be stored besides outcomes, and what goes with them.
   var writes = 0
   var replayed: [IdempotencyRecord] = []
-  private var rotated: Set<Int> = []
   private var chainIndex: [ChainKey: Int] = [:]
-  private var newChains: [Int] = []
+  /// What became of each of them.
+  private var fates: [Fate] = []
   private let seeds: ChainSeeds
   private let day: Day
   private let isLogged: Bool
+
+  /// In ascending order of what it takes to store a chain: what became of it is the most that did.
+  private enum Fate: Int, Comparable {
+    case untouched, moved, rotated, new
+    static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+  }
 
   /// - Parameter isLogged: whether it goes into the continuous log.
   init(snapshot: Snapshot, seeds: ChainSeeds, isLogged: Bool) {
@@ -23,6 +28,9 @@ struct Draft {
     self.snapshot = snapshot
     self.seeds = seeds
     day = Day(of: snapshot.now)
+    chains.reserveCapacity(snapshot.chains.count)
+    fates.reserveCapacity(snapshot.chains.count)
+    chainIndex.reserveCapacity(snapshot.chains.count)
   }
 
   /// Throws the refusal of whoever needs what could not be loaded.
@@ -54,14 +62,21 @@ struct Draft {
       cursor: Era.firstCursor(of: seeds.era), nonce: 0, created: snapshot.now)
     snapshot.nextChain += 1
     writes += 1
-    newChains.append(chains.count)
-    return append(chain)
+    return append(chain, .new)
   }
 
-  private mutating func append(_ chain: SeedChain) -> Int {
+  private mutating func append(_ chain: SeedChain, _ fate: Fate = .untouched) -> Int {
     chains.append(chain)
+    fates.append(fate)
     chainIndex[chain.key] = chains.count - 1
     return chains.count - 1
+  }
+
+  /// Moves a chain on: its nonce by a draw, its cursor because somebody asked for that.
+  mutating func move(_ index: Int, nonce: Int64 = 0, cursor: Int64 = 0) {
+    chains[index].nonce += nonce
+    chains[index].cursor += cursor
+    fates[index] = max(fates[index], .moved)
   }
 
   /// Reveals the server seed of the chain at `index` and gives it the next one.
@@ -71,7 +86,7 @@ struct Draft {
     let clientSeed = chains[index].key.clientSeed
     log { .reveal(revealed.logDigest(clientSeed)) }
     chains[index].rotate(with: seeds)
-    rotated.insert(index)
+    fates[index] = max(fates[index], .rotated)
     writes += 1
     return revealed
   }
@@ -101,8 +116,7 @@ struct Draft {
 
   /// Adds the chain that a used commitment has become, its one draw made.
   mutating func add(_ chain: SeedChain) {
-    newChains.append(chains.count)
-    _ = append(chain)
+    _ = append(chain, .new)
     let revealed = RevealedSeed(chain, at: snapshot.now)
     changes.revealedSeeds.append(revealed)
     log { .reveal(revealed.logDigest(chain.key.clientSeed)) }
@@ -173,10 +187,14 @@ struct Draft {
 
   /// What is left to store.
   consuming func finish() -> Changes {
-    changes.newChains = newChains.map { chains[$0] }
-    let new = Set(newChains)
-    changes.rotatedChains = rotated.subtracting(new).sorted().map { chains[$0] }
-    changes.movedChains = moved.subtracting(new).subtracting(rotated).sorted().map { chains[$0] }
+    for (chain, fate) in zip(chains, fates) {
+      switch fate {
+      case .new: changes.newChains.append(chain)
+      case .rotated: changes.rotatedChains.append(chain)
+      case .moved: changes.movedChains.append(chain)
+      case .untouched: break
+      }
+    }
     return changes
   }
 }

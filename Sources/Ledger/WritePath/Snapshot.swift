@@ -21,6 +21,7 @@ public struct Needs: Sendable {
 
   /// - Parameter countsAnonymous: whether draws without a key have a quota, so that their usage must be known.
   public init(of group: [Submission], countsAnonymous: Bool = false) {
+    chains.reserveCapacity(group.reduce(0) { $0 + $1.weight })
     for submission in group {
       if countsAnonymous, submission.caller == .anonymous { accounts.insert(.anonymous) }
       if case .key(let key, _, _) = submission.caller { keys.insert(key) }

@@ -137,7 +137,8 @@ public struct StoredAnswer: Sendable, Equatable {
         guard let outcome = outcomes[number] else {
           throw .damaged("an answer cannot be rendered again: outcome \(number) is missing or damaged")
         }
-        shortID = renderer.appendOpen(outcome, to: &body)
+        shortID = renderer.shortID(of: outcome)
+        renderer.appendOpen(outcome, shortID, to: &body)
       }
     }
     guard SHA256.hash(data: body).prefix(Self.checkLength).elementsEqual(check) else {
@@ -160,7 +161,7 @@ public struct Rendering: Sendable, Hashable {
   }
 }
 
-/// Where in a body an outcome stands, as ``OutcomeRenderer/appendOpen(_:to:)`` wrote it.
+/// Where in a body an outcome stands, as ``OutcomeRenderer/appendOpen(_:_:to:)`` wrote it.
 struct BodyReference: Sendable {
   let range: Range<Int>
   let outcome: Int64
