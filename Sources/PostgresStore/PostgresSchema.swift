@@ -10,11 +10,11 @@ enum PostgresSchema {
   /// Brings the tables up to date. Of servers that start together one does it, and the others wait. Nothing is made if they
   /// are, so that a user who may only read and write rows can serve.
   ///
-  /// - Throws: ``PostgresFailure``, ``NewerSchema``.
+  /// - Throws: ``PostgresFailure``, `NewerDatabase`.
   static func migrate(_ session: PostgresSession) throws {
     let isUpToDate = try session.use { connection in
       let exists = try connection.run([Query("SELECT to_regclass('migrations') IS NOT NULL")])[0].bytes(0, 0) == [1]
-      return try exists && version(connection) == migrations.count
+      return try exists && known(connection) == migrations.count
     }
     guard !isUpToDate else { return }
     try session.transaction { connection in
@@ -27,9 +27,7 @@ enum PostgresSchema {
           Query("SET LOCAL client_min_messages = warning"),
           Query("CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY)"),
         ], timeout: .seconds(70))
-      let known = try version(connection)
-      guard known <= migrations.count else { throw NewerSchema() }
-      for version in Int(known)..<migrations.count {
+      for version in Int(try known(connection))..<migrations.count {
         for (number, sql) in migrations[version].split(separator: ";\n").enumerated() {
           let statement = PostgresStatement(name: "migration-\(version)-\(number)", sql: String(sql))
           try connection.run([Query(statement)], timeout: .seconds(3600))
@@ -39,8 +37,11 @@ enum PostgresSchema {
     }
   }
 
-  private static func version(_ connection: Connection) throws -> Int64 {
-    try connection.run([Query("SELECT coalesce(max(version), 0) FROM migrations")])[0].integer(0, 0)
+  /// How many migrations the database has had.
+  private static func known(_ connection: Connection) throws -> Int64 {
+    let version = try connection.run([Query("SELECT coalesce(max(version), 0) FROM migrations")])[0].integer(0, 0)
+    guard version <= migrations.count else { throw NewerDatabase() }
+    return version
   }
 
   /// Statements end with a semicolon at the end of a line, and nothing else does.
@@ -442,9 +443,4 @@ enum PostgresSchema {
     """,
     importedOutcomes,
   ]
-}
-
-/// The database was brought up to date by a newer program.
-struct NewerSchema: Error, CustomStringConvertible {
-  var description: String { "its tables were made by a newer Fairdraw" }
 }

@@ -11,16 +11,19 @@ public struct ForeignDatabase: Error, Sendable, CustomStringConvertible {
 
   /// Looks before anything is written to the file.
   ///
-  /// - Throws: ``ForeignDatabase``; GRDB's `DatabaseError` if the file is no database.
-  static func check(_ path: String) throws {
+  /// - Parameter more: what else is looked at, if the file is Fairdraw's or new.
+  /// - Throws: ``ForeignDatabase``; GRDB's `DatabaseError` if the file is no database; what `more` throws.
+  static func check(_ path: String, _ more: (Database) throws -> Void = { _ in }) throws {
     var configuration = Configuration()
     configuration.readonly = true
     configuration.busyMode = .patient
     do {
       let queue = try DatabaseQueue(path: path, configuration: configuration)
-      let isForeign = try queue.read { try Self.isForeign($0) }
+      try queue.read { db in
+        if try isForeign(db) { throw ForeignDatabase() }
+        try more(db)
+      }
       try queue.close()
-      if isForeign { throw ForeignDatabase() }
     } catch let error as DatabaseError where error.resultCode == .SQLITE_CANTOPEN {
       // It is not there; or it will be said to be out of reach when it is opened for writing.
     }

@@ -31,7 +31,7 @@ public final class SQLiteStore: Sendable {
   ///   - onLoss: called when the disk has refused to write through what was written; by default the process ends with a
   ///     sentence, since nothing can be known any more of what the log holds. Whoever starts next recovers.
   /// - Throws: ``WrongMasterKey`` if the file's secrets were sealed under another key; ``LedgerHasMoved``;
-  ///   ``ForeignDatabase``; GRDB's `DatabaseError` if the file cannot be opened.
+  ///   ``ForeignDatabase``; `NewerDatabase`; GRDB's `DatabaseError` if the file cannot be opened.
   public init(
     path: String, masterKey: MasterKey, mayHaveMoved: Bool = false, checkpointPages: Int = 8_000,
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) },
@@ -49,7 +49,7 @@ public final class SQLiteStore: Sendable {
       try db.execute(sql: "PRAGMA cache_size = -16000")
       db.add(function: .newestOutcome)
     }
-    try ForeignDatabase.check(path)
+    try ForeignDatabase.check(path, SQLiteSchema.checkAge)
     pool = try DatabasePool(path: path, configuration: configuration)
     try SQLiteSchema.migrator.migrate(pool)
     try pool.writeWithoutTransaction { db in
