@@ -20,7 +20,7 @@ import nginx
 import truth
 from common import (
   MEGABYTE, RELEASE, ROOT, SCRATCH, Failure, Fairdraw, Process, Target, add_output_options, disk, environment, fresh_folder, load,
-  machine, percentile, progress, run_main, verdict, write_rows)
+  machine, percentile, preload, progress, run_main, verdict, write_rows)
 
 P99_TARGET = 0.050
 RESIDENT_TARGET = 150
@@ -163,8 +163,8 @@ class Bench:
       add("nginx", nginx.start(folder(), self.places["server"].response, self.log))
     else:
       self.missing.append(nginx.MISSING)
-    if disk.compiler():
-      library = disk.sync_library(folder())
+    if preload.compiler():
+      library = preload.library("sync", folder())
       place("slow disk", LD_PRELOAD=library, TEST_SYNC_DELAY=round(SYNC_DELAY * 1e6))
       least = self.places["slow disk"].least_latency()
       if least < SYNC_DELAY:

@@ -29,6 +29,7 @@ MEGABYTE = 1024 * 1024
 sys.path.append(str(ROOT / "Tests" / "System"))
 import disk  # noqa: E402
 import postgres  # noqa: E402, F401
+import preload  # noqa: E402, F401
 
 
 class Failure(Exception):

@@ -1,12 +1,7 @@
-"""The disk: how long it takes to sync, and a library under a program that makes syncs slower or fail."""
+"""The disk: how long it takes to sync."""
 
 import os
-import pathlib
-import shutil
-import subprocess
 import time
-
-SOURCE = pathlib.Path(__file__).with_name("sync.c")
 
 
 def sync_times(folder, count=100):
@@ -21,14 +16,3 @@ def sync_times(folder, count=100):
       times.append(time.perf_counter() - began)
   path.unlink()
   return times
-
-
-def compiler():
-  return next(filter(None, map(shutil.which, ("gcc", "clang", "cc"))), None)
-
-
-def sync_library(folder):
-  """Compiles sync.c, which says what it does; its path is for LD_PRELOAD."""
-  library = folder / "sync.so"
-  subprocess.run([compiler(), "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SOURCE, "-ldl"], check=True)
-  return library

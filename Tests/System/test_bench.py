@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-import disk
 import postgres
+import preload
 from harness import BINARY, REPOSITORY, environment
 
 BENCH = REPOSITORY / "bench"
@@ -55,7 +55,7 @@ def test_the_rows_of_the_bench(tmp_path, wrk):
   if (REPOSITORY / ".build" / "release" / "bare-route").exists():
     wanted.append("bare route")
     ratios.append("to_bare")
-  if disk.compiler():
+  if preload.compiler():
     wanted += ["anonymous, slow disk", "the same, 512 connections", "batches, slow disk"]
   assert sorted(found) == sorted(wanted)
   for name, row in found.items():
@@ -64,7 +64,7 @@ def test_the_rows_of_the_bench(tmp_path, wrk):
     assert not row["pair"] or row["to_pair"] > 0
   assert found["one connection"]["to_sync"] > 0
   assert "ledger-writer" in found["anonymous draws"]["threads"]  # threads have the names that the server gives them
-  if disk.compiler():
+  if preload.compiler():
     assert found["anonymous, slow disk"]["p50"] >= 0.005
 
 

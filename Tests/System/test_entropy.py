@@ -1,11 +1,10 @@
 """A random source that breaks: the server draws nothing, says so everywhere, and makes no key or seed of it."""
 
-import pathlib
-import subprocess
 import urllib.request
 
 import pytest
 
+import preload
 from harness import TIMEOUT, Server, cli, unique, wait_until
 
 REASONS = {"stuck": "times in a row", "biased": "times in 512", "broken": "cannot be read"}
@@ -13,10 +12,7 @@ REASONS = {"stuck": "times in a row", "biased": "times in 512", "broken": "canno
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-  library = tmp_path_factory.mktemp("entropy") / "entropy.so"
-  source = pathlib.Path(__file__).with_name("entropy.c")
-  subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
-  return library
+  return preload.library("entropy", tmp_path_factory.mktemp("entropy"))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import pytest
 
-import disk
+import preload
 from harness import Connection, Server, cli, same_answer, together, unique, wait_until
 
 KILLS = int(os.environ.get("FAIRDRAW_TEST_KILLS", 20))
@@ -374,7 +374,7 @@ def test_sigterm_with_idle_connections_does_not_wait_for_them(serve):
 def test_a_disk_that_refuses_a_sync_ends_the_server_and_no_response_is_lost(tmp_path):
   """What the disk holds after a failed sync is not known: nobody is told of it, and whoever starts next finds out."""
   refuses = tmp_path / "refuses"
-  with Server(tmp_path / "data", LD_PRELOAD=disk.sync_library(tmp_path), TEST_REFUSES=refuses) as server:
+  with Server(tmp_path / "data", LD_PRELOAD=preload.library("sync", tmp_path), TEST_REFUSES=refuses) as server:
     key = server.key()
     first = server.draw("ints", key=key, idempotency="first")
     assert first.status == 200

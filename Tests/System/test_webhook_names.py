@@ -4,13 +4,13 @@
 the certificate that we made in place of those that the machine trusts.
 """
 
-import pathlib
 import socket
 import subprocess
 import threading
 
 import pytest
 
+import preload
 from harness import Server, wait_until
 from test_webhooks import Receiver, deliveries, state_counts, webhook
 
@@ -45,10 +45,7 @@ class NameServer:
 
 @pytest.fixture(scope="session")
 def preloaded(tmp_path_factory):
-  library = tmp_path_factory.mktemp("names") / "names.so"
-  source = pathlib.Path(__file__).with_name("names.c")
-  subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
-  return library
+  return preload.library("names", tmp_path_factory.mktemp("names"))
 
 
 @pytest.fixture
