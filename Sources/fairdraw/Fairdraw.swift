@@ -6,7 +6,7 @@ import PostgresStore
 
 /// The command line.
 struct Fairdraw: AsyncParsableCommand {
-  static let version = "0.1.0"
+  static let version = "0.2.0"
 
   static let configuration = CommandConfiguration(
     commandName: "fairdraw",

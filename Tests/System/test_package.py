@@ -30,7 +30,7 @@ def run(command, **more):
 def package(folder):
   """Not compressed, which would take a minute."""
   run([REPOSITORY / "bin" / "package", folder], env=environment(
-    FAIRDRAW_BINARY=BINARY, FAIRDRAW_PACKAGE_VERSION="0.1.0~test1", DPKG_DEB_COMPRESSOR_TYPE="none"))
+    FAIRDRAW_BINARY=BINARY, FAIRDRAW_PACKAGE_VERSION="0.2.0~test1", DPKG_DEB_COMPRESSOR_TYPE="none"))
   return folder
 
 
@@ -330,7 +330,7 @@ def test_the_life_of_an_installation(built, debian, free_port, tmp_path):
 
   # Upgraded, with its settings and its data.
   install(next_version(deb, tmp_path))
-  assert debian.run("dpkg-query", "-W", "-f", "${Version}", "fairdraw") == "0.1.0~test2"
+  assert debian.run("dpkg-query", "-W", "-f", "${Version}", "fairdraw") == "0.2.0~test2"
   assert f"port = {free_port}" in conf.read_text()
   assert debian.mode("/etc/fairdraw/fairdraw.conf") == "640 root:fairdraw"
   with debian.serving(free_port):
