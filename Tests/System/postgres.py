@@ -34,9 +34,11 @@ def as_postgres(*command):
 
 
 class Cluster:
-  """`settings` are postgresql.conf's, given on the command line, so that a copy of the data does not inherit them."""
+  """`settings` are postgresql.conf's, given on the command line, so that a copy of the data does not inherit them; `environment`
+  is added to the server's when it starts.
+  """
 
-  def __init__(self, copy_of=None, **settings):
+  def __init__(self, copy_of=None, environment=None, **settings):
     self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fairdraw-pg-"))
     if os.geteuid() == 0:
       shutil.chown(self.folder, "postgres", "postgres")
@@ -45,6 +47,7 @@ class Cluster:
     self.settings = {
       "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder, "max_connections": 200,
       "shared_buffers": "64MB", **settings}
+    self.environment = environment or {}
     self.process = None
     if copy_of:
       self.run("pg_basebackup", "-d", copy_of.url("postgres"), "-D", self.data, "-R", "-X", "stream", "-c", "fast")
@@ -66,7 +69,7 @@ class Cluster:
     with open(self.folder / "log", "ab") as log:
       self.process = subprocess.Popen(
         as_postgres(programs() / "postgres", "-D", self.data, *options), cwd=self.folder, stdin=subprocess.DEVNULL,
-        stdout=log, stderr=log)
+        stdout=log, stderr=log, env={**os.environ, **{name: str(value) for name, value in self.environment.items()}})
     deadline = time.monotonic() + 60
     while subprocess.run(
         [programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)], stdin=subprocess.DEVNULL).returncode:
@@ -141,6 +144,21 @@ class Cluster:
       raise AssertionError(done.stderr)
     rows = done.stdout.removesuffix("\n").split(ROW)
     return [tuple(None if cell == "\x1d" else cell for cell in row.split(FIELD)) for row in rows if row]
+
+  def dump(self, database, *options):
+    """The database as SQL that any later PostgreSQL takes."""
+    done = subprocess.run(
+      [programs() / "pg_dump", "--inserts", "--no-owner", "--no-privileges", *options, "-d", self.url(database)],
+      stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    # psql's own commands, which earlier versions of it do not know.
+    return "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith("\\"))
+
+  def restore(self, database, dump):
+    """Makes a database from what `dump` gave."""
+    self.psql("postgres", f"CREATE DATABASE {database}")
+    subprocess.run(
+      [programs() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull, "-d", self.url(database)],
+      input=dump, text=True, check=True)
 
   def session(self, database, *statements, user="postgres"):
     """Another client, which runs `statements` and then stays; closing its standard input ends it."""
