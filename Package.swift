@@ -35,11 +35,9 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.0"),
-    .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.36.0"),
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
     .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.0.0"),
-    .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
   ],
   targets: [
@@ -85,18 +83,22 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // libcurl, as the system has it.
+    .systemLibrary(
+      name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
+
+    // The HTTP requests that the program sends itself.
+    .target(name: "HTTPClient", dependencies: ["CCurl", "Ledger"], swiftSettings: settings),
+
     // Webhooks: what an event says, how it is signed, where it may go, and the worker that delivers it.
     .target(
       name: "Webhooks",
       dependencies: [
-        "Ledger", "Fairness", "JSON",
-        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        "HTTPClient", "Ledger", "Fairness", "JSON",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
-        .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
-        .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: settings),
@@ -164,10 +166,9 @@ let package = Package(
     .executableTarget(
       name: "fairdraw",
       dependencies: [
-        "API", "Website", "Webhooks", "Transparency", "Accounts", "Ledger", "SQLStore", "SQLiteStore", "PostgresStore",
-        "Fairness", "JSON", "CMalloc",
+        "API", "Website", "Webhooks", "HTTPClient", "Transparency", "Accounts", "Ledger", "SQLStore", "SQLiteStore",
+        "PostgresStore", "Fairness", "JSON", "CMalloc",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -243,7 +244,7 @@ let package = Package(
     .testTarget(
       name: "WebhooksTests",
       dependencies: [
-        "Webhooks", "Ledger", "Fairness",
+        "Webhooks", "HTTPClient", "Ledger", "Fairness",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),

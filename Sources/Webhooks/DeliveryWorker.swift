@@ -65,7 +65,7 @@ public final class DeliveryWorker: Service {
       self.waker.finish()
     }
     await record()
-    await client.shutDown()
+    client.shutDown()
   }
 
   private func tick() async {
@@ -136,7 +136,7 @@ public final class DeliveryWorker: Service {
     let started = ContinuousClock.now
     let event: EventRenderer.Event
     let url: WebhookURL
-    let headers: [(String, String)]
+    let headers: [(name: String, value: String)]
     do {
       event = try renderer.render(delivery)
       guard let sound = delivery.target.url else { throw StoreFailure.damaged(delivery.fault ?? "it has no URL") }
@@ -165,7 +165,7 @@ public final class DeliveryWorker: Service {
       answer = it.body
       if [429, 503].contains(it.status) { pause = it.retryAfter.flatMap { RetryAfter($0)?.pause(from: at) } }
       if !(200...299).contains(it.status) { failure = "the answer was \(it.status)" }
-    case .failure(let error): failure = DeliveryFailure(error, host: url.host).description
+    case .failure(let error): failure = DeliveryFailure(error).description
     }
     let attempt = DeliveryAttempt(
       at: at, status: status, latency: latency, error: failure.map { String($0.prefix(300)) }, answer: answer)
@@ -210,7 +210,7 @@ public final class DeliveryWorker: Service {
 
   private static func headers(
     _ event: EventRenderer.Event, _ delivery: ClaimedDelivery, at: Milliseconds
-  ) throws -> [(String, String)] {
+  ) throws -> [(name: String, value: String)] {
     let secrets = delivery.target.secrets
     let timestamp = at / 1000
     return [

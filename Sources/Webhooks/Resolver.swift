@@ -1,4 +1,5 @@
 import Foundation
+import HTTPClient
 import Ledger
 import NIOPosix
 
@@ -37,19 +38,7 @@ final class SystemResolver: Sendable {
     while let entry = next {
       defer { next = entry.pointee.ai_next }
       guard let socket = entry.pointee.ai_addr else { continue }
-      let address: NetworkAddress? =
-        switch Int32(socket.pointee.sa_family) {
-        case AF_INET:
-          socket.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-            NetworkAddress(bytes: withUnsafeBytes(of: $0.pointee.sin_addr) { Array($0) })
-          }
-        case AF_INET6:
-          socket.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
-            NetworkAddress(bytes: withUnsafeBytes(of: $0.pointee.sin6_addr) { Array($0) })
-          }
-        default: nil
-        }
-      if let address, !addresses.contains(address) { addresses.append(address) }
+      if let address = NetworkAddress(socket), !addresses.contains(address) { addresses.append(address) }
     }
     guard !addresses.isEmpty else { throw DeliveryFailure("the host name \(host) has no address") }
     return addresses

@@ -334,10 +334,10 @@ private struct ServerSource: AuditSource {
   }
 
   func readLeaves(of day: Day, _ body: @escaping @Sendable (MerkleHash) -> Void) async throws {
-    var lines = LeafLines()
+    let lines = Mutex(LeafLines())
     do {
-      try await http.stream("/api/merkle/\(day)/leaves") { try lines.read($0, body) }
-      try lines.finish(body)
+      try await http.stream("/api/merkle/\(day)/leaves") { piece in try lines.withLock { try $0.read(piece, body) } }
+      try lines.withLock { try $0.finish(body) }
     } catch let error as LeafLines.Unreadable {
       throw CommandFailure("\(name): \(error)")
     }

@@ -238,17 +238,15 @@ struct Serve: AsyncParsableCommand {
       store: store, identity: identity, name: isOnlyServer ? Array("the server".utf8) : LogKeeper.newName(),
       first: .keys(era: UInt64(era), vrf: store.seeds.publicKey.bytes, daily: rootSigner.publicKey),
       history: history, logger: Logger(label: "log"))
-    let client = WitnessClient()
     let asking = LogWitnesses(
       store: store, identity: identity, witnesses: witnesses.addresses, interval: witnesses.interval,
-      logger: Logger(label: "witnesses"), post: client.post,
+      logger: Logger(label: "witnesses"), post: { try await WitnessClient.post($0, $1, within: $2) },
       onRollback: { history.stop($0) })
     let parts = LogParts(
       store: store, era: era, key: identity.verifierKey, witnesses: witnesses.addresses.map(\.key),
       size: { keeper.size }, lag: { keeper.lag }, cosignedSizes: { asking.cosignedSizes })
     let publisher = MerklePublisher(store: store, signer: rootSigner, history: history, logger: Logger(label: "merkle"))
-    let witnessing = Witnessing(witnesses: asking, client: client)
-    return (Logs(publisher: publisher, keeper: keeper, witnessing: witnessing), parts)
+    return (Logs(publisher: publisher, keeper: keeper, witnesses: asking), parts)
   }
 
   private static func housekeeping(_ store: any Store, _ parts: ServerParts, _ folder: URL) -> AccountHousekeeping {
@@ -353,12 +351,12 @@ private struct Together: Service {
 private struct Logs: Service {
   let publisher: MerklePublisher
   let keeper: LogKeeper
-  let witnessing: Witnessing
+  let witnesses: LogWitnesses
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
       async let published: Void = publisher.run()
-      async let cosigned: Void = witnessing.run()
+      async let cosigned: Void = witnesses.run()
       await keeper.run()
       await published
       await cosigned

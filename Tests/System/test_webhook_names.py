@@ -125,7 +125,8 @@ def test_a_name_that_nobody_has(world):
 
 def test_https_to_a_name_with_its_certificate(world, tmp_path, certificate):
   server, names = world(
-    {"hooks.example.com": ["127.0.0.1"], "other.example.com": ["127.0.0.1"]}, FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true")
+    {"hooks.example.com": ["127.0.0.1"], "other.example.com": ["127.0.0.1"]}, FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true",
+    https_proxy="http://127.0.0.1:1", ALL_PROXY="http://127.0.0.1:1")  # which are not for webhooks
   receiver = Receiver(tmp_path, certificate[0])
   try:
     account = server.account()

@@ -19,10 +19,10 @@ import Webhooks
     do {
       let answer = try await client.post(
         Array("{}".utf8), to: try #require(WebhookURL(url)), headers: [("X-Test", "1")], attempt: attempt)
-      await client.shutDown()
+      client.shutDown()
       return answer
     } catch {
-      await client.shutDown()
+      client.shutDown()
       throw error
     }
   }
@@ -50,7 +50,7 @@ import Webhooks
     let client = DeliveryClient(addressGuard: AddressGuard(allowsPrivate: false))
     let url = try #require(WebhookURL("http://\(host):\(receiver.port)/"))
     await #expect(throws: DeliveryFailure.self) { try await client.post([], to: url, headers: [], attempt: 0) }
-    await client.shutDown()
+    client.shutDown()
     #expect(receiver.received.isEmpty)
     try await receiver.stop()
   }
@@ -133,7 +133,7 @@ import Webhooks
     } catch {
       #expect(!beginning.hasSuffix("\n") && error is DeliveryFailure)
     }
-    await client.shutDown()
+    client.shutDown()
     try await receiver.close()
   }
 
@@ -150,7 +150,7 @@ import Webhooks
       }
       for try await status in group { #expect(status == 200) }
     }
-    await client.shutDown()
+    client.shutDown()
     #expect(receiver.received.count == 300)
     try await receiver.stop()
   }

@@ -63,7 +63,7 @@ struct DrawCommand: AsyncParsableCommand {
     let answer: HTTPFetch.Answer
     do {
       answer = try await Retries(limit: .seconds(retryFor)).answer(mayRepeat: mayRepeat) {
-        try await fetch.send("POST", "/api/\(endpoint)", body: body, idempotencyKey: key)
+        try await fetch.post("/api/\(endpoint)", body: body, idempotencyKey: key)
       }
     } catch let failure as CommandFailure where failure.status == Retries.exhausted {
       let advice =

@@ -1,9 +1,5 @@
-import AsyncHTTPClient
-import Foundation
+import HTTPClient
 import JSON
-import NIOCore
-import NIOPosix
-import Webhooks
 
 /// Requests to one server, for commands that ask it something.
 struct HTTPFetch: Sendable {
@@ -12,17 +8,7 @@ struct HTTPFetch: Sendable {
   /// The API key that requests carry; nil for an anonymous caller's.
   private let key: String?
 
-  /// They live as long as the process. A redirected POST would arrive as a GET, and a key must not go to another host: so
-  /// redirections are followed only without a key.
-  private static let (client, keyedClient) = (makeClient(.follow(max: 5, allowCycles: false)), makeClient(.disallow))
-
-  private static func makeClient(_ redirections: HTTPClient.Configuration.RedirectConfiguration) -> HTTPClient {
-    var configuration = HTTPClient.Configuration(
-      redirectConfiguration: redirections, timeout: .init(connect: .seconds(10), read: .seconds(60)))
-    configuration.connectionPool.retryConnectionEstablishment = false
-    return HTTPClient(
-      eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
-  }
+  private static let longestAnswer = 4 << 20
 
   /// - Parameters:
   ///   - base: its address, with or without a slash at its end.
@@ -53,73 +39,61 @@ struct HTTPFetch: Sendable {
 
   /// - Throws: ``CommandFailure`` if there is no answer.
   func get(_ path: String, headers: [(name: String, value: String)] = []) async throws -> Answer {
-    try await send("GET", path, headers: headers)
+    try await answer(to: request(path, headers), path)
   }
 
   /// - Parameters:
   ///   - body: JSON; nil for a request without a body.
   ///   - idempotencyKey: the key under which it may be sent again.
   /// - Throws: ``CommandFailure`` if there is no answer.
-  func send(
-    _ method: String, _ path: String, body: [UInt8]? = nil, idempotencyKey: String? = nil,
-    headers: [(name: String, value: String)] = []
-  ) async throws -> Answer {
-    let headers = headers + (idempotencyKey.map { [(name: "Idempotency-Key", value: $0)] } ?? [])
-    let response = try await request(method, path, body, headers)
-    do {
-      let body = try await response.body.collect(upTo: 4 << 20)
-      return Answer(
-        status: Int(response.status.code), body: Array(body.readableBytesView),
-        retryAfter: response.headers.first(name: "Retry-After").flatMap { Int($0) },
-        isReplayed: response.headers.first(name: "Idempotent-Replayed") == "true")
-    } catch is NIOTooManyBytesError {
-      throw failure("\(base)\(path) answered more than four mebibytes")
-    } catch {
-      throw noAnswer(path, error)
-    }
+  func post(_ path: String, body: [UInt8]? = nil, idempotencyKey: String? = nil) async throws -> Answer {
+    var request = request(path, idempotencyKey.map { [("Idempotency-Key", $0)] } ?? [])
+    if body != nil { request.headers.append(("Content-Type", "application/json")) }
+    request.body = body ?? []
+    // A redirected POST would arrive as a GET.
+    request.redirections = 0
+    return try await answer(to: request, path)
+  }
+
+  private func answer(to request: HTTPSender.Request, _ path: String) async throws -> Answer {
+    let response = try await send(request, path)
+    return Answer(
+      status: response.status, body: response.body, retryAfter: response.headers["retry-after"].flatMap { Int($0) },
+      isReplayed: response.headers["idempotent-replayed"] == "true")
   }
 
   /// Hands an answer's body over piece by piece.
   ///
   /// - Throws: ``CommandFailure`` for no answer, or one that is not a success; what `body` throws.
-  func stream(_ path: String, _ body: (ByteBufferView) throws -> Void) async throws {
-    let response = try await request("GET", path)
-    guard response.status == .ok else { throw failure("\(base)\(path) answered \(response.status.code)") }
-    var pieces = response.body.makeAsyncIterator()
-    while true {
-      let piece: ByteBuffer?
-      do { piece = try await pieces.next() } catch { throw noAnswer(path, error) }
-      guard let piece else { return }
-      try body(piece.readableBytesView)
-    }
+  func stream(_ path: String, _ body: @escaping @Sendable ([UInt8]) throws -> Void) async throws {
+    var request = request(path)
+    request.receive = body
+    let response = try await send(request, path)
+    guard response.status == 200 else { throw failure("\(base)\(path) answered \(response.status)") }
   }
 
-  private func request(
-    _ method: String, _ path: String, _ body: [UInt8]? = nil, _ headers: [(name: String, value: String)] = []
-  ) async throws(CommandFailure) -> HTTPClientResponse {
-    var request = HTTPClientRequest(url: base + path)
-    request.method = .init(rawValue: method)
-    request.headers.add(name: "User-Agent", value: "Fairdraw/\(Fairdraw.version)")
-    if let key { request.headers.add(name: "x-api-key", value: key) }
-    for header in headers { request.headers.add(name: header.name, value: header.value) }
-    if let body {
-      request.headers.add(name: "Content-Type", value: "application/json")
-      request.body = .bytes(ByteBuffer(bytes: body))
-    }
+  private func request(_ path: String, _ headers: [(name: String, value: String)] = []) -> HTTPSender.Request {
+    var request = HTTPSender.Request(
+      url: base + path, connectTime: .seconds(10), timeLimit: .pause(seconds: 60), longestBody: Self.longestAnswer)
+    request.headers = [("User-Agent", "Fairdraw/\(Fairdraw.version)")] + headers
+    // A key must not go to another host.
+    if let key { request.headers.append(("x-api-key", key)) } else { request.redirections = 5 }
+    return request
+  }
+
+  private func send(_ request: HTTPSender.Request, _ path: String) async throws -> HTTPSender.Response {
     do {
-      return try await (key == nil && body == nil ? Self.client : Self.keyedClient).execute(
-        request, deadline: .now() + .seconds(60))
-    } catch {
-      throw noAnswer(path, error)
+      let response = try await HTTPSender.shared.send(request)
+      if let failure = response.failure { throw failure }
+      return response
+    } catch let reason as HTTPFailure where reason == .tooLong(Self.longestAnswer) {
+      throw failure("\(base)\(path) answered more than four mebibytes")
+    } catch let reason as HTTPFailure {
+      throw failure("\(base)\(path) did not answer to the end: \(reason)")
     }
   }
 
   private func failure(_ text: String) -> CommandFailure { CommandFailure(text, status: failureStatus) }
-
-  private func noAnswer(_ path: String, _ error: any Error) -> CommandFailure {
-    failure(
-      "\(base)\(path) did not answer to the end: \(DeliveryFailure(error, host: URL(string: base)?.host ?? base))")
-  }
 }
 
 extension JSONValue {

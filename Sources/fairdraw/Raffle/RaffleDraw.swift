@@ -56,7 +56,7 @@ struct RaffleDraw {
   mutating func finish() async throws {
     while state.outcome == nil {
       let answer = try await retries.answer {
-        try await server.send("POST", "/api/reveal", body: state.request, idempotencyKey: state.idempotencyKey)
+        try await server.post("/api/reveal", body: state.request, idempotencyKey: state.idempotencyKey)
       }
       switch answer.status {
       case 200: try await keep(answer.body)
@@ -72,7 +72,7 @@ struct RaffleDraw {
   // MARK: Steps
 
   private mutating func commit() async throws {
-    let answer = try await retries.answer { try await server.send("POST", "/api/commit") }
+    let answer = try await retries.answer { try await server.post("/api/commit") }
     guard answer.status == 200, let id = answer.text("commitId"), let hash = answer.text("serverHash"),
       let expires = answer.json?["expiresAt"]?.integer
     else { throw CommandFailure("the server does not commit: \(answer.error)") }
