@@ -193,7 +193,8 @@ final class Transfer {
     HTTPFailure(
       code, text: String(cString: errorText), errno: CInt(ccurl_number(easy, CURLINFO_OS_ERRNO)),
       host: URLComponents(string: request.url)?.host ?? request.url,
-      hasConnected: ccurl_number(easy, CURLINFO_CONNECT_TIME_T) > 0,
+      // The time of the connection is only told when TLS is there too.
+      hasConnected: ccurl_number(easy, CURLINFO_LOCAL_PORT) > 0,
       hasBegun: ccurl_number(easy, CURLINFO_PRETRANSFER_TIME_T) > 0)
   }
 }

@@ -97,6 +97,19 @@ import Testing
     try await server.stop()
   }
 
+  /// A receiver that accepts connections and does not speak TLS.
+  @Test func aHandshakeHasItsTime() async throws {
+    let server = try await ScriptedServer { _, _ in "" }
+    var request = HTTPSender.Request(
+      url: "https://hooks.example:\(server.port)/", connectTime: .seconds(2), timeLimit: .whole(.seconds(60)),
+      longestBody: 10)
+    request.address = NetworkAddress("127.0.0.1")
+    let failure = await #expect(throws: HTTPFailure.self) { try await sender.send(request) }
+    #expect(failure?.description == "the TLS connection could not be made in time")
+    sender.shutDown()
+    try await server.stop()
+  }
+
   @Test func aRequestThatIsCancelledEndsItsConnection() async throws {
     let server = try await ScriptedServer { _, _ in "" }
     let request = request(server)
