@@ -41,7 +41,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
   ],
   targets: [
-    // libsodium, which has the group ristretto255, as the system has it.
+    // libsodium, which has the group ristretto255 and scrypt, as the system has it.
     .systemLibrary(
       name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"]), .brew(["libsodium"])]),
 
@@ -65,8 +65,7 @@ let package = Package(
     .target(
       name: "Accounts",
       dependencies: [
-        "Ledger", "Fairness", "JSON",
-        .product(name: "Crypto", package: "swift-crypto"), .product(name: "CryptoExtras", package: "swift-crypto"),
+        "CSodium", "Ledger", "Fairness", "JSON", .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: settings),
 

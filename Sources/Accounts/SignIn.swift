@@ -1,5 +1,5 @@
+import CSodium
 import Crypto
-import CryptoExtras
 import Foundation
 import Ledger
 
@@ -53,7 +53,7 @@ public struct PasswordHash: Sendable, Equatable {
 
   /// A new password's, with a salt of its own.
   ///
-  /// - Throws: what the derivation does when there is no memory for it; a ``StoreFailure`` if the random source has failed.
+  /// - Throws: ``NoPasswordHash``; a ``StoreFailure`` if the random source has failed.
   public init(of password: String) throws {
     let salt = try RandomSource.system.bytes(16)
     let hash = try Cost.current.derive(password, salt: salt)
@@ -84,15 +84,23 @@ public struct PasswordHash: Sendable, Equatable {
     /// One of the settings that OWASP's Password Storage Cheat Sheet holds equal: N 2^14, r 8, p 5, in 16 MiB.
     static let current = Cost(rounds: 1 << 14, blockSize: 8, parallelism: 5)
 
+    private static let isReady = sodium_init() >= 0
+
     func derive(_ password: String, salt: [UInt8], size: Int = 32) throws -> [UInt8] {
       // Typed with or without composed characters, it is the same password.
       let text = Array(password.precomposedStringWithCanonicalMapping.utf8)
-      let key = try KDF.Scrypt.deriveKey(
-        from: text, salt: salt, outputByteCount: size, rounds: rounds, blockSize: blockSize, parallelism: parallelism)
-      return key.withUnsafeBytes { Array($0) }
+      var hash = [UInt8](repeating: 0, count: size)
+      guard Self.isReady,
+        crypto_pwhash_scryptsalsa208sha256_ll(
+          text, text.count, salt, salt.count, UInt64(rounds), UInt32(blockSize), UInt32(parallelism), &hash, size) == 0
+      else { throw NoPasswordHash() }
+      return hash
     }
   }
 }
+
+/// There was no memory for it, or it cannot be computed as the text says.
+struct NoPasswordHash: Error {}
 
 /// A stored password hash that no version of this program wrote.
 struct UnreadablePasswordHash: Error {}
