@@ -21,11 +21,6 @@ enum SQLiteSchema {
     return era
   }
 
-  /// - Throws: `NewerDatabase`. GRDB itself passes over migrations that it does not know.
-  static func checkAge(_ db: Database) throws {
-    if try migrator.hasBeenSuperseded(db) { throw NewerDatabase() }
-  }
-
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1") { db in

@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import GRDBSQLite
 import Ledger
+import SQLStore
 
 /// The ledger in one SQLite file: a write-ahead log, one writer, readers beside it.
 ///
@@ -49,7 +50,10 @@ public final class SQLiteStore: Sendable {
       try db.execute(sql: "PRAGMA cache_size = -16000")
       db.add(function: .newestOutcome)
     }
-    try ForeignDatabase.check(path, SQLiteSchema.checkAge)
+    try ForeignDatabase.check(path) { db in
+      // GRDB itself passes over migrations that it does not know.
+      if try SQLiteSchema.migrator.hasBeenSuperseded(db) { throw NewerDatabase() }
+    }
     pool = try DatabasePool(path: path, configuration: configuration)
     try SQLiteSchema.migrator.migrate(pool)
     try pool.writeWithoutTransaction { db in

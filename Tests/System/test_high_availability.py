@@ -205,6 +205,7 @@ class Watch:
     print(f"{what}: no draw was answered for {refused:.1f} s")
 
 
+@pytest.mark.timeout(1800)
 def test_no_acknowledged_outcome_is_lost(cluster, rng):
   began = time.monotonic()
   for node in cluster.nodes:

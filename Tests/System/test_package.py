@@ -51,6 +51,7 @@ def unpacked(built, tmp_path_factory):
 # What is in them
 
 
+@pytest.mark.timeout(1800)
 def test_two_builds_are_identical(built, tmp_path):
   def digests(folder):
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
@@ -300,6 +301,7 @@ def next_version(deb, folder):
   return folder / "fairdraw-next.deb"
 
 
+@pytest.mark.timeout(1800)
 def test_the_life_of_an_installation(built, debian, free_port, tmp_path):
   def install(deb):
     shutil.copy(deb, debian.path / "tmp" / "fairdraw.deb")
@@ -348,6 +350,7 @@ def test_the_life_of_an_installation(built, debian, free_port, tmp_path):
   assert not debian.has("/var/lib/fairdraw")
 
 
+@pytest.mark.timeout(1800)
 def test_the_container_file_makes_a_healthy_server(built, debian):
   if not shutil.which("ip"):
     pytest.skip("a network of its own needs iproute2's `ip`")
