@@ -350,6 +350,50 @@ def test_the_life_of_an_installation(built, debian, free_port, tmp_path):
   assert not debian.has("/var/lib/fairdraw")
 
 
+def pretend_systemd(debian):
+  """Makes a Debian in which systemd seems to run; returns where it is written down what is started, and whether it runs."""
+  folder = debian.path / "pretended"
+  folder.mkdir()
+  (debian.path / "run/systemd/system").mkdir(parents=True)
+  # What it is asked to do is written down; `is-active` says whether there is a file of that name.
+  for name, script in {
+    "deb-systemd-invoke": 'echo "$1" >>/pretended/done; [ "$1" = stop ] && rm -f /pretended/active || touch /pretended/active',
+    "systemctl": 'case "$*" in *is-active*) test -e /pretended/active ;; esac'}.items():
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+  return folder
+
+
+@pytest.mark.timeout(1800)
+def test_when_the_package_starts_the_service(built, debian):
+  deb = next(built.glob("*.deb"))
+  shutil.copy(deb, debian.path / "tmp" / "fairdraw.deb")
+  pretended = pretend_systemd(debian)
+
+  def apt(*words):
+    path = "DPkg::Path=/pretended:/usr/sbin:/usr/bin:/sbin:/bin"
+    debian.run("apt-get", "-q", "-y", "-o", path, "--no-install-recommends", *words)
+    done = (pretended / "done").read_text().split() if (pretended / "done").exists() else []
+    (pretended / "done").unlink(missing_ok=True)
+    return done
+
+  try:
+    assert apt("install", "/tmp/fairdraw.deb") == ["start"]
+    assert apt("--reinstall", "install", "/tmp/fairdraw.deb") == ["restart"]
+    (pretended / "active").unlink()
+    assert apt("--reinstall", "install", "/tmp/fairdraw.deb") == [], "whoever has stopped it starts it"
+    (pretended / "active").touch()
+    assert apt("remove", "fairdraw") == ["stop"]
+    assert apt("install", "/tmp/fairdraw.deb") == ["start"], "its settings were there still"
+    assert apt("purge", "fairdraw") == ["stop"]
+    assert apt("install", "/tmp/fairdraw.deb") == ["start"]
+  finally:
+    apt("purge", "fairdraw")
+    shutil.rmtree(debian.path / "run/systemd")
+    shutil.rmtree(pretended)
+  assert not debian.has("/var/lib/fairdraw")
+
+
 @pytest.mark.timeout(1800)
 def test_the_container_file_makes_a_healthy_server(built, debian):
   if not shutil.which("ip"):
