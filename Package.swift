@@ -137,8 +137,7 @@ let package = Package(
         .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
-      resources: [.embedInCode("openapi.json")],
-      swiftSettings: settings),
+      exclude: ["openapi.json"], swiftSettings: settings, plugins: ["EmbedText"]),
 
     // The pages people read: outcomes, verification, transparency, the guides. Knows no SQL.
     .target(
@@ -152,8 +151,10 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
-      resources: [.embedInCode("Templates"), .embedInCode("Assets"), .embedInCode("Guides")],
-      swiftSettings: settings),
+      exclude: ["Templates", "Assets", "Guides"], swiftSettings: settings, plugins: ["EmbedText"]),
+
+    // Puts texts into programs.
+    .plugin(name: "EmbedText", capability: .buildTool()),
 
     // librsvg and cairo, which draw the preview pictures.
     .systemLibrary(name: "CRSVG", pkgConfig: "librsvg-2.0", providers: [.apt(["librsvg2-dev"])]),

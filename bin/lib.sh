@@ -66,7 +66,7 @@ fresh() {
     [[ $(<"$stamp") == "$swift" ]] || return 1
     set -- "$@" "$swift"
   fi
-  [[ -z $(find "$@" "$root"/Package.* -cnewer "$stamp" -print -quit) ]]
+  [[ -z $(find "$@" "$root"/Package.* "$root/Plugins" -cnewer "$stamp" -print -quit) ]]
 }
 
 # build NAME BINARY SOURCE… -- ARGUMENT…: runs `swift build -c release ARGUMENT…` unless BINARY is fresh. One build at
