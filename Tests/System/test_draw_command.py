@@ -152,7 +152,9 @@ def test_a_server_that_is_killed_while_it_draws(serve, client_seed):
 def test_it_can_be_interrupted(free_port):
   running = subprocess.Popen(
     [BINARY, "draw", "ints"], env=environment(FAIRDRAW_SERVER=f"http://127.0.0.1:{free_port}", FAIRDRAW_KEY="pk_live_" + "x" * 43),
-    stderr=subprocess.PIPE, text=True)
+    stderr=subprocess.PIPE, text=True,
+    # Whoever runs the tests in the background may have SIGINT ignored.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
   assert "the connection was refused; trying again in" in running.stderr.readline()
   running.send_signal(signal.SIGINT)
   running.communicate(timeout=TIMEOUT)

@@ -53,6 +53,7 @@ class Upgraded:
     if way != "postgres":
       for file in (KEPT / version).glob("log-*.checkpoint"):
         shutil.copy(file, data)
+        (data / file.name).chmod(0o600)
       (data / "fairdraw.db").write_bytes(unpacked(version, "fairdraw.db"))
       (data / "fairdraw.db").chmod(0o600)
     if way != "sqlite":
