@@ -72,11 +72,14 @@ let package = Package(
     // What every relational database is asked in the same words, and what stores make sure of before they write.
     .target(name: "SQLStore", dependencies: ["Accounts", "Ledger", "Fairness", "JSON"], swiftSettings: settings),
 
+    // SQLite's own settings, of which Swift can call none.
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite3"])]),
+
     // The ledger on an embedded SQLite file.
     .target(
       name: "SQLiteStore",
       dependencies: [
-        "SQLStore", "Accounts", "Ledger", "Fairness",
+        "CSQLite", "SQLStore", "Accounts", "Ledger", "Fairness",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],

@@ -213,7 +213,7 @@ final class PostgresGroupWriter: Sendable {
       queries.append(
         Query(.insertLog) {
           $0.bind(changes.outcomes.first?.created)
-          $0.bind(changes.log.bytes)
+          $0.bind(changes.log.entries.bytes)
         })
     }
     return queries

@@ -90,7 +90,10 @@ final class SQLiteGroupLoader {
       lastChain: max(earlier, try selectLastChain.first { $0.integer(0) } ?? 0), day: day)
   }
 
-  func load(_ needs: Needs, at now: Milliseconds, _ memory: inout GroupMemory) throws -> Snapshot {
+  /// - Returns: what the group needs to see, and its chains as they are stored, by their numbers.
+  func load(
+    _ needs: Needs, at now: Milliseconds, _ memory: inout GroupMemory
+  ) throws -> (snapshot: Snapshot, chains: [Int64: StoredChain]) {
     var snapshot = Snapshot(
       now: now, nextOutcome: try ShortIDs.first(of: needs.outcomes, after: memory.lastOutcome),
       nextChain: try ShortIDs.first(of: needs.newChains, after: memory.lastChain))
@@ -113,9 +116,13 @@ final class SQLiteGroupLoader {
     for account in needs.accounts {
       snapshot.accounts[account] = try attempt(.account(account)) { try state(account, &memory) }
     }
+    var chains: [Int64: StoredChain] = [:]
+    chains.reserveCapacity(needs.chains.count)
     snapshot.chains.reserveCapacity(needs.chains.count)
     for key in needs.chains {
-      snapshot.chains[key] = try attempt(.chain(key)) { try chain(key, &memory)?.chain }
+      guard let stored = try attempt(.chain(key), { try chain(key, &memory) }) else { continue }
+      snapshot.chains[key] = stored.chain
+      chains[stored.chain.id] = stored
     }
     for (scope, fingerprint) in needs.claims {
       snapshot.records[scope] = try attempt(.record(scope)) { try record(scope, fingerprint) }
@@ -126,7 +133,7 @@ final class SQLiteGroupLoader {
       let endpoints = try webhooks(account, &memory)
       if !endpoints.isEmpty { snapshot.webhooks[account] = endpoints }
     }
-    return snapshot
+    return (snapshot, chains)
   }
 
   private func key(_ id: KeyID, _ memory: inout GroupMemory) throws -> GroupMemory.Key {
@@ -166,7 +173,7 @@ final class SQLiteGroupLoader {
   }
 
   /// The chain, remembered or checked.
-  func chain(_ key: ChainKey, _ memory: inout GroupMemory) throws -> StoredChain? {
+  private func chain(_ key: ChainKey, _ memory: inout GroupMemory) throws -> StoredChain? {
     if let known = memory.chains.value(for: key) { return known }
     let row = try selectChain.first({ $0.bind(key.owner.rawValue, key.clientSeed.bytes) }, read: { try ChainRow($0) })
     guard let row else { return nil }

@@ -104,13 +104,13 @@ final class SQLiteGroupWriter {
     var isWrite = false
     defer { if isWrite { log.end() } }
     var decision = try transaction {
-      let snapshot = try load(needs)
+      let (snapshot, chains) = try load(needs)
       let decision = decide(snapshot)
       if !decision.changes.isEmpty {
         log.begin()
         isWrite = true
       }
-      try store(decision.changes, over: snapshot)
+      try store(decision.changes, over: snapshot, chains)
       return decision
     }
     // What went into a file that nobody finds again is not recorded.
@@ -181,7 +181,7 @@ final class SQLiteGroupWriter {
   /// reads, under the write lock, how far its time has come. So ``recall()`` comes before it in every transaction.
   private func now() -> Milliseconds { time.reach(clock()) }
 
-  private func load(_ needs: Needs) throws -> Snapshot {
+  private func load(_ needs: Needs) throws -> (snapshot: Snapshot, chains: [Int64: StoredChain]) {
     var memory = try recall()
     let now = now()
     if memory.day != Day(of: now) {
@@ -189,9 +189,8 @@ final class SQLiteGroupWriter {
       memory.accounts.removeAll()
       memory.keys.removeAll()
     }
-    let snapshot = try loader.load(needs, at: now, &memory)
-    self.memory = memory
-    return snapshot
+    defer { self.memory = memory }
+    return try loader.load(needs, at: now, &memory)
   }
 
   /// What is remembered, or what a database that was changed makes of it.
@@ -206,10 +205,10 @@ final class SQLiteGroupWriter {
 
   // MARK: Store
 
-  private func store(_ changes: Changes, over snapshot: Snapshot) throws {
+  private func store(_ changes: Changes, over snapshot: Snapshot, _ chains: [Int64: StoredChain]) throws {
     guard var memory, !changes.isEmpty else { return }
     self.memory = nil
-    let group = try GroupStorage(changes, over: chains(in: changes, &memory), vault)
+    let group = try GroupStorage(changes, over: chains, vault)
     try storeOutcomes(of: group, &memory)
     let time = OutcomePlace.number(at: snapshot.now)
     for (owner, run) in changes.runs { try insertRun.run { $0.bind(owner.rawValue, time, run.first, run.last) } }
@@ -223,12 +222,6 @@ final class SQLiteGroupWriter {
       try insertRecord.run {
         $0.bind(record.scope.digest, record.request, record.fingerprint, record.reply.status)
         $0.bind(StoredAnswer.bytes(of: record.reply, rendering: rendering), record.created)
-      }
-    }
-    if !changes.log.isEmpty {
-      try insertLog.run {
-        $0.bind(changes.outcomes.first?.created)
-        $0.bind(changes.log.bytes)
       }
     }
     let notes = memory.hours.missing(for: changes, over: snapshot)
@@ -252,6 +245,13 @@ final class SQLiteGroupWriter {
         memory.keys.insert(.usable(quota), for: key.key)
       }
     }
+    // Last, since it may have to wait for the digests.
+    if !changes.log.isEmpty {
+      try insertLog.run {
+        $0.bind(changes.outcomes.first?.created)
+        $0.bind(changes.log.entries.bytes)
+      }
+    }
     self.memory = memory
   }
 
@@ -260,14 +260,6 @@ final class SQLiteGroupWriter {
     let number = try common.number(of: rendering)
     memory.rendering = (rendering, number)
     return number
-  }
-
-  /// The chains that a group changes, by their numbers, as they were before it.
-  private func chains(in changes: Changes, _ memory: inout GroupMemory) throws -> [Int64: StoredChain] {
-    var chains: [Int64: StoredChain] = [:]
-    chains.reserveCapacity(changes.newChains.count + changes.movedChains.count)
-    for moved in changes.movedChains + changes.rotatedChains { chains[moved.id] = try loader.chain(moved.key, &memory) }
-    return chains
   }
 
   private func storeOutcomes(of group: GroupStorage, _ memory: inout GroupMemory) throws {

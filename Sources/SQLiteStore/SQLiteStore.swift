@@ -38,6 +38,7 @@ public final class SQLiteStore: Sendable {
     clock: @escaping @Sendable () -> Milliseconds = { Milliseconds(Date().timeIntervalSince1970 * 1000) },
     onLoss: @escaping @Sendable (StoreFailure) -> Void = SQLiteStore.endProcess
   ) throws {
+    SQLiteLibrary.countsNoMemory
     self.clock = clock
     log = LogSync(onLoss: onLoss)
     vault = masterKey.vault

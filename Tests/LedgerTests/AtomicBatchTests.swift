@@ -30,7 +30,7 @@ struct AtomicBatchTests {
     let (replies, changes) = server.decide(batch(live, entries))
     let (others, otherChanges) = other.decide(Submission(caller: live, operation: .batch(entries)))
     #expect(replies == others)
-    #expect(changes.outcomes == otherChanges.outcomes && changes.log == otherChanges.log)
+    #expect(changes.outcomes == otherChanges.outcomes && changes.log.entries == otherChanges.log.entries)
     #expect(try results(replies[0]) == [#"true "é\"""#, "true", #"true """#])
   }
 
@@ -51,7 +51,7 @@ struct AtomicBatchTests {
     #expect(changes.testOutcomes.count == (caller.mode == .live ? 0 : 1))
     #expect(changes.newChains.count == (caller.mode == .live ? 1 : 0))
     #expect(changes.usage.values.reduce(0, +) == (caller.mode == .live ? 2 : 0))
-    #expect(changes.log.count == (caller.mode == .live ? 2 : 0))
+    #expect(changes.log.entries.count == (caller.mode == .live ? 2 : 0))
   }
 
   @Test mutating func theQuotaStopsAllToo() throws {

@@ -5,7 +5,7 @@ import NIOCore
 import NIOHTTP1
 
 /// Answers requests to the ledger's routes without leaving their event loop.
-struct LedgerService: Sendable {
+final class LedgerService: Sendable {
   private let routes: [String: LedgerRoute]
   private let admission: Admission
   private let gate: LedgerGate
@@ -105,7 +105,9 @@ struct LedgerService: Sendable {
       switch prepared {
       case .answered(let reply): return .answer(finish(.success(reply), of: candidate, record))
       case .submission(let submission):
-        gate.submit(submission, on: eventLoop, record: record) { answer(finish($0, of: candidate, record)) }
+        gate.submit(submission, on: eventLoop, record: record) { [self] in
+          answer(finish($0, of: candidate, record))
+        }
         return .wait
       }
     } catch {

@@ -133,7 +133,7 @@ public struct RevealedCommitment: Sendable, Equatable {
 }
 
 /// Writes outcomes the one way they are ever written: when drawn, when looked up, when replayed.
-public struct OutcomeRenderer: Sendable {
+public final class OutcomeRenderer: Sendable {
   public let shortIDs: ShortIDs
   /// Where clients reach the server, without a slash at its end.
   public let publicURL: String

@@ -23,6 +23,9 @@ public struct LogEntries: Sendable, Equatable {
 
   public var isEmpty: Bool { count == 0 }
 
+  /// Makes room for so many entries that are digests.
+  mutating func reserveCapacity(_ count: Int) { bytes.reserveCapacity(33 * count) }
+
   public mutating func append(_ entry: LogEntry) {
     count += 1
     switch entry {

@@ -109,7 +109,7 @@ public struct Decider: Sendable {
     case .draw(let request):
       return reply(try draw(request, by: caller, in: &draft))
     case .batch(let entries, let isAtomic):
-      return isAtomic ? try atomicBatch(entries, by: caller, in: &draft) : batch(entries, by: caller, in: &draft).reply
+      return isAtomic ? try atomicBatch(entries, by: caller, in: &draft) : reply(batch(entries, by: caller, in: &draft))
     case .seed(let clientSeed):
       if caller.mode == .test {
         let active = testSeeds.seed(account: caller.account, clientSeed: clientSeed)
@@ -148,22 +148,14 @@ public struct Decider: Sendable {
   private func named(_ outcome: Outcome) -> Named { (outcome, renderer.shortIDs.encode(outcome.id)) }
 
   private func reply(_ drawn: Named) -> Reply {
-    let outcome = drawn.outcome
-    var body: [UInt8] = []
-    body.reserveCapacity(384 + outcome.value.count + outcome.fields.count)
-    let reference = render(drawn, to: &body)
-    return Reply(
-      .outcome(cursor: outcome.cursor, nonce: outcome.nonce), body: body, shortID: drawn.shortID,
-      references: .one(reference))
+    Reply(
+      .outcome(cursor: drawn.outcome.cursor, nonce: drawn.outcome.nonce),
+      drawn: DrawnBody(of: drawn.outcome, drawn.shortID, renderer), shortID: drawn.shortID)
   }
 
-  /// Appends what is answered of an outcome.
-  private func render(_ drawn: Named, to body: inout [UInt8]) -> BodyReference {
-    let start = body.count
-    renderer.appendOpen(drawn.outcome, drawn.shortID, to: &body)
-    let reference = BodyReference(range: start..<body.count, outcome: drawn.outcome.id)
-    OutcomeRenderer.close(drawn.outcome, &body)
-    return reference
+  private func reply(_ entries: [DrawnBody.Entry]) -> Reply {
+    let fault = entries.lazy.compactMap(\.refusal?.fault).first
+    return Reply(.batch, drawn: DrawnBody(ofBatch: entries, renderer), fault: fault)
   }
 
   /// Draws all entries or none.
@@ -174,59 +166,30 @@ public struct Decider: Sendable {
   ) throws(Refusal) -> Reply {
     let before = draft
     let drawn = batch(entries, by: caller, in: &draft)
-    guard !drawn.failures.isEmpty else { return drawn.reply }
+    let refusals = drawn.compactMap(\.refusal)
+    guard !refusals.isEmpty else { return reply(drawn) }
     draft = before
-    if let fault = drawn.failures.first(where: { $0.refusal.fault != nil }) { throw fault.refusal }
-    var failures = drawn.failures[...]
-    var body: [UInt8] = []
-    body.append(json: "{\"results\":[")
-    for (index, entry) in entries.enumerated() {
-      if index > 0 { body.append(json: ",") }
-      let failure = failures.first?.index == index ? failures.removeFirst().refusal : .aborted
-      body.append(failure, of: entry)
-    }
-    body.append(json: "]}")
-    return Reply(.batch, body: body)
+    if let fault = refusals.first(where: { $0.fault != nil }) { throw fault }
+    return reply(drawn.map { .failed($0.refusal ?? .aborted, id: $0.id) })
   }
 
   /// Draws what can be drawn.
-  ///
-  /// - Returns: the answer, and which entries failed and why, in order.
-  private func batch(
-    _ entries: [BatchEntry], by caller: Caller, in draft: inout Draft
-  ) -> (reply: Reply, failures: [(index: Int, refusal: Refusal)]) {
+  private func batch(_ entries: [BatchEntry], by caller: Caller, in draft: inout Draft) -> [DrawnBody.Entry] {
     precondition((1...maximumBatchSize).contains(entries.count))
-    var body: [UInt8] = []
-    body.reserveCapacity(entries.count * 480)
-    var references: [BodyReference] = []
-    body.append(json: "{\"results\":[")
-    var failures: [(index: Int, refusal: Refusal)] = []
-    for (index, entry) in entries.enumerated() {
-      if index > 0 { body.append(json: ",") }
-      let failure: Refusal
+    return entries.map { entry in
       switch entry {
       case .draw(let request, let id):
         do throws(Refusal) {
           let drawn = try draw(request, by: caller, in: &draft)
-          body.append(json: "{\"ok\":true,")
-          body.append(id: id)
-          body.append(json: "\"outcome\":")
-          references.append(render(drawn, to: &body))
-          body.append(json: "}")
-          continue
+          return .drawn(drawn.outcome, shortID: drawn.shortID, id: id)
         } catch {
-          failure = error
+          return .failed(error, id: id)
         }
-      case .refused(let refusal, _):
+      case .refused(let refusal, let id):
         // Once the quota is spent, nothing after it is looked at, bad draws included.
-        failure = quotaRefusal(for: caller, in: draft) ?? refusal
+        return .failed(quotaRefusal(for: caller, in: draft) ?? refusal, id: id)
       }
-      body.append(failure, of: entry)
-      failures.append((index, failure))
     }
-    body.append(json: "]}")
-    let fault = failures.lazy.compactMap(\.refusal.fault).first
-    return (Reply(.batch, body: body, references: .several(references), fault: fault), failures)
   }
 
   private func draw(
@@ -253,9 +216,7 @@ public struct Decider: Sendable {
         endpoint: request.generator.endpoint, value: result.value, stored: result.stored, fields: result.fields,
         items: request.items?.text, created: draft.snapshot.now))
     record(drawn.outcome, for: caller, in: &draft)
-    draft.log {
-      .draw(LogDigest(of: drawn.outcome.logText(drawn.shortID, clientSeedDigest: chain.clientSeedDigest)))
-    }
+    draft.logDraw(drawn.shortID, from: chain)
     return drawn
   }
 
@@ -401,23 +362,6 @@ public struct Decider: Sendable {
 }
 
 extension [UInt8] {
-  /// Appends the result of a batch's entry that failed.
-  fileprivate mutating func append(_ failure: Refusal, of entry: BatchEntry) {
-    append(json: "{\"ok\":false,")
-    switch entry {
-    case .draw(_, let id), .refused(_, let id): append(id: id)
-    }
-    failure.appendReason(to: &self)
-    append(json: "}")
-  }
-
-  fileprivate mutating func append(id: [UInt8]?) {
-    guard let id else { return }
-    append(json: "\"id\":")
-    append(jsonString: id)
-    append(json: ",")
-  }
-
   /// Appends the members that say where a chain stands, without braces.
   package mutating func append(position hash: ServerHash, cursor: Int64, nonce: Int64) {
     append(json: "\"serverHash\":\"")

@@ -10,6 +10,7 @@ struct Draft {
   var writes = 0
   var replayed: [IdempotencyRecord] = []
   private var chainIndex: [ChainKey: Int] = [:]
+  private var logged: [GroupLog.Item] = []
   /// What became of each of them.
   private var fates: [Fate] = []
   private let seeds: ChainSeeds
@@ -124,7 +125,14 @@ struct Draft {
 
   /// Adds to what the continuous log is told.
   mutating func log(_ entry: () -> LogEntry) {
-    if isLogged { changes.log.append(entry()) }
+    if isLogged { logged.append(.entry(entry())) }
+  }
+
+  /// The same of the outcome that was recorded last.
+  mutating func logDraw(_ shortID: [UInt8], from chain: SeedChain) {
+    guard isLogged else { return }
+    logged.append(
+      .draw(changes.outcomes.count - 1, shortID: shortID, clientSeedDigest: chain.clientSeedDigest))
   }
 
   mutating func takeOutcomeID() -> Int64 {
@@ -195,6 +203,7 @@ struct Draft {
       case .untouched: break
       }
     }
+    changes.log = GroupLog(logged, of: changes.outcomes)
     return changes
   }
 }

@@ -231,19 +231,15 @@ public final class LedgerWriter: Sendable {
   // MARK: A group
 
   private func work(thread: Int) {
-    // Everybody waits for this thread, and it sleeps in every sync: when it wakes it should not stand in line behind
-    // those who wait for it. Where the system does not allow it (that takes CAP_SYS_NICE), it stands in line.
-    #if os(Linux)
-      _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)  // of 0, that is of the calling thread
-    #endif
+    var hasTurn = false
     while true {
-      turn.wait()
+      if !hasTurn { turn.wait() }
       inFlight.gather()
       guard let tickets = nextGroup(thread: thread) else {
         turn.signal()
         return
       }
-      settle(tickets)
+      hasTurn = settle(tickets)
       state.withLock { $0.inHand[thread] = nil }
     }
   }
@@ -264,8 +260,10 @@ public final class LedgerWriter: Sendable {
     let now: Milliseconds
   }
 
-  /// Has a group decided, and answers it. If the disk is slow, the next may be applied before that.
-  private func settle(_ tickets: [Ticket]) {
+  /// Has a group decided, and answers it. If the disk is slow, another thread may apply the next before that.
+  ///
+  /// - Returns: whether the turn is still this thread's. It goes on with the next group then: another would have to be woken.
+  private func settle(_ tickets: [Ticket]) -> Bool {
     let applied: Applied
     let overlaps = inFlight.overlapsNext()
     do throws(StoreFailure) {
@@ -277,12 +275,11 @@ public final class LedgerWriter: Sendable {
       } else {
         fail(tickets, error)
       }
-      turn.signal()
-      return
+      return true
     }
     if overlaps { turn.signal() }
     finish(applied)
-    if !overlaps { turn.signal() }
+    return !overlaps
   }
 
   private func apply(_ tickets: [Ticket], overlapping: Bool) throws(StoreFailure) -> Applied {
@@ -298,7 +295,9 @@ public final class LedgerWriter: Sendable {
       now = snapshot.now
       // A store that starts over decides anew, from the same bytes: nobody has seen what was made of them.
       var entropy = reserved
-      return decider.decide(group, snapshot: snapshot, entropy: &entropy)
+      let decision = decider.decide(group, snapshot: snapshot, entropy: &entropy)
+      decision.changes.log.begin()
+      return decision
     }
     precondition(decision.replies.count == group.count)
     let number = inFlight.enter(after: decision.group == 0 ? nil : .now - began)

@@ -4,8 +4,7 @@ import JSON
 /// What a caller is answered, and, under an idempotency key, what is stored: the same bytes.
 public struct Reply: Sendable, Equatable {
   public let status: Int
-  /// JSON, whole.
-  public let body: [UInt8]
+  private let text: Text
   /// The outcome's short id, for the header; nil unless the answer is a single outcome.
   public let shortID: [UInt8]?
   /// Seconds after which a retry makes sense, for the header.
@@ -18,10 +17,13 @@ public struct Reply: Sendable, Equatable {
   public var wroteWithoutCost = false
   /// What is left of the caller's quotas; nil for who has none, and in a replay.
   public internal(set) var quotaLeft: QuotaLeft?
-  /// Where outcomes stand in the body; not in a replay.
-  let references: BodyReferences
   /// Why it, or an entry of a batch, met a fault; for the log alone.
   public let fault: StoreFailure?
+
+  private enum Text: Sendable {
+    case bytes([UInt8])
+    case drawn(DrawnBody)
+  }
 
   /// What happened.
   public enum Content: Sendable {
@@ -44,17 +46,38 @@ public struct Reply: Sendable, Equatable {
 
   init(
     _ content: Content, status: Int = 200, body: [UInt8], shortID: [UInt8]? = nil, retryAfter: Int? = nil,
-    isReplay: Bool = false, references: BodyReferences = .none, fault: StoreFailure? = nil
+    isReplay: Bool = false, fault: StoreFailure? = nil
   ) {
     self.content = content
     self.status = status
-    self.body = body
+    text = .bytes(body)
     self.shortID = shortID
     self.retryAfter = retryAfter
     self.isReplay = isReplay
-    self.references = references
     self.fault = fault
   }
+
+  /// An answer that tells of outcomes just drawn.
+  init(_ content: Content, drawn: DrawnBody, shortID: [UInt8]? = nil, fault: StoreFailure? = nil) {
+    self.content = content
+    status = 200
+    text = .drawn(drawn)
+    self.shortID = shortID
+    retryAfter = nil
+    isReplay = false
+    self.fault = fault
+  }
+
+  /// JSON, whole.
+  public var body: [UInt8] {
+    switch text {
+    case .bytes(let bytes): bytes
+    case .drawn(let drawn): drawn.rendered.bytes
+    }
+  }
+
+  /// Where outcomes stand in the body; of those drawn just now alone.
+  var references: BodyReferences { if case .drawn(let drawn) = text { drawn.rendered.references } else { .none } }
 
   /// - Parameter requestID: of the request that is refused; told if it is a fault, so that it can be found in the log.
   public init(_ refusal: Refusal, requestID: String? = nil) {

@@ -217,7 +217,7 @@ public struct Changes: Sendable {
   /// Webhook events that are no outcome's.
   public var accountEvents: [NewAccountEvent] = []
   /// What the continuous log is told of all this.
-  public var log = LogEntries()
+  public var log = GroupLog()
 
   public init() {}
 
