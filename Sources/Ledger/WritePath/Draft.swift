@@ -9,8 +9,8 @@ struct Draft {
   /// Counts what is to be stored besides outcomes, and what goes with them.
   var writes = 0
   var replayed: [IdempotencyRecord] = []
-  private var chainIndex: [ChainKey: Int] = [:]
   private var logged: [GroupLog.Item] = []
+  private var chainIndex: [ChainKey: Int] = [:]
   /// What became of each of them.
   private var fates: [Fate] = []
   private let seeds: ChainSeeds

@@ -44,22 +44,23 @@ public struct StoredAnswer: Sendable, Equatable {
   /// - Parameter rendering: the number of the ``Rendering`` that the body was written by.
   public static func bytes(of reply: Reply, rendering: Int64) -> [UInt8] {
     var bytes: [UInt8] = []
-    guard !reply.references.isEmpty else {
-      bytes.reserveCapacity(reply.body.count + 1)
+    let (body, references) = (reply.body, reply.references)
+    guard !references.isEmpty else {
+      bytes.reserveCapacity(body.count + 1)
       bytes.append(0)
-      bytes.append(contentsOf: reply.body)
+      bytes.append(contentsOf: body)
       return bytes
     }
     bytes.append(leb128: UInt64(rendering))
     var end = 0
     var last: Int64 = 0
-    reply.references.inOrder { reference in
-      append(reply.body[end..<reference.range.lowerBound], to: &bytes)
+    references.inOrder { reference in
+      append(body[end..<reference.range.lowerBound], to: &bytes)
       bytes.append(zigzag: reference.outcome - last)
       (end, last) = (reference.range.upperBound, reference.outcome)
     }
-    append(reply.body[end...], to: &bytes)
-    bytes.append(contentsOf: SHA256.hash(data: reply.body).prefix(checkLength))
+    append(body[end...], to: &bytes)
+    bytes.append(contentsOf: SHA256.hash(data: body).prefix(checkLength))
     return bytes
   }
 
