@@ -72,7 +72,7 @@ let package = Package(
     // What every relational database is asked in the same words, and what stores make sure of before they write.
     .target(name: "SQLStore", dependencies: ["Accounts", "Ledger", "Fairness", "JSON"], swiftSettings: settings),
 
-    // SQLite's own settings, of which Swift can call none.
+    // The call that sets up SQLite as a whole, which Swift cannot make.
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite3"])]),
 
     // The ledger on an embedded SQLite file.

@@ -9,6 +9,7 @@ struct Draft {
   /// Counts what is to be stored besides outcomes, and what goes with them.
   var writes = 0
   var replayed: [IdempotencyRecord] = []
+  /// What the continuous log is told.
   private var logged: [GroupLog.Item] = []
   private var chainIndex: [ChainKey: Int] = [:]
   /// What became of each of them.
@@ -128,7 +129,7 @@ struct Draft {
     if isLogged { logged.append(.entry(entry())) }
   }
 
-  /// The same of the outcome that was recorded last.
+  /// Adds the outcome that was recorded last.
   mutating func logDraw(_ shortID: [UInt8], from chain: SeedChain) {
     guard isLogged else { return }
     logged.append(

@@ -14,7 +14,7 @@ public final class GroupLog: Sendable {
     case draw(Int, shortID: [UInt8], clientSeedDigest: LogDigest)
   }
 
-  /// From so many on, another thread is woken for them; that takes as long as a few dozen.
+  /// From so many on, another thread is woken for them. To wake one takes as long as some dozens of them.
   private static let many = 200
 
   private let items: [Item]

@@ -231,9 +231,8 @@ public final class LedgerWriter: Sendable {
   // MARK: A group
 
   private func work(thread: Int) {
-    // A store that works on several groups at once does it in another process, for which this thread mostly waits: when it
-    // wakes it should not stand in line behind those who wait for it. Where the system does not allow it (that takes
-    // CAP_SYS_NICE), it stands in line. Where the work is done here, groups would only be smaller.
+    // A store that takes several groups at once works in another process. This thread mostly waits for it then, and should
+    // not stand in line when it wakes. Without CAP_SYS_NICE it does. Where the work is done here, it would gain nothing.
     #if os(Linux)
       if store.concurrentGroups > 1 {
         _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)  // of 0, that is of the calling thread
