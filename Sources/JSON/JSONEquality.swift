@@ -35,15 +35,9 @@ extension JSONValue {
 
   /// Every member by name, those of one name in their order. A name that has no characters is kept as it is written.
   private var sortedMembers: [(name: [UInt8], value: JSONValue)] {
-    var walker = Scanner(bytes: text.bytes, at: start + 1)
-    var found: [(name: [UInt8], value: JSONValue)] = []
-    while let name = walker.nextValue(closing: UInt8(ascii: "}"), in: text) {
-      walker.skipSpace()
-      walker.at += 1  // the colon: the text has been checked
-      walker.skipSpace()
-      let from = walker.at
-      walker.skipCheckedValue()
-      found.append((name.string ?? Array(name.raw), JSONValue(text: text, start: from, end: walker.at)))
+    let found = (places ?? []).map { place in
+      let name = JSONValue(text: text, start: place.name.lowerBound, end: place.name.upperBound)
+      return (name: name.string ?? Array(name.raw), value: value(of: place))
     }
     return found.enumerated().sorted { a, b in
       a.element.name == b.element.name

@@ -33,8 +33,7 @@ extension [UInt8] {
       case 0x09: append(json: "\\t")
       default:
         append(json: "\\u00")
-        append(hexDigitTable[Int(byte >> 4)])
-        append(hexDigitTable[Int(byte & 15)])
+        append(hex: [byte])
       }
     }
     append(contentsOf: utf8[plain...])
@@ -70,9 +69,15 @@ extension [UInt8] {
 
   /// Appends bytes as lowercase hex digits.
   public mutating func append(hex bytes: [UInt8]) {
-    for byte in bytes {
-      append(hexDigitTable[Int(byte >> 4)])
-      append(hexDigitTable[Int(byte & 15)])
+    let digits = hexDigits.utf8Start
+    var place = count
+    append(contentsOf: repeatElement(0, count: 2 * bytes.count))
+    withUnsafeMutableBufferPointer { text in
+      for byte in bytes {
+        text[place] = digits[Int(byte >> 4)]
+        text[place + 1] = digits[Int(byte & 15)]
+        place += 2
+      }
     }
   }
 
@@ -146,4 +151,4 @@ extension [UInt8] {
 }
 
 private let base64Table = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-private let hexDigitTable = Array("0123456789abcdef".utf8)
+private let hexDigits: StaticString = "0123456789abcdef"

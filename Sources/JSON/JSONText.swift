@@ -76,7 +76,7 @@ public struct JSONValue: Sendable {
   public var string: [UInt8]? { stringSlice.map { Array($0) } }
 
   /// The same, where it stands if it has no escapes.
-  private var stringSlice: ArraySlice<UInt8>? {
+  public var stringSlice: ArraySlice<UInt8>? {
     guard kind == .string else { return nil }
     let inner = text.bytes[(start + 1)..<(end - 1)]
     return inner.contains(UInt8(ascii: "\\")) ? unescape(inner)?[...] : inner
@@ -87,8 +87,8 @@ public struct JSONValue: Sendable {
     guard kind == .array else { return nil }
     var walker = Scanner(bytes: text.bytes, at: start + 1)
     var found: [JSONValue] = []
-    while found.count < limit, let value = walker.nextValue(closing: UInt8(ascii: "]"), in: text) {
-      found.append(value)
+    while found.count < limit, let place = walker.nextValue(closing: UInt8(ascii: "]")) {
+      found.append(JSONValue(text: text, start: place.lowerBound, end: place.upperBound))
     }
     return found
   }
@@ -96,20 +96,53 @@ public struct JSONValue: Sendable {
   /// The object's members in order, repeated names included; nil for any other kind. A name that has an unpaired
   /// surrogate escape is given as it was written, with its escapes.
   public var members: [(name: ArraySlice<UInt8>, value: JSONValue)]? {
+    places?.map { (name(of: $0), value(of: $0)) }
+  }
+
+  /// Where the members stand, for whoever looks for a few of them; nil for any other kind.
+  public var places: [MemberPlace]? {
     guard kind == .object else { return nil }
     var walker = Scanner(bytes: text.bytes, at: start + 1)
-    var found: [(name: ArraySlice<UInt8>, value: JSONValue)] = []
+    var found: [MemberPlace] = []
     found.reserveCapacity(4)
-    while let name = walker.nextValue(closing: UInt8(ascii: "}"), in: text) {
+    while let name = walker.nextValue(closing: UInt8(ascii: "}")) {
       walker.skipSpace()
       walker.at += 1  // the colon: the text has been checked
       walker.skipSpace()
       let from = walker.at
       walker.skipCheckedValue()
-      let written = text.bytes[(name.start + 1)..<(name.end - 1)]
-      found.append((name.stringSlice ?? written, JSONValue(text: text, start: from, end: walker.at)))
+      found.append(MemberPlace(name: name, value: from..<walker.at))
     }
     return found
+  }
+
+  /// Where a member of an object stands.
+  public struct MemberPlace: Sendable {
+    let name, value: Range<Int>
+  }
+
+  /// The name of one of ``places``, as in ``members``.
+  public func name(of place: MemberPlace) -> ArraySlice<UInt8> {
+    let name = JSONValue(text: text, start: place.name.lowerBound, end: place.name.upperBound)
+    return name.stringSlice ?? text.bytes[(name.start + 1)..<(name.end - 1)]
+  }
+
+  /// Whether the name of one of ``places`` is this one, however it is written.
+  public func isNamed(_ sought: StaticString, at place: MemberPlace) -> Bool {
+    let name = (place.name.lowerBound + 1)..<(place.name.upperBound - 1)
+    // Escapes only make it longer.
+    guard name.count >= sought.utf8CodeUnitCount else { return false }
+    return text.bytes.withUnsafeBufferPointer { bytes in
+      sought.withUTF8Buffer { sought in
+        if bytes[name].elementsEqual(sought) { return true }
+        return bytes[name].contains(UInt8(ascii: "\\")) && self.name(of: place).elementsEqual(sought)
+      }
+    }
+  }
+
+  /// The value of one of ``places``.
+  public func value(of place: MemberPlace) -> JSONValue {
+    JSONValue(text: text, start: place.value.lowerBound, end: place.value.upperBound)
   }
 
   /// A member of an object, the first of that name; nil for a name it does not have, and for any other kind.

@@ -150,8 +150,9 @@ struct Scanner {
 
   // MARK: Walking a text that has been checked
 
-  /// The next element (or member name) before `bracket`, stepping over the comma before it; nil at the bracket.
-  mutating func nextValue(closing bracket: UInt8, in text: JSONText) -> JSONValue? {
+  /// Where the next element (or member name) stands before `bracket`, stepping over the comma before it; nil at the
+  /// bracket.
+  mutating func nextValue(closing bracket: UInt8) -> Range<Int>? {
     skipSpace()
     if bytes[at] == bracket { return nil }
     if bytes[at] == UInt8(ascii: ",") {
@@ -160,7 +161,7 @@ struct Scanner {
     }
     let from = at
     skipCheckedValue()
-    return JSONValue(text: text, start: from, end: at)
+    return from..<at
   }
 
   mutating func skipCheckedValue() {

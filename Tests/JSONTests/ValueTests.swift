@@ -57,6 +57,18 @@ import Testing
     #expect(members?.map { $0.value.number } == ["1", "2", "3", "4"])
   }
 
+  /// Nothing else in the object is, whatever it shares with the name.
+  @Test(arguments: ["ab", #"\u0061b"#, #"a\u0062"#, #"\u0061\u0062"#])
+  func aNameIsFoundHoweverItIsWritten(_ written: String) throws {
+    let others = ["", "a", "b", "ba", "abc", "aB", #"ab\n"#, #"\\u0061b"#, #"\ud800"#, #"\"ab"#].map { "\"\($0)\":1" }
+    let object = try parse("{\(others.joined(separator: ",")), \"\(written)\" : 2}")
+    let places = try #require(object.places)
+    #expect(places.filter { object.isNamed("ab", at: $0) }.map { object.value(of: $0).number } == ["2"])
+    #expect(places.filter { object.isNamed("", at: $0) }.count == 1)
+    #expect(places.map { Array(object.name(of: $0)) } == object.members?.map { Array($0.name) })
+    #expect(try parse("[]").places == nil)
+  }
+
   // MARK: Arrays and objects
 
   @Test func elementsInOrderUpToTheLimit() throws {

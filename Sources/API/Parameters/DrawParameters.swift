@@ -39,7 +39,7 @@ extension Parameters: ParameterSource {
   package func notation(_ name: StaticString) throws(Refusal) -> [UInt8] {
     switch try value(name) {
     case nil: throw .invalid(name, "required")
-    case .text(let bytes): return Self.restoringPlus(bytes)
+    case .text(let bytes): return Self.restoringPlus(Array(bytes))
     case .json: return try text(name) ?? []
     }
   }
@@ -79,7 +79,7 @@ extension Parameters: ParameterSource {
     switch try list(name, limit: Int(Limits.items.upperBound) + 1) {
     case nil: return nil
     case .values(let list): values = list.map(Value.json)
-    case .texts(let list): values = list.map(Value.text)
+    case .texts(let list): values = list.map { .text($0[...]) }
     }
     guard !values.isEmpty else { throw .invalid(name, "must be a list of one number for each of the items") }
     var weights: [Double] = []
@@ -111,7 +111,7 @@ extension Parameters: ParameterSource {
           text.split(separator: UInt8(ascii: ","), maxSplits: limit, omittingEmptySubsequences: false).map(Array.init))
       }
       do throws(JSONSyntaxError) {
-        return .values(try JSONText(text).root.elements(limit: limit) ?? [])
+        return .values(try JSONText(Array(text)).root.elements(limit: limit) ?? [])
       } catch {
         throw .invalid(name, "begins with [ but is not a JSON array: \(error.reason)")
       }
@@ -119,7 +119,7 @@ extension Parameters: ParameterSource {
       return .texts(
         try values.prefix(limit).map { value throws(Refusal) in
           guard case .text(let text) = value else { throw .invalid(name, "must be given once") }
-          return text
+          return Array(text)
         })
     }
   }

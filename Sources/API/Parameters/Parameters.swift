@@ -5,11 +5,14 @@ import Ledger
 /// A request's parameters, whichever way they came: as a query's pairs, or as the members of a JSON object.
 package struct Parameters {
   package enum Value {
-    case text([UInt8])
+    case text(ArraySlice<UInt8>)
     case json(JSONValue)
   }
 
-  private var entries: [(name: ArraySlice<UInt8>, value: Value)] = []
+  private var pairs: [QueryPair] = []
+  private var object: JSONValue?
+  /// Where the object's members stand. Most are asked for once, by a name, and taken from where they are.
+  private var members: [JSONValue.MemberPlace] = []
   /// The most bytes that a draw's `items` and `weights` may take together, as they came.
   package var longestLists = Int.max
   /// The items of a draw, once they have been read.
@@ -19,7 +22,7 @@ package struct Parameters {
   package static let longestAnonymousLists = 64 * 1024
 
   package init(query: [QueryPair]) {
-    entries = query.map { ($0.name, .text(Array($0.value))) }
+    pairs = query
   }
 
   /// - Parameters:
@@ -27,27 +30,30 @@ package struct Parameters {
   ///   - parameter: the parameter that it is, or is part of.
   /// - Throws: a 400 unless `json` is an object.
   package init(json: JSONValue, what: String, parameter: String? = nil) throws(Refusal) {
-    guard let members = json.members else { throw .badRequest("\(what) must be a JSON object", parameter: parameter) }
-    entries = members.map { ($0.name, .json($0.value)) }
+    guard let places = json.places else { throw .badRequest("\(what) must be a JSON object", parameter: parameter) }
+    (object, members) = (json, places)
   }
 
-  /// These parameters and `others`. What is in both is there twice, and so refused when it is asked for.
-  mutating func add(_ others: Parameters) { entries += others.entries }
+  /// A query's parameters and an object's. What is in both is there twice, and so refused when it is asked for.
+  mutating func add(_ query: [QueryPair]) { pairs += query }
 
   /// - Throws: a 400 for the first parameter that is not among `known`.
   package func check(_ known: ParameterNames) throws(Refusal) {
-    for entry in entries where !known.allow(entry.name) { throw known.refusal(of: entry.name) }
+    for pair in pairs where !known.allow(pair.name) { throw known.refusal(of: pair.name) }
+    guard let object else { return }
+    for place in members where !known.names.contains(where: { object.isNamed($0, at: place) }) {
+      let name = object.name(of: place)
+      if !known.allow(name) { throw known.refusal(of: name) }
+    }
   }
 
   /// - Throws: a 413 if `items` and `weights` are longer than ``longestLists``.
   func checkLists() throws(Refusal) {
     guard longestLists < .max else { return }
-    var length = 0
-    for entry in entries
-    where ("items" as StaticString).isSpelled(entry.name) || ("weights" as StaticString).isSpelled(entry.name) {
-      switch entry.value {
-      case .text(let bytes): length += bytes.count
-      case .json(let json): length += json.raw.count
+    let length = (values("items") + values("weights")).reduce(0) { length, value in
+      switch value {
+      case .text(let bytes): length + bytes.count
+      case .json(let json): length + json.raw.count
       }
     }
     guard length <= longestLists else {
@@ -58,15 +64,22 @@ package struct Parameters {
   }
 
   func values(_ name: StaticString) -> [Value] {
-    entries.filter { name.isSpelled($0.name) }.map(\.value)
+    let texts = pairs.filter { name.isSpelled($0.name) }.map { Value.text($0.value) }
+    guard let object else { return texts }
+    return texts + members.filter { object.isNamed(name, at: $0) }.map { .json(object.value(of: $0)) }
   }
 
   /// The one value of a parameter that may be given once.
   func value(_ name: StaticString) throws(Refusal) -> Value? {
     var found: Value?
-    for entry in entries where name.isSpelled(entry.name) {
+    for pair in pairs where name.isSpelled(pair.name) {
       guard found == nil else { throw .invalid(name, "must be given once") }
-      found = entry.value
+      found = .text(pair.value)
+    }
+    guard let object else { return found }
+    for place in members where object.isNamed(name, at: place) {
+      guard found == nil else { throw .invalid(name, "must be given once") }
+      found = .json(object.value(of: place))
     }
     return found
   }
@@ -86,13 +99,16 @@ package struct Parameters {
   }
 
   /// Text, from a query or a JSON string; nil if the parameter is not there.
-  package func text(_ name: StaticString) throws(Refusal) -> [UInt8]? {
+  package func text(_ name: StaticString) throws(Refusal) -> [UInt8]? { try slice(name).map { Array($0) } }
+
+  /// The same, where it stands if it was written as it is.
+  private func slice(_ name: StaticString) throws(Refusal) -> ArraySlice<UInt8>? {
     switch try value(name) {
     case nil: return nil
     case .text(let bytes): return bytes
     case .json(let json):
       guard json.kind == .string else { throw .invalid(name, "must be a string") }
-      guard let bytes = json.string else {
+      guard let bytes = json.stringSlice else {
         throw .invalid(name, "has an unpaired surrogate, which is not valid UTF-8")
       }
       return bytes
@@ -115,11 +131,11 @@ package struct Parameters {
 
   /// `true` or `false`, from a query or in JSON; nil if the parameter is not there.
   func boolean(_ name: StaticString) throws(Refusal) -> Bool? {
-    let text: [UInt8]
+    let text: ArraySlice<UInt8>
     switch try value(name) {
     case nil: return nil
     case .text(let bytes): text = bytes
-    case .json(let json): text = Array(json.raw)
+    case .json(let json): text = json.raw
     }
     switch String(decoding: text, as: UTF8.self) {
     case "true": return true
@@ -130,7 +146,7 @@ package struct Parameters {
 
   package func clientSeed() throws(Refusal) -> ClientSeed {
     do {
-      return try ClientSeed(try text("clientSeed") ?? Array("test".utf8))
+      return try ClientSeed(try slice("clientSeed") ?? Array("test".utf8)[...])
     } catch let invalid as InvalidParameter {
       throw Self.failure(invalid)
     } catch let refusal as Refusal {
@@ -170,26 +186,36 @@ package struct Parameters {
   }
 
   /// The text of a value that is a number by JSON's grammar, of any sensible length.
-  private static func numberText(_ value: Value) -> [UInt8]? {
-    let text: [UInt8]
+  private static func numberText(_ value: Value) -> ArraySlice<UInt8>? {
+    let text: ArraySlice<UInt8>
     switch value {
     case .text(let bytes): text = bytes
-    case .json(let json) where json.kind == .number: return Array(json.raw)
-    case .json(let json) where json.kind == .string: text = json.string ?? []
+    case .json(let json) where json.kind == .number: return json.raw
+    case .json(let json) where json.kind == .string: text = json.stringSlice ?? []
     case .json: return nil
     }
-    guard text.count <= 400, let json = try? JSONText(text), json.root.kind == .number,
+    if text.first != UInt8(ascii: "0"), text.withUnsafeBufferPointer(plainNumber) != nil { return text }
+    guard text.count <= 400, let json = try? JSONText(Array(text)), json.root.kind == .number,
       json.root.raw.count == text.count
     else { return nil }
     return text
   }
 
+  /// The number that 1 to 18 digits stand for; nil for all else.
+  private static func plainNumber(_ text: UnsafeBufferPointer<UInt8>) -> Int64? {
+    guard (1...18).contains(text.count) else { return nil }
+    var whole: Int64 = 0
+    for byte in text {
+      guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+      whole = whole * 10 + Int64(byte - UInt8(ascii: "0"))
+    }
+    return whole
+  }
+
   /// The whole number that JSON number text stands for, to the last digit, or nil if it is none or has over 18 digits:
   /// 3, 3.0 and 30e-1 are whole, and 3.0000000000000000001 is not, though it is to a double.
-  private static func wholeNumber(_ text: [UInt8]) -> Int64? {
-    if text.count <= 18, text.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
-      return text.reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
-    }
+  private static func wholeNumber(_ text: ArraySlice<UInt8>) -> Int64? {
+    if let whole = text.withUnsafeBufferPointer(plainNumber) { return whole }
     let isNegative = text.first == UInt8(ascii: "-")
     let parts = text.drop { $0 == UInt8(ascii: "-") }.split(maxSplits: 1) { $0 | 0x20 == UInt8(ascii: "e") }
     let mantissa = parts[0].split(separator: UInt8(ascii: "."))

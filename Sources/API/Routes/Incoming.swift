@@ -1,4 +1,4 @@
-import Crypto
+import Fairness
 import HTTPTypes
 import Hummingbird
 import Ledger
@@ -35,9 +35,11 @@ struct Incoming {
 
   /// The parameters of the query and, for a POST or a PATCH, of the JSON object in the body. One given in both is given twice.
   func parameters() throws(Refusal) -> Parameters {
-    var parameters = Parameters(query: try QueryString.pairs(in: target.query))
+    let query = try QueryString.pairs(in: target.query)
+    var parameters =
+      body.isEmpty ? Parameters(query: []) : try Parameters(json: try BodyReader.json(body), what: "The body")
+    parameters.add(query)
     if caller == .anonymous { parameters.longestLists = Parameters.longestAnonymousLists }
-    if !body.isEmpty { parameters.add(try Parameters(json: try BodyReader.json(body), what: "The body")) }
     return parameters
   }
 
@@ -59,7 +61,7 @@ struct Incoming {
       add(pair.value)
     }
     add(body)
-    return Array(SHA256.hash(data: parts).prefix(16))
+    return LogDigest(of: parts).prefix(16)
   }
 
   private static func precedes(_ a: QueryPair, _ b: QueryPair) -> Bool {

@@ -25,7 +25,8 @@ public struct Endpoint: RawRepresentable, Hashable, Sendable, CaseIterable {
 
   /// The endpoint of exactly that name, byte for byte.
   public init?(name: String) {
-    guard let kind = Self.kinds.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return nil }
+    let kinds = Self.kinds.lazy.filter { $0.name.utf8.count == name.utf8.count }
+    guard let kind = kinds.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return nil }
     self.kind = kind
   }
 

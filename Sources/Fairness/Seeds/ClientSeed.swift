@@ -11,6 +11,11 @@ public struct ClientSeed: Hashable, Comparable, Sendable, CustomStringConvertibl
   ///   or bytes that are not UTF-8.
   public init(_ utf8: some Collection<UInt8>) throws(InvalidParameter) {
     // One more than the limit is enough to know, however long the input.
+    try self.init(Array(utf8.prefix(Self.maximumByteCount + 1))[...])
+  }
+
+  /// The same without a generic function's cost.
+  public init(_ utf8: ArraySlice<UInt8>) throws(InvalidParameter) {
     let bytes = Array(utf8.prefix(Self.maximumByteCount + 1))
     guard (1...Self.maximumByteCount).contains(bytes.count) else { throw Self.wrongLength }
     var smallest = UInt8.max

@@ -1,6 +1,7 @@
 import Crypto
 
-/// The SHA-256 of a text that an entry of the log stands for. It lies where it is used, without memory of its own.
+/// A SHA-256, such as that of a text that an entry of the log stands for. It lies where it is used, without memory of its
+/// own.
 public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
   private let words: (UInt64, UInt64, UInt64, UInt64)
 
@@ -43,6 +44,11 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
 
   /// The digest's 32 bytes.
   public var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+
+  /// The first so many of the digest's bytes, 32 at the most.
+  public func prefix(_ count: Int) -> [UInt8] { withUnsafeBytes(of: words) { Array($0.prefix(count)) } }
+
+  func withBytes(_ body: (UnsafeRawBufferPointer) -> Void) { withUnsafeBytes(of: words, body) }
 
   /// Appends the digest's 32 bytes.
   public func append(to bytes: inout [UInt8]) {

@@ -18,18 +18,19 @@ public enum LogText {
     shortID: [UInt8], created: Int64, endpoint: String, serverHash: ServerHash, cursor: Int64, nonce: Int64,
     clientSeed: ClientSeed, clientSeedDigest: LogDigest? = nil, items: [UInt8]?, parameters: [UInt8], value: [UInt8]
   ) -> [UInt8] {
-    var text = begin("fairdraw/outcome/v1", capacity: 320 + parameters.count + value.count)
-    text.append(line: shortID)
-    text.append(line: created)
-    text.append(line: endpoint.utf8)
-    text.append(hexLine: serverHash.bytes)
-    text.append(line: cursor)
-    text.append(line: nonce)
-    text.append(line: clientSeedDigest ?? LogDigest(of: clientSeed.bytes))
-    if let items { text.append(digestLine: items) } else { text.append(line: EmptyCollection()) }
-    text.append(line: parameters)
-    text.append(line: value)
-    return text
+    let room = 96 + shortID.count + endpoint.utf8.count + (items == nil ? 0 : 64) + parameters.count + value.count
+    return lines(of: "fairdraw/outcome/v1", room: room + 2 * 64 + 3 * 20) { text in
+      text.append(shortID)
+      text.append(created)
+      text.append(Array(endpoint.utf8))
+      text.append(hex: serverHash.bytes)
+      text.append(cursor)
+      text.append(nonce)
+      text.append(clientSeedDigest ?? LogDigest(of: clientSeed.bytes))
+      if let items { text.append(LogDigest(of: items)) } else { text.append([]) }
+      text.append(parameters)
+      text.append(value)
+    }
   }
 
   /// What a commitment's entry stands for.
@@ -40,12 +41,12 @@ public enum LogText {
   public static func commitment(
     commitID: [UInt8], serverHash: ServerHash, created: Int64, expiresAt: Int64
   ) -> [UInt8] {
-    var text = begin("fairdraw/commitment/v1", capacity: 192)
-    text.append(line: commitID)
-    text.append(hexLine: serverHash.bytes)
-    text.append(line: created)
-    text.append(line: expiresAt)
-    return text
+    lines(of: "fairdraw/commitment/v1", room: 192 + commitID.count) { text in
+      text.append(commitID)
+      text.append(hex: serverHash.bytes)
+      text.append(created)
+      text.append(expiresAt)
+    }
   }
 
   /// What the entry of a revealed server seed stands for.
@@ -57,31 +58,53 @@ public enum LogText {
     serverHash: ServerHash, serverSeed: ServerSeed, clientSeed: ClientSeed, cursor: Int64, nonce: Int64,
     revealed: Int64
   ) -> [UInt8] {
-    var text = begin("fairdraw/reveal/v1", capacity: 288)
-    text.append(hexLine: serverHash.bytes)
-    text.append(line: serverSeed.ascii)
-    text.append(digestLine: clientSeed.bytes)
-    text.append(line: cursor)
-    text.append(line: nonce)
-    text.append(line: revealed)
-    return text
+    lines(of: "fairdraw/reveal/v1", room: 192 + 64 + serverSeed.ascii.count) { text in
+      text.append(hex: serverHash.bytes)
+      text.append(serverSeed.ascii)
+      text.append(LogDigest(of: clientSeed.bytes))
+      text.append(cursor)
+      text.append(nonce)
+      text.append(revealed)
+    }
   }
 
-  private static func begin(_ kind: StaticString, capacity: Int) -> [UInt8] {
-    var text: [UInt8] = []
-    text.reserveCapacity(capacity)
-    text.append(line: UnsafeBufferPointer(start: kind.utf8Start, count: kind.utf8CodeUnitCount))
-    return text
+  /// - Parameter room: at least as many bytes as the text takes.
+  private static func lines(of kind: StaticString, room: Int, _ body: (inout LineWriter) -> Void) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: room) { bytes, count in
+      var text = LineWriter(bytes: UnsafeMutableRawBufferPointer(bytes))
+      kind.withUTF8Buffer { text.append(UnsafeRawBufferPointer($0)) }
+      text.endLine()
+      body(&text)
+      count = text.count
+    }
   }
 }
 
-extension [UInt8] {
-  fileprivate mutating func append(line: some Collection<UInt8>) {
-    append(contentsOf: line)
-    append(UInt8(ascii: "\n"))
+/// Writes lines into memory that has room for them: every draw's text is written, and nothing is to be moved for it.
+private struct LineWriter {
+  let bytes: UnsafeMutableRawBufferPointer
+  private(set) var count = 0
+
+  mutating func append(_ part: UnsafeRawBufferPointer) {
+    precondition(part.count <= bytes.count - count)
+    UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).copyMemory(from: part)
+    count += part.count
   }
 
-  fileprivate mutating func append(line integer: Int64) {
+  private mutating func append(_ byte: UInt8) {
+    precondition(count < bytes.count)
+    bytes[count] = byte
+    count += 1
+  }
+
+  mutating func endLine() { append(UInt8(ascii: "\n")) }
+
+  mutating func append(_ line: [UInt8]) {
+    line.withUnsafeBytes { append($0) }
+    endLine()
+  }
+
+  mutating func append(_ integer: Int64) {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
       var start = digits.count
       var rest = integer.magnitude
@@ -91,20 +114,20 @@ extension [UInt8] {
         rest /= 10
       } while rest > 0
       if integer < 0 { append(UInt8(ascii: "-")) }
-      append(contentsOf: digits[start...])
+      append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(digits)[start...]))
     }
-    append(UInt8(ascii: "\n"))
+    endLine()
   }
 
-  fileprivate mutating func append(hexLine bytes: [UInt8]) {
-    bytes.withUnsafeBytes { append(hex: $0) }
-    append(UInt8(ascii: "\n"))
-  }
+  mutating func append(hex line: [UInt8]) { line.withUnsafeBytes { append(hex: $0) } }
 
-  fileprivate mutating func append(digestLine bytes: [UInt8]) { append(line: LogDigest(of: bytes)) }
+  mutating func append(_ line: LogDigest) { line.withBytes { append(hex: $0) } }
 
-  fileprivate mutating func append(line digest: LogDigest) {
-    digest.appendHex(to: &self)
-    append(UInt8(ascii: "\n"))
+  private mutating func append(hex part: UnsafeRawBufferPointer) {
+    for byte in part {
+      append(Hex.digit(byte >> 4))
+      append(Hex.digit(byte & 15))
+    }
+    endLine()
   }
 }

@@ -51,19 +51,41 @@ public final class ActiveSeed: Sendable {
 ///
 /// No (chain, cursor, nonce) is used twice and no nonce is skipped: a draw takes the nonce and moves it on by one,
 /// in the transaction that records the outcome.
+///
+/// A group of draws hands chains on from one to the next all the time. What a draw does not change is shared by all copies.
 public struct SeedChain: Sendable {
-  public let id: Int64
-  public let key: ChainKey
-  /// What the log says of the client seed.
-  let clientSeedDigest: LogDigest
-  /// The installation's era in which its server seed came into use.
-  public private(set) var era: Int64
-  /// How often the chain was rotated: 0 for its first server seed.
-  public private(set) var epoch: Int
-  public private(set) var active: ActiveSeed
+  private final class Fixed: Sendable {
+    let id: Int64
+    let key: ChainKey
+    let clientSeedDigest: LogDigest
+    let era: Int64
+    let epoch: Int
+    let active: ActiveSeed
+    let created: Milliseconds
+
+    init(
+      _ id: Int64, _ key: ChainKey, _ clientSeedDigest: LogDigest, era: Int64, epoch: Int, _ active: ActiveSeed,
+      _ created: Milliseconds
+    ) {
+      (self.id, self.key, self.clientSeedDigest) = (id, key, clientSeedDigest)
+      (self.era, self.epoch, self.active, self.created) = (era, epoch, active, created)
+    }
+  }
+
+  private var fixed: Fixed
   public var cursor: Int64
   public var nonce: Int64
-  public let created: Milliseconds
+
+  public var id: Int64 { fixed.id }
+  public var key: ChainKey { fixed.key }
+  /// What the log says of the client seed.
+  var clientSeedDigest: LogDigest { fixed.clientSeedDigest }
+  /// The installation's era in which its server seed came into use.
+  public var era: Int64 { fixed.era }
+  /// How often the chain was rotated: 0 for its first server seed.
+  public var epoch: Int { fixed.epoch }
+  public var active: ActiveSeed { fixed.active }
+  public var created: Milliseconds { fixed.created }
 
   /// The most that a cursor, a nonce or an epoch can be: what JSON numbers hold exactly. Nobody counts that far, so a row
   /// that says more is damaged.
@@ -73,22 +95,15 @@ public struct SeedChain: Sendable {
     id: Int64, key: ChainKey, era: Int64, epoch: Int, active: ActiveSeed, cursor: Int64, nonce: Int64,
     created: Milliseconds
   ) {
-    self.id = id
-    self.key = key
-    clientSeedDigest = LogDigest(of: key.clientSeed.bytes)
-    self.era = era
-    self.epoch = epoch
-    self.active = active
+    fixed = Fixed(id, key, LogDigest(of: key.clientSeed.bytes), era: era, epoch: epoch, active, created)
     self.cursor = cursor
     self.nonce = nonce
-    self.created = created
   }
 
   /// Gives the chain its next server seed. Its coordinates go on, so that none is ever used twice.
   mutating func rotate(with seeds: ChainSeeds) {
     cursor = Era.cursor(cursor, from: era, to: seeds.era)
-    era = seeds.era
-    epoch += 1
-    active = seeds.seed(of: key, era: era, epoch: epoch)
+    let seed = seeds.seed(of: key, era: seeds.era, epoch: epoch + 1)
+    fixed = Fixed(id, key, clientSeedDigest, era: seeds.era, epoch: epoch + 1, seed, created)
   }
 }

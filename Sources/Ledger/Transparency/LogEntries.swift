@@ -121,9 +121,12 @@ extension Outcome {
     // No field's text has such a name in it: what texts there are, encodings and notations, are the program's own.
     let name: StaticString = "\"count\":"
     return fields.withUnsafeBytes { fields in
-      let sought = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-      let start = fields.indices.first { fields[$0] == sought[0] && fields[$0...].starts(with: sought) } ?? fields.count
-      let rest = fields[start...].dropFirst(sought.count).drop { (0x30...0x39).contains($0) }
+      let sought = UnsafeRawPointer(name.utf8Start).loadUnaligned(as: UInt64.self)  // it has eight bytes
+      let last = fields.count - 8
+      var start = 0
+      while start <= last, fields.loadUnaligned(fromByteOffset: start, as: UInt64.self) != sought { start += 1 }
+      if start > last { start = fields.count }
+      let rest = fields[start...].dropFirst(8).drop { (0x30...0x39).contains($0) }
       // The comma before it goes with it, or else the one after it.
       var object: [UInt8] = [UInt8(ascii: "{")]
       object.reserveCapacity(fields.count + 2)

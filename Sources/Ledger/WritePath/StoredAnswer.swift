@@ -1,4 +1,4 @@
-import Crypto
+import Fairness
 
 /// What a store keeps of the answer under an idempotency key.
 ///
@@ -60,7 +60,7 @@ public struct StoredAnswer: Sendable, Equatable {
       (end, last) = (reference.range.upperBound, reference.outcome)
     }
     append(body[end...], to: &bytes)
-    bytes.append(contentsOf: SHA256.hash(data: body).prefix(checkLength))
+    bytes.append(contentsOf: LogDigest(of: body).prefix(checkLength))
     return bytes
   }
 
@@ -142,7 +142,7 @@ public struct StoredAnswer: Sendable, Equatable {
         renderer.appendOpen(outcome, shortID, to: &body)
       }
     }
-    guard SHA256.hash(data: body).prefix(Self.checkLength).elementsEqual(check) else {
+    guard LogDigest(of: body).prefix(Self.checkLength).elementsEqual(check) else {
       throw .damaged("an answer cannot be rendered again: an outcome of \(self.outcomes) has changed")
     }
     return Reply(status: status, body: body, shortID: isSingle ? shortID : nil)

@@ -1,4 +1,3 @@
-import Crypto
 import Fairness
 import JSON
 
@@ -92,7 +91,7 @@ public struct IdempotencyScope: Hashable, Comparable, Sendable {
     text.append(integer: mode.rawValue)
     text.append(json: ":")
     text.append(contentsOf: key)
-    digest = Array(SHA256.hash(data: text).prefix(16))
+    digest = LogDigest(of: text).prefix(16)
   }
 
   public static func == (a: Self, b: Self) -> Bool { a.digest == b.digest }
