@@ -78,14 +78,15 @@ extension SQLDatabase {
 
   public func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool) {
     try queryBlocking { connection in
-      // The lengths are read first, so that one read is bounded however large the groups are.
+      // The lengths are read first, so that one read is bounded however large the groups are. It is some 12,000 entries:
+      // to store them keeps draws waiting for a few milliseconds.
       let lengths = try connection.rows("SELECT id, length(entries) AS bytes FROM log_queue ORDER BY id LIMIT 2001")
       var last: Int64?
       var count = 0
       var bytes = 0
       for row in lengths.prefix(2000) {
         bytes += try row.count("bytes")
-        if last != nil, bytes > 1_500_000 { break }
+        if last != nil, bytes > 400_000 { break }
         last = try row.integer("id")
         count += 1
       }

@@ -15,6 +15,8 @@ public struct ClientSeed: Hashable, Comparable, Sendable, CustomStringConvertibl
   }
 
   /// The same without a generic function's cost.
+  ///
+  /// - Throws: the same.
   public init(_ utf8: ArraySlice<UInt8>) throws(InvalidParameter) {
     let bytes = Array(utf8.prefix(Self.maximumByteCount + 1))
     guard (1...Self.maximumByteCount).contains(bytes.count) else { throw Self.wrongLength }

@@ -22,7 +22,7 @@ public enum LogText {
     return lines(of: "fairdraw/outcome/v1", room: room + 2 * 64 + 3 * 20) { text in
       text.append(shortID)
       text.append(created)
-      text.append(Array(endpoint.utf8))
+      text.append(endpoint)
       text.append(hex: serverHash.bytes)
       text.append(cursor)
       text.append(nonce)
@@ -104,6 +104,12 @@ private struct LineWriter {
     endLine()
   }
 
+  mutating func append(_ line: String) {
+    var line = line
+    line.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    endLine()
+  }
+
   mutating func append(_ integer: Int64) {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
       var start = digits.count
@@ -124,10 +130,14 @@ private struct LineWriter {
   mutating func append(_ line: LogDigest) { line.withBytes { append(hex: $0) } }
 
   private mutating func append(hex part: UnsafeRawBufferPointer) {
+    precondition(2 * part.count <= bytes.count - count)
+    var place = count
     for byte in part {
-      append(Hex.digit(byte >> 4))
-      append(Hex.digit(byte & 15))
+      bytes[place] = Hex.digit(byte >> 4)
+      bytes[place + 1] = Hex.digit(byte & 15)
+      place += 2
     }
+    count = place
     endLine()
   }
 }

@@ -122,16 +122,16 @@ extension Outcome {
     let name: StaticString = "\"count\":"
     return fields.withUnsafeBytes { fields in
       let sought = UnsafeRawPointer(name.utf8Start).loadUnaligned(as: UInt64.self)  // it has eight bytes
-      let last = fields.count - 8
-      var start = 0
-      while start <= last, fields.loadUnaligned(fromByteOffset: start, as: UInt64.self) != sought { start += 1 }
-      if start > last { start = fields.count }
-      let rest = fields[start...].dropFirst(8).drop { (0x30...0x39).contains($0) }
+      let isCount = { fields.loadUnaligned(fromByteOffset: $0, as: UInt64.self) == sought }
+      var start = (0..<max(0, fields.count - 7)).first(where: isCount) ?? fields.count
+      var end = min(start + 8, fields.count)
+      while end < fields.count, (0x30...0x39).contains(fields[end]) { end += 1 }
       // The comma before it goes with it, or else the one after it.
+      if start > 0, end > start { start -= 1 } else if end < fields.count { end += 1 }
       var object: [UInt8] = [UInt8(ascii: "{")]
       object.reserveCapacity(fields.count + 2)
-      object.append(contentsOf: fields[..<start].dropLast())
-      object.append(contentsOf: start == 0 ? rest.dropFirst() : rest)
+      object.append(contentsOf: UnsafeRawBufferPointer(rebasing: fields[..<start]))
+      object.append(contentsOf: UnsafeRawBufferPointer(rebasing: fields[end...]))
       object.append(UInt8(ascii: "}"))
       return object
     }

@@ -29,7 +29,7 @@ public protocol LogStore: LogHistoryStore {
   /// How far the log of an era has come; nil if it was not begun.
   func log(of era: Int64) throws(StoreFailure) -> LogState?
 
-  /// What is queued, the oldest first: up to 2000 groups, and some 1.5 MB at the most if it is more than one.
+  /// What is queued, the oldest first: up to 2000 groups, and some 400 KB at the most if it is more than one.
   ///
   /// - Returns: `hasMore` is whether there are others behind them.
   func queuedEntries() throws(StoreFailure) -> (groups: [QueuedEntries], hasMore: Bool)
