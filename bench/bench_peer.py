@@ -11,7 +11,8 @@ from contextlib import ExitStack
 
 from bench import Place
 from common import (
-  ROOT, Failure, Fairdraw, Process, environment, fresh_folder, load, machine, postgres, progress, write_rows)
+  ROOT, Failure, Fairdraw, Process, environment, fresh_folder, load, machine, ports, postgres, progress,
+  write_rows)
 from counters import describe, means
 
 PYTHON = ["/usr/bin/python3", "-s", "-B"]  # Debian's, with Debian's packages
@@ -36,7 +37,7 @@ def missing():
 def start_peer(stack, folder, cluster, log):
   """The service in two worker processes, with a Redis of its own and a database in the cluster."""
   cluster.psql("postgres", "CREATE DATABASE peer")
-  redis_port, port, key = postgres.free_port(), postgres.free_port(), secrets.token_hex(16)
+  redis_port, port, key = ports.free_port(), ports.free_port(), secrets.token_hex(16)
   # With the append-only file that Redis recommends to those who want their data back.
   redis = Process(
     ["redis-server", "--port", redis_port, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"],

@@ -28,6 +28,7 @@ MEGABYTE = 1024 * 1024
 # What the tests use too, and needs nothing of pytest. The other files here import it from this one.
 sys.path.append(str(ROOT / "Tests" / "System"))
 import disk  # noqa: E402
+import ports  # noqa: E402, F401
 import postgres  # noqa: E402, F401
 import preload  # noqa: E402, F401
 

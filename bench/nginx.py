@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from common import Process, environment, postgres
+from common import Process, environment, ports
 
 PROGRAM = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 MISSING = "nginx is not installed: apt-get install nginx-light"
@@ -22,7 +22,7 @@ http {{
 
 def start(folder, body, log):
   """nginx on a free port, which responds to GET /bare with `body`, text without quotation marks of nginx's or dollars."""
-  port = postgres.free_port()
+  port = ports.free_port()
   file = folder / "nginx.conf"
   file.write_text(CONFIGURATION.format(folder=folder, port=port, body=body))
   return Process([PROGRAM, "-e", "stderr", "-c", file], environment(), log, port)

@@ -5,7 +5,6 @@ import Hummingbird
 import Ledger
 import Logging
 import NIOCore
-import NIOPosix
 import ServiceLifecycle
 import Transparency
 import Webhooks
@@ -113,18 +112,29 @@ struct Serve: AsyncParsableCommand {
   var maxConnectionsPerAddress: Int?
 
   /// Where people reach the server.
-  private static func reach(_ server: inout ServerConfiguration, _ givenURL: String?) async throws -> String {
-    // With port 0 the address is known only once it is bound, and permalinks need it: so the port is chosen first.
-    if server.port == 0 && givenURL == nil { server.port = try await freePort(on: server.host) }
+  private static func reach(_ server: inout ServerConfiguration, _ givenURL: String?) -> String {
     server.publicURL = givenURL
     return givenURL ?? "http://\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)"
+  }
+
+  /// Chooses a port for the server if any will do. Permalinks contain it, so that is before the server listens.
+  private static func choosePort(of server: inout ServerConfiguration) throws -> ReservedPort? {
+    guard server.port == 0 else { return nil }
+    do {
+      let chosen = try ReservedPort(on: server.host)
+      server.port = chosen.number
+      return chosen
+    } catch {
+      throw CommandFailure("the server cannot listen on \(server.host): \(reason(for: error))")
+    }
   }
 
   func run() async throws {
     let settings = try self.settings()
     var server = settings.server
     let (quota, anonymousQuota, givenURL) = (settings.dailyQuota, settings.anonymousQuota, settings.publicURL)
-    let url = try await Self.reach(&server, givenURL)
+    let chosenPort = try Self.choosePort(of: &server)
+    let url = Self.reach(&server, givenURL)
     var exposures: [String] = []
     let (store, masterKey, place) = try storage.open { exposures.append($0) }
     let cell = try await administering(store) { try await CellSetting.cell(of: $0, named: settings.cell) }
@@ -184,6 +194,7 @@ struct Serve: AsyncParsableCommand {
     // Shut down from the last to the first: health checks and streams know before connections are refused.
     services.append(ShutdownNotice(lifecycle: parts.lifecycle, delay: settings.shutdownDelay))
     let result = await Self.run(services)
+    chosenPort?.release()
     // The last connection has been answered; nothing more can come in.
     await writer.drain()
     try result.mapError { CommandFailure("the server cannot listen on \(places): \(reason(for: $0))") }.get()
@@ -362,17 +373,4 @@ private struct Logs: Service {
       await cosigned
     }
   }
-}
-
-/// A port that is free now. Somebody else may take it before the server does; then the server says so and stops.
-private func freePort(on host: String) async throws -> Int {
-  let channel: any Channel
-  do {
-    channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(host: host, port: 0).get()
-  } catch {
-    throw CommandFailure("the server cannot listen on \(host): \(reason(for: error))")
-  }
-  defer { channel.close(promise: nil) }
-  guard let port = channel.localAddress?.port else { throw CommandFailure("the server cannot listen on \(host)") }
-  return port
 }

@@ -4,11 +4,11 @@ import importlib.util
 import os
 import random
 import re
-import socket
 
 import pytest
 
 import harness
+import ports
 
 
 def pytest_report_header(config):
@@ -39,10 +39,7 @@ def serve(tmp_path):
 
 @pytest.fixture
 def free_port():
-  """A port of this machine's that is free now."""
-  with socket.socket() as taken:
-    taken.bind(("127.0.0.1", 0))
-    return taken.getsockname()[1]
+  return ports.free_port()
 
 
 @pytest.fixture

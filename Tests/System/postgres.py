@@ -6,10 +6,11 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
+
+from ports import free_port
 
 FIELD, ROW = "\x1f", "\x1e"
 
@@ -19,12 +20,6 @@ def programs():
   found = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_ctl"), key=lambda path: int(path.split("/")[4]))
   found = found or [path for path in [shutil.which("pg_ctl")] if path]
   return pathlib.Path(found[-1]).resolve().parent if found else None
-
-
-def free_port():
-  with contextlib.closing(socket.socket()) as sock:
-    sock.bind(("127.0.0.1", 0))
-    return sock.getsockname()[1]
 
 
 def as_postgres(*command):

@@ -17,18 +17,10 @@ import subprocess
 import threading
 
 from harness import REPOSITORY, TIMEOUT, Connection, environment, wait_until
+from ports import free_port
 
 FILES = REPOSITORY / "docs" / "proxies"
 HOST = "draws.example.com"
-
-
-def free_ports(count):
-  """Ports that are free now, each another."""
-  sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-  ports = [sock.getsockname()[1] for sock in sockets]
-  for sock in sockets:
-    sock.close()
-  return ports
 
 
 def replaced(text, *pairs):
@@ -50,7 +42,7 @@ class Proxy:
     self.folder.mkdir()
     self.upstreams = upstreams
     self.host = "127.0.0.1"
-    self.plain_port, self.port = free_ports(2)
+    self.plain_port, self.port = free_port(), free_port()
     self.log = self.folder / "log"
     self.authority = self.folder / "authority.pem"
     self.text = replaced((FILES / self.file).read_text(), *zip(("127.0.0.1:8080", "127.0.0.1:8081"), map("127.0.0.1:{}".format, upstreams)))

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from harness import TIMEOUT, Server, cli, unique, wait_until
-from proxies import HOST, HAProxyOfCells, free_ports
+from ports import free_port
+from proxies import HOST, HAProxyOfCells
 from test_dashboard import Person
 from test_webhooks import Receiver
 
@@ -20,9 +21,9 @@ class Cells:
 
   def __init__(self, folder):
     self.servers = {}
-    for name, port in zip(("eu1", "eu2"), free_ports(2)):
+    for name in ("eu1", "eu2"):
       self.servers[name] = Server(
-        folder / name, arguments=("--port", port), FAIRDRAW_CELL=name, FAIRDRAW_PUBLIC_URL=f"https://{name}.{HOST}",
+        folder / name, arguments=("--port", free_port()), FAIRDRAW_CELL=name, FAIRDRAW_PUBLIC_URL=f"https://{name}.{HOST}",
         FAIRDRAW_TRUSTED_PROXIES="127.0.0.1", FAIRDRAW_ALLOW_PRIVATE_WEBHOOKS="true").start()
     self.proxy = HAProxyOfCells(folder, [server.port for server in self.servers.values()])
 

@@ -15,6 +15,7 @@ import postgres
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from harness import TIMEOUT, Server, cli, wait_until
 from log_reader import Checkpoint, VerifierKey
+from ports import free_port
 from test_log_proofs import sha256, signature_line, vkey
 from test_openapi import conforms
 from test_postgres import cluster, fleet
@@ -329,7 +330,7 @@ def test_what_a_witness_answers_wrongly_changes_nothing(watched, fakes, bad):
 
 
 def test_metrics_show_what_each_witness_cosigned(tmp_path, fakes):
-  port = postgres.free_port()
+  port = free_port()
   with Server(tmp_path / "data", FAIRDRAW_PUBLIC_URL=URL, FAIRDRAW_METRICS_PORT=port) as server:
     watched = Watched(server)
     server.env["FAIRDRAW_WITNESS"] = f"  {fake_address(fakes, 'good')} {fake_address(fakes, 'refusing')} "

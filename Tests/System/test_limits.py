@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from harness import BINARY, environment, wait_until
-from test_stopping import HALVES, free_port, trickle
+from ports import free_port
+from test_stopping import HALVES, trickle
 from wire import Wire, request
 
 HALF_BODY = b"POST /api/shuffle HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n"

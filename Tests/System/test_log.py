@@ -23,6 +23,7 @@ from harness import DRAWS, REPOSITORY, TIMEOUT, Connection, Server, together, un
 from log_reader import (
   WIDTH, Checkpoint, Log, Proof, Roots, check_inclusion, commitment_text, entry_of, leaf_of, outcome_text, outcomes_in, reveal_text,
   tile_path)
+from ports import free_port
 from test_merkle import day_of, into_the_past, published
 from test_postgres import Load, cluster, fleet, kill_at_random
 
@@ -585,7 +586,7 @@ def pair(fleet):
   """Two servers over one database: the one that keeps the log, and the other."""
   servers = []
   for _ in range(2):
-    port = postgres.free_port()
+    port = free_port()
     server = fleet.add(FAIRDRAW_METRICS_PORT=port)
     server.metrics_port = port
     servers.append(server.start())

@@ -3,7 +3,6 @@
 import http.client
 import os
 import re
-import socket
 from contextlib import closing
 
 import pytest
@@ -12,12 +11,9 @@ from harness import wait_until
 
 
 @pytest.fixture
-def measured(serve):
-  with closing(socket.socket()) as probe:
-    probe.bind(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
-  server = serve(FAIRDRAW_METRICS_PORT=port)
-  server.metrics_port = port
+def measured(serve, free_port):
+  server = serve(FAIRDRAW_METRICS_PORT=free_port)
+  server.metrics_port = free_port
   return server
 
 

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from harness import REPOSITORY, TIMEOUT, Server, environment, wait_until
-from proxies import free_ports
+from ports import free_port
 from test_log_proofs import WITNESS_VKEYS
 from test_metrics import scrape
 
@@ -36,7 +36,7 @@ class Prometheus:
 
   def __init__(self, folder, target):
     self.folder = folder
-    [self.port] = free_ports(1)
+    self.port = free_port()
     shutil.copy(ALERTS, folder / "alerts.yml")
     (folder / "prometheus.yml").write_text(
       "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [alerts.yml]\n"
@@ -74,7 +74,7 @@ class Prometheus:
 def watched(tmp_path_factory):
   """A server that has been used in every way that its metrics tell of, and a Prometheus that has seen it twice."""
   folder = tmp_path_factory.mktemp("monitoring")
-  [port] = free_ports(1)
+  port = free_port()
   with Server(
     folder / "data", FAIRDRAW_METRICS_PORT=port, FAIRDRAW_WITNESS=f"http://127.0.0.1:1={WITNESS_VKEYS[0]}") as server:
     server.metrics_port = port

@@ -9,6 +9,7 @@ import pytest
 
 import postgres
 from harness import cli, unique, wait_until
+from ports import free_port
 from test_doctor import doctor, found
 from test_merkle import DAY, check_proof, day_of
 from test_postgres import Fleet, Load, check_ledger, cluster, full_ledger
@@ -41,7 +42,7 @@ server_round_robin = 1
 class Pooler:
   def __init__(self, cluster):
     self.cluster = cluster
-    self.port = postgres.free_port()
+    self.port = free_port()
     self.settings = cluster.folder / f"{unique('pgbouncer')}.ini"
     users = self.settings.with_suffix(".users")
     users.write_text('"postgres" ""\n')

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from harness import BODY_LIMIT, TARGET_LIMIT, TIMEOUT, Server, together, unique, wait_until
-from proxies import ALL, HOST, DyingServer, free_ports
+from ports import free_port
+from proxies import ALL, HOST, DyingServer
 from test_metrics import samples
 from test_webhooks import Receiver, webhook
 
@@ -23,7 +24,7 @@ class Installation:
 
   def __init__(self, folder):
     self.servers = []
-    self.metrics_ports = free_ports(2)
+    self.metrics_ports = [free_port(), free_port()]
     for number, port in enumerate(self.metrics_ports):
       server = Server(
         folder / "data", FAIRDRAW_METRICS_PORT=port, FAIRDRAW_TRUSTED_PROXIES="127.0.0.1", FAIRDRAW_PUBLIC_URL=f"https://{HOST}",
@@ -211,7 +212,7 @@ def test_a_draw_that_was_sent_is_not_sent_again(server, tmp_path, kind, client_s
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
 def test_a_draw_that_was_not_sent_goes_to_the_other_server(server, tmp_path, kind, client_seed):
-  with kind(tmp_path, [*free_ports(1), server.port]) as proxy:
+  with kind(tmp_path, [free_port(), server.port]) as proxy:
     for number in range(12):
       query, body = ({"clientSeed": client_seed}, None) if number % 2 else (None, {"clientSeed": client_seed})
       answer = proxy.request("POST" if body else "GET", "/api/ints", query, body=body)

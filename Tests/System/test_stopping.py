@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from harness import cli, wait_until
+from ports import free_port
 from wire import Wire, request
 
 # What a server that waits for nobody needs at the most: ten seconds, and what this machine takes on a bad day.
@@ -35,12 +36,6 @@ def trickle(wire, data):
   thread = threading.Thread(target=send, daemon=True)
   thread.start()
   return lambda: (stop.set(), thread.join())
-
-
-def free_port():
-  with socket.socket() as sock:
-    sock.bind(("127.0.0.1", 0))
-    return sock.getsockname()[1]
 
 
 HALVES = {
