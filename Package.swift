@@ -162,15 +162,16 @@ let package = Package(
     // librsvg and cairo, which draw the preview pictures.
     .systemLibrary(name: "CRSVG", pkgConfig: "librsvg-2.0", providers: [.apt(["librsvg2-dev"])]),
 
-    // The settings of glibc's allocator, which Swift's own module of it leaves out.
-    .systemLibrary(name: "CMalloc"),
+    // jemalloc, the program's allocator, as the system has it.
+    .systemLibrary(
+      name: "CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"]), .brew(["jemalloc"])]),
 
     // The command line and the wiring.
     .executableTarget(
       name: "fairdraw",
       dependencies: [
         "API", "Website", "Webhooks", "HTTPClient", "Transparency", "Accounts", "Ledger", "SQLStore", "SQLiteStore",
-        "PostgresStore", "Fairness", "JSON", "CMalloc",
+        "PostgresStore", "Fairness", "JSON", "CJemalloc",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

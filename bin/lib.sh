@@ -101,10 +101,11 @@ compile() {
   need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
   need g++ compgen -G '/usr/lib/gcc/*/*/libstdc++.so'
   need libsqlite3-dev test -e /usr/include/sqlite3.h
-  need pkg-config command -v pkg-config  # which finds libsodium, libpq, libcurl and librsvg
+  need pkg-config command -v pkg-config  # which finds libsodium, libpq, libcurl, jemalloc and librsvg
   need libsodium-dev pkg-config --exists 'libsodium >= 1.0.18'
   need libpq-dev pkg-config --exists libpq
   need libcurl4-openssl-dev pkg-config --exists 'libcurl >= 7.87'
+  need libjemalloc-dev pkg-config --exists jemalloc
   need librsvg2-dev test -e /usr/include/librsvg-2.0/librsvg/rsvg.h
   need fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
   install_missing

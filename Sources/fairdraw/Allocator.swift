@@ -1,18 +1,22 @@
-#if canImport(Glibc)
-  import CMalloc
-#endif
+import CJemalloc
 
-/// How the process gets its memory from the system.
+/// How the process gets its memory: from jemalloc, which stands in the place of the C library's allocator as soon as it is
+/// linked. What one thread takes another frees here, requests and responses, and jemalloc's threads do not wait for each
+/// other over that.
 enum Allocator {
-  /// From this many bytes on a block is the system's again as soon as it is freed.
-  private static let largeBlock: Int32 = 256 << 10
+  /// For how long the process keeps what it has freed, in milliseconds.
+  private static let decay = 1000
 
-  /// Keeps freed large blocks, a list's page or an outcome of some megabytes, from staying with the process. glibc would
-  /// raise its own threshold to the size of the largest that was freed, up to 32 MiB, and keep what is smaller in every
-  /// thread's arena: a third of the memory of a server with many such readers. See mallopt(3).
-  static func returnLargeBlocks() {
-    #if canImport(Glibc)
-      _ = mallopt(M_MMAP_THRESHOLD, largeBlock)
-    #endif
+  /// Has freed memory, a list's page or an outcome of some megabytes, go back to the system soon, by a thread that sees to
+  /// it also when the server is idle. See jemalloc(3).
+  static func returnFreeMemory() {
+    set("background_thread", true)
+    set("arenas.dirty_decay_ms", decay)  // of arenas to come
+    set("arena.\(MALLCTL_ARENAS_ALL).dirty_decay_ms", decay)
+  }
+
+  private static func set<Value: BitwiseCopyable>(_ name: String, _ value: Value) {
+    var value = value
+    _ = mallctl(name, nil, nil, &value, MemoryLayout.size(ofValue: value))
   }
 }

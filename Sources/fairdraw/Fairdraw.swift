@@ -36,7 +36,7 @@ struct Fairdraw: AsyncParsableCommand {
 enum Main {
   static func main() async {
     StandardStreams.prepare()
-    Allocator.returnLargeBlocks()
+    Allocator.returnFreeMemory()
     // The database and its key are for nobody else's eyes.
     umask(0o077)
     ProcessTitle.hidePasswords()

@@ -1,0 +1,2 @@
+// jemalloc, as the system's libjemalloc-dev has it.
+#include <jemalloc/jemalloc.h>
