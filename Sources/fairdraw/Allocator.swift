@@ -8,7 +8,7 @@ enum Allocator {
   private static let decay = 1000
 
   /// Has freed memory, a list's page or an outcome of some megabytes, go back to the system soon, by a thread that sees to
-  /// it also when the server is idle. See jemalloc(3).
+  /// it also when the server is idle. A jemalloc that has no such thread goes on as it is. See jemalloc(3).
   static func returnFreeMemory() {
     set("background_thread", true)
     set("arenas.dirty_decay_ms", decay)  // of arenas to come
