@@ -11,8 +11,7 @@ from contextlib import ExitStack
 
 from bench import Place
 from common import (
-  ROOT, Failure, Fairdraw, Process, environment, fresh_folder, load, machine, ports, postgres, progress,
-  write_rows)
+  ROOT, Failure, Fairdraw, Process, environment, fresh_folder, load, machine, ports, postgres, progress, write_rows)
 from counters import describe, means
 
 PYTHON = ["/usr/bin/python3", "-s", "-B"]  # Debian's, with Debian's packages

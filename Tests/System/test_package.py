@@ -70,7 +70,9 @@ def test_the_program_loads_only_what_the_package_depends_on(built, unpacked):
   assert "libc.so.6" in names
   assert not [name for name in names if re.search("swift|Foundation|dispatch|BlocksRuntime", name)]
   depends = run(["dpkg-deb", "-f", next(built.glob("*.deb")), "Depends"])
-  for library in ("libc6", "libpq5", "libcurl4", "libjemalloc2", "librsvg2-2", "libsodium23", "libsqlite3-0", "fonts-dejavu-core", "ca-certificates"):
+  for library in (
+    "libc6", "libpq5", "libcurl4", "libjemalloc2", "librsvg2-2", "libsodium23", "libsqlite3-0", "fonts-dejavu-core",
+    "ca-certificates"):
     assert re.search(rf"\b{library}\b", depends), depends
   assert cli("--version").stdout == run([program, "--version"])
 
