@@ -45,10 +45,13 @@ let package = Package(
     .systemLibrary(
       name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"]), .brew(["libsodium"])]),
 
+    // Nettle, whose SHA-256 needs no memory of its own, as the system has it.
+    .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"]), .brew(["nettle"])]),
+
     // The mathematics: seeds and their proofs, the byte stream, the generators, verification. Pure.
     .target(
       name: "Fairness",
-      dependencies: ["CSodium", .product(name: "Crypto", package: "swift-crypto")]),
+      dependencies: ["CNettle", "CSodium", .product(name: "Crypto", package: "swift-crypto")]),
 
     // JSON as the contract needs it: strict, bounded, and keeping every value as it was written.
     .target(name: "JSON"),

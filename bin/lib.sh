@@ -101,8 +101,9 @@ compile() {
   need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
   need g++ compgen -G '/usr/lib/gcc/*/*/libstdc++.so'
   need libsqlite3-dev test -e /usr/include/sqlite3.h
-  need pkg-config command -v pkg-config  # which finds libsodium, libpq, libcurl, jemalloc and librsvg
+  need pkg-config command -v pkg-config  # which finds libsodium, nettle, libpq, libcurl, jemalloc and librsvg
   need libsodium-dev pkg-config --exists 'libsodium >= 1.0.18'
+  need nettle-dev pkg-config --exists 'nettle >= 3.8'
   need libpq-dev pkg-config --exists libpq
   need libcurl4-openssl-dev pkg-config --exists 'libcurl >= 7.87'
   need libjemalloc-dev pkg-config --exists jemalloc

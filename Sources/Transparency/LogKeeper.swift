@@ -125,8 +125,8 @@ public final class LogKeeper: Sendable {
     var current = try work ?? resume()
     work = nil
     let from = current.tiler.size
-    if from == 0 { current.tiler.append(first, drawn: nil) }
-    for group in queued { try group.entries.forEachEntry { current.tiler.append($0, drawn: group.drawn) } }
+    if from == 0 { try current.tiler.append(LogEntries(first), drawn: nil) }
+    for group in queued { try current.tiler.append(group.entries, drawn: group.drawn) }
     if current.tiler.size > from {
       // Never before what is added was drawn: several servers have several clocks.
       let time = max(LedgerWriter.wallClock(), queued.compactMap(\.drawn).max() ?? 0)

@@ -11,8 +11,6 @@ package struct LogTiler {
   private var bundles: [LogBundle] = []
   /// Whether the tile being filled at each of the levels has more hashes than when it was last taken.
   private var isChanged: [Bool]
-  /// A zero and the entry's line, which is what a leaf is the hash of.
-  private var leaf: [UInt8] = []
 
   package init(_ state: LogState) {
     size = state.size
@@ -23,23 +21,25 @@ package struct LogTiler {
     bundle.mark(at: bundle.logged.last?.time ?? 0)
   }
 
-  /// - Parameter drawn: when the entry's outcome was drawn, if it is of one.
-  package mutating func append(_ entry: LogEntry, drawn: Milliseconds?) {
-    bundle.entries.append(entry)
-    if let drawn {
-      let known = bundle.drawn ?? drawn...drawn
-      bundle.drawn = min(known.lowerBound, drawn)...max(known.upperBound, drawn)
+  /// - Parameter drawn: when the entries' outcomes were drawn, if they are of any.
+  /// - Throws: a ``StoreFailure`` for a text that is no entry; what was appended is of no use then.
+  package mutating func append(_ entries: LogEntries, drawn: Milliseconds?) throws(StoreFailure) {
+    var place = 0
+    while place < entries.bytes.count {
+      let part = entries.next(LogBundle.width - bundle.entries.count, from: &place)
+      bundle.entries.append(part)
+      if let drawn {
+        let known = bundle.drawn ?? drawn...drawn
+        bundle.drawn = min(known.lowerBound, drawn)...max(known.upperBound, drawn)
+      }
+      size += part.count
+      if bundle.entries.count == LogBundle.width {
+        bundles.append(bundle)
+        bundle = LogBundle(number: bundle.number + 1)
+      }
+      try part.appendLeaves(to: &filling[0])
+      added(at: 0, nodes: size)
     }
-    size += 1
-    if bundle.entries.count == LogBundle.width {
-      bundles.append(bundle)
-      bundle = LogBundle(number: bundle.number + 1)
-    }
-    leaf.removeAll(keepingCapacity: true)
-    leaf.append(0)
-    entry.append(to: &leaf)
-    LogDigest(of: leaf).append(to: &filling[0])
-    added(at: 0, nodes: size)
   }
 
   /// Completes the tile that a node was added to, if it is full with it.

@@ -9,10 +9,11 @@ private func sha256(_ text: String) -> String { hex(SHA256.hash(data: Array(text
 
 @Suite struct LogTextTests {
   @Test func anOutcome() throws {
-    let text = LogText.outcome(
-      shortID: Array("aB3x".utf8), created: 1_767_225_600_123, endpoint: "pick", serverHash: fixedSeed.hash,
+    var text: [UInt8] = []
+    LogText.append(
+      outcome: Array("aB3x".utf8), created: 1_767_225_600_123, endpoint: "pick", serverHash: fixedSeed.hash,
       cursor: 3, nonce: 41, clientSeed: try ClientSeed("é:|7"), items: Array(#"["a","b"]"#.utf8),
-      parameters: Array("{}".utf8), value: Array(#"{"index":1,"item":"b"}"#.utf8))
+      fields: Array(#""count":1"#.utf8), count: 0..<9, value: Array(#"{"index":1,"item":"b"}"#.utf8), to: &text)
     #expect(
       String(decoding: text, as: UTF8.self) == """
         fairdraw/outcome/v1
@@ -31,11 +32,14 @@ private func sha256(_ text: String) -> String { hex(SHA256.hash(data: Array(text
   }
 
   @Test func anOutcomeWithoutItems() throws {
-    let text = LogText.outcome(
-      shortID: Array("k".utf8), created: 0, endpoint: "ints", serverHash: fixedSeed.hash, cursor: 0, nonce: 0,
-      clientSeed: fixedClientSeed, items: nil, parameters: Array(#"{"min":1,"max":100}"#.utf8),
-      value: Array("[7]".utf8))
+    let fields = Array(#""min":1,"max":100"#.utf8)
+    var text = Array("before".utf8)
+    LogText.append(
+      outcome: Array("k".utf8), created: 0, endpoint: "ints", serverHash: fixedSeed.hash, cursor: 0, nonce: 0,
+      clientSeed: fixedClientSeed, items: nil, fields: fields, count: 0..<0, value: Array("[7]".utf8),
+      to: &text)
     let lines = String(decoding: text, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+    #expect(lines[0] == "beforefairdraw/outcome/v1")
     #expect(lines.count == 12 && lines[11].isEmpty)
     #expect(lines[8].isEmpty && lines[9] == #"{"min":1,"max":100}"# && lines[10] == "[7]")
   }
@@ -45,6 +49,11 @@ private func sha256(_ text: String) -> String { hex(SHA256.hash(data: Array(text
       commitID: Array("c7".utf8), serverHash: fixedSeed.hash, created: 5, expiresAt: 60_005)
     #expect(
       String(decoding: commitment, as: UTF8.self) == "fairdraw/commitment/v1\nc7\n\(fixedSeed.hash)\n5\n60005\n")
+    let extremes = LogText.commitment(
+      commitID: [], serverHash: fixedSeed.hash, created: .max, expiresAt: .min)
+    #expect(
+      String(decoding: extremes, as: UTF8.self)
+        == "fairdraw/commitment/v1\n\n\(fixedSeed.hash)\n\(Int64.max)\n\(Int64.min)\n")
     let reveal = LogText.reveal(
       serverHash: fixedSeed.hash, serverSeed: fixedSeed, clientSeed: fixedClientSeed, cursor: 1, nonce: 9, revealed: 77)
     #expect(

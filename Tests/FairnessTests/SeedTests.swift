@@ -46,6 +46,16 @@ import Testing
 }
 
 @Suite struct ServerHashTests {
+  /// Every byte in every place.
+  @Test func everyByteIsTwoDigits() throws {
+    for first in 0..<256 {
+      let bytes = (0..<32).map { UInt8(truncatingIfNeeded: first + 37 * $0) }
+      let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+      #expect(try ServerHash(bytes: bytes).description == digits && LogDigest(bytes: bytes).description == digits)
+      #expect(try ServerHash(hex: digits).bytes == bytes && LogDigest(hex: digits.utf8).bytes == bytes)
+    }
+  }
+
   @Test func hexAndBytes() throws {
     let text = "00ff" + String(repeating: "5a", count: 30)
     let hash = try ServerHash(hex: text)

@@ -35,6 +35,23 @@ import Testing
     #expect(entries.bytes == [2] + Self.digest.bytes)
   }
 
+  @Test func areTakenInParts() throws {
+    for size in 1...8 {
+      var place = 0
+      var joined = LogEntries()
+      var leaves: [UInt8] = []
+      while place < entries.bytes.count {
+        let part = entries.next(size, from: &place)
+        #expect(part.count == min(size, 7 - joined.count))
+        #expect(try LogEntries(bytes: part.bytes) == part)
+        joined.append(part)
+        try part.appendLeaves(to: &leaves)
+      }
+      #expect(joined == entries && entries.next(size, from: &place).isEmpty)
+      #expect(leaves == Self.entries.flatMap { MerkleHash.leaf($0.bytes).bytes })
+    }
+  }
+
   @Test func aDrawIsFoundByItsDigest() {
     #expect(entries.firstIndex(ofDraw: LogDigest(of: [])) == 2)
     #expect(entries.firstIndex(ofDraw: Self.digest) == 6, "not the commitment or reveal of that digest")
@@ -56,5 +73,7 @@ import Testing
     // Whole, but no entry.
     let text = try LogEntries(bytes: [0, 2, 0x68, 0x69])
     #expect(throws: StoreFailure.self) { try read(text) }
+    var leaves: [UInt8] = []
+    #expect(throws: StoreFailure.self) { try text.appendLeaves(to: &leaves) }
   }
 }

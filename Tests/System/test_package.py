@@ -71,8 +71,8 @@ def test_the_program_loads_only_what_the_package_depends_on(built, unpacked):
   assert not [name for name in names if re.search("swift|Foundation|dispatch|BlocksRuntime", name)]
   depends = run(["dpkg-deb", "-f", next(built.glob("*.deb")), "Depends"])
   for library in (
-    "libc6", "libpq5", "libcurl4", "libjemalloc2", "librsvg2-2", "libsodium23", "libsqlite3-0", "fonts-dejavu-core",
-    "ca-certificates"):
+    "libc6", "libpq5", "libcurl4", "libjemalloc2", "libnettle8", "librsvg2-2", "libsodium23", "libsqlite3-0",
+    "fonts-dejavu-core", "ca-certificates"):
     assert re.search(rf"\b{library}\b", depends), depends
   assert cli("--version").stdout == run([program, "--version"])
 

@@ -119,10 +119,12 @@ import Transparency
     for (step, count) in [1, 1, 300, 0, 254, 1, 700, 3].enumerated() {
       // Each step by another keeper, which begins with what is stored.
       var tiler = LogTiler(state)
+      var entries = LogEntries()
       for _ in 0..<count {
-        tiler.append(.draw(LogDigest(of: Array("\(times.count)".utf8))), drawn: nil)
+        entries.append(.draw(LogDigest(of: Array("\(times.count)".utf8))))
         times.append(Milliseconds(1_700_000_000_000 + step))
       }
+      try tiler.append(entries, drawn: nil)
       let taken = tiler.take(at: Milliseconds(1_700_000_000_000 + step))
       for tile in taken.tiles { tiles[tile.place] = tile }
       for bundle in taken.bundles {
@@ -157,11 +159,13 @@ import Transparency
       LogState(size: 0, signedSize: 0, edge: [:], bundle: LogBundle(number: 0)))
     // Past the first full tile of the second level.
     while leaves.count < 66_000 {
+      var entries = LogEntries()
       for _ in 0..<Int.random(in: 1...2_000, using: &generator) {
         let entry = LogEntry.draw(LogDigest(of: Array("\(leaves.count)".utf8)))
         leaves.append(.leaf(entry.bytes))
-        tiler.append(entry, drawn: nil)
+        entries.append(entry)
       }
+      try tiler.append(entries, drawn: nil)
       for tile in tiler.take(at: 1).tiles { tiles[tile.place] = tile }
     }
     var nodes = leaves

@@ -1,5 +1,3 @@
-import Crypto
-
 /// A node of a Merkle tree: a SHA-256, of a leaf's text or of two nodes.
 ///
 /// Leaves and inner nodes are hashed with different first bytes, so that neither can be passed off as the other
@@ -14,9 +12,7 @@ public struct MerkleHash: Hashable, Sendable, CustomStringConvertible {
   /// The hash that some bytes begin with.
   init(first bytes: [UInt8]) { self.bytes = Array(bytes[..<Self.size]) }
 
-  private init(_ digest: SHA256Digest) {
-    bytes = digest.withUnsafeBytes { Array($0) }
-  }
+  private init(_ digest: LogDigest) { bytes = digest.bytes }
 
   /// - Throws: ``InvalidHash`` unless there are 32 bytes.
   public init(bytes: some Collection<UInt8>) throws(InvalidHash) {
@@ -39,14 +35,20 @@ public struct MerkleHash: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// SHA-256 of no bytes.
-  static let ofNothing = MerkleHash(SHA256.hash(data: [UInt8]()))
+  static let ofNothing = MerkleHash(LogDigest(of: []))
 
   private init(prefix: UInt8, _ first: [UInt8], _ second: [UInt8]) {
-    var hash = SHA256()
-    withUnsafeBytes(of: prefix) { hash.update(bufferPointer: $0) }
-    first.withUnsafeBytes { hash.update(bufferPointer: $0) }
-    second.withUnsafeBytes { hash.update(bufferPointer: $0) }
-    self.init(hash.finalize())
+    var hash = Self.beginning(with: prefix)
+    first.withUnsafeBytes { hash.update($0) }
+    second.withUnsafeBytes { hash.update($0) }
+    self.init(hash.digest())
+  }
+
+  /// A hash that was given one byte.
+  static func beginning(with prefix: UInt8) -> SHA256State {
+    var hash = SHA256State()
+    withUnsafeBytes(of: prefix) { hash.update($0) }
+    return hash
   }
 
   public func hash(into hasher: inout Hasher) {

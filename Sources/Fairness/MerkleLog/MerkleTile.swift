@@ -44,18 +44,19 @@ public struct MerkleTile: Sendable, Equatable {
   /// - Precondition: there are 256 hashes.
   public var root: MerkleHash {
     precondition(count == Self.width)
+    let begun = MerkleHash.beginning(with: 1)
+    let pair = 2 * MerkleHash.size
     var nodes = bytes
-    var pair = [UInt8](repeating: 1, count: 1 + 2 * MerkleHash.size)
-    var width = Self.width
-    while width > 1 {
-      for node in 0..<(width / 2) {
-        nodes.withUnsafeMutableBytes { nodes in
-          let children = nodes[(node * 2 * MerkleHash.size)..<((node + 1) * 2 * MerkleHash.size)]
-          pair.withUnsafeMutableBytes { $0[1...].copyBytes(from: children) }
-          LogDigest(of: pair).store(to: nodes, at: node * MerkleHash.size)
+    nodes.withUnsafeMutableBytes { nodes in
+      var width = Self.width
+      while width > 1 {
+        for node in 0..<(width / 2) {
+          var hash = begun
+          hash.update(UnsafeRawBufferPointer(rebasing: nodes[(node * pair)..<((node + 1) * pair)]))
+          hash.digest().store(to: nodes, at: node * MerkleHash.size)
         }
+        width /= 2
       }
-      width /= 2
     }
     return MerkleHash(first: nodes)
   }

@@ -1,5 +1,3 @@
-import Crypto
-
 /// Thrown for bytes that are not a SHA-256 digest.
 public struct InvalidHash: Error, Equatable, Sendable, CustomStringConvertible {
   public init() {}
@@ -11,9 +9,7 @@ public struct ServerHash: Hashable, Sendable, CustomStringConvertible {
   /// The digest's 32 bytes.
   public let bytes: [UInt8]
 
-  init(_ digest: SHA256Digest) {
-    bytes = digest.withUnsafeBytes { Array($0) }
-  }
+  init(_ digest: LogDigest) { bytes = digest.bytes }
 
   /// - Throws: ``InvalidHash`` unless there are 32 bytes.
   public init(bytes: some Collection<UInt8>) throws(InvalidHash) {

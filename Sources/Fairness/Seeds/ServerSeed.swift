@@ -1,5 +1,3 @@
-import Crypto
-
 /// Thrown for bytes that are not a server seed.
 public struct InvalidSeed: Error, Equatable, Sendable, CustomStringConvertible {
   public init() {}
@@ -53,7 +51,7 @@ public struct ServerSeed: Sendable, Equatable {
   }
 
   /// The commitment to this seed: SHA-256 of the 64 characters.
-  public var hash: ServerHash { ServerHash(SHA256.hash(data: ascii)) }
+  public var hash: ServerHash { ServerHash(LogDigest(of: ascii)) }
 
   /// The 64 characters: the secret itself, for the response that reveals it.
   public var description: String { String(decoding: ascii, as: UTF8.self) }

@@ -1,5 +1,3 @@
-import Crypto
-
 /// The bytes that one draw's values are made of.
 ///
 /// Block *r* is HMAC-SHA256 under the server seed's 64 characters of the message
@@ -27,21 +25,20 @@ public struct ByteStream: ~Copyable {
   }
 
   // Most draws end within their first block. Absorbing the whole message anew for each block costs those
-  // that do not a few nanoseconds a block; keeping the state after `clientSeed:nonce:` would cost all of
-  // them one more copy of a hash state, which is an allocation.
+  // that do not a few nanoseconds a block.
   private static func block(
     _ round: UInt64, key: StreamKey, clientSeed: ClientSeed, nonce: UInt64
   ) -> SIMD8<UInt32> {
     var message = key.inner
-    clientSeed.bytes.withUnsafeBytes { message.update(bufferPointer: $0) }
+    clientSeed.bytes.withUnsafeBytes { message.update($0) }
     // Two colons and two numbers of at most 20 digits.
     withUnsafeTemporaryAllocation(byteCount: 42, alignment: 1) { buffer in
       var start = buffer.count
       prepend(round, to: buffer, at: &start)
       prepend(nonce, to: buffer, at: &start)
-      message.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[start...]))
+      message.update(UnsafeRawBufferPointer(rebasing: buffer[start...]))
     }
-    return key.finish(message).withUnsafeBytes { bytes in
+    return key.finish(message).withBytes { bytes in
       var words = SIMD8<UInt32>()
       for index in 0..<8 {
         words[index] = UInt32(

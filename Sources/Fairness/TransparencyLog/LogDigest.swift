@@ -1,20 +1,19 @@
-import Crypto
-
 /// A SHA-256, such as that of a text that an entry of the log stands for. It lies where it is used, without memory of its
 /// own.
-public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
+public struct LogDigest: Hashable, Sendable, Codable, CustomStringConvertible {
   private let words: (UInt64, UInt64, UInt64, UInt64)
+
+  /// - Parameter words: the digest's bytes as they lie in memory.
+  init(_ words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
 
   /// The digest of a text.
   public init(of text: [UInt8]) { self = text.withUnsafeBytes { LogDigest(of: $0) } }
 
   /// The digest of some bytes.
   public init(of bytes: UnsafeRawBufferPointer) {
-    var hash = SHA256()
-    hash.update(bufferPointer: bytes)
-    // A digest is its 32 bytes and nothing else. Its own accessors are generic, and take longer than the hashing.
-    precondition(MemoryLayout<SHA256Digest>.size == 32)
-    words = withUnsafeBytes(of: hash.finalize(), Self.words)
+    var hash = SHA256State()
+    hash.update(bytes)
+    self = hash.digest()
   }
 
   /// - Throws: ``InvalidHash`` unless there are 32 bytes.
@@ -30,6 +29,19 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
   public init(hex: some Collection<UInt8>) throws(InvalidHash) {
     guard hex.count == 64, let bytes = Hex.decodeLowercase(hex) else { throw InvalidHash() }
     try self.init(bytes: bytes)
+  }
+
+  /// Reads what ``encode(to:)`` writes.
+  ///
+  /// - Throws: what the decoder throws, and ``InvalidHash``.
+  public init(from decoder: any Decoder) throws {
+    try self.init(hex: decoder.singleValueContainer().decode(String.self).utf8)
+  }
+
+  /// Encodes the digest as ``description``.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
   }
 
   private static func words(_ bytes: UnsafeRawBufferPointer) -> (UInt64, UInt64, UInt64, UInt64) {
@@ -48,7 +60,7 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
   /// The first so many of the digest's bytes, 32 at the most.
   public func prefix(_ count: Int) -> [UInt8] { withUnsafeBytes(of: words) { Array($0.prefix(count)) } }
 
-  func withBytes(_ body: (UnsafeRawBufferPointer) -> Void) { withUnsafeBytes(of: words, body) }
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { withUnsafeBytes(of: words, body) }
 
   /// Appends the digest's 32 bytes.
   public func append(to bytes: inout [UInt8]) {
@@ -82,14 +94,8 @@ public struct LogDigest: Hashable, Sendable, CustomStringConvertible {
 extension [UInt8] {
   /// Appends two lowercase digits for each byte.
   mutating func append(hex bytes: UnsafeRawBufferPointer) {
-    var place = count
+    let place = count
     append(contentsOf: repeatElement(0, count: 2 * bytes.count))
-    withUnsafeMutableBufferPointer { text in
-      for byte in bytes {
-        text[place] = Hex.digit(byte >> 4)
-        text[place + 1] = Hex.digit(byte & 15)
-        place += 2
-      }
-    }
+    withUnsafeMutableBytes { Hex.write(bytes, to: UnsafeMutableRawBufferPointer(rebasing: $0[place...])) }
   }
 }

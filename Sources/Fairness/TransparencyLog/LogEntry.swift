@@ -48,6 +48,23 @@ public enum LogEntry: Hashable, Sendable {
     }
   }
 
+  /// Appends the hash of the leaf of an entry that is a word and a digest, such as ``draw(_:)``.
+  ///
+  /// - Parameters:
+  ///   - word: with the space behind it.
+  ///   - digest: 32 bytes.
+  package static func append(
+    leafOf word: StaticString, _ digest: UnsafeRawBufferPointer, to hashes: inout [UInt8]
+  ) {
+    let start = 1 + word.utf8CodeUnitCount
+    withUnsafeTemporaryAllocation(byteCount: start + 2 * digest.count, alignment: 1) { text in
+      text[0] = 0
+      word.withUTF8Buffer { text[1..<start].copyBytes(from: $0) }
+      Hex.write(digest, to: UnsafeMutableRawBufferPointer(rebasing: text[start...]))
+      LogDigest(of: UnsafeRawBufferPointer(text)).append(to: &hashes)
+    }
+  }
+
   /// - Returns: nil for a line that ``bytes`` does not write.
   public init?(_ line: some Collection<UInt8>) {
     guard line.count <= Self.longest else { return nil }

@@ -2,7 +2,7 @@
 ///
 /// Only the digests are published. A text holds a server's hash or seed, so that nobody can guess it from its digest.
 public enum LogText {
-  /// What an outcome's entry stands for: everything that was answered.
+  /// Appends what an outcome's entry stands for: everything that was answered.
   ///
   /// - Parameters:
   ///   - shortID: the outcome's, in ASCII.
@@ -11,15 +11,17 @@ public enum LogText {
   ///   - clientSeedDigest: the client seed's, if it is known.
   ///   - items: the JSON array of what a shuffle or pick was made of, as it is recorded (`["a","b"]`); nil for other
   ///     generators.
-  ///   - parameters: a JSON object of the outcome's own members, in the order and spelling answered
-  ///     (`{"min":1,"max":100}`), without spaces; `{}` if there are none.
+  ///   - fields: the outcome's own members, in the order and spelling answered (`"min":1,"max":100,"count":1`), without
+  ///     spaces and braces.
+  ///   - count: where among them the count is, which the text leaves out, with the comma that goes with it.
   ///   - value: the JSON text of `outcome`, as it was answered.
-  public static func outcome(
-    shortID: [UInt8], created: Int64, endpoint: String, serverHash: ServerHash, cursor: Int64, nonce: Int64,
-    clientSeed: ClientSeed, clientSeedDigest: LogDigest? = nil, items: [UInt8]?, parameters: [UInt8], value: [UInt8]
-  ) -> [UInt8] {
-    let room = 96 + shortID.count + endpoint.utf8.count + (items == nil ? 0 : 64) + parameters.count + value.count
-    return lines(of: "fairdraw/outcome/v1", room: room + 2 * 64 + 3 * 20) { text in
+  public static func append(
+    outcome shortID: [UInt8], created: Int64, endpoint: String, serverHash: ServerHash, cursor: Int64, nonce: Int64,
+    clientSeed: ClientSeed, clientSeedDigest: LogDigest? = nil, items: [UInt8]?, fields: [UInt8], count: Range<Int>,
+    value: [UInt8], to text: inout [UInt8]
+  ) {
+    let room = 96 + shortID.count + endpoint.utf8.count + (items == nil ? 0 : 64) + fields.count + value.count
+    append(linesOf: "fairdraw/outcome/v1", room: room + 2 * 64 + 3 * 20, to: &text) { text in
       text.append(shortID)
       text.append(created)
       text.append(endpoint)
@@ -28,7 +30,7 @@ public enum LogText {
       text.append(nonce)
       text.append(clientSeedDigest ?? LogDigest(of: clientSeed.bytes))
       if let items { text.append(LogDigest(of: items)) } else { text.append([]) }
-      text.append(parameters)
+      fields.withUnsafeBytes { text.append(object: $0, without: count) }
       text.append(value)
     }
   }
@@ -41,12 +43,14 @@ public enum LogText {
   public static func commitment(
     commitID: [UInt8], serverHash: ServerHash, created: Int64, expiresAt: Int64
   ) -> [UInt8] {
-    lines(of: "fairdraw/commitment/v1", room: 192 + commitID.count) { text in
+    var text: [UInt8] = []
+    append(linesOf: "fairdraw/commitment/v1", room: 192 + commitID.count, to: &text) { text in
       text.append(commitID)
       text.append(hex: serverHash.bytes)
       text.append(created)
       text.append(expiresAt)
     }
+    return text
   }
 
   /// What the entry of a revealed server seed stands for.
@@ -58,7 +62,8 @@ public enum LogText {
     serverHash: ServerHash, serverSeed: ServerSeed, clientSeed: ClientSeed, cursor: Int64, nonce: Int64,
     revealed: Int64
   ) -> [UInt8] {
-    lines(of: "fairdraw/reveal/v1", room: 192 + 64 + serverSeed.ascii.count) { text in
+    var text: [UInt8] = []
+    append(linesOf: "fairdraw/reveal/v1", room: 192 + 64 + serverSeed.ascii.count, to: &text) { text in
       text.append(hex: serverHash.bytes)
       text.append(serverSeed.ascii)
       text.append(LogDigest(of: clientSeed.bytes))
@@ -66,17 +71,23 @@ public enum LogText {
       text.append(nonce)
       text.append(revealed)
     }
+    return text
   }
 
   /// - Parameter room: at least as many bytes as the text takes.
-  private static func lines(of kind: StaticString, room: Int, _ body: (inout LineWriter) -> Void) -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: room) { bytes, count in
-      var text = LineWriter(bytes: UnsafeMutableRawBufferPointer(bytes))
-      kind.withUTF8Buffer { text.append(UnsafeRawBufferPointer($0)) }
-      text.endLine()
-      body(&text)
-      count = text.count
+  private static func append(
+    linesOf kind: StaticString, room: Int, to text: inout [UInt8], _ body: (inout LineWriter) -> Void
+  ) {
+    let start = text.count
+    text.append(contentsOf: repeatElement(0, count: room))
+    let count = text.withUnsafeMutableBytes { bytes in
+      var lines = LineWriter(bytes: UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
+      kind.withUTF8Buffer { lines.append(UnsafeRawBufferPointer($0)) }
+      lines.endLine()
+      body(&lines)
+      return lines.count
     }
+    text.removeLast(room - count)
   }
 }
 
@@ -104,6 +115,15 @@ private struct LineWriter {
     endLine()
   }
 
+  /// Appends some of the members of a JSON object, as one.
+  mutating func append(object members: UnsafeRawBufferPointer, without range: Range<Int>) {
+    append(UInt8(ascii: "{"))
+    append(UnsafeRawBufferPointer(rebasing: members[..<range.lowerBound]))
+    append(UnsafeRawBufferPointer(rebasing: members[range.upperBound...]))
+    append(UInt8(ascii: "}"))
+    endLine()
+  }
+
   mutating func append(_ line: String) {
     var line = line
     line.withUTF8 { append(UnsafeRawBufferPointer($0)) }
@@ -111,17 +131,17 @@ private struct LineWriter {
   }
 
   mutating func append(_ integer: Int64) {
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-      var start = digits.count
-      var rest = integer.magnitude
-      repeat {
-        start -= 1
-        digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-        rest /= 10
-      } while rest > 0
-      if integer < 0 { append(UInt8(ascii: "-")) }
-      append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(digits)[start...]))
+    if integer < 0 { append(UInt8(ascii: "-")) }
+    let magnitude = integer.magnitude
+    var (length, power) = (1, UInt64(10))
+    while length < 19, magnitude >= power { (length, power) = (length + 1, power &* 10) }
+    precondition(length <= bytes.count - count)
+    var rest = magnitude
+    for place in (count..<(count + length)).reversed() {
+      bytes[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
     }
+    count += length
     endLine()
   }
 
@@ -130,14 +150,8 @@ private struct LineWriter {
   mutating func append(_ line: LogDigest) { line.withBytes { append(hex: $0) } }
 
   private mutating func append(hex part: UnsafeRawBufferPointer) {
-    precondition(2 * part.count <= bytes.count - count)
-    var place = count
-    for byte in part {
-      bytes[place] = Hex.digit(byte >> 4)
-      bytes[place + 1] = Hex.digit(byte & 15)
-      place += 2
-    }
-    count = place
+    Hex.write(part, to: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
+    count += 2 * part.count
     endLine()
   }
 }

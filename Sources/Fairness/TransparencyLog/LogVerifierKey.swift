@@ -67,8 +67,8 @@ public struct LogVerifierKey: Hashable, Sendable, CustomStringConvertible {
     self.name = name
     self.algorithm = algorithm
     self.publicKey = publicKey
-    let digest = SHA256.hash(data: Array(name.utf8) + [UInt8(ascii: "\n"), algorithm.rawValue] + publicKey)
-    keyID = digest.withUnsafeBytes { UInt32(bigEndian: $0.prefix(4)) }
+    let digest = LogDigest(of: Array(name.utf8) + [UInt8(ascii: "\n"), algorithm.rawValue] + publicKey)
+    keyID = UInt32(bigEndian: digest.prefix(4))
   }
 
   /// Whether a signature names this key. If it does and the key does not accept it, the note was tampered with.

@@ -10,6 +10,8 @@ public struct LogEntries: Sendable, Equatable {
 
   public init() {}
 
+  public init(_ entry: LogEntry) { append(entry) }
+
   /// - Throws: a ``StoreFailure`` if `bytes` are no whole entries.
   public init(bytes: [UInt8]) throws(StoreFailure) {
     var place = 0
@@ -43,6 +45,50 @@ public struct LogEntries: Sendable, Equatable {
   private mutating func append(_ kind: UInt8, _ digest: LogDigest) {
     bytes.append(kind)
     digest.append(to: &bytes)
+  }
+
+  /// Moves on through the entries by up to `count` of them.
+  ///
+  /// - Parameter place: how many of ``bytes`` were passed before, and then how many are passed with these.
+  package func next(_ count: Int, from place: inout Int) -> LogEntries {
+    let start = place
+    var part = LogEntries()
+    while part.count < count, let end = Self.end(of: place, in: bytes) {
+      place = end
+      part.count += 1
+    }
+    part.bytes = Array(bytes[start..<place])
+    return part
+  }
+
+  package mutating func append(_ others: LogEntries) {
+    bytes += others.bytes
+    count += others.count
+  }
+
+  /// Appends the hashes of the leaves that the entries are in the log's tree, 32 bytes each.
+  ///
+  /// - Throws: a ``StoreFailure`` for a text that is no entry.
+  package func appendLeaves(to hashes: inout [UInt8]) throws(StoreFailure) {
+    hashes.reserveCapacity(hashes.count + count * MerkleHash.size)
+    var place = 0
+    while let end = Self.end(of: place, in: bytes) {
+      let word: StaticString
+      switch bytes[place] {
+      case 1: word = "commit "
+      case 2: word = "draw "
+      case 3: word = "reveal "
+      default:
+        guard let entry = Self.entry(bytes[place..<end]) else { throw .damaged("an entry of the log is damaged") }
+        hashes += MerkleHash.leaf(entry.bytes).bytes
+        place = end
+        continue
+      }
+      bytes.withUnsafeBytes {
+        LogEntry.append(leafOf: word, UnsafeRawBufferPointer(rebasing: $0[(place + 1)..<end]), to: &hashes)
+      }
+      place = end
+    }
   }
 
   /// The entries, one after the other.
@@ -107,33 +153,38 @@ extension RevealedSeed {
 
 extension Outcome {
   /// What the outcome's entry in the log is the digest of: see ``LogText``.
-  ///
-  /// - Parameter clientSeedDigest: the client seed's, if it is known.
-  package func logText(_ shortID: [UInt8], clientSeedDigest: LogDigest? = nil) -> [UInt8] {
-    LogText.outcome(
-      shortID: shortID, created: created, endpoint: endpoint.name, serverHash: serverHash, cursor: cursor, nonce: nonce,
-      clientSeed: clientSeed, clientSeedDigest: clientSeedDigest,
-      items: items.map { [UInt8(ascii: "[")] + $0 + [UInt8(ascii: "]")] }, parameters: logParameters, value: value)
+  package func logText(_ shortID: [UInt8]) -> [UInt8] {
+    var text: [UInt8] = []
+    append(logText: shortID, to: &text)
+    return text
   }
 
-  /// ``fields`` without the count, as a JSON object.
-  private var logParameters: [UInt8] {
+  /// Appends ``logText(_:)``.
+  ///
+  /// - Parameter clientSeedDigest: the client seed's, if it is known.
+  func append(logText shortID: [UInt8], clientSeedDigest: LogDigest? = nil, to text: inout [UInt8]) {
+    LogText.append(
+      outcome: shortID, created: created, endpoint: endpoint.name, serverHash: serverHash, cursor: cursor, nonce: nonce,
+      clientSeed: clientSeed, clientSeedDigest: clientSeedDigest,
+      items: items.map { [UInt8(ascii: "[")] + $0 + [UInt8(ascii: "]")] }, fields: fields, count: placeOfCount,
+      value: value, to: &text)
+  }
+
+  /// Where the count is in ``fields``, with a comma beside it.
+  private var placeOfCount: Range<Int> {
     // No field's text has such a name in it: what texts there are, encodings and notations, are the program's own.
     let name: StaticString = "\"count\":"
     return fields.withUnsafeBytes { fields in
       let sought = UnsafeRawPointer(name.utf8Start).loadUnaligned(as: UInt64.self)  // it has eight bytes
-      let isCount = { fields.loadUnaligned(fromByteOffset: $0, as: UInt64.self) == sought }
-      var start = (0..<max(0, fields.count - 7)).first(where: isCount) ?? fields.count
-      var end = min(start + 8, fields.count)
+      // It is the last one of most generators.
+      var start = fields.count - 8
+      while start >= 0, fields.loadUnaligned(fromByteOffset: start, as: UInt64.self) != sought { start -= 1 }
+      guard start >= 0 else { return 0..<0 }
+      var end = start + 8
       while end < fields.count, (0x30...0x39).contains(fields[end]) { end += 1 }
       // The comma before it goes with it, or else the one after it.
-      if start > 0, end > start { start -= 1 } else if end < fields.count { end += 1 }
-      var object: [UInt8] = [UInt8(ascii: "{")]
-      object.reserveCapacity(fields.count + 2)
-      object.append(contentsOf: UnsafeRawBufferPointer(rebasing: fields[..<start]))
-      object.append(contentsOf: UnsafeRawBufferPointer(rebasing: fields[end...]))
-      object.append(UInt8(ascii: "}"))
-      return object
+      if start > 0 { return start - 1..<end }
+      return start..<min(end + 1, fields.count)
     }
   }
 }

@@ -31,17 +31,18 @@ public final class GroupLog: Sendable {
       if let computed { return computed }
       var entries = LogEntries()
       entries.reserveCapacity(items.count)
-      for item in items { entries.append(entry(of: item)) }
+      var text: [UInt8] = []
+      for item in items {
+        switch item {
+        case .entry(let entry): entries.append(entry)
+        case .draw(let place, let shortID, let clientSeedDigest):
+          text.removeAll(keepingCapacity: true)
+          outcomes[place].append(logText: shortID, clientSeedDigest: clientSeedDigest, to: &text)
+          entries.append(.draw(LogDigest(of: text)))
+        }
+      }
       computed = entries
       return entries
-    }
-  }
-
-  private func entry(of item: Item) -> LogEntry {
-    switch item {
-    case .entry(let entry): entry
-    case .draw(let place, let shortID, let clientSeedDigest):
-      .draw(LogDigest(of: outcomes[place].logText(shortID, clientSeedDigest: clientSeedDigest)))
     }
   }
 

@@ -49,15 +49,12 @@ extension LedgerAudit {
 
   private static func read(_ bundle: LogBundle, width: Int, _ sums: AuditSums) throws -> ReadBundle {
     var read = ReadBundle()
-    read.leaves.reserveCapacity(width * MerkleHash.size)
-    var leaf: [UInt8] = []
+    var end = 0
+    let entries = bundle.entries.next(width, from: &end)
+    guard entries.count == width else { throw StoreFailure.damaged("there are only \(entries.count) of \(width)") }
+    try entries.appendLeaves(to: &read.leaves)
     var place = 0
-    try bundle.entries.forEachEntry { entry in
-      guard place < width else { return }
-      leaf.removeAll(keepingCapacity: true)
-      leaf.append(0)
-      entry.append(to: &leaf)
-      LogDigest(of: leaf).append(to: &read.leaves)
+    try entries.forEachEntry { entry in
       switch entry {
       case .draw(let digest): read.marks.append(sums.mark(draws, digest))
       case .reveal(let digest): read.marks.append(sums.mark(reveals, digest))
@@ -67,7 +64,6 @@ extension LedgerAudit {
       }
       place += 1
     }
-    guard place == width else { throw StoreFailure.damaged("there are only \(place) of \(width)") }
     return read
   }
 
