@@ -13,9 +13,8 @@ public enum StoreConformance {
   public static let checks: [StoreCheck] =
     [
       groupChecks, durabilityChecks, idempotencyChecks, quotaChecks, administrationChecks, queryChecks,
-      accountOutcomeChecks, seedChecks,
-      concurrencyChecks, deliveryChecks, webhookChecks, accountChecks, transparencyChecks, logChecks, damageChecks,
-      importChecks,
+      accountOutcomeChecks, seedChecks, concurrencyChecks, deliveryChecks, webhookChecks, accountChecks,
+      transparencyChecks, logChecks, auditChecks, damageChecks, importChecks,
     ].flatMap(\.self)
 }
 

@@ -23,11 +23,11 @@ extension LedgerAudit {
     }
     state.counts.commitments += sought.count
     func find(_ entry: LogEntry) { if case .commit(let digest) = entry { sought[digest] = nil } }
-    try forEachEntry { entry, _ in find(entry) }
+    try forEachEntry(find)
     if !sought.isEmpty {
       // One that was made while the audit went on is in the log by now, or waits for it.
       let sizes = Dictionary(state.scope.logs.map { ($0.era, $0.size) }, uniquingKeysWith: { a, _ in a })
-      try forEachEntry(from: sizes, in: store.auditScope()) { entry, _ in find(entry) }
+      try forEachEntry(from: sizes, in: store.auditScope(), find)
     }
     for (digest, commitment) in sought {
       if state.strayLeaves[MerkleHash.leaf(LogEntry.commit(digest).bytes).description] != nil { continue }

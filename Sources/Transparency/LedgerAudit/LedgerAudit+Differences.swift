@@ -4,170 +4,159 @@ import Ledger
 
 /// Finding out what exactly differs, once it is known that something does.
 extension LedgerAudit {
-  /// An entry of a log that is of an outcome or a revealed seed.
-  struct LoggedEntry {
-    let kind: UInt8
-    let era: Int64
-    /// nil while it waits for the log.
-    let index: Int?
-
-    var name: String { index.map { "entry \($0) of era \(era)" } ?? "an entry that waits for the log" }
-  }
-
-  /// So many entries and records are looked at more closely.
-  private static let mostLookedAt = 300_000
   private static let mostExplained = 200
 
   /// What is in one pile and not in the other.
   private struct Difference {
-    var logged: [LogDigest: LoggedEntry] = [:]
-    var outcomes: [(record: RecordedOutcome, digest: LogDigest, times: ClosedRange<Milliseconds>)] = []
-    var reveals: [(row: Audited<AuditedReveal>, reveal: AuditedReveal, digest: LogDigest)] = []
+    var logged: [LogDigest: AuditSearch.Entry] = [:]
+    var outcomes: [AuditSearch.Outcome] = []
+    var reveals: [AuditSearch.Reveal] = []
     /// The subjects of which it is not known which entry they had.
     var unexplained: [String] = []
-    var more = 0
   }
 
-  /// Reads everything again, and keeps what falls into the buckets that differ.
+  /// Reads everything again in parts, keeps what falls into the buckets that differ, and compares that in the end.
   mutating func findDifferences() throws {
-    var differing = state.sums.differing
-    guard !differing.isEmpty || !state.lost.isEmpty else { return state.advance(to: .done) }
-    let each = max(1, (state.counts.entries + state.counts.outcomes) / AuditSums.buckets)
-    let most = max(1, Self.mostLookedAt / each)
-    let isPartial = differing.count > most
-    differing = Array(differing.prefix(most))
-    var buckets = [Bool](repeating: false, count: AuditSums.buckets)
-    for bucket in differing { buckets[bucket] = true }
-    let isSought = { [sums = state.sums] (kind: UInt8, digest: LogDigest) in buckets[sums.mark(kind, digest).bucket] }
-
-    var difference = Difference()
-    try collectLogged(isSought, &difference)
-    try collectOutcomes(isSought, &difference)
-    try collectReveals(isSought, &difference)
-    try dropStragglers(&difference)
-    explainOutcomes(&difference)
-    explainReveals(&difference)
-    reportEntries(difference)
-    if isPartial || difference.more > 0 {
-      state.note(
-        "the log", "more than \(Self.mostLookedAt) records or entries differ; only some of them are named here")
+    guard var search = state.search else {
+      guard !state.sums.differing.isEmpty || !state.lost.isEmpty else { return state.advance(to: .done) }
+      state.search = AuditSearch(state.sums, of: state.counts)
+      return
     }
-    state.advance(to: .done)
+    state.search = nil  // so that what it holds is not copied
+    defer { state.search = search }
+    switch search.step {
+    case .entries: try collectEntries(&search)
+    case .outcomes: try collectOutcomes(&search)
+    case .reveals: try collectReveals(&search)
+    case .comparison:
+      try compare(search)
+      state.advance(to: .done)
+    }
   }
 
-  private mutating func collectLogged(
-    _ isSought: (UInt8, LogDigest) -> Bool, _ difference: inout Difference
-  ) throws {
-    var repeated: [(subject: String, text: String)] = []
-    var logged: [LogDigest: LoggedEntry] = [:]
-    try forEachEntry { entry, place in
+  private func collectEntries(_ search: inout AuditSearch) throws {
+    let logs = state.scope.logs
+    func collect(_ entry: LogEntry, _ era: Int64, _ index: Int?) {
       let (kind, digest): (UInt8, LogDigest)
       switch entry {
       case .draw(let found): (kind, digest) = (Self.draws, found)
       case .reveal(let found): (kind, digest) = (Self.reveals, found)
       case .commit, .keys, .root: return
       }
-      guard isSought(kind, digest) else { return }
-      let found = LoggedEntry(kind: kind, era: place.era, index: place.index)
-      if let other = logged.updateValue(found, forKey: digest), repeated.count < LedgerAuditState.mostFaults {
-        repeated.append((found.name, "it repeats \(other.name)"))
-      }
+      guard search.isSought(state.sums.mark(kind, digest)) else { return }
+      search.found(AuditSearch.Entry(digest: digest, kind: kind, era: era, index: index))
     }
-    difference.logged = logged
-    for (subject, text) in repeated { state.note(subject, text) }
+    guard search.log < logs.count else {
+      if let era = logs.last?.era { try forEachWaiting(in: state.scope) { collect($0, era, nil) } }
+      search.step = .outcomes
+      return
+    }
+    let log = logs[search.log]
+    try forEachEntry(of: log, bundle: search.bundle) { collect($0, log.era, $1) }
+    search.bundle += Self.bundlesAtOnce
+    if search.bundle * MerkleTile.width >= log.size { (search.log, search.bundle) = (search.log + 1, 0) }
   }
 
-  /// Hands over all entries of the audit's scope, those that wait for the log last.
-  func forEachEntry(
-    from sizes: [Int64: Int] = [:], in scope: AuditScope? = nil, _ body: (LogEntry, (era: Int64, index: Int?)) -> Void
-  ) throws {
-    let scope = scope ?? state.scope
-    for log in scope.logs {
-      var number = sizes[log.era, default: 0] / MerkleTile.width
-      while number * MerkleTile.width < log.size {
-        tick()
-        for bundle in try store.auditBundles(of: log.era, first: number, limit: Self.bundlesAtOnce) {
-          guard case .success(let row) = bundle.row else { continue }
-          var index = Int(bundle.number) * MerkleTile.width
-          // One that cannot be read was named already, and ends its bundle.
-          try? row.entries.forEachEntry { entry in
-            if index >= sizes[log.era, default: 0], index < log.size { body(entry, (log.era, index)) }
-            index += 1
-          }
+  /// Hands over the entries of up to ``bundlesAtOnce`` bundles of a log, as far as the audit's scope goes.
+  private func forEachEntry(of log: AuditScope.Log, bundle: Int, _ body: (LogEntry, Int) -> Void) throws {
+    for bundle in try store.auditBundles(of: log.era, first: bundle, limit: Self.bundlesAtOnce) {
+      guard case .success(let row) = bundle.row else { continue }
+      var index = Int(bundle.number) * MerkleTile.width
+      do {
+        try row.entries.forEachEntry { entry in
+          if index < log.size { body(entry, index) }
+          index += 1
         }
-        number += Self.bundlesAtOnce
+      } catch let failure as StoreFailure where failure.kind == .damaged {
+        // This was named when the log was read, and ends its bundle.
       }
     }
-    guard let era = scope.logs.last?.era else { return }
+  }
+
+  /// Hands over the entries that waited for the log.
+  private func forEachWaiting(in scope: AuditScope, _ body: (LogEntry) -> Void) throws {
     do {
-      try scope.waiting().forEachEntry { body($0, (era, nil)) }
+      try scope.waiting().forEachEntry(body)
     } catch let failure as StoreFailure where failure.kind == .damaged {
       // This was named when the queue was read.
     }
   }
 
-  private mutating func collectOutcomes(
-    _ isSought: (UInt8, LogDigest) -> Bool, _ difference: inout Difference
+  /// Hands over all entries of a scope from given sizes of its logs on, those that wait for the log last.
+  func forEachEntry(
+    from sizes: [Int64: Int] = [:], in scope: AuditScope? = nil, _ body: (LogEntry) -> Void
   ) throws {
-    var after: Int64 = 0
-    var last: Milliseconds?
-    // An outcome that is not in the log waits for its successor, which tells until when it can have been drawn.
-    var waiting: (record: RecordedOutcome, digest: LogDigest, since: Milliseconds)?
-    func settle(until: Milliseconds, _ difference: inout Difference) {
-      guard let found = waiting else { return }
-      waiting = nil
-      guard difference.outcomes.count < Self.mostLookedAt else {
-        difference.more += 1
-        return
+    let scope = scope ?? state.scope
+    for log in scope.logs {
+      let size = sizes[log.era, default: 0]
+      let end = (log.size + MerkleTile.width - 1) / MerkleTile.width
+      for bundle in stride(from: size / MerkleTile.width, to: end, by: Self.bundlesAtOnce) {
+        tick()
+        try forEachEntry(of: log, bundle: bundle) { entry, index in if index >= size { body(entry) } }
       }
-      difference.outcomes.append((found.record, found.digest, min(found.since, until)...max(found.since, until)))
     }
-    while true {
-      tick()
-      let rows = try store.auditOutcomes(after: after, through: state.scope.lastOutcome)
-      guard let end = rows.last?.number else { break }
-      let outcomes = outcomes
-      let digests = Self.sideBySide(rows) { row in (try? row.row.get()).map { outcomes.digest($0.outcome) } }
-      for (row, digest) in zip(rows, digests) {
-        guard case .success(let record) = row.row, let digest else { continue }
-        settle(until: record.outcome.created, &difference)
-        let created = record.outcome.created
-        let isLogged = isSought(Self.draws, digest) && difference.logged.removeValue(forKey: digest) != nil
-        // One that says to be older than the log, and stands after one that is not, may have been set back.
-        let isOld = state.scope.isBeforeTheLog(created)
-        let isSuspect = isOld ? !state.scope.isBeforeTheLog(last ?? created) : isSought(Self.draws, digest)
-        if !isLogged, isSuspect { waiting = (record, digest, last ?? created) }
-        last = created
-      }
-      for lost in try store.lostPredecessors(after: after, through: end) { lose(lost) }
-      after = end
-    }
-    settle(until: state.scope.now, &difference)
+    if !scope.logs.isEmpty { try forEachWaiting(in: scope, body) }
   }
 
-  private mutating func collectReveals(
-    _ isSought: (UInt8, LogDigest) -> Bool, _ difference: inout Difference
-  ) throws {
-    var place = AuditPlace()
-    while true {
-      tick()
-      let rows = try store.auditReveals(after: place)
-      guard let end = rows.last else { return }
-      for row in rows {
-        guard case .success(let reveal) = row.row else { continue }
-        let digest = reveal.seed.logDigest(reveal.clientSeed)
-        guard isSought(Self.reveals, digest) else { continue }
-        guard difference.logged.removeValue(forKey: digest) == nil,
-          !state.scope.isBeforeTheLog(reveal.seed.revealed)
-        else { continue }
-        if difference.reveals.count < Self.mostLookedAt {
-          difference.reveals.append((row, reveal, digest))
-        } else {
-          difference.more += 1
-        }
-      }
-      place = end.place
+  private mutating func collectOutcomes(_ search: inout AuditSearch) throws {
+    let rows = try store.auditOutcomes(after: search.lastOutcome, through: state.scope.lastOutcome)
+    guard let end = rows.last?.number else {
+      search.settle(until: state.scope.now)
+      search.step = .reveals
+      return
     }
+    let outcomes = outcomes
+    let digests = Self.sideBySide(rows) { row in (try? row.row.get()).map { outcomes.digest($0.outcome) } }
+    for (row, digest) in zip(rows, digests) {
+      guard case .success(let record) = row.row, let digest else { continue }
+      let created = record.outcome.created
+      search.settle(until: created)
+      let last = search.lastDrawn ?? created
+      // One that says to be older than the log, and stands after one that is not, may have been set back.
+      let isSuspect = state.scope.isBeforeTheLog(created) && !state.scope.isBeforeTheLog(last)
+      if isSuspect || search.isSought(state.sums.mark(Self.draws, digest)) {
+        search.found(AuditSearch.Outcome(digest: digest, id: row.number, created: created, since: last))
+      }
+      search.lastDrawn = created
+    }
+    for lost in try store.lostPredecessors(after: search.lastOutcome, through: end) { lose(lost) }
+    search.lastOutcome = end
+  }
+
+  private func collectReveals(_ search: inout AuditSearch) throws {
+    let rows = try store.auditReveals(after: search.place)
+    if rows.isEmpty { search.step = .comparison }
+    for row in rows {
+      defer { search.place = row.place }
+      guard case .success(let reveal) = row.row else { continue }
+      let digest = reveal.seed.logDigest(reveal.clientSeed)
+      guard search.isSought(state.sums.mark(Self.reveals, digest)) else { continue }
+      search.found(AuditSearch.Reveal(digest: digest, after: search.place))
+    }
+  }
+
+  // MARK: Comparing
+
+  private mutating func compare(_ search: AuditSearch) throws {
+    var difference = Difference()
+    for entry in search.entries {
+      guard let other = difference.logged.updateValue(entry, forKey: entry.digest) else { continue }
+      state.note(entry.name, "it repeats \(other.name)")
+    }
+    // What is older than the log, and not in it, is not looked at, unless it stands after something that is newer.
+    difference.outcomes = search.outcomes.filter { outcome in
+      difference.logged.removeValue(forKey: outcome.digest) == nil
+        && (!state.scope.isBeforeTheLog(outcome.created) || !state.scope.isBeforeTheLog(outcome.since))
+    }
+    difference.reveals = search.reveals.filter { difference.logged.removeValue(forKey: $0.digest) == nil }
+    try dropStragglers(&difference)
+    try explainOutcomes(&difference)
+    try explainReveals(&difference)
+    var texts = unrecorded(difference)
+    if search.isPartial {
+      texts.append("more than \(AuditSearch.most) records or entries differ; only some of them are named here")
+    }
+    if !texts.isEmpty { state.note("the log", texts.joined(separator: "; ")) }
   }
 
   /// What was recorded while the audit went on is in the log by now, or waits for it.
@@ -176,7 +165,7 @@ extension LedgerAudit {
     let sizes = Dictionary(state.scope.logs.map { ($0.era, $0.size) }, uniquingKeysWith: { a, _ in a })
     var late: Set<LogDigest> = []
     let sought = Set(difference.outcomes.map(\.digest) + difference.reveals.map(\.digest))
-    try forEachEntry(from: sizes, in: store.auditScope()) { entry, _ in
+    try forEachEntry(from: sizes, in: store.auditScope()) { entry in
       switch entry {
       case .draw(let digest), .reveal(let digest): if sought.contains(digest) { late.insert(digest) }
       case .commit, .keys, .root: break
@@ -195,12 +184,11 @@ extension LedgerAudit {
     difference.logged = difference.logged.filter { $0.value.index != index }
   }
 
-  private mutating func explainOutcomes(_ difference: inout Difference) {
+  private mutating func explainOutcomes(_ difference: inout Difference) throws {
     var explained = 0
-    for (record, digest, times) in difference.outcomes {
+    for outcome in difference.outcomes {
       tick()
-      let outcome = record.outcome
-      if let index = leaf(.draw(digest)) {
+      if let index = leaf(.draw(outcome.digest)) {
         forget(entry: index, &difference)
         continue
       }
@@ -215,9 +203,15 @@ extension LedgerAudit {
         state.note(name, "it is not in the log as it is recorded")
         continue
       }
+      let rows = try store.auditOutcomes(after: outcome.id - 1, through: outcome.id)
+      guard case .success(let record)? = rows.first?.row else { continue }  // which it was when it was looked at
+      let until = outcome.until ?? state.scope.now
       let logged = difference.logged
       let explanation = outcomes.explain(
-        record, .init(times: times, isLogged: { logged[$0]?.kind == Self.draws }))
+        record,
+        .init(
+          times: min(outcome.since, until)...max(outcome.since, until),
+          isLogged: { logged[$0]?.kind == Self.draws }))
       if let found = explanation.logged {
         difference.logged[found] = nil
       } else if isOld {
@@ -229,12 +223,17 @@ extension LedgerAudit {
     }
   }
 
-  private mutating func explainReveals(_ difference: inout Difference) {
-    for (row, reveal, digest) in difference.reveals {
-      if let index = leaf(.reveal(digest)) {
+  private mutating func explainReveals(_ difference: inout Difference) throws {
+    for found in difference.reveals {
+      tick()
+      if let index = leaf(.reveal(found.digest)) {
         forget(entry: index, &difference)
         continue
       }
+      guard let row = try store.auditReveals(after: found.after).first, case .success(let reveal) = row.row else {
+        continue  // which it was when it was looked at
+      }
+      guard !state.scope.isBeforeTheLog(reveal.seed.revealed) else { continue }
       let name = Self.name(row)
       let logged = difference.logged
       let (text, found) = Self.explain(reveal, seeds) { logged[$0]?.kind == Self.reveals }
@@ -279,27 +278,23 @@ extension LedgerAudit {
     return ("the time, the cursor or the nonce of its reveal was changed, or it was never logged", nil)
   }
 
-  /// Entries that are of nothing that is recorded.
-  private mutating func reportEntries(_ difference: Difference) {
+  /// Notes the outcomes that are gone, and says which entries are of nothing that is recorded.
+  private mutating func unrecorded(_ difference: Difference) -> [String] {
     for id in state.lost {
       state.note(
         "outcome \(outcomes.name(id))",
         "it is not recorded any more: a later outcome of its chain, or the chain itself, names it")
     }
-    for (kind, what, lost) in [
+    return [
       (Self.draws, "an outcome", state.lost.count), (Self.reveals, "a revealed server seed", 0),
-    ] {
+    ].compactMap { kind, what, lost in
       let left = difference.logged.values.filter { $0.kind == kind }.sorted { $0.index ?? .max < $1.index ?? .max }
       let unexplained = difference.unexplained.count { ($0.hasPrefix("outcome ")) == (kind == Self.draws) }
       let names = left.prefix(20).map(\.name).joined(separator: ", ") + (left.count > 20 ? ", …" : "")
       let gone = left.count - unexplained
-      guard gone > 0 else { continue }
-      state.note(
-        "the log",
-        unexplained == 0
-          ? "\(names): of \(what) that is not recorded any more"
-            + (lost > 0 ? "" : "; it cannot be told which")
-          : "\(gone) of \(names): of \(what) that is not recorded any more")
+      guard gone > 0 else { return nil }
+      guard unexplained == 0 else { return "\(gone) of \(names): of \(what) that is not recorded any more" }
+      return "\(names): of \(what) that is not recorded any more" + (lost > 0 ? "" : ", and it cannot be told which")
     }
   }
 }

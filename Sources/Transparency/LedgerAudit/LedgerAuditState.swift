@@ -27,6 +27,8 @@ public struct LedgerAuditState: Codable, Sendable {
   var moreFaults = 0
   /// Leaf hashes that tiles have and entries do not, in hex, with the numbers of the entries.
   var strayLeaves: [String: Int] = [:]
+  /// What was found of what differs; nil until that is looked for.
+  var search: AuditSearch?
   /// Outcomes that are not there though chains or other outcomes lead to them.
   var lost: Set<Int64> = []
 
@@ -80,7 +82,9 @@ public struct LedgerAuditState: Codable, Sendable {
     case .reveals: return (800, "checking revealed seeds")
     case .chains: return (850, "checking chains")
     case .commitments: return (900, "checking commitments")
-    case .differences: return (950, "looking for what differs")
+    case .differences:
+      let share = Int(48 * min(search?.lastOutcome ?? 0, scope.lastOutcome) / max(scope.lastOutcome, 1))
+      return (950 + share, "looking for what differs")
     case .done: return (1000, "")
     }
   }
