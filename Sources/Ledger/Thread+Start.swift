@@ -11,4 +11,11 @@ extension Thread {
     }
     thread.start()
   }
+
+  /// Lets the calling thread run before others of the machine that are ready, if the process may do so (CAP_SYS_NICE).
+  static func raisePriority() {
+    #if os(Linux)
+      _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)  // of 0, that is of the calling thread
+    #endif
+  }
 }

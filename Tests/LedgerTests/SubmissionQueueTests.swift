@@ -56,19 +56,20 @@ struct SubmissionQueueTests {
     #expect(queue.draws == 0 && queue.bytes == 0 && queue.takeGroup().isEmpty)
   }
 
-  @Test func groupsKeepToTheirDrawsAndBytes() {
+  @Test func groupsKeepToTheirNumberAndDrawsAndBytes() {
     let queue = queue {
+      $0.groupSubmissions = 3
       $0.groupDraws = 10
       $0.groupBytes = 5000
     }
     let items = [
       Item(1, draws: 4), Item(1, draws: 6), Item(1, bytes: 4000), Item(1, bytes: 1001), Item(1, bytes: 9000),
     ]
-    for item in items + [Item(1, draws: 50), Item(1), Item(1)] { #expect(queue.append(item)) }
+    for item in items + [Item(1, draws: 50)] + (0..<4).map({ _ in Item(1) }) { #expect(queue.append(item)) }
     // What is larger than a group goes alone.
     var sizes: [Int] = []
     while !queue.isEmpty { sizes.append(queue.takeGroup().count) }
-    #expect(sizes == [2, 1, 1, 1, 1, 2])
+    #expect(sizes == [2, 1, 1, 1, 1, 3, 1])
   }
 
   @Test func aFullQueueRefusesAndChangesNothing() {

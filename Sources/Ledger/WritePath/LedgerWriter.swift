@@ -15,8 +15,10 @@ public final class LedgerWriter: Sendable {
     public var queuedDraws = 20_000
     /// The most bytes that submissions may hold while they wait, by ``Submission/bytes``. One account may hold half.
     public var queuedBytes = 128 << 20
-    /// The most draws in one group. A single submission that holds more is a group of its own.
-    public var groupDraws = 1_000
+    /// The most submissions in one group.
+    public var groupSubmissions = 1_000
+    /// The most draws in one group, some 20 ms of work. A single submission that holds more is a group of its own.
+    public var groupDraws = 4_000
     /// The most bytes in one group, by the same rule.
     public var groupBytes = 8 << 20
     /// How long a submission waits for its answer.
@@ -232,12 +234,8 @@ public final class LedgerWriter: Sendable {
 
   private func work(thread: Int) {
     // A store that takes several groups at once works in another process. This thread mostly waits for it then, and should
-    // not stand in line when it wakes. Without CAP_SYS_NICE it does. Where the work is done here, it would gain nothing.
-    #if os(Linux)
-      if store.concurrentGroups > 1 {
-        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)  // of 0, that is of the calling thread
-      }
-    #endif
+    // not stand in line when it wakes. Where the work is done here, it would gain nothing.
+    if store.concurrentGroups > 1 { Thread.raisePriority() }
     var hasTurn = false
     while true {
       if !hasTurn { turn.wait() }

@@ -65,10 +65,10 @@ package struct SubmissionQueue<Item: QueuedSubmission> {
   /// - Returns: nothing only if nothing waits. A group keeps to its limits unless it is a single submission.
   package mutating func takeGroup() -> [Item] {
     var group: [Item] = []
-    group.reserveCapacity(min(draws, limits.groupDraws))
+    group.reserveCapacity(min(draws, limits.groupSubmissions))
     var groupDraws = 0
     var groupBytes = 0
-    while let next = accounts.first() {
+    while group.count < limits.groupSubmissions, let next = accounts.first() {
       groupDraws += next.draws
       groupBytes += next.bytes
       if !group.isEmpty, groupDraws > limits.groupDraws || groupBytes > limits.groupBytes { break }
