@@ -62,8 +62,10 @@ def rows():
     Row("batches of 50 draws", "batch", draws=50, goal=2.0),
     Row("batches of 50 new seeds", "newseeds", draws=50, goal=0.4, to_seeds=True),
     Row("one connection", "anonymous", draws=1, connections=1),
-    Row("anonymous, without the log", "anonymous", at="without the log", draws=1, pair="anonymous draws"),
-    Row("batches, without the log", "batch", at="without the log", draws=50, pair="batches of 50 draws"),
+    Row("anonymous, with the log", "anonymous", at="with the log", draws=1),
+    Row("anonymous, without the log", "anonymous", at="without the log", draws=1, pair="anonymous, with the log"),
+    Row("batches, with the log", "batch", at="with the log", draws=50),
+    Row("batches, without the log", "batch", at="without the log", draws=50, pair="batches, with the log"),
     Row("anonymous, slow disk", "anonymous", at="slow disk", draws=1, pair="anonymous draws"),
     Row("the same, 512 connections", "anonymous", at="slow disk", draws=1, pair="anonymous draws", connections=512),
     Row("batches, slow disk", "batch", at="slow disk", draws=50, pair="batches of 50 draws"),
@@ -154,6 +156,7 @@ class Bench:
       self.targets[name] = Target(process.port, process.processes)
 
     place("server")
+    place("with the log")
     place("without the log", FAIRDRAW_BENCH_WITHOUT_LOG=1)
     if (RELEASE / "bare-route").exists():
       add("bare", Process([RELEASE / "bare-route", "0"], environment(), self.log))
@@ -194,12 +197,21 @@ class Bench:
         self.run(row, self.options.warmup, measured=False)
     for number in range(1, self.options.rounds + 1):
       progress(f"round {number} of {self.options.rounds}")
-      for row in self.rows:
+      for row in self.order(number):
         self.run(row, self.options.seconds)
       if (RELEASE / "seed-rate").exists():
         self.seed_rates.append(seed_rate(os.cpu_count(), seconds=min(2, self.options.seconds)))
     self.compare()
     self.resident_peak = self.processes["server"].memory("VmHWM")
+
+  def order(self, number):
+    """The rows of a round. With and without the log come one after the other, in turn the one and the other first."""
+    rows = list(self.rows)
+    if number % 2 == 0:
+      for place, row in enumerate(self.rows):
+        if row.at == "with the log":
+          rows[place], rows[place + 1] = rows[place + 1], row
+    return rows
 
   def compare(self):
     """Adds to every run its ratios to the others of its round."""
@@ -293,7 +305,8 @@ class Bench:
   def pairs(self, at):
     """Of the rows at a place: what they do, and the ratio to the row they are compared with."""
     return [
-      (row.pair + (f" with {row.connections} connections" if row.connections else ""), row.median("to_pair"))
+      (row.pair.removesuffix(", with the log") + (f" with {row.connections} connections" if row.connections else ""),
+       row.median("to_pair"))
       for row in self.rows if row.at == at]
 
   def notes(self):
