@@ -47,7 +47,8 @@ def test_the_rows_of_the_bench(tmp_path, wrk):
   found, shown = rows(tmp_path, "bench.py", *SHORT, "--warmup", 0)
   wanted = [
     "anonymous draws", "keyed draws, fresh keys", "replays of one key", "batches of 50 draws", "batches of 50 new seeds",
-    "one connection", "anonymous, without the log", "batches, without the log"]
+    "one connection", "anonymous, with the log", "anonymous, without the log", "batches, with the log",
+    "batches, without the log"]
   ratios = ["to_replays"]
   if nginx.PROGRAM:
     wanted.append("nginx, a constant")
