@@ -233,8 +233,7 @@ public final class LedgerWriter: Sendable {
   // MARK: A group
 
   private func work(thread: Int) {
-    // A store that takes several groups at once works in another process. This thread mostly waits for it then, and should
-    // not stand in line when it wakes. Where the work is done here, it would gain nothing.
+    // For a store that works in another process this mostly waits, and should not stand in line when it wakes.
     if store.concurrentGroups > 1 { Thread.raisePriority() }
     var hasTurn = false
     while true {
