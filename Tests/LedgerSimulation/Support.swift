@@ -48,6 +48,17 @@ extension LedgerWriter.Limits {
   }
 }
 
+/// Waits for something. What has not come in five minutes never will, and the tests end there.
+package func until(
+  file: String = #fileID, line: Int = #line, _ condition: () async throws -> Bool
+) async rethrows {
+  let deadline = ContinuousClock.now + .seconds(300)
+  while try await !condition() {
+    precondition(.now < deadline, "what is waited for in \(file), line \(line), does not come")
+    await Task.yield()
+  }
+}
+
 package func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
 package func text(_ bytes: some Sequence<UInt8>) -> String { String(decoding: Array(bytes), as: UTF8.self) }

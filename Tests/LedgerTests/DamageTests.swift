@@ -189,7 +189,7 @@ import Testing
     let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried)
     store.setMood { _ in .hanging }
     async let first = writer.submit(submission(live, .draw(.ints("test"))))
-    while store.begun == 0 { await Task.yield() }
+    await until { store.begun > 0 }
     store.refuse { needs in needs.chains.contains { $0.clientSeed == seed("bad") } ? failure : nil }
     let names = ["a", "bad", "b", "bad"]
     let statuses = await withTaskGroup(of: (Int, Int).self) { group in
@@ -198,7 +198,7 @@ import Testing
           let status = try? await writer.submit(submission(index == 2 ? bob : live, .draw(.ints(name)))).status
           return (index, status ?? 0)
         }
-        while writer.queued.draws != index + 1 { await Task.yield() }
+        await until { writer.queued.draws == index + 1 }
       }
       store.setMood { _ in .well }
       store.release()
@@ -239,7 +239,7 @@ import Testing
     let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried, onTrouble: { said.add($0) })
     _ = try await writer.submit(submission(live, .draw(.ints("test"))))
     #expect((3_500_000...3_600_000).contains(writer.report.store.timeAhead))
-    while said.all.isEmpty { await Task.yield() }
+    await until { !said.all.isEmpty }
     #expect(said.all[0].contains("ahead of this machine's clock"))
     await writer.drain()
   }
@@ -249,7 +249,7 @@ import Testing
     let said = Said()
     store.setMood { _ in .failing }
     let writer = LedgerWriter(store: store, decider: decider, limits: .unhurried, onTrouble: { said.add($0) })
-    while said.all.isEmpty { await Task.yield() }
+    await until { !said.all.isEmpty }
     #expect(writer.report.store.failedSweeps > 0)
     #expect(said.all == ["expired records could not be swept: passing failure: the disk is full"])
     await writer.drain()
@@ -266,12 +266,12 @@ import Testing
     store.refuse { _ in nil }
     store.setMood { _ in .failing }
     await #expect(throws: LedgerUnavailable.self) { try await writer.submit(submission(live, .draw(.ints("test")))) }
-    while !writer.report.store.isFailing { await Task.yield() }
+    await until { writer.report.store.isFailing }
     store.setMood { _ in .well }
-    while writer.report.store.isFailing { await Task.yield() }
+    await until { !writer.report.store.isFailing }
     // The first sweep may have come in between.
     func ofStore() -> [String] { said.all.filter { !$0.contains("swept") } }
-    while ofStore().count < 2 { await Task.yield() }
+    await until { ofStore().count >= 2 }
     await writer.drain()
     #expect(ofStore() == ["nothing can be stored: passing failure: the disk is full"].flatMap { [$0, "over: \($0)"] })
   }

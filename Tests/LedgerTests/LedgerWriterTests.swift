@@ -26,10 +26,6 @@ import Testing
   }
 
   /// Waits for what another thread is about to do.
-  private func until(_ condition: () -> Bool) async {
-    while !condition() { await Task.yield() }
-  }
-
   private func result(_ body: () async throws(LedgerUnavailable) -> Reply) async -> Result<Reply, LedgerUnavailable> {
     do { return .success(try await body()) } catch { return .failure(error) }
   }
@@ -310,7 +306,7 @@ import Testing
     let store = store()
     store.setMood { _ in .hanging }
     var limits = LedgerWriter.Limits.unhurried
-    limits.timeout = .milliseconds(20)
+    limits.timeout = .seconds(1)  // in which a thread has taken the first up
     let writer = LedgerWriter(store: store, decider: decider, limits: limits)
 
     async let inHand = result { () throws(LedgerUnavailable) in try await writer.submit(draw(claim: "in hand")) }

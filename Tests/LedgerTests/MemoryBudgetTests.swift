@@ -1,5 +1,6 @@
 import Dispatch
 import Ledger
+import LedgerSimulation
 import Synchronization
 import Testing
 
@@ -16,10 +17,6 @@ import Testing
 
   private final class Order: Sendable {
     let places = Mutex<[Int]>([])
-  }
-
-  private func until(_ condition: () -> Bool) async {
-    while !condition() { await Task.yield() }
   }
 
   private let holders = (1...9).map { ResourceHolder.account(AccountID($0)) }

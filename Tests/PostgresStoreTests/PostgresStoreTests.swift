@@ -129,7 +129,7 @@ import Testing
     var entropy = SystemRandomNumberGenerator()
     let decision = try store.commit(Needs(of: group)) { snapshot in
       test.now = today.end + 1
-      Thread.detachNewThread {
+      Thread.start("test") {
         _ = try? store.openDay(today)
         isSealed.withLock { $0 = true }
         done.signal()

@@ -11,6 +11,7 @@ import Testing
 import Transparency
 
 import enum LedgerSimulation.Disk
+import func LedgerSimulation.until
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct SQLiteStoreTests {
   private let folder = try! TemporaryFolder()
@@ -238,7 +239,7 @@ import enum LedgerSimulation.Disk
         rounds.withLock { $0 += 1 }
       }
     }
-    while rounds.withLock({ $0 }) == 0 { await Task.yield() }
+    await until { rounds.withLock { $0 } > 0 }
     for round in 0..<3 {
       _ = try await test.accounts.createAccount(name: "account \(round)", dailyQuota: nil, signIn: nil)
     }

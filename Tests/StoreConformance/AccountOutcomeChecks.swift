@@ -184,10 +184,3 @@ private func revealed(_ outcome: Outcome, _ commitment: Commitment) -> Outcome {
   outcome.commitment = RevealedCommitment(id: commitment.id, seed: commitment.active.seed)
   return outcome
 }
-
-/// Runs what blocks on a thread of its own.
-private func onThread(_ body: @escaping @Sendable () throws -> Void) async throws {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
-  }
-}

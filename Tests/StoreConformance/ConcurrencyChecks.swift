@@ -72,7 +72,7 @@ extension StoreConformance {
             return decision
           }
         }
-        await onThread { deciding.wait() }
+        try await onThread { deciding.wait() }
         #expect(try await test.outcomes(test.alice).count == 1)
         #expect(try await test.store.totals().liveOutcomes == 1)
         #expect(try await test.store.key(hash: NewAPIKey(mode: .live).hash) == nil)
@@ -109,20 +109,9 @@ extension StoreConformance {
 }
 
 /// Runs what blocks on a thread of its own.
-private func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
-  async throws -> Result
-{
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
   try await withCheckedThrowingContinuation { continuation in
-    Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
-  }
-}
-
-private func onThread(_ body: @escaping @Sendable () -> Void) async {
-  await withCheckedContinuation { continuation in
-    Thread.detachNewThread {
-      body()
-      continuation.resume()
-    }
+    Thread.start("test") { continuation.resume(with: Swift.Result { try body() }) }
   }
 }
 
