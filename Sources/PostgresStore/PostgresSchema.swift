@@ -442,5 +442,6 @@ enum PostgresSchema {
     \(Dialect.postgres.listRecordedOutcomes.text)
     """,
     importedOutcomes,
+    "DELETE FROM log_tiles WHERE level = 0",  // the hashes of a log's leaves are computed from log_bundles
   ]
 }

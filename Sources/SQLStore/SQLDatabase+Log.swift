@@ -60,7 +60,7 @@ extension SQLDatabase {
       }
       let size = try row.count("size")
       var edge: [Int: MerkleTile] = [:]
-      for level in stride(from: 0, to: Int.bitWidth - MerkleTile.depth, by: MerkleTile.depth) {
+      for level in stride(from: MerkleTile.depth, to: Int.bitWidth - MerkleTile.depth, by: MerkleTile.depth) {
         let nodes = size >> level
         guard nodes > 0 else { break }
         guard nodes % MerkleTile.width > 0 else { continue }
@@ -203,12 +203,7 @@ extension SQLDatabase {
   }
 
   public func logTile(at place: MerkleTile.Place, of era: Int64) async throws(StoreFailure) -> [UInt8] {
-    try await read {
-      try $0.row(
-        """
-        SELECT hashes FROM log_tiles WHERE era = \(era) AND level = \(place.level) AND number = \(place.number)
-        """)?.bytes("hashes") ?? []
-    }
+    try await read { try $0.hashes(at: place, of: era) }
   }
 
   public func logEntries(_ number: Int, of era: Int64) async throws(StoreFailure) -> LogEntries {
@@ -294,11 +289,18 @@ extension SQLConnection {
     return try LogCheckpoint(rows: rows, era: era)
   }
 
+  /// The hashes of a tile as far as they are there. Those of the leaves are not stored, but computed from the entries.
+  fileprivate func hashes(at place: MerkleTile.Place, of era: Int64) throws -> [UInt8] {
+    guard place.level > 0 else { return try bundle(place.number, of: era).entries.leaves() }
+    return try row(
+      "SELECT hashes FROM log_tiles WHERE era = \(era) AND level = \(place.level) AND number = \(place.number)"
+    )?.bytes("hashes") ?? []
+  }
+
   /// A tile of at least `width` hashes.
   fileprivate func tile(at place: MerkleTile.Place, of era: Int64, width: Int) throws -> MerkleTile {
-    let row = try row(
-      "SELECT hashes FROM log_tiles WHERE era = \(era) AND level = \(place.level) AND number = \(place.number)")
-    guard let bytes = try row?.bytes("hashes"), MerkleTile.isWhole(bytes), bytes.count >= width * MerkleHash.size else {
+    let bytes = try hashes(at: place, of: era)
+    guard MerkleTile.isWhole(bytes), bytes.count >= width * MerkleHash.size else {
       throw StoreFailure.damaged("tile \(place.number) of level \(place.level) of the log is missing or damaged")
     }
     return MerkleTile(place: place, bytes: bytes)

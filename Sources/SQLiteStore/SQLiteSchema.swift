@@ -445,6 +445,8 @@ enum SQLiteSchema {
           CREATE INDEX imported_outcomes_by_hash ON imported_outcomes (server_hash);
           """)
     }
+    // The hashes of a log's leaves are computed from log_bundles.
+    migrator.registerMigration("13") { try $0.execute(sql: "DELETE FROM log_tiles WHERE level = 0") }
     return migrator
   }
 }

@@ -153,7 +153,7 @@ public final class LogKeeper: Sendable {
   /// The log as the database has it.
   private func resume() throws -> Work {
     guard let log = try store.log(of: identity.era) else { throw StoreFailure("the log was not begun") }
-    return Work(tiler: LogTiler(log), signedSize: log.signedSize)
+    return Work(tiler: try LogTiler(log), signedSize: log.signedSize)
   }
 
   /// Signs what the log of an earlier era has beyond its last checkpoint: a copy of a database may be of a moment between

@@ -2,6 +2,8 @@ import Fairness
 import Ledger
 
 /// The right edge of a log: what is needed to go on with it, and the tiles and bundles that fill up on the way.
+///
+/// The tiles of the leaves' own hashes are not among them: whoever needs one computes it from the bundle.
 package struct LogTiler {
   package private(set) var size: Int
   /// The hashes of the tile being filled at each of the levels 0, 8, 16, …
@@ -12,10 +14,12 @@ package struct LogTiler {
   /// Whether the tile being filled at each of the levels has more hashes than when it was last taken.
   private var isChanged: [Bool]
 
-  package init(_ state: LogState) {
+  /// - Throws: a ``StoreFailure`` if the bundle's entries are damaged.
+  package init(_ state: LogState) throws(StoreFailure) {
     size = state.size
     let levels = (state.edge.keys.max() ?? 0) / MerkleTile.depth + 1
     filling = (0..<levels).map { state.edge[$0 * MerkleTile.depth]?.bytes ?? [] }
+    filling[0] = try state.bundle.entries.leaves()
     isChanged = filling.map { _ in false }
     bundle = state.bundle
     bundle.mark(at: bundle.logged.last?.time ?? 0)
@@ -52,7 +56,7 @@ package struct LogTiler {
     }
     let number = nodes / MerkleTile.width - 1
     let tile = MerkleTile(place: .init(level: slot * MerkleTile.depth, number: number), bytes: filling[slot])
-    tiles.append(tile)
+    if slot > 0 { tiles.append(tile) }
     filling[slot] = []
     isChanged[slot] = false
     if slot + 1 == filling.count {
@@ -74,7 +78,7 @@ package struct LogTiler {
       bundles = []
       for slot in isChanged.indices { isChanged[slot] = false }
     }
-    let edge = isChanged.indices.filter { isChanged[$0] }.map { slot in
+    let edge = isChanged.indices.filter { $0 > 0 && isChanged[$0] }.map { slot in
       let level = slot * MerkleTile.depth
       return MerkleTile(
         place: .init(level: level, number: (size >> level) / MerkleTile.width), bytes: filling[slot])

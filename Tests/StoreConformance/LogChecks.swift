@@ -130,7 +130,7 @@ extension StoreConformance {
       try test.settle(draw(test.alice), draw(test.alice))
       let identity = try test.identity
       let queued = try test.logStore.queuedEntries().groups
-      var tiler = LogTiler(try #require(try test.logStore.log(of: 0)))
+      var tiler = try LogTiler(try #require(try test.logStore.log(of: 0)))
       for group in queued { try tiler.append(group.entries, drawn: group.drawn) }
       let (tiles, bundles) = tiler.take(at: test.now)
       #expect(try test.logStore.holdLog(of: 0, by: [1], for: 1_000))

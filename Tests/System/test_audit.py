@@ -483,12 +483,12 @@ ONE = {
   "the next hash of a chain": (
     "UPDATE chains SET era = 1 WHERE owner_id = 0 AND client_seed = CAST('test' AS BLOB)", "chain ", "in era 1"),
   "a tile": (
-    "UPDATE log_tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE level = 0 AND number = 1",
-    "tile 1 of level 0 of era 0", "its hash 0 is not what the entries give"),
-  "a tile above the leaves": (
+    "UPDATE log_tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE level = 8",
+    "tile 0 of level 1 of era 0", "its hash 0 is not what the entries give"),
+  "another hash of a tile": (
     "UPDATE log_tiles SET hashes = CAST(substr(hashes, 1, 32) || zeroblob(32) || substr(hashes, 65) AS BLOB) WHERE level = 8",
     "tile 0 of level 1 of era 0", "its hash 1 is not"),
-  "a tile that is gone": ("DELETE FROM log_tiles WHERE level = 0 AND number = 0", "tile 0 of level 0 of era 0", "its hash 0 is not"),
+  "a tile that is gone": ("DELETE FROM log_tiles WHERE level = 8", "tile 0 of level 1 of era 0", "its hash 0 is not"),
   "a bundle that is gone": ("DELETE FROM log_bundles WHERE number = 1", "the entries 256 to 511 of era 0", "they are not there"),
   "a commitment": (
     "UPDATE commitments SET expires = expires + 1 WHERE rowid = (SELECT min(rowid) FROM commitments)", "commitment ", "it is not what was logged"),
@@ -522,11 +522,31 @@ def test_one_thing_that_was_changed_is_named(recorded, tampered, what):
     assert len(faults) == 1, done
 
 
-def test_an_entry_that_was_changed_is_not_blamed_on_the_outcome(tampered):
-  done, faults = tampered(
-    "UPDATE log_bundles SET entries = CAST(substr(entries, 1, length(entries) - 1) || x'00' AS BLOB) WHERE number = 1")
-  assert faults.keys() == {"entry 511 of era 0", "the checkpoint of era 0"}, done
-  assert "it was changed" in faults["entry 511 of era 0"]
+def changing(number, place):
+  """What changes the last byte of an entry, counted from a bundle's end."""
+  end = 33 * (place - 1)
+  return (
+    f"UPDATE log_bundles SET entries = CAST(substr(entries, 1, length(entries) - {end + 1}) || x'00'"
+    f" || substr(entries, length(entries) - {end} + 1) AS BLOB) WHERE number = {number}")
+
+
+@pytest.mark.parametrize("place", (1, 2, 17))
+@pytest.mark.parametrize("bundle", (0, 1, "(SELECT max(number) FROM log_bundles)"))
+def test_an_entry_that_was_changed_is_not_blamed_on_the_outcome(recorded, tampered, bundle, place):
+  server, _ = recorded
+  [(size,)], [(last,)] = server.sql("SELECT size FROM logs"), server.sql("SELECT max(number) FROM log_bundles")
+  entry = f"entry {(size if isinstance(bundle, str) or bundle == last else 256 * (bundle + 1)) - place} of era 0"
+  done, faults = tampered(changing(bundle, place))
+  assert faults.keys() == {entry, "the checkpoint of era 0"}, done
+  assert "it was changed" in faults[entry]
+
+
+def test_several_entries_that_were_changed(tampered):
+  done, faults = tampered(changing(0, 3), changing(1, 5))
+  assert faults.keys() == {"entry 253 of era 0", "entry 507 of era 0", "the checkpoint of era 0"}, done
+  done, faults = tampered(changing(1, 3), changing(1, 5))
+  assert {"the entries 256 to 511 of era 0", "the checkpoint of era 0"} <= faults.keys(), done
+  assert "some were changed" in faults["the entries 256 to 511 of era 0"]
 
 
 def test_a_log_that_was_rewritten_throughout_is_named(tampered):
@@ -585,10 +605,10 @@ def test_an_audit_of_a_database_that_is_killed_goes_on(serve, tmp_path):
   kept = json.loads(state.read_text())
   assert 0 < kept["counts"]["entries"] <= 20_001
   # What was read before it was killed is not read again: it would notice.
-  server.alter("UPDATE log_tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE level = 0 AND number = 0")
+  server.alter(changing(0, 1))
   done, _ = audit_log("--data", server.data, "--state", state)
   assert done.returncode == 0 and "20000 are in the log" in done.stdout and not state.exists(), done
-  assert "tile 0 of level 0 of era 0" in audit_log("--data", server.data)[1]
+  assert "entry 255 of era 0" in audit_log("--data", server.data)[1]
   server.alter("UPDATE outcomes SET value = CAST('[7]' AS BLOB) WHERE id > 18000")
   done, faults = audit_log("--data", server.data)
   assert len(faults) == 1001 and "more faults were found" in faults["more"], done
@@ -623,8 +643,8 @@ def test_on_postgresql(fleet):
      "UPDATE commitments SET expires = expires - 1 WHERE chain_id = (SELECT min(chain_id) FROM commitments)", "commitment ", "not what was logged"),
     ("UPDATE revealed_seeds SET nonce = nonce + 1 WHERE epoch = 1", "UPDATE revealed_seeds SET nonce = nonce - 1 WHERE epoch = 1",
      "the server seed of chain ", "its nonce was changed"),
-    ("UPDATE log_tiles SET hashes = decode(repeat('00', 32), 'hex') || substr(hashes, 33) WHERE level = 0 AND number = 0", None,
-     "tile 0 of level 0", "is not what the entries give")):
+    ("UPDATE log_bundles SET entries = substr(entries, 1, length(entries) - 1) || decode('00', 'hex') WHERE number = 0", None,
+     "entry ", "it was changed")):
     fleet.sql(statement)
     done, faults = audit()
     assert any(name.startswith(subject) and text in fault for name, fault in faults.items()), (statement, done)

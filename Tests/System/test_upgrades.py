@@ -330,7 +330,7 @@ def test_a_newer_versions_file_is_refused(tmp_path):
 @needs_postgres
 def test_a_newer_versions_postgresql_is_refused(cluster, tmp_path):
   upgraded = Upgraded(VERSIONS[-1], "postgres", tmp_path, cluster)
-  cluster.psql(upgraded.name, "INSERT INTO migrations SELECT max(version) + 1 FROM migrations")
+  cluster.psql(upgraded.name, "INSERT INTO migrations SELECT max(version) + 100 FROM migrations")
   before = upgraded.rows()
   for arguments in (["serve", "--port", "0"], ["account", "create", "somebody"]):
     done = upgraded.command(*arguments)

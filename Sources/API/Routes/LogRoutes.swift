@@ -3,6 +3,7 @@ import Hummingbird
 import JSON
 import Ledger
 import NIOCore
+import Synchronization
 
 /// What the continuous log is read from.
 public struct LogParts: Sendable {
@@ -53,6 +54,12 @@ extension LogParts {
 struct LogRoutes: Routes {
   let parts: LogParts
   let outcomes: any LedgerStore
+  private let signed = SignedSizes()
+
+  /// How many entries of each era's log were signed when somebody last looked.
+  private final class SignedSizes: Sendable {
+    let ofEras = Mutex<[Int64: Int]>([:])
+  }
 
   private var store: any LogStore { parts.store }
 
@@ -97,13 +104,10 @@ struct LogRoutes: Routes {
   private func tile(_ context: FairdrawContext, _ segments: [Substring]) async throws -> Response {
     let era = try era(context)
     guard let path = LogTilePath("tile/" + segments.joined(separator: "/")) else { throw Refusal.nothingHere }
-    // Only what a checkpoint covers is shown: the rest might yet be signed by nobody.
-    let checkpoint = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
-    guard let checkpoint else { throw Refusal.nothingHere }
     let body: [UInt8]
     switch path.kind {
     case .entries:
-      guard path.isCovered(by: checkpoint.size, level: 0) else { throw Refusal.nothingHere }
+      try await requireSigned(path, level: 0, of: era, context)
       let entries = try await context.reading { () throws(StoreFailure) in
         try await store.logEntries(path.number, of: era)
       }
@@ -112,7 +116,7 @@ struct LogRoutes: Routes {
       guard lines.count >= path.width else { throw lacking(path, context) }
       body = try LogEntryBundle.encode(Array(lines.prefix(path.width)))
     case .hashes(let level):
-      guard path.isCovered(by: checkpoint.size, level: level) else { throw Refusal.nothingHere }
+      try await requireSigned(path, level: level, of: era, context)
       let place = MerkleTile.Place(level: level * MerkleTile.depth, number: path.number)
       let hashes = try await context.reading { () throws(StoreFailure) in try await store.logTile(at: place, of: era) }
       guard hashes.count >= path.width * MerkleHash.size else { throw lacking(path, context) }
@@ -123,6 +127,18 @@ struct LogRoutes: Routes {
       headers: [
         .contentType: "application/octet-stream", .cacheControl: "public, max-age=31536000, immutable",
       ], body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+
+  /// Only what a checkpoint covers is shown: the rest might yet be signed by nobody. What was covered once stays so, and is
+  /// not looked up again.
+  private func requireSigned(
+    _ path: LogTilePath, level: Int, of era: Int64, _ context: FairdrawContext
+  ) async throws {
+    if path.isCovered(by: signed.ofEras.withLock { $0[era, default: 0] }, level: level) { return }
+    let checkpoint = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
+    guard let checkpoint else { throw Refusal.nothingHere }
+    signed.ofEras.withLock { $0[era] = max($0[era, default: 0], checkpoint.size) }
+    guard path.isCovered(by: checkpoint.size, level: level) else { throw Refusal.nothingHere }
   }
 
   private func lacking(_ path: LogTilePath, _ context: FairdrawContext) -> Refusal {

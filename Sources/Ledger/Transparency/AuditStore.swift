@@ -15,7 +15,7 @@ public protocol AuditStore: LogStore {
   /// The entries of bundles of a log from number `first` on; bundles that are missing are left out.
   func auditBundles(of era: Int64, first: Int, limit: Int) throws(StoreFailure) -> [Audited<LogBundle>]
 
-  /// The hashes of tiles of a level, from number `first` on; tiles that are missing are left out.
+  /// The hashes of tiles of a level above the leaves, from number `first` on; tiles that are missing are left out.
   func auditTiles(of era: Int64, level: Int, first: Int, limit: Int) throws(StoreFailure) -> [(
     number: Int, hashes: [UInt8]
   )]

@@ -91,6 +91,15 @@ public struct LogEntries: Sendable, Equatable {
     }
   }
 
+  /// The hashes of the leaves that the entries are.
+  ///
+  /// - Throws: as ``appendLeaves(to:)``.
+  package func leaves() throws(StoreFailure) -> [UInt8] {
+    var hashes: [UInt8] = []
+    try appendLeaves(to: &hashes)
+    return hashes
+  }
+
   /// The entries, one after the other.
   ///
   /// - Throws: a ``StoreFailure`` for a text that is no entry, and what `body` throws.

@@ -92,7 +92,7 @@ public struct LogState: Sendable {
   public let size: Int
   /// How many of them the newest checkpoint has.
   public let signedSize: Int
-  /// The tiles at its right edge that are not full, by their levels.
+  /// The tiles at its right edge that are not full, by their levels; without that of the leaves, which the bundle gives.
   public let edge: [Int: MerkleTile]
   /// The entries after the last full 256.
   public let bundle: LogBundle
@@ -202,7 +202,7 @@ public struct LogGrowth: Sendable {
   public let time: Milliseconds
   public let from: Int
   public let to: Int
-  /// Full ones, and those at the right edge as far as they go.
+  /// Full ones, and those at the right edge as far as they go; none of level 0.
   public let tiles: [MerkleTile]
   public let bundles: [LogBundle]
   /// What was queued and is in the tree now.

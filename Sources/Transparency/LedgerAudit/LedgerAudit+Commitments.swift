@@ -30,7 +30,7 @@ extension LedgerAudit {
       try forEachEntry(from: sizes, in: store.auditScope(), find)
     }
     for (digest, commitment) in sought {
-      if state.strayLeaves[MerkleHash.leaf(LogEntry.commit(digest).bytes).description] != nil { continue }
+      if try change(of: .commit(digest)) != nil { continue }
       if state.scope.isBeforeTheLog(commitment.created) {
         state.counts.beforeTheLog += 1
       } else {

@@ -18,7 +18,10 @@ extension LedgerAudit {
   /// Reads everything again in parts, keeps what falls into the buckets that differ, and compares that in the end.
   mutating func findDifferences() throws {
     guard var search = state.search else {
-      guard !state.sums.differing.isEmpty || !state.lost.isEmpty else { return state.advance(to: .done) }
+      guard !state.sums.differing.isEmpty || !state.lost.isEmpty else {
+        noteChangedBundles()
+        return state.advance(to: .done)
+      }
       state.search = AuditSearch(state.sums, of: state.counts)
       return
     }
@@ -30,6 +33,7 @@ extension LedgerAudit {
     case .reveals: try collectReveals(&search)
     case .comparison:
       try compare(search)
+      noteChangedBundles()
       state.advance(to: .done)
     }
   }
@@ -177,9 +181,7 @@ extension LedgerAudit {
 
   // MARK: Explaining
 
-  private func leaf(_ entry: LogEntry) -> Int? { state.strayLeaves[MerkleHash.leaf(entry.bytes).description] }
-
-  /// Forgets an entry that was changed, of which only the tile still tells what it was.
+  /// Forgets an entry that was changed.
   private func forget(entry index: Int, _ difference: inout Difference) {
     difference.logged = difference.logged.filter { $0.value.index != index }
   }
@@ -188,7 +190,7 @@ extension LedgerAudit {
     var explained = 0
     for outcome in difference.outcomes {
       tick()
-      if let index = leaf(.draw(outcome.digest)) {
+      if let index = try change(of: .draw(outcome.digest)) {
         forget(entry: index, &difference)
         continue
       }
@@ -226,7 +228,7 @@ extension LedgerAudit {
   private mutating func explainReveals(_ difference: inout Difference) throws {
     for found in difference.reveals {
       tick()
-      if let index = leaf(.reveal(found.digest)) {
+      if let index = try change(of: .reveal(found.digest)) {
         forget(entry: index, &difference)
         continue
       }

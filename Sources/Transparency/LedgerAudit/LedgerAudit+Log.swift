@@ -34,16 +34,13 @@ extension LedgerAudit {
     let bundles = Dictionary(
       try store.auditBundles(of: log.era, first: first, limit: count).map { ($0.number, $0.row) },
       uniquingKeysWith: { a, _ in a })
-    let tiles = Dictionary(
-      try store.auditTiles(of: log.era, level: 0, first: first, limit: count).map { ($0.number, $0.hashes) },
-      uniquingKeysWith: { a, _ in a })
     let sums = state.sums
     let read = Self.sideBySide(Array(first..<(first + count))) { number -> Result<ReadBundle, StoreFailure> in
       guard let row = bundles[Int64(number)] else { return .failure(.damaged("they are not there")) }
       return Result { try Self.read(row.get(), width: min(Self.width, log.size - number * Self.width), sums) }
         .mapError { StoreFailure(wrapping: $0) }
     }
-    for (number, result) in zip(first..., read) { try await add(result, number, tiles[number] ?? [], log) }
+    for (number, result) in zip(first..., read) { try await add(result, number, log) }
     state.tree.bundle = first + count
   }
 
@@ -52,7 +49,7 @@ extension LedgerAudit {
     var end = 0
     let entries = bundle.entries.next(width, from: &end)
     guard entries.count == width else { throw StoreFailure.damaged("there are only \(entries.count) of \(width)") }
-    try entries.appendLeaves(to: &read.leaves)
+    read.leaves = try entries.leaves()
     var place = 0
     try entries.forEachEntry { entry in
       switch entry {
@@ -67,30 +64,30 @@ extension LedgerAudit {
     return read
   }
 
-  /// Adds a bundle to the tree. One that cannot be read is left out of everything else; its tile stands in for it.
+  /// Adds a bundle to the tree. One that cannot be read is left out of everything else; in the tree, the hash that the tile
+  /// above has of it stands in for it.
   private mutating func add(
-    _ result: Result<ReadBundle, StoreFailure>, _ number: Int, _ tile: [UInt8], _ log: AuditScope.Log
+    _ result: Result<ReadBundle, StoreFailure>, _ number: Int, _ log: AuditScope.Log
   ) async throws {
     let first = number * Self.width
     let width = min(Self.width, log.size - first)
-    var leaves: [UInt8]
     switch result {
     case .success(let read):
-      leaves = read.leaves
       for mark in read.marks { state.sums.add(mark) }
       for root in read.roots { try await check(root: root.date, root.root, root.leafCount) }
       try check(keys: read.keys, first, log)
-      compare(leaves, with: tile, level: 0, first: first)
+      try grow(by: read.leaves, first, log)
     case .failure(let failure):
       state.note("the entries \(first) to \(first + width - 1) of era \(log.era)", "they cannot be read: \(failure)")
-      leaves = Array(tile.prefix(width * MerkleHash.size))
-      leaves += [UInt8](repeating: 0, count: width * MerkleHash.size - leaves.count)
+      let above = try stored(MerkleTile.Place(level: MerkleTile.depth, number: number / Self.width), of: log.era)
+      let root = above.dropFirst(number % Self.width).first
+      try grow(by: [UInt8](repeating: 0, count: width * MerkleHash.size), root: root, first, log)
     }
     state.counts.entries += width
-    try grow(by: leaves, first, log)
   }
 
-  private mutating func grow(by leaves: [UInt8], _ first: Int, _ log: AuditScope.Log) throws {
+  /// - Parameter root: of a full bundle, if it is not that of the leaves.
+  private mutating func grow(by leaves: [UInt8], root: MerkleHash? = nil, _ first: Int, _ log: AuditScope.Log) throws {
     guard var range = CompactRange(size: first, subtrees: try state.tree.subtrees.map { try MerkleHash(hex: $0.utf8) })
     else {
       throw StoreFailure("the state of the audit does not belong together")
@@ -98,11 +95,15 @@ extension LedgerAudit {
     let tile = MerkleTile(place: .init(level: 0, number: first / Self.width), bytes: leaves)
     if first < log.signedSize, log.signedSize <= first + tile.count {
       var signed = range
-      for hash in tile.hashes.prefix(log.signedSize - first) { signed.append(hash) }
-      state.tree.isRootSigned = try isSigned(signed.root, log)
+      if let root, log.signedSize == first + Self.width {
+        signed.append(root, level: MerkleTile.depth)
+      } else {
+        for hash in tile.hashes.prefix(log.signedSize - first) { signed.append(hash) }
+      }
+      state.tree.isRootSigned = try signedRoot(log) == signed.root
     }
     if tile.count == Self.width {
-      let root = tile.root
+      let root = root ?? tile.root
       range.append(root, level: MerkleTile.depth)
       try fill(root, slot: 1, log)
     } else {
@@ -127,34 +128,28 @@ extension LedgerAudit {
   }
 
   private mutating func compareStored(_ tile: MerkleTile, _ log: AuditScope.Log) throws {
-    let stored = try store.auditTiles(of: log.era, level: tile.place.level, first: tile.place.number, limit: 1)
-    let hashes = stored.first.flatMap { $0.number == tile.place.number ? $0.hashes : nil } ?? []
-    compare(tile.bytes, with: hashes, level: tile.place.level, first: tile.place.number * Self.width)
+    let stored = try stored(tile.place, of: log.era)
+    for (index, hash) in tile.hashes.enumerated() where index >= stored.count || stored[index] != hash {
+      state.tree.note(level: tile.place.level, index: tile.place.number * Self.width + index)
+      if stored.count < tile.count { return }
+    }
   }
 
-  /// Notes the first hash of a tile that is not what the entries give.
-  private mutating func compare(_ computed: [UInt8], with stored: [UInt8], level: Int, first: Int) {
-    let size = MerkleHash.size
-    guard stored.count < computed.count || !stored.starts(with: computed) else { return }
-    var isFirst = true
-    for index in 0..<(computed.count / size) {
-      let here = stored.dropFirst(index * size).prefix(size)
-      guard !here.elementsEqual(computed[(index * size)..<((index + 1) * size)]) else { continue }
-      if isFirst { state.tree.note(level: level, index: first + index) }
-      isFirst = false
-      if level == 0, here.count == size, state.strayLeaves.count < 10_000, let hash = try? MerkleHash(bytes: here) {
-        state.strayLeaves[hash.description] = first + index
-      }
-    }
+  /// The hashes of a tile above the leaves, as far as they are there.
+  func stored(_ place: MerkleTile.Place, of era: Int64) throws -> [MerkleHash] {
+    let found = try store.auditTiles(of: era, level: place.level, first: place.number, limit: 1).first
+    guard let found, found.number == place.number, MerkleTile.isWhole(found.hashes) else { return [] }
+    return MerkleTile(place: place, bytes: found.hashes).hashes
   }
 
   // MARK: What is signed
 
-  private func isSigned(_ root: MerkleHash, _ log: AuditScope.Log) throws -> Bool {
+  /// The root that the log's key has signed; nil if it has not.
+  func signedRoot(_ log: AuditScope.Log) throws -> MerkleHash? {
     guard let text = log.checkpoint, let note = try? SignedNote(text),
-      let verified = try? LogPolicy(log: logKey(log.origin)).verify(note)
-    else { return false }
-    return verified.checkpoint.size == log.signedSize && verified.checkpoint.root == root
+      let verified = try? LogPolicy(log: logKey(log.origin)).verify(note), verified.checkpoint.size == log.signedSize
+    else { return nil }
+    return verified.checkpoint.root
   }
 
   private mutating func endLog(_ log: AuditScope.Log) throws {
@@ -164,18 +159,19 @@ extension LedgerAudit {
         MerkleTile(place: .init(level: level, number: state.tree.tile(at: level)), bytes: Array(bytes)), log)
     }
     let isRight = state.tree.isRootSigned == true
-    let entriesDiffer = !isRight && state.tree.differing.contains { $0.level == 0 }
-    for place in state.tree.differing {
-      if entriesDiffer, place.level > 0 { continue }  // which follows from the entries
-      if place.level == 0, !isRight {
-        state.note(
-          "entry \(place.index) of era \(log.era)", "it was changed: its hash is not the one in the log's tile")
-      } else {
-        let (number, level) = (place.index / Self.width, place.level / MerkleTile.depth)
-        state.note(
-          "tile \(number) of level \(level) of era \(log.era)",
-          "its hash \(place.index % Self.width) is not what the entries give")
-      }
+    let changed = isRight ? [] : state.tree.differing.filter { $0.level == MerkleTile.depth }
+    state.changedBundles += changed.map { ChangedBundle(log: state.log, number: $0.index, isCertain: true) }
+    // Nothing is above the last entries but the signature.
+    if !isRight, log.signedSize % Self.width > 0 {
+      let last = log.signedSize / Self.width
+      state.changedBundles.append(ChangedBundle(log: state.log, number: last, isCertain: false))
+    }
+    // What else differs follows from the entries.
+    for place in changed.isEmpty ? state.tree.differing : [] {
+      let (number, level) = (place.index / Self.width, place.level / MerkleTile.depth)
+      let name = "tile \(number) of level \(level) of era \(log.era)"
+      guard state.faults[name] == nil else { continue }
+      state.note(name, "its hash \(place.index % Self.width) is not what the entries give")
     }
     if state.tree.moreDiffering > 0 {
       state.note("the tiles of era \(log.era)", "\(state.tree.moreDiffering) more differ from the entries")

@@ -21,6 +21,9 @@ public struct LedgerAudit {
   public internal(set) var state: LedgerAuditState
   /// Called while a step that takes long is going on.
   let tick: () -> Void
+  /// See ``change(of:)``: the ways to the root from where something was changed, and how many entries were sought there.
+  var pathsOfChanged: [Int: [[MerkleHash]]] = [:]
+  var soughtAmongChanged = 0
 
   /// - Parameter state: what an earlier audit left.
   public init(

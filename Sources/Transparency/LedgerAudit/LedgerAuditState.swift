@@ -25,8 +25,7 @@ public struct LedgerAuditState: Codable, Sendable {
   /// What is wrong, by what it is wrong with.
   var faults: [String: String] = [:]
   var moreFaults = 0
-  /// Leaf hashes that tiles have and entries do not, in hex, with the numbers of the entries.
-  var strayLeaves: [String: Int] = [:]
+  var changedBundles: [LedgerAudit.ChangedBundle] = []
   /// What was found of what differs; nil until that is looked for.
   var search: AuditSearch?
   /// Outcomes that are not there though chains or other outcomes lead to them.
