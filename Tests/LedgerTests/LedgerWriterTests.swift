@@ -25,7 +25,6 @@ import Testing
     Submission(caller: caller, operation: .batch((0..<count).map { .draw(.ints("batch-\($0 % 3)")) }))
   }
 
-  /// Waits for what another thread is about to do.
   private func result(_ body: () async throws(LedgerUnavailable) -> Reply) async -> Result<Reply, LedgerUnavailable> {
     do { return .success(try await body()) } catch { return .failure(error) }
   }

@@ -104,10 +104,10 @@ struct LogRoutes: Routes {
   private func tile(_ context: FairdrawContext, _ segments: [Substring]) async throws -> Response {
     let era = try era(context)
     guard let path = LogTilePath("tile/" + segments.joined(separator: "/")) else { throw Refusal.nothingHere }
+    try await requireSigned(path, of: era, context)
     let body: [UInt8]
     switch path.kind {
     case .entries:
-      try await requireSigned(path, level: 0, of: era, context)
       let entries = try await context.reading { () throws(StoreFailure) in
         try await store.logEntries(path.number, of: era)
       }
@@ -116,7 +116,6 @@ struct LogRoutes: Routes {
       guard lines.count >= path.width else { throw lacking(path, context) }
       body = try LogEntryBundle.encode(Array(lines.prefix(path.width)))
     case .hashes(let level):
-      try await requireSigned(path, level: level, of: era, context)
       let place = MerkleTile.Place(level: level * MerkleTile.depth, number: path.number)
       let hashes = try await context.reading { () throws(StoreFailure) in try await store.logTile(at: place, of: era) }
       guard hashes.count >= path.width * MerkleHash.size else { throw lacking(path, context) }
@@ -131,14 +130,12 @@ struct LogRoutes: Routes {
 
   /// Only what a checkpoint covers is shown: the rest might yet be signed by nobody. What was covered once stays so, and is
   /// not looked up again.
-  private func requireSigned(
-    _ path: LogTilePath, level: Int, of era: Int64, _ context: FairdrawContext
-  ) async throws {
-    if path.isCovered(by: signed.ofEras.withLock { $0[era, default: 0] }, level: level) { return }
+  private func requireSigned(_ path: LogTilePath, of era: Int64, _ context: FairdrawContext) async throws {
+    if path.isCovered(by: signed.ofEras.withLock { $0[era, default: 0] }) { return }
     let checkpoint = try await context.reading { () throws(StoreFailure) in try await store.checkpoint(of: era) }
     guard let checkpoint else { throw Refusal.nothingHere }
     signed.ofEras.withLock { $0[era] = max($0[era, default: 0], checkpoint.size) }
-    guard path.isCovered(by: checkpoint.size, level: level) else { throw Refusal.nothingHere }
+    guard path.isCovered(by: checkpoint.size) else { throw Refusal.nothingHere }
   }
 
   private func lacking(_ path: LogTilePath, _ context: FairdrawContext) -> Refusal {
@@ -184,7 +181,8 @@ struct LogRoutes: Routes {
 
 extension LogTilePath {
   /// Whether a log of so many entries has these hashes or entries.
-  fileprivate func isCovered(by size: Int, level: Int) -> Bool {
+  fileprivate func isCovered(by size: Int) -> Bool {
+    let level = if case .hashes(let level) = kind { level } else { 0 }
     let nodes = level * MerkleTile.depth < Int.bitWidth ? size >> (level * MerkleTile.depth) : 0
     return number <= nodes / MerkleTile.width && number * MerkleTile.width + width <= nodes
   }

@@ -18,10 +18,7 @@ extension LedgerAudit {
   /// Reads everything again in parts, keeps what falls into the buckets that differ, and compares that in the end.
   mutating func findDifferences() throws {
     guard var search = state.search else {
-      guard !state.sums.differing.isEmpty || !state.lost.isEmpty else {
-        noteChangedBundles()
-        return state.advance(to: .done)
-      }
+      guard !state.sums.differing.isEmpty || !state.lost.isEmpty else { return finish() }
       state.search = AuditSearch(state.sums, of: state.counts)
       return
     }
@@ -33,9 +30,13 @@ extension LedgerAudit {
     case .reveals: try collectReveals(&search)
     case .comparison:
       try compare(search)
-      noteChangedBundles()
-      state.advance(to: .done)
+      finish()
     }
+  }
+
+  private mutating func finish() {
+    noteChangedBundles()
+    state.advance(to: .done)
   }
 
   private func collectEntries(_ search: inout AuditSearch) throws {
